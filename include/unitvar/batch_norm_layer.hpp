@@ -1,0 +1,75 @@
+#pragma once
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "unitvar/dtype.hpp"
+#include "unitvar/extent.hpp"
+#include "unitvar/options.hpp"
+#include "unitvar/running_statistics.hpp"
+
+namespace unitvar {
+
+struct BatchNormConfig {
+  double eps = 1e-5;
+  bool affine = true;                    ///< hold gamma and beta (and their gradients)
+  bool track_running_statistics = true;  ///< if not, eval mode uses the batch's statistics too, as PyTorch does
+  RunningPolicy running = {};
+  Options options = {};
+};
+
+/// Batch normalization as a layer: parameters, running statistics and the last forward's saved statistics, on top of
+/// the free functions in batch_norm.hpp (whose formulas, accuracy and errors hold here).
+///
+/// The layer keeps no copy of x: backward takes the forward's x again. A new layer is in training mode, with
+/// gamma = 1, beta = 0, running mean 0, running variance 1. Copyable; not safe for concurrent calls on one object.
+template <class T>
+class BatchNorm {
+ public:
+  /// Throws Error (bad_extent, bad_argument) for channels < 1, eps or momentum not finite.
+  explicit BatchNorm(std::int64_t channels, const BatchNormConfig& config = {});
+
+  void train(bool on = true) noexcept { training_ = on; }
+  void eval() noexcept { train(false); }
+  [[nodiscard]] bool training() const noexcept { return training_; }
+
+  /// Training: batch_norm_forward, then the running update (none for an empty batch). Eval: batch_norm_inference;
+  /// y may be x there. A call that throws has changed nothing. extent.channels must be channels().
+  void forward(const Extent& extent, std::span<const T> x, std::span<T> y);
+
+  /// Gradients of the last training forward; overwrites dgamma() and dbeta(), and dx unless it is empty (dx may be
+  /// exactly dy). Throws Error (bad_state) if no forward by batch statistics came before, or if the last one had
+  /// another extent.
+  void backward(const Extent& extent, std::span<const T> x, std::span<const T> dy, std::span<T> dx);
+
+  [[nodiscard]] std::int64_t channels() const noexcept { return channels_; }
+  [[nodiscard]] const BatchNormConfig& config() const noexcept { return config_; }
+
+  /// Parameters and their gradients, C each; empty without affine.
+  [[nodiscard]] std::span<param_t<T>> gamma() noexcept { return gamma_; }
+  [[nodiscard]] std::span<param_t<T>> beta() noexcept { return beta_; }
+  [[nodiscard]] std::span<const param_t<T>> dgamma() const noexcept { return dgamma_; }
+  [[nodiscard]] std::span<const param_t<T>> dbeta() const noexcept { return dbeta_; }
+
+  /// Running statistics, C each, writable for loading a checkpoint; empty without track_running_statistics.
+  [[nodiscard]] std::span<double> running_mean() noexcept { return running_mean_; }
+  [[nodiscard]] std::span<double> running_var() noexcept { return running_var_; }
+  [[nodiscard]] std::int64_t& batches_tracked() noexcept { return batches_tracked_; }
+
+  /// The last training forward's mean, biased variance and rstd, C each; empty before the first.
+  [[nodiscard]] std::span<const double> saved_mean() const noexcept { return saved_mean_; }
+  [[nodiscard]] std::span<const double> saved_var() const noexcept { return saved_var_; }
+  [[nodiscard]] std::span<const double> saved_rstd() const noexcept { return saved_rstd_; }
+
+ private:
+  std::int64_t channels_;
+  BatchNormConfig config_;
+  bool training_ = true;
+  std::vector<param_t<T>> gamma_, beta_, dgamma_, dbeta_;
+  std::vector<double> running_mean_, running_var_;
+  std::int64_t batches_tracked_ = 0;
+  Extent saved_extent_ = {};
+  std::vector<double> saved_mean_, saved_var_, saved_rstd_;
+};
+
+}  // namespace unitvar

@@ -1,0 +1,45 @@
+#pragma once
+#include <string_view>
+#include <vector>
+
+namespace unitvar {
+
+/// The instruction sets the kernels are compiled for, slowest first. A build holds those of its architecture.
+enum class Isa {
+  automatic,  ///< the environment variable UNITVAR_ISA if it is set, else the best that this machine has
+  portable,   ///< no intrinsics: what every compiler can build
+  sse4,
+  avx2,
+  avx512,
+  neon
+};
+
+/// "automatic", "portable", "sse4", "avx2", "avx512", "neon".
+[[nodiscard]] std::string_view isa_name(Isa isa) noexcept;
+
+/// The inverse of isa_name. Throws Error (bad_argument) that lists the names.
+[[nodiscard]] Isa isa_from_name(std::string_view name);
+
+/// The instruction sets that this build holds and this machine runs, best first; never empty.
+[[nodiscard]] std::vector<Isa> supported_isas();
+
+/// The instruction set that a call with Options{.isa = requested} runs, as reported by the selected kernels
+/// themselves. Isa::automatic resolves to UNITVAR_ISA (read once per process) or else to supported_isas().front().
+/// Throws Error (unsupported_isa) if this machine or build lacks it, Error (bad_argument) if UNITVAR_ISA is no name.
+[[nodiscard]] Isa selected_isa(Isa requested = Isa::automatic);
+
+/// How the phases walk memory. Changes speed, never bits.
+enum class Walk {
+  automatic,  ///< chosen from extent, dtype, cache sizes and thread count
+  resident,   ///< a channel, or a block of columns, goes through all phases while it sits in the cache
+  streamed    ///< whole-tensor passes, every second one in reverse
+};
+
+/// How a call runs. None of these changes a single bit of any result.
+struct Options {
+  int threads = 0;            ///< OpenMP threads; 0 = the OpenMP runtime's default. Small work stays on the caller's.
+  Isa isa = Isa::automatic;   ///< instruction set of the kernels
+  Walk walk = Walk::automatic;
+};
+
+}  // namespace unitvar

@@ -1,0 +1,48 @@
+#pragma once
+#include <cstdint>
+#include <span>
+
+namespace unitvar {
+
+/// Which way a momentum runs.
+enum class MomentumSense {
+  weight_of_new,  ///< PyTorch, cuDNN: running = (1 - momentum) * running + momentum * batch; usual value 0.1
+  weight_of_old   ///< ONNX, Keras, CS231n: running = momentum * running + (1 - momentum) * batch; usual value 0.9
+};
+
+/// Which batch variance enters the running variance. (Normalization itself always uses the biased one.)
+enum class VarianceKind {
+  unbiased,  ///< M2 / (N - 1): PyTorch, cuDNN
+  biased     ///< M2 / N: ONNX, MLX, CS231n
+};
+
+/// How running statistics follow the batches.
+enum class RunningAverage {
+  exponential,  ///< by momentum and its sense
+  cumulative    ///< plain average over all batches: factor 1 / batches_tracked (PyTorch's momentum=None)
+};
+
+struct RunningPolicy {
+  RunningAverage average = RunningAverage::exponential;
+  double momentum = 0.1;  ///< any finite number; ignored by the cumulative average
+  MomentumSense sense = MomentumSense::weight_of_new;
+  VarianceKind variance = VarianceKind::unbiased;
+};
+
+/// Running statistics in the caller's memory.
+struct RunningStatistics {
+  std::span<double> mean;              ///< C
+  std::span<double> var;               ///< C; biased or unbiased as the policy says
+  std::int64_t* batches_tracked = nullptr;  ///< incremented by each update; required by the cumulative average
+};
+
+/// Moves running statistics by one batch: running += w * (batch - running), where w is the weight of the new batch
+/// (momentum, 1 - momentum, or 1 / batches_tracked counted after the increment); docs/derivation.md B7.
+/// `mean` and `var` are the batch's, var the *biased* one; `count` is the number of values per channel. count = 0
+/// (empty batch) changes nothing. Throws Error before anything is written: null_data, wrong_length, overlap,
+/// bad_argument (momentum not finite, count negative, no counter for the cumulative average), too_few_values
+/// (unbiased variance with count = 1).
+void update_running_statistics(const RunningStatistics& running, double count, std::span<const double> mean,
+                               std::span<const double> var, const RunningPolicy& policy = {});
+
+}  // namespace unitvar
