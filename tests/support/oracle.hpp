@@ -1,0 +1,140 @@
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <span>
+#include <type_traits>
+#include <vector>
+
+#include "support/measure.hpp"
+#include "support/problem.hpp"
+#include "support/run.hpp"
+#include "support/tolerance.hpp"
+#include "unitvar/reference.hpp"
+
+/// What the reference says a problem's results are, and the comparison with it.
+namespace unitvar::test {
+
+/// float is judged in double, double in long double.
+template <class T>
+using oracle_t = std::conditional_t<std::is_same_v<T, float>, double, long double>;
+
+template <class R, class T>
+std::vector<R> as(const std::vector<T>& values) {
+  return {values.begin(), values.end()};
+}
+
+/// Results, and for each the size of the terms it is made of (see relative_l2).
+template <class T, class R = oracle_t<T>>
+struct Expected {
+  reference::Forward<R> forward;
+  reference::Gradients<R> backward;
+  R y_scale, dx_scale, dgamma_scale, dbeta_scale;
+  double mean_over_std;
+};
+
+template <class R>
+double largest_mean_over_std(const reference::Cache<R>& cache) {
+  R largest = 0;
+  for (std::size_t c = 0; c < cache.mean.size(); ++c) {
+    largest = std::max(largest, std::abs(cache.mean[c]) * cache.rstd[c]);
+  }
+  return static_cast<double>(largest);
+}
+
+template <class R, class T>
+void measure_scales(Expected<T, R>& e, const Problem<T>& p) {
+  const reference::Cache<R>& cache = e.forward.cache;
+  R y = 0, dx = 0, dgamma = 0, dbeta = 0;
+  for (std::size_t k = 0; k < p.x.size(); ++k) {
+    const std::size_t c = k / to_size(p.extent.inner) % to_size(p.extent.channels);
+    const R g = p.gamma.empty() ? R(1) : static_cast<R>(p.gamma[c]);
+    const R b = p.beta.empty() ? R(0) : static_cast<R>(p.beta[c]);
+    const R dy = static_cast<R>(p.dy[k]), x_hat = cache.x_hat[k];
+    y += g * g * x_hat * x_hat + b * b;
+    dx += std::pow(g * cache.rstd[c] * dy, R(2));
+    dgamma += std::pow(dy * x_hat, R(2));
+    dbeta += dy * dy;
+  }
+  e.y_scale = std::sqrt(y), e.dx_scale = std::sqrt(dx);
+  e.dgamma_scale = std::sqrt(dgamma), e.dbeta_scale = std::sqrt(dbeta);
+}
+
+/// The reference in arithmetic R on the problem's own (already rounded) inputs.
+template <class R, class T>
+Expected<T, R> expected_in(const Problem<T>& p) {
+  const std::vector<R> x = as<R>(p.x), dy = as<R>(p.dy), gamma = as<R>(p.gamma), beta = as<R>(p.beta);
+  Expected<T, R> e{};
+  e.forward = reference::forward<R>(p.extent, x, gamma, beta, static_cast<R>(p.eps));
+  e.backward = reference::backward<R>(e.forward.cache, dy);
+  e.mean_over_std = largest_mean_over_std(e.forward.cache);
+  measure_scales(e, p);
+  return e;
+}
+
+template <class T>
+Expected<T> expected(const Problem<T>& p) {
+  return expected_in<oracle_t<T>>(p);
+}
+
+template <class T>
+void expect_within(Quantity quantity, double error, double mean_over_std) {
+  EXPECT_LE(error, tolerance<T>(quantity, mean_over_std))
+      << quantity_name(quantity) << " at |mean|/std " << mean_over_std << "; " << bound<T>(quantity).reason;
+}
+
+/// Inference by its formula, in arithmetic R.
+template <class R, class T>
+std::vector<R> expected_inference(const Problem<T>& p, const std::vector<double>& mean,
+                                  const std::vector<double>& var) {
+  std::vector<R> y(p.x.size());
+  for (std::size_t k = 0; k < y.size(); ++k) {
+    const std::size_t c = k / to_size(p.extent.inner) % to_size(p.extent.channels);
+    const R rstd = 1 / std::sqrt(static_cast<R>(var[c]) + static_cast<R>(p.eps));
+    const R g = p.gamma.empty() ? R(1) : static_cast<R>(p.gamma[c]);
+    const R b = p.beta.empty() ? R(0) : static_cast<R>(p.beta[c]);
+    y[k] = g * (static_cast<R>(p.x[k]) - static_cast<R>(mean[c])) * rstd + b;
+  }
+  return y;
+}
+
+/// The promise as it stands: relative L2 error of y, dx, dgamma, dbeta.
+template <class T>
+void expect_y(const std::vector<T>& y, const Expected<T>& e) {
+  expect_within<T>(Quantity::y, relative_l2(y, e.forward.y), e.mean_over_std);
+}
+
+template <class T>
+void expect_gradients(const BackwardResult<T>& r, const Expected<T>& e) {
+  expect_within<T>(Quantity::dx, relative_l2(r.dx, e.backward.dx), e.mean_over_std);
+  expect_within<T>(Quantity::dgamma, relative_l2(r.dgamma, e.backward.dgamma), e.mean_over_std);
+  expect_within<T>(Quantity::dbeta, relative_l2(r.dbeta, e.backward.dbeta), e.mean_over_std);
+}
+
+/// The same for any shape: where so few values meet that the result may cancel, relative to its terms.
+template <class T>
+void expect_y_relative_to_terms(const std::vector<T>& y, const Expected<T>& e) {
+  expect_within<T>(Quantity::y, relative_l2(y, e.forward.y, e.y_scale), e.mean_over_std);
+}
+
+template <class T>
+void expect_gradients_relative_to_terms(const BackwardResult<T>& r, const Expected<T>& e) {
+  expect_within<T>(Quantity::dx, relative_l2(r.dx, e.backward.dx, e.dx_scale), e.mean_over_std);
+  expect_within<T>(Quantity::dgamma, relative_l2(r.dgamma, e.backward.dgamma, e.dgamma_scale), e.mean_over_std);
+  expect_within<T>(Quantity::dbeta, relative_l2(r.dbeta, e.backward.dbeta, e.dbeta_scale), e.mean_over_std);
+}
+
+/// Saved statistics against a long double reference: the mean in units of std, var and rstd relative.
+template <class T>
+void expect_statistics(const ForwardResult<T>& r, const Expected<T, long double>& e) {
+  const reference::Cache<long double>& cache = e.forward.cache;
+  double worst_mean = 0;
+  for (std::size_t c = 0; c < r.mean.size(); ++c) {
+    const auto off = static_cast<double>(std::abs(r.mean[c] - cache.mean[c]) * cache.rstd[c]);
+    if (!(off <= worst_mean)) worst_mean = off;
+  }
+  expect_within<T>(Quantity::mean, worst_mean, e.mean_over_std);
+  expect_within<T>(Quantity::var, worst_relative(r.var, cache.var), e.mean_over_std);
+  expect_within<T>(Quantity::rstd, worst_relative(r.rstd, cache.rstd), e.mean_over_std);
+}
+
+}  // namespace unitvar::test
