@@ -57,11 +57,17 @@ class BatchNorm {
   [[nodiscard]] std::int64_t& batches_tracked() noexcept { return batches_tracked_; }
 
   /// The last training forward's mean, biased variance and rstd, C each; empty before the first.
-  [[nodiscard]] std::span<const double> saved_mean() const noexcept { return saved_mean_; }
-  [[nodiscard]] std::span<const double> saved_var() const noexcept { return saved_var_; }
-  [[nodiscard]] std::span<const double> saved_rstd() const noexcept { return saved_rstd_; }
+  [[nodiscard]] std::span<const double> saved_mean() const noexcept { return saved(saved_mean_); }
+  [[nodiscard]] std::span<const double> saved_var() const noexcept { return saved(saved_var_); }
+  [[nodiscard]] std::span<const double> saved_rstd() const noexcept { return saved(saved_rstd_); }
 
  private:
+  void check_channels(const char* operation, const Extent& extent) const;
+  [[nodiscard]] bool has_saved() const noexcept { return saved_extent_.channels > 0; }
+  [[nodiscard]] std::span<const double> saved(const std::vector<double>& values) const noexcept {
+    return has_saved() ? std::span<const double>(values) : std::span<const double>();
+  }
+
   std::int64_t channels_;
   BatchNormConfig config_;
   bool training_ = true;

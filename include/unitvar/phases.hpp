@@ -9,7 +9,7 @@
 /// these, composed; call them yourself to put a communicator (MPI, NCCL, ...) in the middle:
 ///
 ///   moments -> [merge_moments over ranks] -> finish_moments -> normalize
-///   gradient_sums -> [add over ranks] -> finish_gradients / input_gradient
+///   gradient_sums -> [add over ranks] -> input_gradient; dgamma = rstd * sum_dy_xmu, dbeta = sum_dy
 ///
 /// The rules at the top of batch_norm.hpp hold here too. Counts are double: exact up to 2^53 values per channel, and
 /// able to carry sums of weights.
@@ -68,9 +68,9 @@ struct GradientSums {
   Extent extent;
   std::span<const T> x;
   std::span<const T> dy;
-  std::span<const double> mean;    ///< C: the mean over the whole batch, all ranks
-  std::span<double> sum_dy;        ///< output, C
-  std::span<double> sum_dy_xmu;    ///< output, C
+  std::span<const double> mean;  ///< C: the mean over the whole batch, all ranks
+  std::span<double> sum_dy;      ///< output, C
+  std::span<double> sum_dy_xmu;  ///< output, C
 };
 
 /// Phase 3. Per channel: sum_dy = sum(dy) and sum_dy_xmu = sum(dy * (x - mean)). Both are plain sums: over ranks

@@ -1,0 +1,75 @@
+#include "core/arguments.hpp"
+
+#include <cassert>
+#include <cmath>
+#include <cstring>
+
+#include "core/text.hpp"
+
+namespace unitvar::core {
+
+void Arguments::fail(ErrorCode code, const std::string& what) const {
+  throw Error(code, std::string(operation_) + ": " + what);
+}
+
+void Arguments::add(const Argument& argument, std::int64_t length, const char* meaning) {
+  const std::string name = argument.name;
+  if (argument.length != static_cast<std::size_t>(length)) {
+    fail(ErrorCode::wrong_length, name + " has " + std::to_string(argument.length) + " elements, want " + meaning +
+                                      " = " + std::to_string(length));
+  }
+  if (argument.data == nullptr && length > 0) {
+    fail(ErrorCode::null_data, name + " is null, want " + std::to_string(length) + " elements");
+  }
+  assert(size_ < arguments_.size());
+  arguments_[size_++] = argument;
+}
+
+void Arguments::no_overlap(const char* may_be_same, const char* as) const {
+  const auto begin = [](const Argument& a) { return reinterpret_cast<std::uintptr_t>(a.data); };
+  const auto end = [&](const Argument& a) { return begin(a) + a.length * a.bytes_per_element; };
+  for (std::size_t i = 0; i < size_; ++i) {
+    const Argument& a = arguments_[i];
+    if (!a.is_output) continue;
+    for (std::size_t j = 0; j < size_; ++j) {
+      const Argument& b = arguments_[j];
+      if (i == j || (b.is_output && j < i) || a.length == 0 || b.length == 0) continue;
+      if (begin(a) >= end(b) || begin(b) >= end(a)) continue;
+      const bool allowed = std::strcmp(a.name, may_be_same) == 0 && std::strcmp(b.name, as) == 0;
+      if (allowed && a.data == b.data) continue;
+      fail(ErrorCode::overlap, std::string(a.name) + " overlaps " + b.name + ", want " +
+                                   (allowed ? "exactly the same or separate memory" : "separate memory"));
+    }
+  }
+}
+
+void Arguments::finite(const char* name, double value, ErrorCode code) const {
+  if (!std::isfinite(value)) fail(code, std::string(name) + " is " + number(value) + ", want a finite number");
+}
+
+void Arguments::not_negative(const char* name, double value) const {
+  if (value >= 0 && std::isfinite(value)) return;
+  fail(ErrorCode::bad_argument, std::string(name) + " is " + number(value) + ", want a finite number >= 0");
+}
+
+void Arguments::options(const Options& options) const {
+  if (options.threads < 0) {
+    fail(ErrorCode::bad_argument,
+         "options.threads is " + std::to_string(options.threads) + ", want 0 (the default) or more");
+  }
+  static_cast<void>(selected_isa(options.isa));
+}
+
+void Arguments::more_than_one_value(std::int64_t count) const {
+  if (count == 1) {
+    fail(ErrorCode::too_few_values, "extent has 1 value per channel, want 2 or more (or an empty batch)");
+  }
+}
+
+void Arguments::positive_variance(double var, double eps, std::int64_t channel) const {
+  if (!(var + eps <= 0)) return;
+  fail(ErrorCode::bad_epsilon,
+       "var + eps is " + number(var) + " + " + number(eps) + " in channel " + std::to_string(channel) + ", want > 0");
+}
+
+}  // namespace unitvar::core

@@ -1,0 +1,72 @@
+#pragma once
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "unitvar/error.hpp"
+#include "unitvar/extent.hpp"
+#include "unitvar/options.hpp"
+
+namespace unitvar::core {
+
+/// The checks at the API's edge: each argument is named once, with the length wanted, before anything is written.
+///
+///   Arguments check("batch_norm_forward");
+///   check.input("x", x, extent.size(), "N*C*S");
+///   check.output("y", y, extent.size(), "N*C*S");
+///   check.no_overlap();
+///
+/// A failed check throws Error with a message that names operation, argument, value seen and value wanted.
+class Arguments {
+ public:
+  explicit Arguments(const char* operation) noexcept : operation_(operation) {}
+
+  template <class T>
+  void input(const char* name, std::span<T> span, std::int64_t length, const char* meaning) {
+    add({name, span.data(), span.size(), sizeof(T), false}, length, meaning);
+  }
+  template <class T>
+  void output(const char* name, std::span<T> span, std::int64_t length, const char* meaning) {
+    add({name, span.data(), span.size(), sizeof(T), true}, length, meaning);
+  }
+  template <class T>
+  void optional_input(const char* name, std::span<T> span, std::int64_t length, const char* meaning) {
+    if (!span.empty()) input(name, span, length, meaning);
+  }
+  template <class T>
+  void optional_output(const char* name, std::span<T> span, std::int64_t length, const char* meaning) {
+    if (!span.empty()) output(name, span, length, meaning);
+  }
+
+  /// No output may overlap another argument; `may_be_same` (an output) may be exactly `as` (an input).
+  void no_overlap(const char* may_be_same = "", const char* as = "") const;
+
+  void finite(const char* name, double value, ErrorCode code = ErrorCode::bad_argument) const;
+  void not_negative(const char* name, double value) const;
+  void options(const Options& options) const;
+  /// Throws bad_epsilon if var + eps <= 0 (NaN is not).
+  void positive_variance(double var, double eps, std::int64_t channel) const;
+  /// A batch variance needs two values per channel, or none at all.
+  void more_than_one_value(std::int64_t count) const;
+
+  [[noreturn]] void fail(ErrorCode code, const std::string& what) const;
+  [[nodiscard]] const char* operation() const noexcept { return operation_; }
+
+ private:
+  struct Argument {
+    const char* name;
+    const void* data;
+    std::size_t length;
+    std::size_t bytes_per_element;
+    bool is_output;
+  };
+
+  void add(const Argument& argument, std::int64_t length, const char* meaning);
+
+  const char* operation_;
+  std::array<Argument, 12> arguments_{};
+  std::size_t size_ = 0;
+};
+
+}  // namespace unitvar::core

@@ -1,0 +1,23 @@
+#pragma once
+#include <omp.h>
+
+#include <cstdint>
+
+namespace unitvar::core {
+
+/// The thread count that Options::threads = 0 stands for.
+inline int default_threads() noexcept { return omp_get_max_threads(); }
+
+/// Calls body(index, thread) for index 0 .. n-1, each once; thread < threads. Indices are split into one contiguous
+/// range a thread, so neighbours in memory stay together. body must not throw.
+template <class Body>
+void parallel_for(int threads, std::int64_t n, const Body& body) {
+  if (threads <= 1 || n <= 1) {
+    for (std::int64_t index = 0; index < n; ++index) body(index, 0);
+    return;
+  }
+#pragma omp parallel for num_threads(threads) schedule(static) default(none) shared(n, body)
+  for (std::int64_t index = 0; index < n; ++index) body(index, omp_get_thread_num());
+}
+
+}  // namespace unitvar::core

@@ -1,0 +1,105 @@
+#include "unitvar/batch_norm_layer.hpp"
+
+#include "core/arguments.hpp"
+#include "core/text.hpp"
+#include "unitvar/batch_norm.hpp"
+
+namespace unitvar {
+namespace {
+
+void check_config(std::int64_t channels, const BatchNormConfig& config) {
+  const core::Arguments check("BatchNorm");
+  if (channels < 1) {
+    check.fail(ErrorCode::bad_extent, "channels is " + std::to_string(channels) + ", want 1 or more");
+  }
+  check.finite("eps", config.eps);
+  check.finite("momentum", config.running.momentum);
+}
+
+}  // namespace
+
+template <class T>
+BatchNorm<T>::BatchNorm(std::int64_t channels, const BatchNormConfig& config) : channels_(channels), config_(config) {
+  check_config(channels, config);
+  const auto C = static_cast<std::size_t>(channels);
+  if (config.affine) {
+    gamma_.assign(C, 1);
+    beta_.assign(C, 0);
+    dgamma_.assign(C, 0);
+    dbeta_.assign(C, 0);
+  }
+  if (config.track_running_statistics) {
+    running_mean_.assign(C, 0);
+    running_var_.assign(C, 1);
+  }
+  saved_mean_.assign(C, 0);
+  saved_var_.assign(C, 0);
+  saved_rstd_.assign(C, 0);
+}
+
+template <class T>
+void BatchNorm<T>::check_channels(const char* operation, const Extent& extent) const {
+  if (extent.channels != channels_) {
+    core::Arguments(operation).fail(ErrorCode::bad_extent, "extent.channels is " + std::to_string(extent.channels) +
+                                                               ", want " + std::to_string(channels_));
+  }
+}
+
+template <class T>
+void BatchNorm<T>::forward(const Extent& extent, std::span<const T> x, std::span<T> y) {
+  check_channels("BatchNorm::forward", extent);
+  if (!training_ && config_.track_running_statistics) {
+    batch_norm_inference<T>({.extent = extent,
+                             .x = x,
+                             .mean = running_mean_,
+                             .var = running_var_,
+                             .gamma = gamma_,
+                             .beta = beta_,
+                             .y = y,
+                             .eps = config_.eps},
+                            config_.options);
+    return;
+  }
+  batch_norm_forward<T>({.extent = extent,
+                         .x = x,
+                         .gamma = gamma_,
+                         .beta = beta_,
+                         .y = y,
+                         .mean = saved_mean_,
+                         .var = saved_var_,
+                         .rstd = saved_rstd_,
+                         .eps = config_.eps},
+                        config_.options);
+  saved_extent_ = extent;
+  if (training_ && config_.track_running_statistics) {
+    update_running_statistics({running_mean_, running_var_, &batches_tracked_}, static_cast<double>(extent.count()),
+                              saved_mean_, saved_var_, config_.running);
+  }
+}
+
+template <class T>
+void BatchNorm<T>::backward(const Extent& extent, std::span<const T> x, std::span<const T> dy, std::span<T> dx) {
+  check_channels("BatchNorm::backward", extent);
+  const core::Arguments check("BatchNorm::backward");
+  if (!has_saved()) check.fail(ErrorCode::bad_state, "no forward by batch statistics came before, want one");
+  if (extent != saved_extent_) {
+    const Extent& s = saved_extent_;
+    check.fail(ErrorCode::bad_state, "extent is " + core::shape_text(extent.outer, extent.channels, extent.inner) +
+                                         ", want the forward's " + core::shape_text(s.outer, s.channels, s.inner));
+  }
+  batch_norm_backward<T>({.extent = extent,
+                          .x = x,
+                          .dy = dy,
+                          .mean = saved_mean_,
+                          .rstd = saved_rstd_,
+                          .gamma = gamma_,
+                          .dx = dx,
+                          .dgamma = dgamma_,
+                          .dbeta = dbeta_},
+                         config_.options);
+}
+
+#define UNITVAR_INSTANTIATE(T) template class BatchNorm<T>;
+UNITVAR_FOR_EACH_DTYPE(UNITVAR_INSTANTIATE)
+
+}  // namespace unitvar

@@ -1,0 +1,41 @@
+#pragma once
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+/// The formulas that stand between the phases, one channel at a time, in double.
+namespace unitvar::norm {
+
+/// (B2): the biased variance. An empty batch has none; 0 keeps it finite.
+inline double biased_variance(double m2, double count) noexcept { return count > 0 ? m2 / count : 0; }
+
+/// (B3)
+inline double rstd_of(double var, double eps) noexcept { return 1 / std::sqrt(var + eps); }
+
+/// An absent gamma is 1, an absent beta is 0.
+template <class P>
+double gamma_at(std::span<const P> gamma, std::int64_t c) noexcept {
+  return gamma.empty() ? 1 : static_cast<double>(gamma[static_cast<std::size_t>(c)]);
+}
+template <class P>
+double beta_at(std::span<const P> beta, std::int64_t c) noexcept {
+  return beta.empty() ? 0 : static_cast<double>(beta[static_cast<std::size_t>(c)]);
+}
+
+/// `count` arrays of C doubles in one allocation.
+class ChannelArrays {
+ public:
+  ChannelArrays(int count, std::int64_t channels)
+      : channels_(channels),
+        memory_(std::make_unique_for_overwrite<double[]>(static_cast<std::size_t>(count * channels))) {}
+
+  [[nodiscard]] double* operator[](int i) const noexcept { return memory_.get() + i * channels_; }
+
+ private:
+  std::int64_t channels_;
+  std::unique_ptr<double[]> memory_;
+};
+
+}  // namespace unitvar::norm

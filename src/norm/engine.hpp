@@ -1,0 +1,102 @@
+#pragma once
+#include <algorithm>
+#include <cstdint>
+
+#include "core/cache.hpp"
+#include "core/parallel.hpp"
+#include "norm/cells.hpp"
+#include "norm/channel_math.hpp"
+#include "norm/schedule.hpp"
+#include "norm/walk.hpp"
+#include "unitvar/dtype.hpp"
+
+namespace unitvar::norm {
+
+/// One call at work: its schedule, its kernels, and the four phases in the form that a Walker takes. Every operation
+/// of the library is a composition of these.
+template <class T>
+class Engine {
+ public:
+  /// `tensors_read`: tensors that the first pass reads and the second reads again.
+  Engine(const Extent& extent, const Options& options, std::int64_t tensors_read)
+      : schedule_(make_schedule(extent, {.bytes_per_element = sizeof(T),
+                                         .tensors_read = tensors_read,
+                                         .cache = core::cache_sizes(),
+                                         .threads = options.threads > 0 ? options.threads : core::default_threads(),
+                                         .walk = options.walk})),
+        cells_(kernels::kernels_for<T>(options.isa), schedule_.tiling),
+        walker_(schedule_) {}
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  Walker<T>& walker() noexcept { return walker_; }
+
+  /// Phases 1 and 3: what to do with a cell in the first pass.
+  auto moments(const T* x) const noexcept {
+    return [this, x](const Cell& cell, PairArrays out) { cells_.moments(x, cell, out); };
+  }
+  auto gradient_sums(const T* x, const T* dy, const double* mean) const noexcept {
+    return [=, this](const Cell& cell, PairArrays out) { cells_.gradient_sums(x, dy, cell, mean, out); };
+  }
+
+  /// Phases 2 and 4: what to do with a cell in the second pass.
+  auto normalize(const T* x, T* y, const NormalizeArrays& c) const noexcept {
+    return [=, this](const Cell& cell) { cells_.normalize(x, y, cell, c); };
+  }
+  auto input_gradient(const T* x, const T* dy, T* dx, const GradientArrays& c) const noexcept {
+    return [=, this](const Cell& cell) { cells_.input_gradient(x, dy, dx, cell, c); };
+  }
+
+  /// The merges: from the tiles' pairs, leaf(t), to first and second of channels [begin, end).
+  template <class Leaf>
+  void merge_moments_into(std::int64_t begin, std::int64_t end, const Leaf& leaf, double* mean, double* m2) const {
+    const Tiling& tiling = schedule_.tiling;
+    merge_tree(tiling.tiles(), [&](std::int64_t i, std::int64_t j, std::int64_t step) {
+      const std::int64_t middle = tiling.values_before(j);
+      const auto count_a = static_cast<double>(middle - tiling.values_before(i));
+      const auto count_b = static_cast<double>(tiling.values_before(j + step) - middle);
+      merge_moments(count_a, leaf(i), count_b, leaf(j).first, leaf(j).second, end - begin);
+    });
+    copy_root(begin, end, leaf, mean, m2);
+  }
+  template <class Leaf>
+  void merge_sums_into(std::int64_t begin, std::int64_t end, const Leaf& leaf, double* first, double* second) const {
+    merge_tree(schedule_.tiling.tiles(),
+               [&](std::int64_t i, std::int64_t j, std::int64_t) { merge_sums(leaf(i), leaf(j), end - begin); });
+    copy_root(begin, end, leaf, first, second);
+  }
+
+ private:
+  /// An empty batch has no tiles: zeros.
+  template <class Leaf>
+  void copy_root(std::int64_t begin, std::int64_t end, const Leaf& leaf, double* first, double* second) const {
+    if (schedule_.tiling.tiles() == 0) {
+      std::fill(first + begin, first + end, 0.0);
+      std::fill(second + begin, second + end, 0.0);
+      return;
+    }
+    std::copy_n(leaf(0).first, end - begin, first + begin);
+    std::copy_n(leaf(0).second, end - begin, second + begin);
+  }
+
+  Schedule schedule_;
+  Cells<T> cells_;
+  Walker<T> walker_;
+};
+
+/// Channel c's coefficients of dx = ((dy - mean_dy) - (x - mean) * slope) * scale (B27). rstd multiplies before and
+/// after the division by count, so that nothing under- or overflows that the result does not.
+struct GradientFinish {
+  double count;
+  double* mean_dy;
+  double* slope;
+  double* scale;
+
+  void operator()(std::int64_t c, double rstd, double gamma, double sum_dy, double sum_dy_xmu) const noexcept {
+    mean_dy[c] = sum_dy / count;
+    slope[c] = sum_dy_xmu * rstd / count * rstd;
+    scale[c] = gamma * rstd;
+  }
+};
+
+}  // namespace unitvar::norm

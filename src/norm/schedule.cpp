@@ -1,0 +1,84 @@
+#include "norm/schedule.hpp"
+
+#include <algorithm>
+
+namespace unitvar::norm {
+namespace {
+
+using std::int64_t;
+
+/// Waking a thread costs microseconds; below this many bytes read for each it does not pay.
+constexpr int64_t kBytesPerThread = 128 << 10;
+
+/// Columns of an interleaved cell: their sums and coefficients (up to 4 doubles a column) stay in L1.
+constexpr int64_t kMostColumns = 512;
+/// A narrower block would tear cache lines and waste what the prefetcher brings.
+constexpr int64_t kFewestColumns = 32;
+constexpr int64_t kColumnStep = 16;
+
+int64_t divide_up(int64_t a, int64_t b) noexcept { return (a + b - 1) / b; }
+
+/// Channels per block so that columns <= limit, in whole steps of columns where a channel is one column.
+int64_t channels_within(int64_t limit, int64_t inner) noexcept {
+  const int64_t columns = inner == 1 ? limit / kColumnStep * kColumnStep : limit;
+  return std::max<int64_t>(1, columns / inner);
+}
+
+/// Channels per block whose columns, over all rows, fit the cache; 0 if no useful number does.
+int64_t resident_channels(const Tiling& tiling, const ScheduleInput& input) noexcept {
+  const Extent& e = tiling.extent;
+  const int64_t bytes_per_column = std::max<int64_t>(1, e.outer) * input.bytes_per_element * input.tensors_read;
+  const int64_t fitting = input.cache.l2 * 3 / 4 / bytes_per_column;
+  const int64_t per_thread = divide_up(e.channels, input.threads) * e.inner;
+  const int64_t columns = std::min({fitting, kMostColumns, std::max(per_thread, kColumnStep)});
+  const bool whole_row = columns >= e.channels * e.inner;
+  if (columns < e.inner || (columns < kFewestColumns && !whole_row)) return 0;
+  return channels_within(std::max(columns, kColumnStep), e.inner);
+}
+
+/// A planar channel is a block by itself. Resident wins even if it exceeds the cache (nothing is lost), unless there
+/// are too few channels to keep all threads busy to the end.
+bool planar_resident(const Tiling& tiling, int threads) noexcept {
+  return threads == 1 || tiling.tiles() == 1 || tiling.extent.channels >= 4 * threads;
+}
+
+int threads_for(const Extent& extent, const ScheduleInput& input) noexcept {
+  const int64_t bytes = extent.size() * input.bytes_per_element * input.tensors_read;
+  return static_cast<int>(std::clamp<int64_t>(bytes / kBytesPerThread, 1, std::max(1, input.threads)));
+}
+
+}  // namespace
+
+Schedule make_schedule(const Extent& extent, const ScheduleInput& given) noexcept {
+  ScheduleInput input = given;
+  input.threads = threads_for(extent, given);
+  Schedule s{make_tiling(extent), Walk::resident, input.threads, 1, 0};
+
+  if (s.tiling.shape == Shape::planar) {
+    if (!planar_resident(s.tiling, s.threads)) s.walk = Walk::streamed;
+  } else {
+    s.block_channels = resident_channels(s.tiling, input);
+    if (s.block_channels == 0) {
+      s.walk = Walk::streamed;
+      s.block_channels = channels_within(kMostColumns, s.tiling.extent.inner);
+    }
+  }
+  if (input.walk != Walk::automatic) s.walk = input.walk;
+  s.blocks = divide_up(s.tiling.extent.channels, s.block_channels);
+  return s;
+}
+
+std::string describe(const Schedule& s) {
+  const Extent& e = s.tiling.extent;
+  const bool planar = s.tiling.shape == Shape::planar;
+  const auto n = [](int64_t value) { return std::to_string(value); };
+  std::string text = planar ? "planar: " + n(e.channels) + " channels of " + n(e.outer) + " rows x " + n(e.inner)
+                            : "interleaved: " + n(e.outer) + " rows x " + n(e.channels * e.inner) + " columns (" +
+                                  n(e.channels) + " channels x " + n(e.inner) + ")";
+  text += s.walk == Walk::resident ? "; resident, " : "; streamed, ";
+  text += n(s.blocks) + " blocks of " + n(s.block_channels) + " channels x " + n(s.tiling.tiles()) + " tiles of " +
+          n(std::min(s.tiling.tile_rows, e.outer)) + " rows x " + n(s.tiling.tile_cols);
+  return text + "; " + n(s.threads) + (s.threads == 1 ? " thread" : " threads");
+}
+
+}  // namespace unitvar::norm

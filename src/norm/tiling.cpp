@@ -1,0 +1,62 @@
+#include "norm/tiling.hpp"
+
+#include <algorithm>
+
+namespace unitvar::norm {
+namespace {
+
+using std::int64_t;
+
+/// Values in a planar tile: few enough to bound the growth of rounding errors inside one, and to give every thread
+/// some; enough to make folding and merging cheap. 16 KiB of floats.
+constexpr int64_t kPlanarValues = 4096;
+
+/// An interleaved tile has about this many values per channel, and at least kInterleavedRows rows, so that a fold over
+/// a channel's columns is paid once per many rows.
+constexpr int64_t kInterleavedValues = 256;
+constexpr int64_t kInterleavedRows = 64;
+
+/// Rows shorter than this leave a planar kernel mostly folding and finishing; as columns they are whole vectors.
+constexpr int64_t kShortRow = 64;
+/// With fewer rows than this a column has too few values to be worth its own pair of sums.
+constexpr int64_t kFewRows = 8;
+
+int64_t divide_up(int64_t a, int64_t b) noexcept { return (a + b - 1) / b; }
+
+Shape shape_of(const Extent& extent) noexcept {
+  if (extent.inner == 1) return extent.channels == 1 ? Shape::planar : Shape::interleaved;
+  return extent.inner < kShortRow && extent.outer >= kFewRows ? Shape::interleaved : Shape::planar;
+}
+
+}  // namespace
+
+Tiling make_tiling(const Extent& given) noexcept {
+  Extent extent = given;
+  if (extent.channels == 1 && extent.outer > 0) extent = {1, 1, given.count()};
+
+  Tiling t{shape_of(extent), extent, 0, 0, 0, 0};
+  if (t.shape == Shape::planar) {
+    t.tile_cols = std::min(extent.inner, kPlanarValues);
+    t.tile_rows = std::max<int64_t>(1, kPlanarValues / extent.inner);
+  } else {
+    t.tile_cols = extent.inner;
+    t.tile_rows = std::max(kInterleavedRows, kInterleavedValues / extent.inner);
+  }
+  t.row_tiles = divide_up(extent.outer, t.tile_rows);
+  t.col_tiles = divide_up(extent.inner, t.tile_cols);
+  return t;
+}
+
+Tile Tiling::tile(int64_t t) const noexcept {
+  const int64_t row = t / col_tiles * tile_rows;
+  const int64_t col = t % col_tiles * tile_cols;
+  return {row, std::min(tile_rows, extent.outer - row), col, std::min(tile_cols, extent.inner - col)};
+}
+
+int64_t Tiling::values_before(int64_t t) const noexcept {
+  if (t >= tiles()) return extent.count();
+  const Tile next = tile(t);
+  return next.row * extent.inner + next.rows * next.col;
+}
+
+}  // namespace unitvar::norm

@@ -1,0 +1,112 @@
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+
+#include "core/parallel.hpp"
+#include "norm/cells.hpp"
+#include "norm/schedule.hpp"
+
+namespace unitvar::norm {
+
+/// Walks the cells of a schedule: a first pass that reduces each cell to a pair of numbers per channel, a merge per
+/// block of channels, and a second pass over the cells in reverse, so that what was read last is read first. Owns the
+/// memory for the pairs; allocates once, before any thread starts.
+template <class T>
+class Walker {
+ public:
+  explicit Walker(const Schedule& schedule)
+      : s_(schedule),
+        scratch_doubles_(Cells<T>::scratch_doubles(s_.tiling, s_.block_channels)),
+        slab_doubles_(2 * s_.tiling.tiles() * s_.block_channels),
+        memory_(std::make_unique_for_overwrite<double[]>(
+            static_cast<std::size_t>(s_.threads * scratch_doubles_ + slabs() * slab_doubles_))) {}
+
+  /// First pass and merge for all channels. reduce(cell, pair) fills a pair of arrays with the cell's own numbers;
+  /// merge(begin, end, leaf) makes the channels' result from leaf(t), the pair of tile t.
+  template <class Reduce, class Merge>
+  void reduce(const Reduce& reduce_cell, const Merge& merge_block) {
+    if (s_.walk == Walk::resident) {
+      core::parallel_for(s_.threads, s_.blocks, [&](std::int64_t block, int thread) {
+        reduce_block(block, thread, reduce_cell, merge_block);
+      });
+      return;
+    }
+    core::parallel_for(s_.threads, s_.cells(), [&](std::int64_t index, int thread) {
+      const auto [block, t] = position(index);
+      reduce_cell(cell(block, t, thread), pair(block, t));
+    });
+    core::parallel_for(s_.threads, s_.blocks, [&](std::int64_t block, int) { merge(block, block, merge_block); });
+  }
+
+  /// Second pass alone, over all cells.
+  template <class Apply>
+  void apply(const Apply& apply_cell) {
+    core::parallel_for(s_.threads, s_.cells(), [&](std::int64_t index, int thread) {
+      const auto [block, t] = position(s_.cells() - 1 - index);
+      apply_cell(cell(block, t, thread));
+    });
+  }
+
+  /// Both passes. `check` runs between them if the walk is streamed, before anything is written; it may throw.
+  template <class Reduce, class Merge, class Check, class Apply>
+  void reduce_and_apply(const Reduce& reduce_cell, const Merge& merge_block, const Check& check,
+                        const Apply& apply_cell) {
+    if (s_.walk == Walk::streamed) {
+      reduce(reduce_cell, merge_block);
+      check();
+      apply(apply_cell);
+      return;
+    }
+    core::parallel_for(s_.threads, s_.blocks, [&](std::int64_t block, int thread) {
+      reduce_block(block, thread, reduce_cell, merge_block);
+      for (std::int64_t t = s_.tiling.tiles(); t-- > 0;) apply_cell(cell(block, t, thread));
+    });
+  }
+
+ private:
+  struct Position {
+    std::int64_t block, tile;
+  };
+
+  /// Cells in the order of memory: channel after channel if planar, row after row if interleaved.
+  [[nodiscard]] Position position(std::int64_t index) const noexcept {
+    const std::int64_t tiles = s_.tiling.tiles();
+    if (s_.tiling.shape == Shape::planar) return {index / tiles, index % tiles};
+    return {index % s_.blocks, index / s_.blocks};
+  }
+
+  [[nodiscard]] Cell cell(std::int64_t block, std::int64_t t, int thread) const noexcept {
+    const std::int64_t begin = block * s_.block_channels;
+    return {begin, std::min(begin + s_.block_channels, s_.tiling.extent.channels), s_.tiling.tile(t),
+            memory_.get() + thread * scratch_doubles_};
+  }
+
+  /// Pairs of all tiles of one block: one slab per thread if resident, one per block if streamed.
+  [[nodiscard]] std::int64_t slabs() const noexcept { return s_.walk == Walk::resident ? s_.threads : s_.blocks; }
+
+  [[nodiscard]] PairArrays pair(std::int64_t slab, std::int64_t t) const noexcept {
+    double* first = memory_.get() + s_.threads * scratch_doubles_ + slab * slab_doubles_ + 2 * t * s_.block_channels;
+    return {first, first + s_.block_channels};
+  }
+
+  template <class Reduce, class Merge>
+  void reduce_block(std::int64_t block, int thread, const Reduce& reduce_cell, const Merge& merge_block) {
+    for (std::int64_t t = 0; t < s_.tiling.tiles(); ++t) reduce_cell(cell(block, t, thread), pair(thread, t));
+    merge(block, thread, merge_block);
+  }
+
+  template <class Merge>
+  void merge(std::int64_t block, std::int64_t slab, const Merge& merge_block) {
+    const std::int64_t begin = block * s_.block_channels;
+    merge_block(begin, std::min(begin + s_.block_channels, s_.tiling.extent.channels),
+                [&](std::int64_t t) { return pair(slab, t); });
+  }
+
+  const Schedule& s_;
+  std::int64_t scratch_doubles_;
+  std::int64_t slab_doubles_;
+  std::unique_ptr<double[]> memory_;
+};
+
+}  // namespace unitvar::norm
