@@ -19,15 +19,16 @@ struct Axis {
 /// Only the batch may be empty: every other axis has at least one element.
 void check_axis(const std::string& maker, const Axis& axis, bool may_be_zero) {
   if (axis.size >= (may_be_zero ? 0 : 1)) return;
-  throw Error(ErrorCode::bad_extent, maker + ": " + axis.name + " is " + std::to_string(axis.size) + ", want " +
-                                         axis.name + " >= " + (may_be_zero ? "0" : "1"));
+  const std::string name = axis.name;
+  throw Error(ErrorCode::bad_extent, maker + ": " + name + " is " + std::to_string(axis.size) + ", want " + name +
+                                         (may_be_zero ? " >= 0" : " >= 1"));
 }
 
 int64_t product(const std::string& maker, std::span<const Axis> axes) {
   int64_t result = 1;
   std::string text;
   for (const Axis& axis : axes) {
-    text += (text.empty() ? "" : "*") + std::string(axis.name);
+    text.append(text.empty() ? "" : "*").append(axis.name);
     if (__builtin_mul_overflow(result, axis.size, &result)) {
       throw Error(ErrorCode::overflow, maker + ": " + text + " with " + axis.name + " = " + std::to_string(axis.size) +
                                            " exceeds 64 bits, want at most 9223372036854775807");
@@ -38,7 +39,7 @@ int64_t product(const std::string& maker, std::span<const Axis> axes) {
 
 /// `axes` stand in the order of memory: N, C, then the spatial ones.
 Extent channels_first_extent(const std::string& maker, std::span<const Axis> axes) {
-  for (const Axis& axis : axes) check_axis(maker, axis, &axis == &axes[0]);
+  for (const Axis& axis : axes) check_axis(maker, axis, &axis == axes.data());
   const Extent extent{axes[0].size, axes[1].size, product(maker, axes.subspan(2))};
   product(maker, axes);
   return extent;
@@ -46,7 +47,7 @@ Extent channels_first_extent(const std::string& maker, std::span<const Axis> axe
 
 /// `axes` stand in the order of memory: N, the spatial ones, then C.
 Extent channels_last_extent(const std::string& maker, std::span<const Axis> axes) {
-  for (const Axis& axis : axes) check_axis(maker, axis, &axis == &axes[0]);
+  for (const Axis& axis : axes) check_axis(maker, axis, &axis == axes.data());
   const Extent extent{product(maker, axes.first(axes.size() - 1)), axes.back().size, 1};
   product(maker, axes);
   return extent;

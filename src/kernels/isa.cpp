@@ -67,8 +67,8 @@ Isa isa_from_name(std::string_view name) { return parse(name, "isa_from_name"); 
 
 std::vector<Isa> supported_isas() {
   std::vector<Isa> result;
-  for (auto e = kEntries.rbegin(); e != kEntries.rend(); ++e) {
-    if (is_supported(e->isa)) result.push_back(e->isa);
+  for (const Entry& e : kEntries) {
+    if (is_supported(e.isa)) result.insert(result.begin(), e.isa);
   }
   return result;
 }

@@ -25,11 +25,11 @@ int64_t channels_within(int64_t limit, int64_t inner) noexcept {
 }
 
 /// Channels per block whose columns, over all rows, fit the cache; 0 if no useful number does.
-int64_t resident_channels(const Tiling& tiling, const ScheduleInput& input) noexcept {
+int64_t resident_channels(const Tiling& tiling, const ScheduleInput& input, int threads) noexcept {
   const Extent& e = tiling.extent;
   const int64_t bytes_per_column = std::max<int64_t>(1, e.outer) * input.bytes_per_element * input.tensors_read;
   const int64_t fitting = input.cache.l2 * 3 / 4 / bytes_per_column;
-  const int64_t per_thread = divide_up(e.channels, input.threads) * e.inner;
+  const int64_t per_thread = divide_up(e.channels, threads) * e.inner;
   const int64_t columns = std::min({fitting, kMostColumns, std::max(per_thread, kColumnStep)});
   const bool whole_row = columns >= e.channels * e.inner;
   if (columns < e.inner || (columns < kFewestColumns && !whole_row)) return 0;
@@ -39,7 +39,7 @@ int64_t resident_channels(const Tiling& tiling, const ScheduleInput& input) noex
 /// A planar channel is a block by itself. Resident wins even if it exceeds the cache (nothing is lost), unless there
 /// are too few channels to keep all threads busy to the end.
 bool planar_resident(const Tiling& tiling, int threads) noexcept {
-  return threads == 1 || tiling.tiles() == 1 || tiling.extent.channels >= 4 * threads;
+  return threads == 1 || tiling.tiles() == 1 || tiling.extent.channels >= int64_t{4} * threads;
 }
 
 int threads_for(const Extent& extent, const ScheduleInput& input) noexcept {
@@ -49,15 +49,13 @@ int threads_for(const Extent& extent, const ScheduleInput& input) noexcept {
 
 }  // namespace
 
-Schedule make_schedule(const Extent& extent, const ScheduleInput& given) noexcept {
-  ScheduleInput input = given;
-  input.threads = threads_for(extent, given);
-  Schedule s{make_tiling(extent), Walk::resident, input.threads, 1, 0};
+Schedule make_schedule(const Extent& extent, const ScheduleInput& input) noexcept {
+  Schedule s{make_tiling(extent), Walk::resident, threads_for(extent, input), 1, 0};
 
   if (s.tiling.shape == Shape::planar) {
     if (!planar_resident(s.tiling, s.threads)) s.walk = Walk::streamed;
   } else {
-    s.block_channels = resident_channels(s.tiling, input);
+    s.block_channels = resident_channels(s.tiling, input, s.threads);
     if (s.block_channels == 0) {
       s.walk = Walk::streamed;
       s.block_channels = channels_within(kMostColumns, s.tiling.extent.inner);

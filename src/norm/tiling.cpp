@@ -28,12 +28,7 @@ Shape shape_of(const Extent& extent) noexcept {
   return extent.inner < kShortRow && extent.outer >= kFewRows ? Shape::interleaved : Shape::planar;
 }
 
-}  // namespace
-
-Tiling make_tiling(const Extent& given) noexcept {
-  Extent extent = given;
-  if (extent.channels == 1 && extent.outer > 0) extent = {1, 1, given.count()};
-
+Tiling cut(const Extent& extent) noexcept {
   Tiling t{shape_of(extent), extent, 0, 0, 0, 0};
   if (t.shape == Shape::planar) {
     t.tile_cols = std::min(extent.inner, kPlanarValues);
@@ -45,6 +40,13 @@ Tiling make_tiling(const Extent& given) noexcept {
   t.row_tiles = divide_up(extent.outer, t.tile_rows);
   t.col_tiles = divide_up(extent.inner, t.tile_cols);
   return t;
+}
+
+}  // namespace
+
+Tiling make_tiling(const Extent& extent) noexcept {
+  const bool one_row = extent.channels == 1 && extent.outer > 0;
+  return cut(one_row ? Extent{1, 1, extent.count()} : extent);
 }
 
 Tile Tiling::tile(int64_t t) const noexcept {
