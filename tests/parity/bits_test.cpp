@@ -1,0 +1,148 @@
+// One input, one answer: the same bits for every thread count, instruction set and walk.
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "support/isas.hpp"
+#include "support/measure.hpp"
+#include "support/phases.hpp"
+#include "support/run.hpp"
+
+namespace unitvar::test {
+namespace {
+
+constexpr int thread_counts[] = {1, 2, 3, 7, 16, 0};
+
+/// Small and ragged, then large enough to be cut into tiles and shared by threads.
+std::vector<Extent> small_extents() {
+  std::vector<Extent> extents = few_extents();
+  for (const std::int64_t n : {1, 3, 15, 33, 63, 65, 129}) {
+    extents.push_back({2, n, 1});
+    extents.push_back({200, n, 1});
+    extents.push_back({7, 3, n});
+    extents.push_back({3, n, 7});
+  }
+  extents.push_back({33, 5, 257});
+  return extents;
+}
+
+std::vector<Extent> large_extents() {
+  return {{8, 4, 12544}, {1, 1, 700001}, {64, 40, 196}, {40, 100, 49}, {70001, 9, 1}, {4097, 130, 1}, {3, 65537, 1}};
+}
+
+std::vector<Options> every_option() {
+  std::vector<Options> options;
+  for (const Isa isa : supported_isas()) {
+    for (const Walk walk : all_walks) {
+      for (const int threads : thread_counts) options.push_back({.threads = threads, .isa = isa, .walk = walk});
+    }
+  }
+  return options;
+}
+
+/// Every thread count in every walk on the best instruction set; every other one in every walk on three threads.
+std::vector<Options> every_option_pairwise() {
+  std::vector<Options> options;
+  for (const Options& candidate : every_option()) {
+    if (candidate.isa == supported_isas().front() || candidate.threads == 3) options.push_back(candidate);
+  }
+  return options;
+}
+
+template <class T>
+void expect_same_bits(const Problem<T>& p, const std::vector<Options>& every) {
+  SCOPED_TRACE(describe(p.extent));
+  const Options plain{.threads = 1};
+  const ForwardResult<T> forward = run_forward(p, plain);
+  const BackwardResult<T> backward = run_backward(p, forward.mean, forward.rstd, plain);
+  const std::vector<T> inference = run_inference(p, forward.mean, forward.var, plain);
+  for (const Options& options : every) {
+    SCOPED_TRACE(describe(options));
+    ASSERT_EQ(selected_isa(options.isa), options.isa);
+    const ForwardResult<T> f = run_forward(p, options);
+    ASSERT_TRUE(same_bits(f.mean, forward.mean));
+    ASSERT_TRUE(same_bits(f.var, forward.var));
+    ASSERT_TRUE(same_bits(f.rstd, forward.rstd));
+    ASSERT_TRUE(same_bits(f.y, forward.y));
+    const BackwardResult<T> b = run_backward(p, forward.mean, forward.rstd, options);
+    ASSERT_TRUE(same_bits(b.dgamma, backward.dgamma));
+    ASSERT_TRUE(same_bits(b.dbeta, backward.dbeta));
+    ASSERT_TRUE(same_bits(b.dx, backward.dx));
+    ASSERT_TRUE(same_bits(run_inference(p, forward.mean, forward.var, options), inference));
+  }
+}
+
+template <class T>
+void expect_same_phase_bits(const Problem<T>& p, const std::vector<Options>& every) {
+  SCOPED_TRACE(describe(p.extent));
+  const PhaseResults<T> want = run_phases(p, {.threads = 1});
+  for (const Options& options : every) {
+    SCOPED_TRACE(describe(options));
+    const PhaseResults<T> seen = run_phases(p, options);
+    ASSERT_TRUE(same_bits(seen.mean, want.mean));
+    ASSERT_TRUE(same_bits(seen.m2, want.m2));
+    ASSERT_TRUE(same_bits(seen.y, want.y));
+    ASSERT_TRUE(same_bits(seen.sum_dy, want.sum_dy));
+    ASSERT_TRUE(same_bits(seen.sum_dy_xmu, want.sum_dy_xmu));
+    ASSERT_TRUE(same_bits(seen.dx, want.dx));
+  }
+}
+
+template <class T>
+class Bits : public ::testing::Test {};
+using Dtypes = ::testing::Types<float, double>;
+TYPED_TEST_SUITE(Bits, Dtypes);
+
+TYPED_TEST(Bits, AreTheSameForEveryOptionOnSmallWork) {
+  for (const Extent& extent : small_extents()) expect_same_bits(make_problem<TypeParam>(extent, 10), every_option());
+}
+
+TYPED_TEST(Bits, AreTheSameForEveryOptionOnLargeWork) {
+  for (const Extent& extent : large_extents()) {
+    expect_same_bits(make_problem<TypeParam>(extent, 10), every_option_pairwise());
+  }
+}
+
+TYPED_TEST(Bits, AreTheSameWithoutParametersAndAtLargeMeans) {
+  for (const Extent& extent : few_extents()) {
+    const ProblemSpec spec{.extent = extent, .mean_over_std = 1e6, .gamma = false, .beta = false};
+    expect_same_bits(make_problem<TypeParam>(spec), every_option());
+  }
+}
+
+TYPED_TEST(Bits, OfThePhasesAreTheSameForEveryOption) {
+  for (const Extent& extent : few_extents())
+    expect_same_phase_bits(make_problem<TypeParam>(extent, 10), every_option());
+  for (const Extent& extent : large_extents()) {
+    expect_same_phase_bits(make_problem<TypeParam>(extent, 10), every_option_pairwise());
+  }
+}
+
+TYPED_TEST(Bits, OfPhasesComposedByHandAreThoseOfTheWhole) {
+  using T = TypeParam;
+  std::vector<Extent> extents = small_extents();
+  for (const Extent& extent : large_extents()) extents.push_back(extent);
+  for (const Extent& extent : extents) {
+    SCOPED_TRACE(describe(extent));
+    const Problem<T> p = make_problem<T>(extent, 10);
+    const ForwardResult<T> forward = run_forward(p);
+    const BackwardResult<T> backward = run_backward(p, forward.mean, forward.rstd);
+    const PhaseResults<T> phases = run_phases(p);
+    EXPECT_TRUE(same_bits(phases.mean, forward.mean));
+    EXPECT_TRUE(same_bits(phases.var, forward.var));
+    EXPECT_TRUE(same_bits(phases.rstd, forward.rstd));
+    EXPECT_TRUE(same_bits(phases.y, forward.y));
+    EXPECT_TRUE(same_bits(phases.dgamma(), backward.dgamma));
+    EXPECT_TRUE(same_bits(phases.dbeta(), backward.dbeta));
+    EXPECT_TRUE(same_bits(phases.dx, backward.dx));
+  }
+}
+
+TYPED_TEST(Bits, AreTheSameFromCallToCall) {
+  const auto p = make_problem<TypeParam>(Extent{64, 40, 196}, 10);
+  const auto first = run_forward(p);
+  for (int k = 0; k < 5; ++k) EXPECT_TRUE(same_bits(run_forward(p).y, first.y));
+}
+
+}  // namespace
+}  // namespace unitvar::test
