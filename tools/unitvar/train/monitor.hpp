@@ -1,0 +1,67 @@
+#pragma once
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace unitvar::train {
+
+/// Where one network stands, as shown to the user.
+struct Standing {
+  std::int64_t step = 0;
+  double loss = 0;                      ///< mean since the last evaluation
+  std::optional<double> test_accuracy;  ///< of the last evaluation
+};
+
+/// Shows the progress of several networks on standard error: on a terminal a bar for each, redrawn in place; else a
+/// plain line at every tenth of the steps; nothing if quiet. Training threads call start, update and finish, each for
+/// its own network; drawing happens on a thread of its own.
+class Monitor {
+ public:
+  enum class Style { bars, lines, silent };
+  /// What suits standard error.
+  static Style style_for(bool quiet);
+
+  Monitor(std::vector<std::string> names, std::int64_t steps, Style style);
+  ~Monitor();
+  Monitor(const Monitor&) = delete;
+  Monitor& operator=(const Monitor&) = delete;
+
+  void start(std::size_t network, const Standing& standing);
+  void update(std::size_t network, const Standing& standing);
+  void finish(std::size_t network, const Standing& standing);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  struct Line {
+    std::string name;
+    Standing standing;
+    std::int64_t first_step = 0, shown_step = 0;
+    std::optional<Clock::time_point> started, finished;
+  };
+
+  void draw_until_closed();
+  void draw_bars();
+  void print_line(Line& line);
+  [[nodiscard]] std::string describe(const Line& line) const;
+
+  const std::int64_t steps_;
+  const Style style_;
+  std::mutex mutex_;
+  std::vector<Line> lines_;
+  bool drawn_ = false, closed_ = false;
+  std::condition_variable closing_;
+  std::thread drawer_;
+};
+
+/// "1:02:03" or "2:03".
+std::string clock_text(double seconds);
+
+/// "12,345"
+std::string count_text(std::int64_t count);
+
+}  // namespace unitvar::train

@@ -1,0 +1,217 @@
+#include "train/network.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "train/matrix.hpp"
+#include "train/random.hpp"
+#include "train/softmax.hpp"
+#include "train/stopwatch.hpp"
+#include "unitvar/batch_norm.hpp"
+
+namespace unitvar::train {
+namespace {
+
+constexpr double weight_deviation = 0.1;
+constexpr double norm_eps = 1e-5;
+constexpr double norm_momentum = 0.1;
+
+std::size_t product(std::int64_t a, std::int64_t b) { return static_cast<std::size_t>(a * b); }
+
+template <class T>
+void add_rows(std::span<const T> bias, std::span<T> y) {
+  for (std::size_t row = 0; row < y.size(); row += bias.size()) {
+    for (std::size_t i = 0; i < bias.size(); ++i) y[row + i] += bias[i];
+  }
+}
+
+// values -= lr * (sum of the rows of dy)
+template <class T>
+void descend_rows(T lr, std::span<const T> dy, std::span<T> values) {
+  for (std::size_t row = 0; row < dy.size(); row += values.size()) {
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] -= lr * dy[row + i];
+  }
+}
+
+template <class T>
+void descend(T lr, std::span<const T> gradient, std::span<T> values) {
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] -= lr * gradient[i];
+}
+
+// One thread: a batch of 60 x 100 is no work to share, and the networks already share the machine.
+BatchNormConfig norm_config() {
+  BatchNormConfig config;
+  config.eps = norm_eps;
+  config.running.momentum = norm_momentum;
+  config.options.threads = 1;
+  return config;
+}
+
+}  // namespace
+
+template <class T>
+Network<T>::Network(const Architecture& architecture, std::int64_t batch, std::uint64_t seed)
+    : architecture_(architecture), batch_(batch) {
+  std::int64_t in = architecture.inputs;
+  for (std::size_t i = 0; i <= architecture.hidden.size(); ++i) {
+    Layer& layer = layers_.emplace_back();
+    layer.hidden = i < architecture.hidden.size();
+    layer.in = in;
+    layer.out = layer.hidden ? architecture.hidden[i] : architecture.classes;
+    layer.weight.resize(product(layer.out, layer.in));
+    if (layer.hidden && architecture.batch_norm) {
+      layer.norm.emplace(layer.out, norm_config());
+      layer.linear.resize(product(batch, layer.out));
+    } else {
+      layer.bias.resize(static_cast<std::size_t>(layer.out));
+    }
+    layer.active.resize(product(batch, layer.out));
+    if (layer.hidden) layer.delta.resize(layer.active.size());
+    in = layer.out;
+  }
+  draw_weights(seed);
+}
+
+template <class T>
+void Network<T>::draw_weights(std::uint64_t seed) {
+  Random random(seed, 0);
+  for (Layer& layer : layers_) {
+    for (T& value : layer.weight) value = static_cast<T>(weight_deviation * random.normal());
+  }
+}
+
+template <class T>
+double Network<T>::train_step(std::span<const T> x, std::span<const std::uint8_t> labels, T lr) {
+  const double loss = training_loss(x, labels);
+  backward(x, lr);
+  return loss;
+}
+
+template <class T>
+double Network<T>::training_loss(std::span<const T> x, std::span<const std::uint8_t> labels) {
+  forward(x);
+  return softmax_cross_entropy(std::span<T>(layers_.back().active), labels);
+}
+
+template <class T>
+void Network<T>::forward(std::span<const T> x) {
+  const T* input = x.data();
+  for (Layer& layer : layers_) {
+    forward_layer(layer, input);
+    input = layer.active.data();
+  }
+}
+
+template <class T>
+void Network<T>::forward_layer(Layer& layer, const T* x) {
+  const std::span<T> y(layer.active);
+  if (layer.norm) {
+    linear_forward({batch_, layer.in, layer.out}, x, layer.weight.data(), layer.linear.data());
+    const Stopwatch watch(norm_seconds_.forward);
+    layer.norm->forward(Extent::nc(batch_, layer.out), layer.linear, y);
+  } else {
+    linear_forward({batch_, layer.in, layer.out}, x, layer.weight.data(), y.data());
+    add_rows(std::span<const T>(layer.bias), y);
+  }
+  if (layer.hidden) activate(architecture_.activation, std::span<const T>(y), y);
+}
+
+template <class T>
+void Network<T>::backward(std::span<const T> x, T lr) {
+  for (std::size_t i = layers_.size(); i-- > 0;) {
+    Layer& layer = layers_[i];
+    if (layer.hidden) backward_layer(layer);
+    const std::vector<T>& delta = layer.hidden ? layer.delta : layer.active;
+    // Before the weights move.
+    if (i > 0) {
+      linear_backward({batch_, layer.in, layer.out}, delta.data(), layer.weight.data(), layers_[i - 1].delta.data());
+    }
+    descend(layer, i > 0 ? layers_[i - 1].active.data() : x.data(), lr);
+  }
+}
+
+// From the gradient at the activation's output to that at the linear layer's output.
+template <class T>
+void Network<T>::backward_layer(Layer& layer) {
+  const std::span<T> delta(layer.delta);
+  activation_backward(architecture_.activation, std::span<const T>(layer.active), delta);
+  if (!layer.norm) return;
+  const Stopwatch watch(norm_seconds_.backward);
+  layer.norm->backward(Extent::nc(batch_, layer.out), layer.linear, delta, delta);
+}
+
+template <class T>
+void Network<T>::descend(Layer& layer, const T* x, T lr) {
+  const std::vector<T>& delta = layer.hidden ? layer.delta : layer.active;
+  linear_descend({batch_, layer.in, layer.out}, lr, x, delta.data(), layer.weight.data());
+  if (layer.norm) {
+    train::descend<T>(lr, layer.norm->dgamma(), layer.norm->gamma());
+    train::descend<T>(lr, layer.norm->dbeta(), layer.norm->beta());
+  } else {
+    descend_rows<T>(lr, delta, layer.bias);
+  }
+}
+
+template <class T>
+void Network<T>::infer(std::span<const T> x, InferenceBuffers<T>& buffers, std::span<T> logits, std::span<T> watched) {
+  const auto rows = static_cast<std::int64_t>(x.size()) / architecture_.inputs;
+  const std::int64_t widest = *std::ranges::max_element(architecture_.hidden);
+  buffers.front.resize(product(rows, widest));
+  buffers.back.resize(product(rows, widest));
+  const T* input = x.data();
+  for (Layer& layer : layers_) {
+    const bool last_hidden = &layer + 1 == &layers_.back();
+    const std::span<T> y = layer.hidden ? std::span(buffers.back).first(product(rows, layer.out)) : logits;
+    infer_layer(layer, rows, input, y, last_hidden ? watched : std::span<T>());
+    buffers.front.swap(buffers.back);
+    input = y.data();
+  }
+}
+
+template <class T>
+void Network<T>::infer_layer(Layer& layer, std::int64_t rows, const T* x, std::span<T> y, std::span<T> watched) {
+  linear_forward({rows, layer.in, layer.out}, x, layer.weight.data(), y.data());
+  if (layer.norm) {
+    BatchNorm<T>& norm = *layer.norm;
+    // The free function, since one BatchNorm may not be called by several threads.
+    batch_norm_inference<T>({.extent = Extent::nc(rows, layer.out),
+                             .x = y,
+                             .mean = norm.running_mean(),
+                             .var = norm.running_var(),
+                             .gamma = norm.gamma(),
+                             .beta = norm.beta(),
+                             .y = y,
+                             .eps = norm_eps},
+                            norm.config().options);
+  } else {
+    add_rows(std::span<const T>(layer.bias), y);
+  }
+  for (std::size_t i = 0; i < watched.size(); ++i) watched[i] = y[i * static_cast<std::size_t>(layer.out)];
+  if (layer.hidden) activate(architecture_.activation, std::span<const T>(y), y);
+}
+
+template <class T>
+std::vector<Tensor> Network<T>::tensors() {
+  std::vector<Tensor> all;
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    Layer& layer = layers_[i];
+    all.push_back(make_tensor(fmt::format("linear.{}.weight", i), {layer.out, layer.in}, std::span(layer.weight)));
+    if (!layer.norm) {
+      all.push_back(make_tensor(fmt::format("linear.{}.bias", i), {layer.out}, std::span(layer.bias)));
+      continue;
+    }
+    BatchNorm<T>& norm = *layer.norm;
+    all.push_back(make_tensor(fmt::format("norm.{}.gamma", i), {layer.out}, norm.gamma()));
+    all.push_back(make_tensor(fmt::format("norm.{}.beta", i), {layer.out}, norm.beta()));
+    all.push_back(make_tensor(fmt::format("norm.{}.running_mean", i), {layer.out}, norm.running_mean()));
+    all.push_back(make_tensor(fmt::format("norm.{}.running_var", i), {layer.out}, norm.running_var()));
+    all.push_back(make_scalar(fmt::format("norm.{}.batches_tracked", i), norm.batches_tracked()));
+  }
+  return all;
+}
+
+template class Network<float>;
+template class Network<double>;
+
+}  // namespace unitvar::train
