@@ -1,0 +1,157 @@
+// NaN and Inf in one channel reach that channel's results alone.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "support/isas.hpp"
+#include "support/measure.hpp"
+#include "support/phases.hpp"
+#include "support/run.hpp"
+
+namespace unitvar::test {
+namespace {
+
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr double inf = std::numeric_limits<double>::infinity();
+
+/// One poisoned element: where, and with what.
+struct Poison {
+  std::int64_t channel;
+  double value;
+};
+
+template <class T>
+class Containment : public ::testing::Test {
+ protected:
+  template <class Body>
+  void for_each_case(Body&& body) {
+    for (const Extent& extent : few_extents()) {
+      const Problem<T> clean = make_problem<T>(extent, 2);
+      for (const std::int64_t channel : {std::int64_t{0}, extent.channels / 2, extent.channels - 1}) {
+        for (const double value : {nan, inf, -inf}) {
+          SCOPED_TRACE(describe(extent) + ", channel " + std::to_string(channel) + " has " + std::to_string(value));
+          for_each_isa([&](Isa isa) {
+            for (const Walk walk : all_walks) {
+              body(clean, Poison{channel, value}, Options{.threads = 2, .isa = isa, .walk = walk});
+            }
+          });
+        }
+      }
+    }
+  }
+
+  static void put(const Extent& e, std::vector<T>& values, const Poison& poison) {
+    values[to_size(e.index(e.outer / 2, poison.channel, e.inner - 1))] = static_cast<T>(poison.value);
+  }
+
+  static void expect_other_channels_same(const Extent& e, std::int64_t channel, const std::vector<T>& seen,
+                                         const std::vector<T>& clean) {
+    for (std::int64_t c = 0; c < e.channels; ++c) {
+      if (c == channel) continue;
+      ASSERT_TRUE(same_bits(channel_values(e, seen, c), channel_values(e, clean, c))) << "channel " << c;
+    }
+  }
+
+  template <class V>
+  static void expect_others_same(std::int64_t channel, std::vector<V> seen, const std::vector<V>& clean) {
+    seen[to_size(channel)] = clean[to_size(channel)];
+    ASSERT_TRUE(same_bits(seen, clean));
+  }
+};
+
+using Dtypes = ::testing::Types<float, double>;
+TYPED_TEST_SUITE(Containment, Dtypes);
+
+TYPED_TEST(Containment, OfForwardWhenXIsPoisoned) {
+  using T = TypeParam;
+  this->for_each_case([](const Problem<T>& clean, const Poison& poison, const Options& options) {
+    Problem<T> p = clean;
+    TestFixture::put(p.extent, p.x, poison);
+    const ForwardResult<T> want = run_forward(clean, options), f = run_forward(p, options);
+    TestFixture::expect_other_channels_same(p.extent, poison.channel, f.y, want.y);
+    TestFixture::expect_others_same(poison.channel, f.mean, want.mean);
+    TestFixture::expect_others_same(poison.channel, f.var, want.var);
+    TestFixture::expect_others_same(poison.channel, f.rstd, want.rstd);
+    EXPECT_TRUE(all_nan(channel_values(p.extent, f.y, poison.channel))) << describe(options);
+    EXPECT_TRUE(std::isnan(f.var[to_size(poison.channel)]) && std::isnan(f.rstd[to_size(poison.channel)]));
+    EXPECT_FALSE(std::isfinite(f.mean[to_size(poison.channel)]));
+  });
+}
+
+TYPED_TEST(Containment, OfBackwardWhenXIsPoisoned) {
+  using T = TypeParam;
+  this->for_each_case([](const Problem<T>& clean, const Poison& poison, const Options& options) {
+    Problem<T> p = clean;
+    TestFixture::put(p.extent, p.x, poison);
+    const BackwardResult<T> want = run_backward(clean, options), b = run_backward(p, options);
+    TestFixture::expect_other_channels_same(p.extent, poison.channel, b.dx, want.dx);
+    TestFixture::expect_others_same(poison.channel, b.dgamma, want.dgamma);
+    EXPECT_TRUE(same_bits(b.dbeta, want.dbeta)) << "dbeta does not depend on x";
+    EXPECT_TRUE(all_nan(channel_values(p.extent, b.dx, poison.channel))) << describe(options);
+    EXPECT_TRUE(std::isnan(b.dgamma[to_size(poison.channel)]));
+  });
+}
+
+TYPED_TEST(Containment, OfBackwardWhenDyIsPoisoned) {
+  using T = TypeParam;
+  this->for_each_case([](const Problem<T>& clean, const Poison& poison, const Options& options) {
+    Problem<T> p = clean;
+    TestFixture::put(p.extent, p.dy, poison);
+    const BackwardResult<T> want = run_backward(clean, options), b = run_backward(p, options);
+    TestFixture::expect_other_channels_same(p.extent, poison.channel, b.dx, want.dx);
+    TestFixture::expect_others_same(poison.channel, b.dgamma, want.dgamma);
+    TestFixture::expect_others_same(poison.channel, b.dbeta, want.dbeta);
+    for (const T v : channel_values(p.extent, b.dx, poison.channel)) ASSERT_FALSE(std::isfinite(v));
+    EXPECT_FALSE(std::isfinite(b.dgamma[to_size(poison.channel)]));
+    EXPECT_FALSE(std::isfinite(b.dbeta[to_size(poison.channel)]));
+  });
+}
+
+TYPED_TEST(Containment, OfInferenceIsTheElementItself) {
+  using T = TypeParam;
+  this->for_each_case([](const Problem<T>& clean, const Poison& poison, const Options& options) {
+    Problem<T> p = clean;
+    TestFixture::put(p.extent, p.x, poison);
+    const std::vector<double> mean(to_size(p.extent.channels), 0.5), var(to_size(p.extent.channels), 2);
+    std::vector<T> want = run_inference(clean, mean, var, options), y = run_inference(p, mean, var, options);
+    const auto at = to_size(p.extent.index(p.extent.outer / 2, poison.channel, p.extent.inner - 1));
+    EXPECT_FALSE(std::isfinite(y[at]));
+    y[at] = want[at];
+    ASSERT_TRUE(same_bits(y, want)) << describe(options);
+  });
+}
+
+TYPED_TEST(Containment, OfParametersAndRunningStatistics) {
+  using T = TypeParam;
+  this->for_each_case([](const Problem<T>& clean, const Poison& poison, const Options& options) {
+    Problem<T> p = clean;
+    const auto c = to_size(poison.channel);
+    p.gamma[c] = static_cast<T>(nan);
+    std::vector<double> mean(to_size(p.extent.channels), 0.5), var(to_size(p.extent.channels), 2);
+    const std::vector<T> want = run_inference(clean, mean, var, options), want_y = run_forward(clean, options).y;
+    TestFixture::expect_other_channels_same(p.extent, poison.channel, run_forward(p, options).y, want_y);
+    mean[c] = poison.value, var[c] = nan;
+    const std::vector<T> y = run_inference(p, mean, var, options);
+    TestFixture::expect_other_channels_same(p.extent, poison.channel, y, want);
+    EXPECT_TRUE(all_nan(channel_values(p.extent, y, poison.channel)));
+  });
+}
+
+TYPED_TEST(Containment, ANanVarianceIsNoBadEpsilonEvenWhenEpsilonIsZero) {
+  using T = TypeParam;
+  for (const Extent& extent : few_extents()) {
+    SCOPED_TRACE(describe(extent));
+    Problem<T> p = make_problem<T>(extent);
+    p.eps = 0;
+    const ForwardResult<T> want = run_forward(p);
+    TestFixture::put(extent, p.x, {extent.channels - 1, nan});
+    const ForwardResult<T> f = run_forward(p);
+    TestFixture::expect_other_channels_same(extent, extent.channels - 1, f.y, want.y);
+    EXPECT_TRUE(all_nan(channel_values(extent, f.y, extent.channels - 1)));
+  }
+}
+
+}  // namespace
+}  // namespace unitvar::test

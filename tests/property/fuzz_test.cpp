@@ -1,0 +1,116 @@
+// Random shapes, values, options and optional arguments, against the reference and against one plain call.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <iostream>
+#include <vector>
+
+#include "support/guarded.hpp"
+#include "support/isas.hpp"
+#include "support/oracle.hpp"
+
+namespace unitvar::test {
+namespace {
+
+constexpr std::int64_t most_elements = 60000;
+
+/// A size whose logarithm is uniform, with a liking for the neighbours of multiples of eight.
+std::int64_t random_size(Random& random, std::int64_t largest) {
+  auto size = static_cast<std::int64_t>(std::exp(random.uniform(0, std::log(static_cast<double>(largest) + 1))));
+  if (random.coin()) size = size / 8 * 8 + random.integer(-1, 1);
+  return std::clamp<std::int64_t>(size, 1, largest);
+}
+
+Extent random_extent(Random& random) {
+  const std::int64_t inner = random.coin() ? 1 : random_size(random, 5000);
+  const std::int64_t channels = random_size(random, std::min<std::int64_t>(2000, most_elements / inner / 2 + 1));
+  const std::int64_t outer = random_size(random, std::max<std::int64_t>(1, most_elements / (inner * channels)));
+  return {outer * inner == 1 ? 2 : outer, channels, inner};
+}
+
+template <class T>
+Problem<T> random_problem(Random& random) {
+  const ProblemSpec spec{.extent = random_extent(random),
+                         .mean_over_std = random.pick<double>({0, 1, 1e2, 1e4, 1e6}),
+                         .gamma = random.coin(),
+                         .beta = random.coin(),
+                         .scale = std::pow(10, random.uniform(-3, 3)),
+                         .seed = static_cast<std::uint64_t>(random.integer(0, 1 << 30))};
+  Problem<T> p = make_problem<T>(spec);
+  p.eps = std::pow(10, random.uniform(-8, -1));
+  return p;
+}
+
+Options random_options(Random& random) {
+  return {.threads = static_cast<int>(random.integer(0, 5)),
+          .isa = random.pick(supported_isas()),
+          .walk = random.pick<Walk>({Walk::automatic, Walk::resident, Walk::streamed})};
+}
+
+template <class T>
+void check_forward(const Problem<T>& p, const ForwardResult<T>& want, const Options& options, Random& random) {
+  Guarded<T> x(p.extent.size(), random.integer(0, 9)), y(p.extent.size(), random.integer(0, 9));
+  x.fill_with(p.x);
+  batch_norm_forward<T>(
+      {.extent = p.extent, .x = x.span(), .gamma = p.gamma, .beta = p.beta, .y = y.span(), .eps = p.eps}, options);
+  EXPECT_TRUE(same_bits(y.values(), want.y));
+  EXPECT_TRUE(y.guards_intact());
+}
+
+template <class T>
+void check_backward(const Problem<T>& p, const ForwardResult<T>& f, const BackwardResult<T>& want,
+                    const Options& options, Random& random) {
+  Guarded<T> dx(p.extent.size(), random.integer(0, 9));
+  Guarded<T> dgamma(p.extent.channels, random.integer(0, 9)), dbeta(p.extent.channels, random.integer(0, 9));
+  const bool in_place = random.coin();
+  dx.fill_with(p.dy);
+  batch_norm_backward<T>({.extent = p.extent,
+                          .x = p.x,
+                          .dy = in_place ? std::span<const T>(dx.span()) : std::span<const T>(p.dy),
+                          .mean = f.mean,
+                          .rstd = f.rstd,
+                          .gamma = p.gamma,
+                          .dx = dx.span(),
+                          .dgamma = random.coin() ? dgamma.span() : std::span<T>{},
+                          .dbeta = random.coin() ? dbeta.span() : std::span<T>{}},
+                         options);
+  EXPECT_TRUE(same_bits(dx.values(), want.dx));
+  EXPECT_TRUE(dgamma.untouched() || same_bits(dgamma.values(), want.dgamma));
+  EXPECT_TRUE(dbeta.untouched() || same_bits(dbeta.values(), want.dbeta));
+  EXPECT_TRUE(dx.guards_intact() && dgamma.guards_intact() && dbeta.guards_intact());
+}
+
+template <class T>
+void check_one(Random& random) {
+  const Problem<T> p = random_problem<T>(random);
+  SCOPED_TRACE(describe(p.extent));
+  const Expected<T> e = expected(p);
+  const ForwardResult<T> f = run_forward(p, {.threads = 1});
+  const BackwardResult<T> b = run_backward(p, f.mean, f.rstd, {.threads = 1});
+  expect_y_relative_to_terms(f.y, e);
+  expect_gradients_relative_to_terms(b, e);
+  for (int k = 0; k < 3; ++k) {
+    const Options options = random_options(random);
+    SCOPED_TRACE(describe(options));
+    check_forward(p, f, options, random);
+    check_backward(p, f, b, options, random);
+  }
+}
+
+template <class T>
+class Fuzz : public ::testing::Test {};
+using Dtypes = ::testing::Types<float, double>;
+TYPED_TEST_SUITE(Fuzz, Dtypes);
+
+TYPED_TEST(Fuzz, RandomProblemsMatchTheReferenceWithOneSetOfBits) {
+  const std::uint64_t seed = fuzz_seed();
+  std::cout << "UNITVAR_TEST_SEED=" << seed << '\n';
+  Random random(seed);
+  for (int round = 0; round < 300 && !this->HasFailure(); ++round) {
+    SCOPED_TRACE("UNITVAR_TEST_SEED=" + std::to_string(seed) + ", round " + std::to_string(round));
+    check_one<TypeParam>(random);
+  }
+}
+
+}  // namespace
+}  // namespace unitvar::test
