@@ -14,8 +14,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace unitvar::kernels::HWY_NAMESPACE {
 
-constexpr int kRowsPerLoad = 4;
-
 template <class T>
 SumPair planar_moments(const T* x, Rect rect, double shift) {
   return planar_sums(MomentTerms<T>{x}, rect, shift);
@@ -28,12 +26,12 @@ SumPair planar_gradient_sums(const T* x, const T* dy, Rect rect, double mean) {
 
 template <class T>
 void planar_normalize(const T* x, T* y, Rect rect, NormalizeCoefficients<double> c) {
-  map_rect<1>(NormalizeMap<T, double>{x, y, c}, rect);
+  map_rect(NormalizeMap<T, double>{x, y, c}, rect);
 }
 
 template <class T>
 void planar_input_gradient(const T* x, const T* dy, T* dx, Rect rect, GradientCoefficients<double> c) {
-  map_rect<1>(InputGradientMap<T, double>{x, dy, dx, c}, rect);
+  map_rect(InputGradientMap<T, double>{x, dy, dx, c}, rect);
 }
 
 template <class T>
@@ -48,12 +46,12 @@ void interleaved_gradient_sums(const T* x, const T* dy, Rect rect, const double*
 
 template <class T>
 void interleaved_normalize(const T* x, T* y, Rect rect, NormalizeCoefficients<const double*> c) {
-  map_rect<kRowsPerLoad>(NormalizeMap<T, const double*>{x, y, c}, rect);
+  map_rect(NormalizeMap<T, const double*>{x, y, c}, rect);
 }
 
 template <class T>
 void interleaved_input_gradient(const T* x, const T* dy, T* dx, Rect rect, GradientCoefficients<const double*> c) {
-  map_rect<kRowsPerLoad>(InputGradientMap<T, const double*>{x, dy, dx, c}, rect);
+  map_rect(InputGradientMap<T, const double*>{x, dy, dx, c}, rect);
 }
 
 constexpr Isa this_isa() {

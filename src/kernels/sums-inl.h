@@ -21,6 +21,7 @@ struct MomentTerms {
     first = hn::Add(first, d);
     second = hn::Add(second, hn::Mul(d, d));
   }
+  HWY_INLINE void prefetch(int64_t i) const { hwy::Prefetch(x + i); }
   HWY_INLINE void scalar(int64_t i, double shift, double& first, double& second) const {
     const double d = static_cast<double>(x[i]) - shift;
     first += d;
@@ -38,6 +39,10 @@ struct GradientTerms {
     const Vec g = load(dy + i);
     first = hn::Add(first, g);
     second = hn::Add(second, hn::Mul(g, hn::Sub(load(x + i), mean)));
+  }
+  HWY_INLINE void prefetch(int64_t i) const {
+    hwy::Prefetch(x + i);
+    hwy::Prefetch(dy + i);
   }
   HWY_INLINE void scalar(int64_t i, double mean, double& first, double& second) const {
     const double g = static_cast<double>(dy[i]);
@@ -86,12 +91,16 @@ HWY_INLINE SumPair planar_sums(const Terms& terms, Rect rect, double center) {
   return {fold(lanes_first), fold(lanes_second)};
 }
 
-/// Interleaved: kRows rows at a time, so that a column's two sums are loaded and stored once per kRows additions.
+/// Interleaved: kRows rows at a time, so that a column's two sums are loaded and stored once per kRows additions. Each
+/// row is a stream too short for the hardware to see coming, so the next kRows are prefetched by hand.
 template <int kRows, class Terms>
 HWY_INLINE void add_rows(const Terms& terms, int64_t row, Rect rect, const double* center, double* first,
                          double* second) {
   int64_t k = 0;
   for (; k + kWidth <= rect.cols; k += kWidth) {
+    if (k % 16 == 0) {
+      for (int r = 0; r < kRows; ++r) terms.prefetch(row + (kRows + r) * rect.stride + k);
+    }
     const Vec c = load(center + k);
     Vec a = load(first + k), b = load(second + k);
     for (int r = 0; r < kRows; ++r) terms.vector(row + r * rect.stride + k, c, a, b);
@@ -105,7 +114,7 @@ HWY_INLINE void add_rows(const Terms& terms, int64_t row, Rect rect, const doubl
 
 template <class Terms>
 HWY_INLINE void interleaved_sums(const Terms& terms, Rect rect, const double* center, double* first, double* second) {
-  constexpr int kRows = 8;
+  constexpr int kRows = 4;
   int64_t r = 0;
   for (; r + kRows <= rect.rows; r += kRows) add_rows<kRows>(terms, r * rect.stride, rect, center, first, second);
   for (; r < rect.rows; ++r) add_rows<1>(terms, r * rect.stride, rect, center, first, second);

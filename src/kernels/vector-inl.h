@@ -6,6 +6,7 @@
 #define UNITVAR_KERNELS_VECTOR_INL_H_
 #endif
 
+#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 #include <cstdint>

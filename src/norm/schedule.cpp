@@ -10,10 +10,12 @@ using std::int64_t;
 /// Waking a thread costs microseconds; below this many bytes read for each it does not pay.
 constexpr int64_t kBytesPerThread = 128 << 10;
 
-/// Columns of an interleaved cell: their sums and coefficients (up to 4 doubles a column) stay in L1.
-constexpr int64_t kMostColumns = 512;
-/// A narrower block would tear cache lines and waste what the prefetcher brings.
-constexpr int64_t kFewestColumns = 32;
+/// Columns of an interleaved cell: whole rows of most tensors, while their coefficients (up to 4 doubles a column)
+/// stay near.
+constexpr int64_t kMostColumns = 2048;
+/// A narrower block would be a column of torn lines far apart, which defeats the prefetcher and, where the row is a
+/// power of two long, falls into a few sets of the cache.
+constexpr int64_t kFewestColumns = 256;
 constexpr int64_t kColumnStep = 16;
 
 int64_t divide_up(int64_t a, int64_t b) noexcept { return (a + b - 1) / b; }
