@@ -14,7 +14,7 @@ enum class Isa {
   neon
 };
 
-/// "automatic", "portable", "sse4", "avx2", "avx512", "neon".
+/// "automatic", "portable", "sse4", "avx2", "avx512", "neon"; "unknown" for a number that is no Isa.
 [[nodiscard]] std::string_view isa_name(Isa isa) noexcept;
 
 /// The inverse of isa_name. Throws Error (bad_argument) that lists the names.
@@ -25,7 +25,8 @@ enum class Isa {
 
 /// The instruction set that a call with Options{.isa = requested} runs, as reported by the selected kernels
 /// themselves. Isa::automatic resolves to UNITVAR_ISA (read once per process) or else to supported_isas().front().
-/// Throws Error (unsupported_isa) if this machine or build lacks it, Error (bad_argument) if UNITVAR_ISA is no name.
+/// Throws Error (unsupported_isa) if this machine or build lacks it, Error (bad_argument) if `requested` is no Isa or
+/// UNITVAR_ISA is no name.
 [[nodiscard]] Isa selected_isa(Isa requested = Isa::automatic);
 
 /// How the phases walk memory. Changes speed, never bits.
@@ -37,8 +38,8 @@ enum class Walk {
 
 /// How a call runs. None of these changes a single bit of any result.
 struct Options {
-  int threads = 0;            ///< OpenMP threads; 0 = the OpenMP runtime's default. Small work stays on the caller's.
-  Isa isa = Isa::automatic;   ///< instruction set of the kernels
+  int threads = 0;           ///< OpenMP threads; 0 = the OpenMP runtime's default. Small work stays on the caller's.
+  Isa isa = Isa::automatic;  ///< instruction set of the kernels
   Walk walk = Walk::automatic;
 };
 

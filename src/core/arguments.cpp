@@ -57,7 +57,11 @@ void Arguments::options(const Options& options) const {
     fail(ErrorCode::bad_argument,
          "options.threads is " + std::to_string(options.threads) + ", want 0 (the default) or more");
   }
-  static_cast<void>(selected_isa(options.isa));
+  try {
+    static_cast<void>(selected_isa(options.isa));
+  } catch (const Error& error) {
+    fail(error.code(), error.what());
+  }
 }
 
 void Arguments::more_than_one_value(std::int64_t count) const {

@@ -27,6 +27,8 @@ constexpr std::array<Entry, 6> kEntries{{{Isa::automatic, "automatic", 0},
                                          {Isa::avx512, "avx512", HWY_AVX3},
                                          {Isa::neon, "neon", HWY_NEON}}};
 
+bool is_known(Isa isa) noexcept { return static_cast<std::size_t>(isa) < kEntries.size(); }
+
 const Entry& entry(Isa isa) noexcept { return kEntries[static_cast<std::size_t>(isa)]; }
 
 std::string names(const std::vector<Isa>& isas) {
@@ -61,7 +63,7 @@ Isa from_environment() {
 
 }  // namespace
 
-std::string_view isa_name(Isa isa) noexcept { return entry(isa).name; }
+std::string_view isa_name(Isa isa) noexcept { return is_known(isa) ? entry(isa).name : "unknown"; }
 
 Isa isa_from_name(std::string_view name) { return parse(name, "isa_from_name"); }
 
@@ -84,6 +86,10 @@ Isa resolve(Isa requested) {
   if (requested == Isa::automatic) {
     static const Isa best = supported_isas().front();
     return best;
+  }
+  if (!is_known(requested)) {
+    throw Error(ErrorCode::bad_argument,
+                "options.isa is " + std::to_string(static_cast<int>(requested)) + ", want a value of unitvar::Isa");
   }
   if (is_supported(requested)) return requested;
   throw Error(ErrorCode::unsupported_isa, "options.isa is " + std::string(isa_name(requested)) +

@@ -32,8 +32,15 @@ HWY_INLINE Vec load(const float* p) { return hn::PromoteTo(Doubles(), hn::LoadU(
 
 HWY_INLINE void store(Vec v, double* p) { hn::StoreU(v, Doubles(), p); }
 HWY_INLINE void store(Vec v, float* p) {
+#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
+  // Highway's own portable DemoteTo turns infinities into the largest float.
+  double lanes[kWidth];
+  store(v, lanes);
+  for (int k = 0; k < kWidth; ++k) p[k] = static_cast<float>(lanes[k]);
+#else
   const hn::Rebind<float, Doubles> floats;
   hn::StoreU(hn::DemoteTo(floats, v), floats, p);
+#endif
 }
 
 HWY_INLINE Vec broadcast(double value) { return hn::Set(Doubles(), value); }
