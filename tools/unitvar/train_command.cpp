@@ -1,7 +1,11 @@
 #include "train_command.hpp"
 
+#include <fmt/ranges.h>
+
+#include <charconv>
 #include <memory>
 
+#include "train/failure.hpp"
 #include "train/run.hpp"
 
 namespace unitvar::cli {
@@ -17,31 +21,67 @@ const std::map<std::string, train::Activation> activations = {
 // A name out of a table; only names, where CLI11's own transformer would take the numbers behind them too.
 template <class Enum>
 void add_choice(CLI::App& command, const std::string& name, Enum& value, const std::map<std::string, Enum>& table,
-                const std::string& help) {
+                const std::string& help, const std::string& usual) {
   const auto assign = [&value, &table](const std::string& text) { value = table.at(text); };
-  command.add_option_function<std::string>(name, assign, help)->check(CLI::IsMember(table));
+  command.add_option_function<std::string>(name, assign, help)
+      ->type_name("NAME")
+      ->check(CLI::IsMember(table))
+      ->default_str(usual);
+}
+
+// The whole text must be a number in decimal; CLI11 alone would take 010 for 8 and turn -1 into a huge seed.
+template <class Number>
+Number parse_number(const std::string& name, const std::string& text) {
+  Number value{};
+  const char* end = text.data() + text.size();
+  const auto [stopped, error] = std::from_chars(text.data(), end, value);
+  if (text.empty() || error != std::errc() || stopped != end) {
+    const char* wanted = std::is_floating_point_v<Number> ? "a number" : "a whole number in range";
+    throw train::UsageError("{} is '{}', want {}", name, text, wanted);
+  }
+  return value;
+}
+
+template <class Number>
+void add_number(CLI::App& command, const std::string& name, Number& value, const std::string& help) {
+  const auto assign = [&value, name](const std::string& text) { value = parse_number<Number>(name, text); };
+  command.add_option_function<std::string>(name, assign, help)
+      ->type_name("NUMBER")
+      ->default_str(fmt::format("{}", value));
+}
+
+void add_widths(CLI::App& command, const std::string& name, std::vector<std::int64_t>& widths,
+                const std::string& help) {
+  const auto assign = [&widths, name](const std::string& text) {
+    widths.clear();
+    for (const std::string& part : CLI::detail::split(text, ','))
+      widths.push_back(parse_number<std::int64_t>(name, part));
+  };
+  const std::string usual = fmt::format("{}", fmt::join(widths, ","));
+  command.add_option_function<std::string>(name, assign, help)->type_name("LIST")->default_str(usual);
 }
 
 void add_network_options(CLI::App& command, Options& options) {
-  add_choice(command, "--norm", options.norm, norms, "networks to train: batch, none or both [both]");
-  command.add_option("--hidden", options.hidden, "units of each hidden layer")->delimiter(',')->capture_default_str();
-  add_choice(command, "--activation", options.activation, activations, "sigmoid, tanh or relu [sigmoid]");
+  add_choice(command, "--norm", options.norm, norms, "networks to train", "both");
+  add_widths(command, "--hidden", options.hidden, "units of each hidden layer");
+  add_choice(command, "--activation", options.activation, activations, "of the hidden layers", "sigmoid");
 }
 
 void add_training_options(CLI::App& command, Options& options) {
-  command.add_option("--steps", options.steps, "training steps")->capture_default_str();
-  command.add_option("--batch", options.batch, "images a step")->capture_default_str();
-  command.add_option("--lr", options.lr, "learning rate")->capture_default_str();
-  command.add_option("--seed", options.seed, "of the weights and of the order of images")->capture_default_str();
-  command.add_option("--threads", options.threads, "0 for all of the machine; changes no bits")->capture_default_str();
+  add_number(command, "--steps", options.steps, "training steps");
+  add_number(command, "--batch", options.batch, "images a step");
+  add_number(command, "--lr", options.lr, "learning rate");
+  add_number(command, "--seed", options.seed, "of the weights and of the order of images");
+  add_number(command, "--threads", options.threads, "0 for all of the machine; changes no bits");
 }
 
 void add_file_options(CLI::App& command, Options& options) {
-  command.add_option("--data", options.data, "folder of the four IDX files")->capture_default_str();
-  command.add_option("--out", options.out, "folder for everything written")->capture_default_str();
-  command.add_option("--eval-every", options.eval_every, "steps between evaluations")->capture_default_str();
-  command.add_option("--checkpoint-every", options.checkpoint_every, "steps between checkpoints")
+  command.add_option("--data", options.data, "folder of the four IDX files")
+      ->type_name("FOLDER")
       ->capture_default_str();
+  command.add_option("--out", options.out, "folder for everything written")->type_name("FOLDER")->capture_default_str();
+  add_number(command, "--eval-every", options.eval_every, "steps between evaluations");
+  add_number(command, "--checkpoint-every", options.checkpoint_every, "steps between checkpoints");
   command.add_flag("--resume", options.resume, "continue from the checkpoints in --out");
   command.add_flag("--quiet", options.quiet, "print nothing but errors and warnings");
 }

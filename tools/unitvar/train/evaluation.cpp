@@ -11,6 +11,7 @@ namespace unitvar::train {
 namespace {
 
 constexpr std::int64_t slice_rows = 500;
+constexpr std::int64_t watched_rows = 1'000;
 constexpr std::array<double, 3> percentile_ranks = {0.15, 0.50, 0.85};
 
 }  // namespace
@@ -21,7 +22,9 @@ TestSet::TestSet(const Images& images)
 }
 
 Evaluator::Evaluator(const TestSet& test, int threads)
-    : test_(test), workers_(static_cast<std::size_t>(threads)), watched_(static_cast<std::size_t>(test.count)) {}
+    : test_(test),
+      workers_(static_cast<std::size_t>(threads)),
+      watched_(static_cast<std::size_t>(std::min(watched_rows, test.count))) {}
 
 Evaluation Evaluator::evaluate(Network<float>& network) {
   std::vector<std::future<void>> others;
@@ -32,7 +35,15 @@ Evaluation Evaluator::evaluate(Network<float>& network) {
   for (std::future<void>& other : others) other.get();
   std::int64_t correct = 0;
   for (const Worker& worker : workers_) correct += worker.correct;
-  return {static_cast<double>(correct) / static_cast<double>(test_.count), percentiles_of(watched_)};
+  return {static_cast<double>(correct) / static_cast<double>(test_.count), watch(network)};
+}
+
+Percentiles Evaluator::watch(Network<float>& network) {
+  Worker& worker = workers_.front();
+  const std::size_t pixels = watched_.size() * static_cast<std::size_t>(test_.size);
+  worker.logits.resize(watched_.size() * static_cast<std::size_t>(network.architecture().classes));
+  network.infer(std::span(test_.pixels).first(pixels), Statistics::batch, worker.buffers, worker.logits, watched_);
+  return percentiles_of(watched_);
 }
 
 void Evaluator::run(std::size_t index, Network<float>& network) {
@@ -49,8 +60,8 @@ void Evaluator::run_slice(Worker& worker, std::int64_t first, std::int64_t rows,
   const auto length = static_cast<std::size_t>(rows);
   const auto width = static_cast<std::size_t>(test_.size);
   worker.logits.resize(length * static_cast<std::size_t>(network.architecture().classes));
-  network.infer(std::span(test_.pixels).subspan(begin * width, length * width), worker.buffers, worker.logits,
-                std::span(watched_).subspan(begin, length));
+  network.infer(std::span(test_.pixels).subspan(begin * width, length * width), Statistics::running, worker.buffers,
+                worker.logits, {});
   worker.correct += count_correct(std::span<const float>(worker.logits), test_.labels.subspan(begin, length));
 }
 

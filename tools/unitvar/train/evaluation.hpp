@@ -23,8 +23,10 @@ struct Evaluation {
   Percentiles percentiles{};
 };
 
-/// Evaluates a network on all test images by its running statistics, in slices shared among threads. The slices do
-/// not depend on the number of threads, and so neither does the result. Keeps its memory from call to call.
+/// Evaluates a network. The accuracy: on all test images, by running statistics, in slices shared among threads; the
+/// slices do not depend on the number of threads, and so neither does the result. The percentiles: on the first 1,000
+/// test images, normalized by their own statistics as a training batch is, since they show what the unit is trained
+/// on. Keeps its memory from call to call.
 class Evaluator {
  public:
   Evaluator(const TestSet& test, int threads);
@@ -37,6 +39,7 @@ class Evaluator {
     std::int64_t correct = 0;
   };
   void run(std::size_t worker, Network<float>& network);
+  Percentiles watch(Network<float>& network);
   void run_slice(Worker& worker, std::int64_t first, std::int64_t rows, Network<float>& network);
 
   const TestSet& test_;

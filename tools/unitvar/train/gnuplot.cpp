@@ -51,9 +51,10 @@ void run_gnuplot(const OutputFolder& folder, std::string script_name) {
   const std::array<char*, 3> arguments = {program.data(), script_name.data(), nullptr};
   pid_t process = 0;
   const int error = ::posix_spawnp(&process, "gnuplot", &setup.actions, nullptr, arguments.data(), environ);
-  if (error != 0) throw Failure("cannot run gnuplot: {}", std::strerror(error));
+  if (error != 0) {
+    throw Failure("cannot run gnuplot: {} (Debian's package gnuplot-nox brings it)", std::strerror(error));
+  }
   const int code = wait_for(process);
-  if (code == 127) throw Failure("cannot run gnuplot");
   if (code != 0) throw Failure("gnuplot failed on {}", folder.file(script_name).string());
 }
 

@@ -39,6 +39,11 @@ void descend(T lr, std::span<const T> gradient, std::span<T> values) {
   for (std::size_t i = 0; i < values.size(); ++i) values[i] -= lr * gradient[i];
 }
 
+template <class T>
+void copy_column(std::span<const T> rows, std::int64_t width, std::span<T> column) {
+  for (std::size_t i = 0; i < column.size(); ++i) column[i] = rows[i * static_cast<std::size_t>(width)];
+}
+
 // One thread: a batch of 60 x 100 is no work to share, and the networks already share the machine.
 BatchNormConfig norm_config() {
   BatchNormConfig config;
@@ -154,41 +159,51 @@ void Network<T>::descend(Layer& layer, const T* x, T lr) {
 }
 
 template <class T>
-void Network<T>::infer(std::span<const T> x, InferenceBuffers<T>& buffers, std::span<T> logits, std::span<T> watched) {
+void Network<T>::infer(std::span<const T> x, Statistics statistics, InferenceBuffers<T>& buffers, std::span<T> logits,
+                       std::span<T> watched) {
   const auto rows = static_cast<std::int64_t>(x.size()) / architecture_.inputs;
-  const std::int64_t widest = *std::ranges::max_element(architecture_.hidden);
-  buffers.front.resize(product(rows, widest));
-  buffers.back.resize(product(rows, widest));
+  const std::size_t largest = product(rows, *std::ranges::max_element(architecture_.hidden));
+  for (std::vector<T>* buffer : {&buffers.linear, &buffers.front, &buffers.back}) buffer->resize(largest);
   const T* input = x.data();
   for (Layer& layer : layers_) {
-    const bool last_hidden = &layer + 1 == &layers_.back();
     const std::span<T> y = layer.hidden ? std::span(buffers.back).first(product(rows, layer.out)) : logits;
-    infer_layer(layer, rows, input, y, last_hidden ? watched : std::span<T>());
+    infer_layer(layer, statistics, input, buffers.linear, y);
+    if (&layer + 1 == &layers_.back()) copy_column(std::span<const T>(y), layer.out, watched);
+    if (layer.hidden) activate(architecture_.activation, std::span<const T>(y), y);
     buffers.front.swap(buffers.back);
     input = y.data();
   }
 }
 
 template <class T>
-void Network<T>::infer_layer(Layer& layer, std::int64_t rows, const T* x, std::span<T> y, std::span<T> watched) {
-  linear_forward({rows, layer.in, layer.out}, x, layer.weight.data(), y.data());
-  if (layer.norm) {
-    BatchNorm<T>& norm = *layer.norm;
-    // The free function, since one BatchNorm may not be called by several threads.
-    batch_norm_inference<T>({.extent = Extent::nc(rows, layer.out),
-                             .x = y,
+void Network<T>::infer_layer(Layer& layer, Statistics statistics, const T* x, std::span<T> linear, std::span<T> y) {
+  const std::int64_t rows = static_cast<std::int64_t>(y.size()) / layer.out;
+  if (!layer.norm) {
+    linear_forward({rows, layer.in, layer.out}, x, layer.weight.data(), y.data());
+    add_rows(std::span<const T>(layer.bias), y);
+    return;
+  }
+  linear = linear.first(y.size());
+  linear_forward({rows, layer.in, layer.out}, x, layer.weight.data(), linear.data());
+  // The free functions: several threads may not call one BatchNorm.
+  BatchNorm<T>& norm = *layer.norm;
+  const Extent extent = Extent::nc(rows, layer.out);
+  const BatchNormConfig& config = norm.config();
+  if (statistics == Statistics::batch) {
+    batch_norm_forward<T>(
+        {.extent = extent, .x = linear, .gamma = norm.gamma(), .beta = norm.beta(), .y = y, .eps = config.eps},
+        config.options);
+  } else {
+    batch_norm_inference<T>({.extent = extent,
+                             .x = linear,
                              .mean = norm.running_mean(),
                              .var = norm.running_var(),
                              .gamma = norm.gamma(),
                              .beta = norm.beta(),
                              .y = y,
-                             .eps = norm_eps},
-                            norm.config().options);
-  } else {
-    add_rows(std::span<const T>(layer.bias), y);
+                             .eps = config.eps},
+                            config.options);
   }
-  for (std::size_t i = 0; i < watched.size(); ++i) watched[i] = y[i * static_cast<std::size_t>(layer.out)];
-  if (layer.hidden) activate(architecture_.activation, std::span<const T>(y), y);
 }
 
 template <class T>

@@ -23,10 +23,13 @@ struct NormSeconds {
   double forward = 0, backward = 0;
 };
 
+/// By which statistics an inference normalizes: the running ones, or those of the rows in hand, as in training.
+enum class Statistics { running, batch };
+
 /// Memory of one inference; one for each thread that infers.
 template <class T>
 struct InferenceBuffers {
-  std::vector<T> front, back;
+  std::vector<T> linear, front, back;
 };
 
 /// A fully connected classifier trained by plain stochastic gradient descent on softmax cross-entropy.
@@ -43,9 +46,10 @@ class Network {
   /// The loss of a batch in training mode, nothing changed but running statistics.
   double training_loss(std::span<const T> x, std::span<const std::uint8_t> labels);
 
-  /// Logits by running statistics, and for each row the input to the first unit of the last hidden activation.
-  /// Only reads the network: several threads may call it at a time, each with its own buffers.
-  void infer(std::span<const T> x, InferenceBuffers<T>& buffers, std::span<T> logits, std::span<T> watched);
+  /// Logits of the rows of x; if `watched` is not empty, also each row's input to the first unit of the last hidden
+  /// activation. Only reads the network: several threads may call it at a time, each with its own buffers.
+  void infer(std::span<const T> x, Statistics statistics, InferenceBuffers<T>& buffers, std::span<T> logits,
+             std::span<T> watched);
 
   /// Everything that training changes, by name, for reading and writing.
   std::vector<Tensor> tensors();
@@ -70,7 +74,7 @@ class Network {
   void backward(std::span<const T> x, T lr);
   void backward_layer(Layer& layer);
   void descend(Layer& layer, const T* x, T lr);
-  void infer_layer(Layer& layer, std::int64_t rows, const T* x, std::span<T> y, std::span<T> watched);
+  void infer_layer(Layer& layer, Statistics statistics, const T* x, std::span<T> linear, std::span<T> y);
 
   Architecture architecture_;
   std::int64_t batch_;

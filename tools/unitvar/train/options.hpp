@@ -23,7 +23,7 @@ struct Options {
   int threads = 0;  ///< 0: as many as the machine has
   std::int64_t eval_every = 100;
   std::int64_t checkpoint_every = 1'000;
-  std::string out = "unitvar-train";
+  std::string out = "unitvar-out";
   bool resume = false;
   bool quiet = false;
 };

@@ -1,8 +1,10 @@
 #include "train/run.hpp"
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstdio>
 #include <future>
 #include <memory>
@@ -22,6 +24,7 @@ namespace {
 using Trainers = std::vector<std::unique_ptr<Trainer>>;
 
 void check_data(const Options& options, const Dataset& data) {
+  if (data.test.count < 2) throw Failure("{} has {} test image, want at least 2", options.data, data.test.count);
   if (data.training.count >= options.batch) return;
   throw Failure("--batch is {}, want at most the {} training images of {}", options.batch, data.training.count,
                 options.data);
@@ -79,38 +82,50 @@ void train_all(const Options& options, const OutputFolder& folder, Trainers& tra
   for (auto& one : runs) one.get();
 }
 
-void write_results(const OutputFolder& folder, Trainers& trainers) {
+std::vector<NetworkHistory> histories_of(const Trainers& trainers) {
   std::vector<NetworkHistory> histories;
-  std::vector<NetworkSummary> summaries;
-  for (auto& trainer : trainers) {
-    trainer->save(folder.model(trainer->name()));
-    histories.push_back({trainer->name(), trainer->state().rows});
-    summaries.push_back({trainer->name(), trainer->state()});
-  }
-  write_file(folder.file("history.csv"), history_csv(histories));
-  write_file(folder.file("percentiles.csv"), percentiles_csv(histories));
-  write_file(folder.file("summary.txt"), summary_table(summaries));
+  for (const auto& trainer : trainers) histories.push_back({trainer->name(), trainer->state().rows});
+  return histories;
 }
 
-void report(const OutputFolder& folder, const Trainers& trainers, bool drawn) {
+std::string table_of(const Trainers& trainers) {
   std::vector<NetworkSummary> summaries;
   for (const auto& trainer : trainers) summaries.push_back({trainer->name(), trainer->state()});
-  fmt::print("\n{}\n", summary_table(summaries));
-  const std::string where = folder.path().string();
-  if (drawn) fmt::print("pictures     {0}/accuracy.png (.svg), {0}/percentiles.png (.svg)\n", where);
-  fmt::print("data         {0}/history.csv, {0}/percentiles.csv, {0}/summary.txt\n", where);
-  fmt::print("models       {}/model-*.safetensors\n", where);
+  return summary_table(summaries);
+}
+
+void write_results(const OutputFolder& folder, Trainers& trainers) {
+  for (auto& trainer : trainers) trainer->save(folder.model(trainer->name()));
+  const std::vector<NetworkHistory> histories = histories_of(trainers);
+  write_file(folder.file("history.csv"), history_csv(histories));
+  write_file(folder.file("percentiles.csv"), percentiles_csv(histories));
+  write_file(folder.file("summary.txt"), table_of(trainers));
+}
+
+PlotText plot_text(const Options& options, const Dataset& data) {
+  const std::string activation(activation_name(options.activation));
+  return {fmt::format("{}-{}-{}, {}, batch {}, plain SGD, learning rate {}", data.training.size(),
+                      fmt::join(options.hidden, "-"), class_count, activation, options.batch, options.lr),
+          activation};
 }
 
 // Pictures are for looking at: a machine without gnuplot still gets all the numbers.
-bool try_to_draw(const OutputFolder& folder, const Trainers& trainers) {
+bool try_to_draw(const OutputFolder& folder, const Trainers& trainers, const PlotText& text) {
   try {
-    draw_plots(folder, names_of(trainers));
+    draw_plots(folder, histories_of(trainers), text);
     return true;
   } catch (const Failure& failure) {
-    fmt::print(stderr, "unitvar train: no pictures: {} (Debian's package gnuplot-nox brings it)\n", failure.what());
+    fmt::print(stderr, "unitvar train: no pictures: {}\n", failure.what());
     return false;
   }
+}
+
+void report(const OutputFolder& folder, const Trainers& trainers, bool drawn) {
+  fmt::print("\n{}\n", table_of(trainers));
+  const std::string where = folder.path().string();
+  if (drawn) fmt::print("pictures  {0}/accuracy.png (.svg), {0}/percentiles.png (.svg)\n", where);
+  fmt::print("numbers   {0}/history.csv, {0}/percentiles.csv, {0}/summary.txt\n", where);
+  fmt::print("models    {}/model-*.safetensors\n", where);
 }
 
 void warn_of_divergence(const Trainers& trainers) {
@@ -151,7 +166,7 @@ int run(const Options& options) {
   train_all(options, folder, trainers);
   if (const int signal = Interrupt::signal(); signal != 0) return stopped(trainers, signal);
   write_results(folder, trainers);
-  const bool drawn = try_to_draw(folder, trainers);
+  const bool drawn = try_to_draw(folder, trainers, plot_text(options, data));
   warn_of_divergence(trainers);
   if (!options.quiet) report(folder, trainers, drawn);
   return 0;
