@@ -1,6 +1,8 @@
 // One input, one answer: the same bits for every thread count, instruction set and walk.
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <iterator>
 #include <vector>
 
 #include "support/isas.hpp"
@@ -137,6 +139,15 @@ TYPED_TEST(Bits, OfPhasesComposedByHandAreThoseOfTheWhole) {
     EXPECT_TRUE(same_bits(phases.dx, backward.dx));
   }
 }
+
+#if defined(__linux__)
+TEST(Threads, AsManyWorkAsAreAskedForOnLargeWork) {
+  const auto p = make_problem<float>(Extent{8, 32, 12544});
+  run_forward(p, {.threads = 7});
+  const auto tasks = std::distance(std::filesystem::directory_iterator("/proc/self/task"), {});
+  EXPECT_GE(tasks, 7);
+}
+#endif
 
 TYPED_TEST(Bits, AreTheSameFromCallToCall) {
   const auto p = make_problem<TypeParam>(Extent{64, 40, 196}, 10);

@@ -29,17 +29,18 @@ class Containment : public ::testing::Test {
   void for_each_case(Body&& body) {
     for (const Extent& extent : few_extents()) {
       const Problem<T> clean = make_problem<T>(extent, 2);
-      for (const std::int64_t channel : {std::int64_t{0}, extent.channels / 2, extent.channels - 1}) {
-        for (const double value : {nan, inf, -inf}) {
-          SCOPED_TRACE(describe(extent) + ", channel " + std::to_string(channel) + " has " + std::to_string(value));
-          for_each_isa([&](Isa isa) {
-            for (const Walk walk : all_walks) {
-              body(clean, Poison{channel, value}, Options{.threads = 2, .isa = isa, .walk = walk});
-            }
-          });
-        }
+      for (const Poison& poison : poisons(extent.channels)) {
+        SCOPED_TRACE(describe(extent) + ", channel " + std::to_string(poison.channel) + " has " +
+                     std::to_string(poison.value));
+        for_each_isa([&](Isa isa) {
+          for (const Walk walk : all_walks) body(clean, poison, Options{.threads = 2, .isa = isa, .walk = walk});
+        });
       }
     }
+  }
+
+  static std::vector<Poison> poisons(std::int64_t channels) {
+    return {{0, nan}, {0, -inf}, {channels / 2, inf}, {channels - 1, nan}, {channels - 1, inf}};
   }
 
   static void put(const Extent& e, std::vector<T>& values, const Poison& poison) {

@@ -90,6 +90,18 @@ TYPED_TEST(ExtremeValues, TinyInputsKeepTheirDigits) {
   }
 }
 
+/// What a conversion from double to float does beyond the largest float, with a margin for the last bit.
+void expect_infinite_where(const std::vector<double>& want, const std::vector<float>& seen) {
+  const double largest = std::numeric_limits<float>::max();
+  for (std::size_t k = 0; k < want.size(); ++k) {
+    if (std::abs(want[k]) > 1.001 * largest) {
+      ASSERT_EQ(seen[k], std::copysign(HUGE_VALF, want[k])) << k;
+    } else if (std::abs(want[k]) < 0.999 * largest) {
+      ASSERT_TRUE(std::isfinite(seen[k])) << k;
+    }
+  }
+}
+
 TEST(ExtremeFloats, DenormalInputsAreNotFlushed) {
   for (const Extent& extent : few_extents()) {
     SCOPED_TRACE(describe(extent));
@@ -121,6 +133,23 @@ TEST(ExtremeFloats, TheLargestFiniteNumbersStayFinite) {
   }
 }
 
+TEST(ExtremeFloats, ResultsBeyondTheLargestFloatAreInfinite) {
+  for (const Extent& extent : few_extents()) {
+    SCOPED_TRACE(describe(extent));
+    auto p = make_problem<float>(extent);
+    for (float& v : p.gamma) v = 3e38F;
+    for (float& v : p.dy) v = v < 0 ? -3e38F : 3e38F;
+    const auto want = expected(p);
+    for_each_isa([&](Isa isa) {
+      const ForwardResult<float> f = run_forward(p, {.isa = isa});
+      const BackwardResult<float> b = run_backward(p, f.mean, f.rstd, {.isa = isa});
+      expect_infinite_where(want.forward.y, f.y);
+      expect_infinite_where(want.backward.dx, b.dx);
+      expect_infinite_where(want.backward.dbeta, b.dbeta);
+    });
+  }
+}
+
 TEST(ExtremeDoubles, LargeMagnitudesWhoseSquaresFit) {
   for (const Extent& extent : few_extents()) {
     SCOPED_TRACE(describe(extent));
@@ -133,7 +162,10 @@ TEST(ExtremeDoubles, LargeMagnitudesWhoseSquaresFit) {
 TYPED_TEST(ExtremeValues, AnOutlierAsFirstElementDoesNotSpoilTheOthers) {
   using T = TypeParam;
   using R = oracle_t<T>;
-  for (const Extent& extent : few_extents()) {
+  std::vector<Extent> extents = few_extents();
+  extents.push_back({1, 2, 50000});
+  extents.push_back({20000, 3, 1});
+  for (const Extent& extent : extents) {
     SCOPED_TRACE(describe(extent));
     Problem<T> p = make_problem<T>(ProblemSpec{.extent = extent, .gamma = false, .beta = false});
     for (std::int64_t c = 0; c < extent.channels; ++c) p.x[to_size(extent.index(0, c, 0))] = T(1e6);

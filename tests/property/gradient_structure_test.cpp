@@ -7,14 +7,17 @@
 #include "support/isas.hpp"
 #include "support/measure.hpp"
 #include "support/run.hpp"
+#include "support/tolerance.hpp"
 
 namespace unitvar::test {
 namespace {
 
-template <class T>
-constexpr double rounding = sizeof(T) == 4 ? 6e-8 : 1.2e-16;
+constexpr double mean_over_std = 2;
 
-/// |sum of terms|, in units of what rounding each dx once, and adding, can leave.
+template <class T>
+constexpr double within = tolerance<T>(Quantity::dx, mean_over_std);
+
+/// Sums that the formula makes zero, and the size of the terms they are made of.
 template <class T>
 struct ChannelSums {
   double dx = 0, dx_x_hat = 0, size = 0;
@@ -39,7 +42,7 @@ TYPED_TEST(GradientStructure, DxIsOrthogonalToOneAndToXHat) {
   using T = TypeParam;
   for (const Extent& extent : few_extents()) {
     SCOPED_TRACE(describe(extent));
-    Problem<T> p = make_problem<T>(extent, 2);
+    Problem<T> p = make_problem<T>(extent, mean_over_std);
     p.eps = 1e-18;
     for_each_isa([&](Isa isa) {
       const ForwardResult<T> f = run_forward(p, {.isa = isa});
@@ -47,8 +50,8 @@ TYPED_TEST(GradientStructure, DxIsOrthogonalToOneAndToXHat) {
       for (std::int64_t c = 0; c < extent.channels; ++c) {
         const ChannelSums<T> sums(p, f, b.dx, c);
         const double terms = std::abs(f.rstd[to_size(c)]) * static_cast<double>(extent.count());
-        ASSERT_LE(std::abs(sums.dx), 10 * rounding<T> * (sums.size + terms)) << "channel " << c;
-        ASSERT_LE(std::abs(sums.dx_x_hat), 10 * rounding<T> * (sums.size + terms)) << "channel " << c;
+        ASSERT_LE(std::abs(sums.dx), within<T> * (sums.size + terms)) << "channel " << c;
+        ASSERT_LE(std::abs(sums.dx_x_hat), within<T> * (sums.size + terms)) << "channel " << c;
       }
     });
   }
@@ -58,7 +61,7 @@ TYPED_TEST(GradientStructure, AConstantDyHasNoEffectOnX) {
   using T = TypeParam;
   for (const Extent& extent : few_extents()) {
     SCOPED_TRACE(describe(extent));
-    Problem<T> p = make_problem<T>(extent, 2);
+    Problem<T> p = make_problem<T>(extent, mean_over_std);
     p.dy.assign(p.dy.size(), T(0.7));
     for_each_isa([&](Isa isa) {
       const ForwardResult<T> f = run_forward(p, {.isa = isa});
@@ -68,7 +71,7 @@ TYPED_TEST(GradientStructure, AConstantDyHasNoEffectOnX) {
         ASSERT_LE(std::abs(static_cast<double>(b.dx[k])), 1e-13 * f.rstd[c]) << k;
       }
       for (const T dbeta : b.dbeta) {
-        EXPECT_NEAR(static_cast<double>(dbeta) / static_cast<double>(extent.count()), 0.7, 2 * 0.7 * rounding<T>);
+        EXPECT_NEAR(static_cast<double>(dbeta) / static_cast<double>(extent.count()), 0.7, 0.7 * within<T>);
       }
     });
   }
@@ -85,10 +88,10 @@ TYPED_TEST(GradientStructure, ADyAlongXHatHasNoEffectOnX) {
     const BackwardResult<T> b = run_backward(p, f.mean, f.rstd);
     for (std::size_t k = 0; k < b.dx.size(); ++k) {
       const std::size_t c = k / to_size(extent.inner) % to_size(extent.channels);
-      ASSERT_LE(std::abs(static_cast<double>(b.dx[k])), 40 * rounding<T> * f.rstd[c]) << k;
+      ASSERT_LE(std::abs(static_cast<double>(b.dx[k])), within<T> * 10 * f.rstd[c]) << k;
     }
     for (const T dgamma : b.dgamma) {
-      EXPECT_NEAR(static_cast<double>(dgamma) / static_cast<double>(extent.count()), 1, 4 * rounding<T>);
+      EXPECT_NEAR(static_cast<double>(dgamma) / static_cast<double>(extent.count()), 1, within<T>);
     }
   }
 }
@@ -97,7 +100,7 @@ TYPED_TEST(GradientStructure, GradientsAreLinearInDy) {
   using T = TypeParam;
   for (const Extent& extent : few_extents()) {
     SCOPED_TRACE(describe(extent));
-    const Problem<T> p = make_problem<T>(extent, 2);
+    const Problem<T> p = make_problem<T>(extent, mean_over_std);
     Problem<T> q = p, sum = p;
     Random random(5);
     q.dy = normal_values<T>(extent.size(), random);
@@ -109,10 +112,10 @@ TYPED_TEST(GradientStructure, GradientsAreLinearInDy) {
       return w;
     };
     const auto terms = std::sqrt(static_cast<long double>(extent.size()));
-    EXPECT_LE(relative_l2(both.dbeta, added(a.dbeta, b.dbeta), terms), 4 * rounding<T>);
-    EXPECT_LE(relative_l2(both.dgamma, added(a.dgamma, b.dgamma), terms), 4 * rounding<T>);
+    EXPECT_LE(relative_l2(both.dbeta, added(a.dbeta, b.dbeta), terms), within<T>);
+    EXPECT_LE(relative_l2(both.dgamma, added(a.dgamma, b.dgamma), terms), within<T>);
     const auto dx = added(a.dx, b.dx);
-    EXPECT_LE(relative_l2(both.dx, dx, l2_norm(dx) + terms), 4 * rounding<T>);
+    EXPECT_LE(relative_l2(both.dx, dx, l2_norm(dx) + terms), within<T>);
   }
 }
 
@@ -120,7 +123,7 @@ TYPED_TEST(GradientStructure, APowerOfTwoFactorOfDyPassesThroughBitForBit) {
   using T = TypeParam;
   for (const Extent& extent : few_extents()) {
     SCOPED_TRACE(describe(extent));
-    const Problem<T> p = make_problem<T>(extent, 2);
+    const Problem<T> p = make_problem<T>(extent, mean_over_std);
     Problem<T> q = p;
     for (T& v : q.dy) v *= T(-8);
     BackwardResult<T> a = run_backward(p);
@@ -137,7 +140,7 @@ TYPED_TEST(GradientStructure, APowerOfTwoFactorOfDyPassesThroughBitForBit) {
 TYPED_TEST(GradientStructure, ADyOfZeroGivesZeros) {
   using T = TypeParam;
   for (const Extent& extent : few_extents()) {
-    Problem<T> p = make_problem<T>(extent, 2);
+    Problem<T> p = make_problem<T>(extent, mean_over_std);
     p.dy.assign(p.dy.size(), T(0));
     const BackwardResult<T> b = run_backward(p);
     EXPECT_EQ(b.dx, std::vector<T>(b.dx.size(), T(0)));

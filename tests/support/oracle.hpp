@@ -32,11 +32,13 @@ struct Expected {
   double mean_over_std;
 };
 
+/// Over all channels but those that are constant to rounding, where the ratio says nothing.
 template <class R>
 double largest_mean_over_std(const reference::Cache<R>& cache) {
   R largest = 0;
   for (std::size_t c = 0; c < cache.mean.size(); ++c) {
-    largest = std::max(largest, std::abs(cache.mean[c]) * cache.rstd[c]);
+    const R mean = std::abs(cache.mean[c]), std = std::sqrt(cache.var[c]);
+    if (std > R(1e-12) * mean) largest = std::max(largest, mean / std);
   }
   return static_cast<double>(largest);
 }
