@@ -7,14 +7,29 @@ namespace {
 
 using std::int64_t;
 
-/// {sum(x - shift), sum((x - shift)^2)} of n values -> mean and M2. The shift is one of the n values, so it lies
-/// within sqrt(n) standard deviations of their mean, and the subtraction loses at most a factor n + 1 of double's
-/// precision: 1e-12 for a tile, whatever the data.
-void to_moments(double n, double shift, double& first_to_mean, double& second_to_m2) noexcept {
-  const double sum = first_to_mean;
-  const double m2 = second_to_m2 - sum * (sum / n);
-  first_to_mean = shift + sum / n;
-  second_to_m2 = m2 < 0 ? 0 : m2;  // keeps NaN
+/// A shift k standard deviations away from the mean costs a factor 1 + k^2 of double's precision in M2. Beyond k = 4 it
+/// is moved to the mean that its own sums give. True if one moved: their tile must be summed again, from the cache.
+/// Few tiles need it: those that begin with an outlier. NaN moves nothing.
+bool recenter(double n, int64_t channels, double* shift, PairArrays sums) noexcept {
+  constexpr double kMost = 4 * 4;
+  bool moved = false;
+  for (int64_t c = 0; c < channels; ++c) {
+    const double between = sums.first[c] * (sums.first[c] / n);
+    if (!(between > kMost * (sums.second[c] - between))) continue;
+    shift[c] += sums.first[c] / n;
+    moved = true;
+  }
+  return moved;
+}
+
+/// In place, {sum(x - shift), sum((x - shift)^2)} of n values -> mean and M2.
+void to_moments(double n, int64_t channels, const double* shift, PairArrays sums) noexcept {
+  for (int64_t c = 0; c < channels; ++c) {
+    const double from_shift = sums.first[c] / n;
+    const double m2 = sums.second[c] - sums.first[c] * from_shift;
+    sums.first[c] = shift[c] + from_shift;
+    sums.second[c] = m2 < 0 ? 0 : m2;  // keeps NaN
+  }
 }
 
 }  // namespace
@@ -22,9 +37,9 @@ void to_moments(double n, double shift, double& first_to_mean, double& second_to
 template <class T>
 const double* Cells<T>::per_column(const double* values, const Cell& cell, double* out) const noexcept {
   const int64_t inner = tiling_.extent.inner;
-  if (inner == 1) return values + cell.begin;
+  if (inner == 1) return values;
   double* next = out;
-  for (int64_t c = cell.begin; c < cell.end; ++c) next = std::fill_n(next, inner, values[c]);
+  for (int64_t c = 0; c < cell.channels(); ++c) next = std::fill_n(next, inner, values[c]);
   return out;
 }
 
@@ -44,31 +59,32 @@ void Cells<T>::fold_columns(const Cell& cell, const double* first, const double*
 }
 
 template <class T>
+void Cells<T>::shifted_sums(const T* data, const Cell& cell, const double* shift, PairArrays out) const noexcept {
+  const kernels::Rect r = rect(cell);
+  if (planar()) {
+    const kernels::SumPair sums = kernels_.planar_moments(data, r, *shift);
+    *out.first = sums.first;
+    *out.second = sums.second;
+    return;
+  }
+  double* first = array(cell, 1);
+  double* second = array(cell, 2);
+  std::fill_n(first, r.cols, 0.0);
+  std::fill_n(second, r.cols, 0.0);
+  // All columns of a channel share a shift, so that their sums simply add.
+  kernels_.interleaved_moments(data, r, per_column(shift, cell, array(cell, 0)), first, second);
+  fold_columns(cell, first, second, out);
+}
+
+template <class T>
 void Cells<T>::moments(const T* x, const Cell& cell, PairArrays out) const noexcept {
   const T* data = x + offset(cell);
   const auto n = static_cast<double>(cell.tile.rows * cell.tile.cols);
-  if (planar()) {
-    const auto shift = static_cast<double>(*data);
-    const kernels::SumPair sums = kernels_.planar_moments(data, rect(cell), shift);
-    *out.first = sums.first;
-    *out.second = sums.second;
-    to_moments(n, shift, *out.first, *out.second);
-    return;
-  }
-  const kernels::Rect r = rect(cell);
-  const int64_t inner = tiling_.extent.inner;
-  double* shift = column_array(cell, 0);
-  double* first = column_array(cell, 1);
-  double* second = column_array(cell, 2);
-  // All columns of a channel share a shift, so that their sums simply add.
-  for (int64_t c = 0; c < cell.channels(); ++c) {
-    std::fill_n(shift + c * inner, inner, static_cast<double>(data[c * inner]));
-  }
-  std::fill_n(first, r.cols, 0.0);
-  std::fill_n(second, r.cols, 0.0);
-  kernels_.interleaved_moments(data, r, shift, first, second);
-  fold_columns(cell, first, second, out);
-  for (int64_t c = 0; c < cell.channels(); ++c) to_moments(n, shift[c * inner], out.first[c], out.second[c]);
+  double* shift = array(cell, 3);
+  for (int64_t c = 0; c < cell.channels(); ++c) shift[c] = static_cast<double>(data[c * tiling_.extent.inner]);
+  shifted_sums(data, cell, shift, out);
+  if (recenter(n, cell.channels(), shift, out)) shifted_sums(data, cell, shift, out);
+  to_moments(n, cell.channels(), shift, out);
 }
 
 template <class T>
@@ -82,11 +98,12 @@ void Cells<T>::gradient_sums(const T* x, const T* dy, const Cell& cell, const do
     return;
   }
   const kernels::Rect r = rect(cell);
-  double* first = column_array(cell, 1);
-  double* second = column_array(cell, 2);
+  double* first = array(cell, 1);
+  double* second = array(cell, 2);
   std::fill_n(first, r.cols, 0.0);
   std::fill_n(second, r.cols, 0.0);
-  kernels_.interleaved_gradient_sums(x + o, dy + o, r, per_column(mean, cell, column_array(cell, 0)), first, second);
+  kernels_.interleaved_gradient_sums(x + o, dy + o, r, per_column(mean + cell.begin, cell, array(cell, 0)), first,
+                                     second);
   fold_columns(cell, first, second, out);
 }
 
@@ -100,8 +117,8 @@ void Cells<T>::normalize(const T* x, T* y, const Cell& cell, const NormalizeArra
   }
   kernels_.interleaved_normalize(
       x + o, y + o, rect(cell),
-      {per_column(c.mean, cell, column_array(cell, 0)), per_column(c.scale, cell, column_array(cell, 1)),
-       per_column(c.beta, cell, column_array(cell, 2))});
+      {per_column(c.mean + b, cell, array(cell, 0)), per_column(c.scale + b, cell, array(cell, 1)),
+       per_column(c.beta + b, cell, array(cell, 2))});
 }
 
 template <class T>
@@ -116,8 +133,8 @@ void Cells<T>::input_gradient(const T* x, const T* dy, T* dx, const Cell& cell,
   }
   kernels_.interleaved_input_gradient(
       x + o, dy + o, dx + o, rect(cell),
-      {per_column(c.mean, cell, column_array(cell, 0)), per_column(c.mean_dy, cell, column_array(cell, 1)),
-       per_column(c.slope, cell, column_array(cell, 2)), per_column(c.scale, cell, column_array(cell, 3))});
+      {per_column(c.mean + b, cell, array(cell, 0)), per_column(c.mean_dy + b, cell, array(cell, 1)),
+       per_column(c.slope + b, cell, array(cell, 2)), per_column(c.scale + b, cell, array(cell, 3))});
 }
 
 #define UNITVAR_INSTANTIATE(T) template class Cells<T>;

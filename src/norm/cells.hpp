@@ -29,9 +29,9 @@ class Cells {
  public:
   Cells(const kernels::Kernels<T>& kernels, const Tiling& tiling) noexcept : kernels_(kernels), tiling_(tiling) {}
 
-  /// Doubles of scratch a cell of this many channels needs: up to four values for each of its columns.
+  /// Doubles of scratch a cell of this many channels needs: four values for each of its columns.
   static std::int64_t scratch_doubles(const Tiling& tiling, std::int64_t channels) noexcept {
-    return tiling.shape == Shape::planar ? 0 : 4 * channels * tiling.extent.inner;
+    return 4 * columns(tiling, channels);
   }
 
   /// Phase 1: the cell's mean and M2 per channel, into out[0 .. cell.channels()).
@@ -52,11 +52,17 @@ class Cells {
     const std::int64_t width = planar() ? 1 : cell.channels();
     return {cell.tile.rows, width * cell.tile.cols, tiling_.extent.channels * tiling_.extent.inner};
   }
-  /// The i-th array of the cell's columns in its scratch.
-  [[nodiscard]] double* column_array(const Cell& cell, int i) const noexcept {
-    return cell.scratch + i * cell.channels() * tiling_.extent.inner;
+  /// Columns that have coefficients and sums of their own.
+  static std::int64_t columns(const Tiling& tiling, std::int64_t channels) noexcept {
+    return tiling.shape == Shape::planar ? 1 : channels * tiling.extent.inner;
   }
-  /// Repeats each of the cell's channel values for each of its columns.
+  /// The i-th array, i < 4, with one element for each of the cell's columns, in its scratch.
+  [[nodiscard]] double* array(const Cell& cell, int i) const noexcept {
+    return cell.scratch + i * columns(tiling_, cell.channels());
+  }
+  /// {sum(x - shift), sum((x - shift)^2)} for each of the cell's channels.
+  void shifted_sums(const T* data, const Cell& cell, const double* shift, PairArrays out) const noexcept;
+  /// Repeats the value of each of the cell's channels for each of its columns.
   const double* per_column(const double* values, const Cell& cell, double* out) const noexcept;
   /// Adds the columns of each channel.
   void fold_columns(const Cell& cell, const double* first, const double* second, PairArrays out) const noexcept;

@@ -9,6 +9,9 @@
 
 namespace unitvar::norm {
 
+/// The order of a pass over memory.
+enum class Order { ascending, descending };
+
 /// Walks the cells of a schedule: a first pass that reduces each cell to a pair of numbers per channel, a merge per
 /// block of channels, and a second pass over the cells in reverse, so that what was read last is read first. Owns the
 /// memory for the pairs; allocates once, before any thread starts.
@@ -18,7 +21,7 @@ class Walker {
   explicit Walker(const Schedule& schedule)
       : s_(schedule),
         scratch_doubles_(Cells<T>::scratch_doubles(s_.tiling, s_.block_channels)),
-        slab_doubles_(2 * s_.tiling.tiles() * s_.block_channels),
+        slab_doubles_(slab_doubles(s_)),
         memory_(std::make_unique_for_overwrite<double[]>(
             static_cast<std::size_t>(s_.threads * scratch_doubles_ + slabs() * slab_doubles_))) {}
 
@@ -41,9 +44,10 @@ class Walker {
 
   /// Second pass alone, over all cells.
   template <class Apply>
-  void apply(const Apply& apply_cell) {
+  void apply(const Apply& apply_cell, Order order = Order::ascending) {
+    const std::int64_t last = s_.cells() - 1;
     core::parallel_for(s_.threads, s_.cells(), [&](std::int64_t index, int thread) {
-      const auto [block, t] = position(s_.cells() - 1 - index);
+      const auto [block, t] = position(order == Order::ascending ? index : last - index);
       apply_cell(cell(block, t, thread));
     });
   }
@@ -55,7 +59,7 @@ class Walker {
     if (s_.walk == Walk::streamed) {
       reduce(reduce_cell, merge_block);
       check();
-      apply(apply_cell);
+      apply(apply_cell, Order::descending);
       return;
     }
     core::parallel_for(s_.threads, s_.blocks, [&](std::int64_t block, int thread) {
@@ -80,6 +84,12 @@ class Walker {
     const std::int64_t begin = block * s_.block_channels;
     return {begin, std::min(begin + s_.block_channels, s_.tiling.extent.channels), s_.tiling.tile(t),
             memory_.get() + thread * scratch_doubles_};
+  }
+
+  /// Threads that write their slabs at the same time do so on cache lines of their own.
+  static std::int64_t slab_doubles(const Schedule& s) noexcept {
+    const std::int64_t pairs = 2 * s.tiling.tiles() * s.block_channels;
+    return s.walk == Walk::resident ? (pairs + 31) / 16 * 16 : pairs;
   }
 
   /// Pairs of all tiles of one block: one slab per thread if resident, one per block if streamed.
