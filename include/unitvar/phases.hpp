@@ -41,7 +41,7 @@ double merge_moments(double count_a, std::span<double> mean_a, std::span<double>
                      std::span<const double> mean_b, std::span<const double> m2_b);
 
 /// From merged moments to what normalize and input_gradient take: biased var = m2 / count (0 if count is 0), and
-/// rstd = 1 / sqrt(var + eps) (B3, B4). `var` may be empty, or exactly m2. Throws bad_epsilon before anything is
+/// rstd = 1 / sqrt(var + eps) (B3). `var` may be empty, or exactly m2. Throws bad_epsilon before anything is
 /// written.
 void finish_moments(double count, std::span<const double> m2, double eps, std::span<double> var,
                     std::span<double> rstd);
@@ -74,7 +74,7 @@ struct GradientSums {
 };
 
 /// Phase 3. Per channel: sum_dy = sum(dy) and sum_dy_xmu = sum(dy * (x - mean)). Both are plain sums: over ranks
-/// they add. dbeta = sum_dy, dgamma = rstd * sum_dy_xmu (B14, B15). An empty batch gives zeros.
+/// they add. dbeta = sum_dy, dgamma = rstd * sum_dy_xmu (B31). An empty batch gives zeros.
 template <class T>
 void gradient_sums(const GradientSums<T>& args, const Options& options = {});
 
@@ -93,7 +93,7 @@ struct InputGradient {
   std::span<T> dx;                         ///< output; may be exactly dy
 };
 
-/// Phase 4. dx = gamma * rstd * (dy - sum_dy / count - (x - mean) * rstd^2 * sum_dy_xmu / count) (B27).
+/// Phase 4. dx = gamma * rstd * (dy - sum_dy / count - (x - mean) * rstd^2 * sum_dy_xmu / count) (B31).
 template <class T>
 void input_gradient(const InputGradient<T>& args, const Options& options = {});
 
