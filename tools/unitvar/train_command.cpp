@@ -93,6 +93,8 @@ void add_train_command(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand(
       "train",
       "Train a network on Fashion-MNIST with and without batch normalization (Ioffe & Szegedy 2015, figure 1)");
+  // So that a script can put what it is given behind its own options.
+  command->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   add_network_options(*command, *options);
   add_training_options(*command, *options);
   add_file_options(*command, *options);

@@ -31,6 +31,7 @@ std::uint64_t width(std::string_view dtype) {
 }
 
 uLong add_crc(uLong crc, const void* data, std::size_t size) {
+  if (size == 0) return crc;  // For zlib a null pointer means: begin anew.
   return crc32_z(crc, static_cast<const Bytef*>(data), size);
 }
 

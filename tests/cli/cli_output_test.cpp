@@ -1,0 +1,152 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "cli/process.hpp"
+#include "cli/runs.hpp"
+
+namespace unitvar::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::set<std::string> names_in(const fs::path& folder) {
+  std::set<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder)) names.insert(entry.path().filename().string());
+  return names;
+}
+
+const std::set<std::string> numbers = {"checkpoint-batch.safetensors",
+                                       "checkpoint-none.safetensors",
+                                       "model-batch.safetensors",
+                                       "model-none.safetensors",
+                                       "history.csv",
+                                       "percentiles.csv",
+                                       "summary.txt"};
+
+class TrainOutput : public ::testing::Test {
+ protected:
+  TrainOutput() { write_tiny_dataset(data_); }
+
+  Ending train(const std::vector<std::string>& more = {}, const std::vector<std::string>& environment = {}) {
+    std::vector<std::string> arguments = {"--steps", "50"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_program(tiny_training(data_, out_, arguments), environment);
+  }
+
+  TemporaryFolder folder_;
+  fs::path data_ = folder_ / "data";
+  fs::path out_ = folder_ / "out";
+};
+
+TEST_F(TrainOutput, HoldsAHistoryOfBothNetworks) {
+  ASSERT_EQ(train().code, 0);
+  const auto history = read_csv(out_ / "history.csv");
+  EXPECT_EQ(history[0], (std::vector<std::string>{"network", "step", "train_loss", "test_accuracy", "seconds"}));
+  const std::vector<std::string> steps = {"2", "4", "6", "8", "10", "12", "14", "16", "18", "20", "40", "50"};
+  ASSERT_EQ(history.size(), 1 + 2 * steps.size());
+  for (std::size_t i = 1; i < history.size(); ++i) {
+    ASSERT_EQ(history[i].size(), 5U);
+    EXPECT_EQ(history[i][0], i <= steps.size() ? "batch" : "none");
+    EXPECT_EQ(history[i][1], steps[(i - 1) % steps.size()]);
+    EXPECT_GT(std::stod(history[i][2]), 0);
+    EXPECT_GE(std::stod(history[i][3]), 0);
+    EXPECT_LE(std::stod(history[i][3]), 1);
+    EXPECT_GE(std::stod(history[i][4]), 0);
+  }
+  EXPECT_EQ(read_csv(out_ / "percentiles.csv").size(), history.size());
+}
+
+TEST_F(TrainOutput, HoldsPicturesAndNothingUnfinished) {
+  const Ending ending = train();
+  ASSERT_EQ(ending.code, 0);
+  std::set<std::string> wanted = numbers;
+  for (const char* name : {"accuracy", "percentiles"}) {
+    for (const char* ending_of : {".gnuplot", ".png", ".svg"}) wanted.insert(std::string(name) + ending_of);
+    const std::string png = read_bytes(out_ / (std::string(name) + ".png"));
+    EXPECT_EQ(png.substr(0, 8), "\x89PNG\r\n\x1a\n");
+    EXPECT_GT(png.size(), 5'000U);
+    EXPECT_THAT(read_bytes(out_ / (std::string(name) + ".svg")), HasSubstr("</svg>"));
+  }
+  EXPECT_EQ(names_in(out_), wanted);
+  EXPECT_THAT(ending.output, HasSubstr("accuracy.png"));
+}
+
+TEST_F(TrainOutput, WithoutGnuplotWarnsAndHoldsTheRest) {
+  const Ending ending = train({}, {"PATH=/nonexistent"});
+  EXPECT_EQ(ending.code, 0);
+  EXPECT_THAT(ending.errors, HasSubstr("unitvar train: no pictures: cannot run gnuplot"));
+  std::set<std::string> wanted = numbers;
+  wanted.insert("accuracy.gnuplot");
+  EXPECT_EQ(names_in(out_), wanted);
+}
+
+TEST_F(TrainOutput, EndsWithATableThatIsAlsoAFile) {
+  const Ending ending = train();
+  for (const char* row :
+       {"steps to 70 % test accuracy", "steps to 75 %", "steps to 80 %", "steps to 85 %", "best test accuracy",
+        "final test accuracy", "milliseconds a training step", "seconds in BN forward", "seconds in BN backward"}) {
+    EXPECT_THAT(ending.output, HasSubstr(row));
+  }
+  EXPECT_THAT(ending.output, HasSubstr(read_bytes(out_ / "summary.txt")));
+}
+
+TEST_F(TrainOutput, IsPlainLinesWhereThereIsNoTerminal) {
+  const Ending ending = train();
+  EXPECT_THAT(ending.errors, HasSubstr("batch step 50 of 50  loss "));
+  EXPECT_EQ(std::ranges::count(ending.errors, '\n'), 20);
+  EXPECT_EQ(ending.errors.find('\x1b'), std::string::npos);
+}
+
+TEST_F(TrainOutput, IsNothingIfQuiet) {
+  const Ending ending = train({"--quiet"});
+  EXPECT_EQ(ending.code, 0);
+  EXPECT_EQ(ending.output + ending.errors, "");
+  EXPECT_TRUE(fs::exists(out_ / "accuracy.png"));
+}
+
+TEST_F(TrainOutput, OfOneNetworkHoldsThatOne) {
+  ASSERT_EQ(train().code, 0);
+  ASSERT_EQ(train({"--norm", "none"}).code, 0);
+  EXPECT_FALSE(fs::exists(out_ / "model-batch.safetensors"));
+  EXPECT_FALSE(fs::exists(out_ / "checkpoint-batch.safetensors"));
+  EXPECT_TRUE(fs::exists(out_ / "model-none.safetensors"));
+  EXPECT_EQ(read_csv(out_ / "history.csv")[1][0], "none");
+}
+
+TEST_F(TrainOutput, LeavesFilesOfOthersAlone) {
+  fs::create_directory(out_);
+  write_bytes(out_ / "notes.txt", "mine");
+  ASSERT_EQ(train().code, 0);
+  EXPECT_EQ(read_bytes(out_ / "notes.txt"), "mine");
+}
+
+TEST_F(TrainOutput, WorksForOtherActivationsAndOneStep) {
+  for (const char* activation : {"tanh", "relu"}) {
+    const Ending ending = train({"--activation", activation, "--steps", "1"});
+    EXPECT_EQ(ending.code, 0) << ending.errors;
+    EXPECT_TRUE(fs::exists(out_ / "percentiles.png"));
+  }
+}
+
+TEST_F(TrainOutput, OfADivergedTrainingSaysSo) {
+  const Ending ending = train({"--activation", "relu", "--lr", "1e30", "--norm", "none"});
+  EXPECT_EQ(ending.code, 0);
+  EXPECT_THAT(ending.errors, HasSubstr("network none: the loss is not finite at step"));
+  EXPECT_TRUE(fs::exists(out_ / "percentiles.png"));
+}
+
+TEST_F(TrainOutput, HasTheSameBitsTwiceAndForEveryThreadCount) {
+  ASSERT_EQ(train({"--steps", "200", "--quiet"}).code, 0);
+  const RunResult first(out_);
+  for (const char* threads : {"2", "1", "5"}) {
+    ASSERT_EQ(train({"--steps", "200", "--quiet", "--threads", threads}).code, 0);
+    EXPECT_TRUE(RunResult(out_) == first) << threads;
+  }
+  ASSERT_EQ(train({"--steps", "200", "--quiet", "--seed", "2"}).code, 0);
+  EXPECT_FALSE(RunResult(out_) == first);
+}
+
+}  // namespace
+}  // namespace unitvar::testing
