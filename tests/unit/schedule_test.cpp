@@ -1,0 +1,149 @@
+#include "norm/schedule.hpp"
+
+#include <gtest/gtest.h>
+
+#include <numeric>
+#include <vector>
+
+#include "norm/merge.hpp"
+
+namespace unitvar::norm {
+namespace {
+
+using std::int64_t;
+
+const std::vector<Extent> kExtents = {{1, 1, 1},       {2, 3, 1},       {60, 100, 1},    {5000, 3, 1}, {32, 64, 3136},
+                                      {32, 2048, 49},  {3, 5, 4097},    {1, 4096, 768},  {7, 16, 63},  {9, 16, 63},
+                                      {100352, 64, 1}, {2, 3, 100000},  {1000, 1, 17},   {8, 1, 1},    {33, 7, 64},
+                                      {1, 1, 999999},  {1, 100000, 64}, {1568, 2048, 1}, {65, 3, 1},   {257, 9, 1}};
+
+ScheduleInput input(int threads, int64_t tensors = 1) {
+  return {.bytes_per_element = 4, .tensors_read = tensors, .cache = {32 << 10, 1 << 20}, .threads = threads};
+}
+
+TEST(Tiling, CoversEveryValueOfAChannelOnce) {
+  for (const Extent& extent : kExtents) {
+    SCOPED_TRACE(testing::Message() << extent.outer << " x " << extent.channels << " x " << extent.inner);
+    const Tiling tiling = make_tiling(extent);
+    std::vector<int> seen(static_cast<std::size_t>(extent.count()));
+    for (int64_t t = 0; t < tiling.tiles(); ++t) {
+      const Tile tile = tiling.tile(t);
+      for (int64_t r = tile.row; r < tile.row + tile.rows; ++r) {
+        for (int64_t k = tile.col; k < tile.col + tile.cols; ++k) {
+          ++seen[static_cast<std::size_t>(r * tiling.extent.inner + k)];
+        }
+      }
+    }
+    EXPECT_EQ(std::vector<int>(seen.size(), 1), seen);
+  }
+}
+
+TEST(Tiling, CountsTheValuesBeforeEachTile) {
+  for (const Extent& extent : kExtents) {
+    const Tiling tiling = make_tiling(extent);
+    int64_t before = 0;
+    for (int64_t t = 0; t < tiling.tiles(); ++t) {
+      ASSERT_EQ(before, tiling.values_before(t));
+      const Tile tile = tiling.tile(t);
+      ASSERT_GT(tile.rows * tile.cols, 0);
+      before += tile.rows * tile.cols;
+    }
+    EXPECT_EQ(extent.count(), before);
+    EXPECT_EQ(extent.count(), tiling.values_before(tiling.tiles()));
+    EXPECT_EQ(extent.count(), tiling.values_before(tiling.tiles() + 5));
+  }
+}
+
+TEST(Tiling, OfAnEmptyBatchHasNoTiles) { EXPECT_EQ(0, make_tiling({0, 3, 5}).tiles()); }
+
+TEST(Tiling, SeesShortRowsAsColumnsAndLongRowsAsPlanes) {
+  EXPECT_EQ(Shape::planar, make_tiling(Extent::nchw(32, 64, 56, 56)).shape);
+  EXPECT_EQ(Shape::interleaved, make_tiling(Extent::nchw(32, 2048, 7, 7)).shape);
+  EXPECT_EQ(Shape::interleaved, make_tiling(Extent::nhwc(32, 56, 56, 64)).shape);
+  EXPECT_EQ(Shape::interleaved, make_tiling(Extent::nc(60, 100)).shape);
+  EXPECT_EQ(Shape::planar, make_tiling(Extent::nc(1000, 1)).shape) << "a single feature is one contiguous row";
+  EXPECT_EQ(Shape::planar, make_tiling(Extent{1, 4096, 49}).shape) << "one row has no columns to add down";
+}
+
+TEST(Schedule, BlocksCoverAllChannelsOnce) {
+  for (const Extent& extent : kExtents) {
+    for (const int threads : {1, 2, 7, 16}) {
+      const Schedule s = make_schedule(extent, input(threads));
+      EXPECT_GE(s.block_channels, 1);
+      EXPECT_GE(s.blocks * s.block_channels, extent.channels);
+      EXPECT_LT((s.blocks - 1) * s.block_channels, extent.channels);
+      EXPECT_NE(Walk::automatic, s.walk);
+      EXPECT_GE(s.threads, 1);
+      EXPECT_LE(s.threads, threads);
+    }
+  }
+}
+
+TEST(Schedule, KeepsSmallWorkOnTheCallingThread) {
+  for (const Extent& extent : {Extent{1, 16, 1}, Extent{12, 4, 64}, Extent{60, 100, 1}}) {
+    EXPECT_EQ(1, make_schedule(extent, input(16)).threads);
+  }
+  EXPECT_EQ(16, make_schedule(Extent::nchw(32, 256, 56, 56), input(16)).threads);
+}
+
+TEST(Schedule, FinishesAPlanarChannelWhileItIsInTheCache) {
+  const Schedule s = make_schedule(Extent::nchw(32, 64, 56, 56), input(2));
+  EXPECT_EQ(Walk::resident, s.walk);
+  EXPECT_EQ(1, s.block_channels);
+}
+
+TEST(Schedule, StreamsFewPlanarChannelsSoThatAllThreadsWork) {
+  EXPECT_EQ(Walk::streamed, make_schedule(Extent::nchw(32, 3, 224, 224), input(16)).walk);
+  EXPECT_EQ(Walk::resident, make_schedule(Extent::nchw(32, 3, 224, 224), input(1)).walk);
+}
+
+TEST(Schedule, StreamsInterleavedTensorsWhoseColumnsExceedTheCache) {
+  EXPECT_EQ(Walk::streamed, make_schedule(Extent::nhwc(32, 56, 56, 256), input(2)).walk);
+  EXPECT_EQ(Walk::resident, make_schedule(Extent::nc(60, 4096), input(2)).walk);
+  EXPECT_EQ(Walk::resident, make_schedule(Extent::nchw(32, 2048, 7, 7), input(2, 2)).walk);
+}
+
+TEST(Schedule, ResidentBlocksOfColumnsFitTheCache) {
+  for (const int64_t rows : {8, 60, 256, 1000, 1568, 5000}) {
+    for (const int64_t tensors : {1, 2}) {
+      const Schedule s = make_schedule(Extent{rows, 2048, 1}, input(2, tensors));
+      if (s.walk == Walk::resident) {
+        EXPECT_LE(rows * s.block_channels * 4 * tensors, 1 << 20);
+      }
+    }
+  }
+}
+
+TEST(Schedule, ObeysAForcedWalkWithoutChangingTheTiling) {
+  for (const Extent& extent : kExtents) {
+    for (const Walk walk : {Walk::resident, Walk::streamed}) {
+      ScheduleInput forced = input(2);
+      forced.walk = walk;
+      const Schedule s = make_schedule(extent, forced);
+      EXPECT_EQ(walk, s.walk);
+      EXPECT_EQ(make_tiling(extent).tiles(), s.tiling.tiles());
+    }
+  }
+}
+
+TEST(Schedule, DescribesItselfInOneLine) {
+  const std::string text = describe(make_schedule(Extent::nchw(32, 2048, 7, 7), input(2)));
+  for (const char* part : {"interleaved", "2048 channels x 49", "resident", "2 threads"}) {
+    EXPECT_NE(std::string::npos, text.find(part)) << text;
+  }
+}
+
+TEST(MergeTree, LeavesTheSumOfAllLeavesInTheFirst) {
+  for (int64_t n = 1; n < 70; ++n) {
+    std::vector<int64_t> leaves(static_cast<std::size_t>(n));
+    std::iota(leaves.begin(), leaves.end(), 1);
+    merge_tree(n, [&](int64_t i, int64_t j, int64_t step) {
+      EXPECT_EQ(j, i + step);
+      leaves[static_cast<std::size_t>(i)] += leaves[static_cast<std::size_t>(j)];
+    });
+    EXPECT_EQ(n * (n + 1) / 2, leaves[0]);
+  }
+}
+
+}  // namespace
+}  // namespace unitvar::norm
