@@ -27,6 +27,7 @@ double sum_of_channel(const unitvar::Extent& e, const std::vector<float>& values
 int main() {
   const std::vector<float> x = wavy(8 * 3 * 32 * 32, 0.37), dy = wavy(8 * 3 * 32 * 32, 0.73);
 
+  // clang-format off
   // [readme]
   const auto extent = unitvar::Extent::nchw(8, 3, 32, 32);
   const std::vector<float> gamma(3, 1.0F), beta(3, 0.0F);
@@ -35,16 +36,10 @@ int main() {
 
   unitvar::batch_norm_forward<float>(
       {.extent = extent, .x = x, .gamma = gamma, .beta = beta, .y = y, .mean = mean, .rstd = rstd});
-  unitvar::batch_norm_backward<float>({.extent = extent,
-                                       .x = x,
-                                       .dy = dy,
-                                       .mean = mean,
-                                       .rstd = rstd,
-                                       .gamma = gamma,
-                                       .dx = dx,
-                                       .dgamma = dgamma,
-                                       .dbeta = dbeta});
+  unitvar::batch_norm_backward<float>({.extent = extent, .x = x, .dy = dy, .mean = mean, .rstd = rstd,
+                                       .gamma = gamma, .dx = dx, .dgamma = dgamma, .dbeta = dbeta});
   // [readme]
+  // clang-format on
 
   bool good = true;
   for (std::int64_t c = 0; c < extent.channels; ++c) {

@@ -1,0 +1,10 @@
+# The C++ in the README is the marked part of example 01, so that it compiles and runs. Fails where they differ.
+file(READ ${README} readme)
+file(READ ${EXAMPLE} example)
+string(REGEX MATCH "```cpp\n#include <unitvar/unitvar.hpp>\n\n([^`]*)```" found "${readme}")
+set(shown "${CMAKE_MATCH_1}")
+string(REGEX MATCH "// \\[readme\\]\n(.*)  // \\[readme\\]" found "${example}")
+string(REGEX REPLACE "(^|\n)  " "\\1" compiled "${CMAKE_MATCH_1}")
+if(shown STREQUAL "" OR NOT shown STREQUAL compiled)
+  message(FATAL_ERROR "README.md shows\n${shown}\nbut ${EXAMPLE} compiles\n${compiled}")
+endif()
