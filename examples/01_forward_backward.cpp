@@ -28,17 +28,19 @@ int main() {
   const std::vector<float> x = wavy(8 * 3 * 32 * 32, 0.37), dy = wavy(8 * 3 * 32 * 32, 0.73);
 
   // clang-format off
+  // clang-format off
   // [readme]
   const auto extent = unitvar::Extent::nchw(8, 3, 32, 32);
   const std::vector<float> gamma(3, 1.0F), beta(3, 0.0F);
   std::vector<float> y(x.size()), dx(x.size()), dgamma(3), dbeta(3);
   std::vector<double> mean(3), rstd(3);
 
-  unitvar::batch_norm_forward<float>(
-      {.extent = extent, .x = x, .gamma = gamma, .beta = beta, .y = y, .mean = mean, .rstd = rstd});
+  unitvar::batch_norm_forward<float>({.extent = extent, .x = x, .gamma = gamma, .beta = beta,
+                                      .y = y, .mean = mean, .rstd = rstd});
   unitvar::batch_norm_backward<float>({.extent = extent, .x = x, .dy = dy, .mean = mean, .rstd = rstd,
                                        .gamma = gamma, .dx = dx, .dgamma = dgamma, .dbeta = dbeta});
   // [readme]
+  // clang-format on
   // clang-format on
 
   bool good = true;
