@@ -3,16 +3,24 @@
 #include <cstddef>
 #include <memory>
 #include <span>
-#include <utility>
+#include <vector>
 
 /// Whole-array arithmetic as NumPy does it: every operation is one loop over whole arrays and gives a new array.
 namespace unitvar::bench {
 
+/// Leaves new elements as the heap gave them, as numpy.empty does; std::vector alone would write them twice.
+struct Uninitialized : std::allocator<double> {
+  template <class U>
+  struct rebind {
+    using other = Uninitialized;
+  };
+  static void construct(double*) noexcept {}
+};
+
 /// rows x columns doubles; a row vector (one row) broadcasts over the rows of the other operand.
 class Array {
  public:
-  Array(std::size_t rows, std::size_t columns)
-      : rows_(rows), columns_(columns), data_(std::make_unique_for_overwrite<double[]>(rows * columns)) {}
+  Array(std::size_t rows, std::size_t columns) : rows_(rows), columns_(columns), data_(rows * columns) {}
   Array(std::size_t rows, std::size_t columns, std::span<const double> values) : Array(rows, columns) {
     for (std::size_t k = 0; k < size(); ++k) data_[k] = values[k];
   }
@@ -21,12 +29,12 @@ class Array {
   [[nodiscard]] std::size_t columns() const { return columns_; }
   [[nodiscard]] std::size_t size() const { return rows_ * columns_; }
   double operator[](std::size_t k) const { return data_[k]; }
-  double* row(std::size_t r) { return data_.get() + r * columns_; }
-  [[nodiscard]] const double* row(std::size_t r) const { return data_.get() + (rows_ == 1 ? 0 : r * columns_); }
+  double* row(std::size_t r) { return data_.data() + r * columns_; }
+  [[nodiscard]] const double* row(std::size_t r) const { return data_.data() + (rows_ == 1 ? 0 : r * columns_); }
 
  private:
   std::size_t rows_, columns_;
-  std::unique_ptr<double[]> data_;
+  std::vector<double, Uninitialized> data_;
 };
 
 template <class Op>

@@ -1,5 +1,6 @@
 #include <cmath>
 #include <cstdio>
+#include <utility>
 #include <vector>
 
 #include "bench/array.hpp"

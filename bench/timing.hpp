@@ -45,6 +45,7 @@ inline std::vector<double> median_seconds(const std::vector<Work>& rivals, doubl
     }
   }
   std::vector<double> medians;
+  medians.reserve(times.size());
   for (auto& t : times) medians.push_back(median(std::move(t)));
   return medians;
 }

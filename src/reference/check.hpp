@@ -1,4 +1,5 @@
 #pragma once
+#include <cmath>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -43,7 +44,7 @@ void require_cache(const char* operation, const Cache<R>& cache, std::span<const
 /// Throws bad_epsilon unless eps is finite and var + eps > 0; a NaN variance passes, to reach its channel's results.
 template <class R>
 void require_positive(const char* operation, std::span<const R> var, R eps) {
-  if (!(eps - eps == 0)) throw Error(ErrorCode::bad_epsilon, std::string(operation) + ": eps is not finite");
+  if (!std::isfinite(eps)) throw Error(ErrorCode::bad_epsilon, std::string(operation) + ": eps is not finite");
   for (std::size_t c = 0; c < var.size(); ++c) {
     if (var[c] + eps <= 0) {
       throw Error(ErrorCode::bad_epsilon, std::string(operation) + ": var + eps is " + std::to_string(var[c] + eps) +

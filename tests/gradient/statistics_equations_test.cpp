@@ -24,7 +24,7 @@ void expect_same_moments(const Moments<double>& a, const Moments<double>& b, dou
 TEST(StatisticsEquations, B8MergeOfTwoPartsIsTheMomentsOfTheWhole) {
   const auto x = sample(100, 3);
   const std::span<const double> all = x;
-  for (const std::size_t cut : {0, 1, 7, 50, 99, 100}) {
+  for (const std::size_t cut : {0u, 1u, 7u, 50u, 99u, 100u}) {
     const auto merged = merge(moments<double>(all.first(cut)), moments<double>(all.subspan(cut)));
     expect_same_moments(merged, moments<double>(all), 1e-13);
   }
