@@ -26,14 +26,14 @@ namespace unitvar {
 template <class T>
 struct BatchNormForward {
   Extent extent;
-  std::span<const T> x;                   ///< input
-  std::span<const param_t<T>> gamma = {}; ///< scale, optional
-  std::span<const param_t<T>> beta = {};  ///< shift, optional
-  std::span<T> y;                         ///< output; may not overlap x (backward needs x)
-  std::span<double> mean = {};            ///< output, optional: batch mean, C
-  std::span<double> var = {};             ///< output, optional: biased batch variance, C
-  std::span<double> rstd = {};            ///< output, optional: 1 / sqrt(var + eps) with the biased var, C
-  double eps = 1e-5;                      ///< finite; var + eps must be > 0
+  std::span<const T> x;                    ///< input
+  std::span<const param_t<T>> gamma = {};  ///< scale, optional
+  std::span<const param_t<T>> beta = {};   ///< shift, optional
+  std::span<T> y;                          ///< output; may not overlap x (backward needs x)
+  std::span<double> mean = {};             ///< output, optional: batch mean, C
+  std::span<double> var = {};              ///< output, optional: biased batch variance, C
+  std::span<double> rstd = {};             ///< output, optional: 1 / sqrt(var + eps) with the biased var, C
+  double eps = 1e-5;                       ///< finite; var + eps must be > 0
 };
 
 /// Training forward: normalizes each channel by its own batch mean and biased variance.
@@ -52,11 +52,11 @@ template <class T>
 struct BatchNormInference {
   Extent extent;
   std::span<const T> x;
-  std::span<const double> mean;           ///< running mean, C
-  std::span<const double> var;            ///< running variance, C; the caller's choice of biased or unbiased
-  std::span<const param_t<T>> gamma = {}; ///< optional
-  std::span<const param_t<T>> beta = {};  ///< optional
-  std::span<T> y;                         ///< output; may be exactly x
+  std::span<const double> mean;            ///< running mean, C
+  std::span<const double> var;             ///< running variance, C; the caller's choice of biased or unbiased
+  std::span<const param_t<T>> gamma = {};  ///< optional
+  std::span<const param_t<T>> beta = {};   ///< optional
+  std::span<T> y;                          ///< output; may be exactly x
   double eps = 1e-5;
 };
 
@@ -69,14 +69,14 @@ void batch_norm_inference(const BatchNormInference<T>& args, const Options& opti
 template <class T>
 struct BatchNormBackward {
   Extent extent;
-  std::span<const T> x;                   ///< the forward's input
-  std::span<const T> dy;                  ///< dL/dy
-  std::span<const double> mean;           ///< saved by the forward, C
-  std::span<const double> rstd;           ///< saved by the forward, C
-  std::span<const param_t<T>> gamma = {}; ///< optional
-  std::span<T> dx = {};                   ///< output, optional: dL/dx; may be exactly dy
-  std::span<param_t<T>> dgamma = {};      ///< output, optional: dL/dgamma, C
-  std::span<param_t<T>> dbeta = {};       ///< output, optional: dL/dbeta, C
+  std::span<const T> x;                    ///< the forward's input
+  std::span<const T> dy;                   ///< dL/dy
+  std::span<const double> mean;            ///< saved by the forward, C
+  std::span<const double> rstd;            ///< saved by the forward, C
+  std::span<const param_t<T>> gamma = {};  ///< optional
+  std::span<T> dx = {};                    ///< output, optional: dL/dx; may be exactly dy
+  std::span<param_t<T>> dgamma = {};       ///< output, optional: dL/dgamma, C
+  std::span<param_t<T>> dbeta = {};        ///< output, optional: dL/dbeta, C
 };
 
 /// Backward of the training forward: the analytic gradients.

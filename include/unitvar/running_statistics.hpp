@@ -31,8 +31,8 @@ struct RunningPolicy {
 
 /// Running statistics in the caller's memory.
 struct RunningStatistics {
-  std::span<double> mean;              ///< C
-  std::span<double> var;               ///< C; biased or unbiased as the policy says
+  std::span<double> mean;                   ///< C
+  std::span<double> var;                    ///< C; biased or unbiased as the policy says
   std::int64_t* batches_tracked = nullptr;  ///< incremented by each update; required by the cumulative average
 };
 
