@@ -112,6 +112,18 @@ TYPED_TEST(Bits, AreTheSameWithoutParametersAndAtLargeMeans) {
   }
 }
 
+TYPED_TEST(Bits, AreTheSameWithOutliersInSomeChannels) {
+  std::vector<Extent> extents = few_extents();
+  extents.push_back({4097, 130, 1});
+  extents.push_back({3, 4, 12544});
+  for (const Extent& extent : extents) {
+    auto p = make_problem<TypeParam>(extent);
+    for (std::int64_t c = 0; c < extent.channels; c += 3) p.x[to_size(extent.index(0, c, 0))] = TypeParam(1e6);
+    p.x[p.x.size() / 2] = TypeParam(-1e5);
+    expect_same_bits(p, every_option_pairwise());
+  }
+}
+
 TYPED_TEST(Bits, OfThePhasesAreTheSameForEveryOption) {
   for (const Extent& extent : few_extents())
     expect_same_phase_bits(make_problem<TypeParam>(extent, 10), every_option());

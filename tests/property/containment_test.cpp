@@ -81,6 +81,19 @@ TYPED_TEST(Containment, OfForwardWhenXIsPoisoned) {
   });
 }
 
+TYPED_TEST(Containment, OfForwardWhenXHasAnOutlier) {
+  using T = TypeParam;
+  this->for_each_case([](const Problem<T>& clean, const Poison& poison, const Options& options) {
+    Problem<T> p = clean;
+    p.x[to_size(p.extent.index(0, poison.channel, 0))] = T(1e8);
+    const ForwardResult<T> want = run_forward(clean, options), f = run_forward(p, options);
+    TestFixture::expect_other_channels_same(p.extent, poison.channel, f.y, want.y);
+    TestFixture::expect_others_same(poison.channel, f.mean, want.mean);
+    TestFixture::expect_others_same(poison.channel, f.var, want.var);
+    EXPECT_GT(f.mean[to_size(poison.channel)], 1e3);
+  });
+}
+
 TYPED_TEST(Containment, OfBackwardWhenXIsPoisoned) {
   using T = TypeParam;
   this->for_each_case([](const Problem<T>& clean, const Poison& poison, const Options& options) {

@@ -28,6 +28,19 @@ Extent random_extent(Random& random) {
   return {outer * inner == 1 ? 2 : outer, channels, inner};
 }
 
+/// Now and then an outlier, at the beginning or anywhere, and a channel that is constant.
+template <class T>
+void disturb(Problem<T>& p, double scale, Random& random) {
+  const Extent& e = p.extent;
+  const std::int64_t channel = random.integer(0, e.channels - 1);
+  if (random.integer(0, 3) == 0) p.x[to_size(e.index(0, channel, 0))] = static_cast<T>(1e6 * scale);
+  if (random.integer(0, 3) == 0) p.x[to_size(random.integer(0, e.size() - 1))] = static_cast<T>(-1e4 * scale);
+  if (random.integer(0, 3) != 0) return;
+  for (std::int64_t k = 0; k < e.size(); ++k) {
+    if (k / e.inner % e.channels == channel) p.x[to_size(k)] = static_cast<T>(0.1 * scale);
+  }
+}
+
 template <class T>
 Problem<T> random_problem(Random& random) {
   const ProblemSpec spec{.extent = random_extent(random),
@@ -37,6 +50,7 @@ Problem<T> random_problem(Random& random) {
                          .scale = std::pow(10, random.uniform(-3, 3)),
                          .seed = static_cast<std::uint64_t>(random.integer(0, 1 << 30))};
   Problem<T> p = make_problem<T>(spec);
+  disturb(p, spec.scale, random);
   p.eps = std::pow(10, random.uniform(-8, -1));
   return p;
 }

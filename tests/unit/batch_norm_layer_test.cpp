@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
+#include <string>
 #include <vector>
 
 #include "support/expect_error.hpp"
@@ -112,6 +114,40 @@ TYPED_TEST(BatchNormLayer, EvalUsesRunningStatisticsAndChangesNothing) {
   EXPECT_TRUE(same_bits(in_place, this->y));
   layer.train();
   EXPECT_TRUE(layer.training());
+}
+
+TYPED_TEST(BatchNormLayer, EvalUsesRunningStatisticsLoadedFromElsewhere) {
+  BatchNorm<TypeParam> layer(4, {.eps = 1e-3});
+  const std::vector<double> mean = {1, 2, 3, 4}, var = {0.5, 1, 2, 4};
+  std::copy(mean.begin(), mean.end(), layer.running_mean().begin());
+  std::copy(var.begin(), var.end(), layer.running_var().begin());
+  layer.batches_tracked() = 17;
+  this->set_parameters(layer);
+  this->p.eps = 1e-3;
+  layer.eval();
+  layer.forward(this->extent, this->p.x, this->y);
+  EXPECT_TRUE(same_bits(this->y, run_inference(this->p, mean, var)));
+  layer.train();
+  layer.forward(this->extent, this->p.x, this->y);
+  EXPECT_TRUE(same_bits(this->y, run_forward(this->p).y));
+  EXPECT_EQ(layer.batches_tracked(), 18);
+}
+
+TYPED_TEST(BatchNormLayer, TheCumulativeAverageOfItsBatches) {
+  BatchNorm<TypeParam> layer(4, {.running = {.average = RunningAverage::cumulative}});
+  layer.forward(this->extent, this->p.x, this->y);
+  const std::vector<double> first = copy_of(layer.saved_mean());
+  EXPECT_EQ(copy_of(layer.running_mean()), first);
+  layer.forward(this->extent, this->p.dy, this->y);
+  for (std::size_t c = 0; c < 4; ++c)
+    EXPECT_NEAR(layer.running_mean()[c], (first[c] + layer.saved_mean()[c]) / 2, 1e-14);
+}
+
+TYPED_TEST(BatchNormLayer, RunsWithTheOptionsOfItsConfiguration) {
+  const Isa absent = supported_isas().front() == Isa::neon ? Isa::avx2 : Isa::neon;
+  BatchNorm<TypeParam> layer(4, {.options = {.isa = absent}});
+  expect_error(ErrorCode::unsupported_isa, {std::string(isa_name(absent))},
+               [&] { layer.forward(this->extent, this->p.x, this->y); });
 }
 
 TYPED_TEST(BatchNormLayer, EvalAcceptsOneValuePerChannelWhereTrainingDoesNot) {
