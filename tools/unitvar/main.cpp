@@ -23,9 +23,7 @@ int fail(const CLI::App& app, const char* message, int code) {
   return code;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   CLI::App app("Normalization layers for neural networks: experiments and checks", "unitvar");
   app.set_version_flag("--version", "unitvar " + std::string(unitvar::version));
   app.require_subcommand(1);
@@ -44,5 +42,15 @@ int main(int argc, char** argv) {
     return fail(app, "out of memory", failure_code);
   } catch (const std::exception& error) {
     return fail(app, error.what(), failure_code);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (...) {
+    return failure_code;  // Not even the error could be printed.
   }
 }

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <fstream>
 #include <limits>
+#include <utility>
 
 #include "train/failure.hpp"
 
@@ -26,7 +27,7 @@ struct ByteSource::State {
   bool gzip = false;
   bool ended = false;
 
-  explicit State(const std::filesystem::path& from) : path(from) {
+  explicit State(std::filesystem::path from) : path(std::move(from)) {
     std::error_code status;
     if (std::filesystem::is_directory(path, status)) throw Failure("{} is a folder, want a file", path.string());
     errno = 0;

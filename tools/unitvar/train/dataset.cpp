@@ -20,7 +20,7 @@ fs::path find_file(const fs::path& folder, const std::string& name) {
     throw Failure("--data {} is not a folder; Debian's package dataset-fashion-mnist brings one", folder.string());
   }
   for (const char* ending : {".gz", ""}) {
-    const fs::path path = folder / (name + ending);
+    fs::path path = folder / (name + ending);
     if (fs::exists(path, status)) return path;
   }
   throw Failure("--data {} has neither {}.gz nor {}", folder.string(), name, name);

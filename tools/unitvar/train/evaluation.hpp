@@ -38,7 +38,7 @@ class Evaluator {
     std::vector<float> logits;
     std::int64_t correct = 0;
   };
-  void run(std::size_t worker, Network<float>& network);
+  void run(std::size_t index, Network<float>& network);
   Percentiles watch(Network<float>& network);
   void run_slice(Worker& worker, std::int64_t first, std::int64_t rows, Network<float>& network);
 

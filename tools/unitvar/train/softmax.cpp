@@ -10,7 +10,7 @@ namespace {
 template <class T>
 double softmax_row(std::span<T> row, std::size_t label) {
   const T top = *std::ranges::max_element(row);  // subtracted, so that exp cannot overflow
-  const double at_label = static_cast<double>(row[label] - top);
+  const auto at_label = static_cast<double>(row[label] - top);
   T sum = 0;
   for (T& value : row) sum += value = std::exp(value - top);
   for (T& value : row) value /= sum;
