@@ -54,7 +54,8 @@ void measure_scales(Expected<T, R>& e, const Problem<T>& p) {
     const R dy = static_cast<R>(p.dy[k]), x_hat = cache.x_hat[k];
     y += g * g * x_hat * x_hat + b * b;
     dx += std::pow(g * cache.rstd[c] * dy, R(2));
-    dgamma += std::pow(dy * x_hat, R(2));
+    // x_hat is known to a fraction of its rms in the channel, not of itself.
+    dgamma += dy * dy * std::max(x_hat * x_hat, cache.var[c] * cache.rstd[c] * cache.rstd[c]);
     dbeta += dy * dy;
   }
   e.y_scale = std::sqrt(y), e.dx_scale = std::sqrt(dx);
