@@ -25,7 +25,8 @@ double sum_of_channel(const unitvar::Extent& e, const std::vector<float>& values
 }  // namespace
 
 int main() {
-  const std::vector<float> x = wavy(8 * 3 * 32 * 32, 0.37), dy = wavy(8 * 3 * 32 * 32, 0.73);
+  constexpr std::int64_t size = std::int64_t{8} * 3 * 32 * 32;
+  const std::vector<float> x = wavy(size, 0.37), dy = wavy(size, 0.73);
 
   // clang-format off
   // clang-format off
