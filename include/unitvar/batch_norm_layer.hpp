@@ -37,6 +37,10 @@ class BatchNorm {
   /// y may be x there. A call that throws has changed nothing. extent.channels must be channels().
   void forward(const Extent& extent, std::span<const T> x, std::span<T> y);
 
+  /// batch_norm_inference by the running statistics, whatever the mode; y may be x. Safe for concurrent calls. Throws
+  /// Error (bad_state) without track_running_statistics.
+  void infer(const Extent& extent, std::span<const T> x, std::span<T> y) const;
+
   /// Gradients of the last training forward; overwrites dgamma() and dbeta(), and dx unless it is empty (dx may be
   /// exactly dy). Throws Error (bad_state) if no forward by batch statistics came before, or if the last one had
   /// another extent.
@@ -48,6 +52,8 @@ class BatchNorm {
   /// Parameters and their gradients, C each; empty without affine.
   [[nodiscard]] std::span<param_t<T>> gamma() noexcept { return gamma_; }
   [[nodiscard]] std::span<param_t<T>> beta() noexcept { return beta_; }
+  [[nodiscard]] std::span<const param_t<T>> gamma() const noexcept { return gamma_; }
+  [[nodiscard]] std::span<const param_t<T>> beta() const noexcept { return beta_; }
   [[nodiscard]] std::span<const param_t<T>> dgamma() const noexcept { return dgamma_; }
   [[nodiscard]] std::span<const param_t<T>> dbeta() const noexcept { return dbeta_; }
 
@@ -55,6 +61,9 @@ class BatchNorm {
   [[nodiscard]] std::span<double> running_mean() noexcept { return running_mean_; }
   [[nodiscard]] std::span<double> running_var() noexcept { return running_var_; }
   [[nodiscard]] std::int64_t& batches_tracked() noexcept { return batches_tracked_; }
+  [[nodiscard]] std::span<const double> running_mean() const noexcept { return running_mean_; }
+  [[nodiscard]] std::span<const double> running_var() const noexcept { return running_var_; }
+  [[nodiscard]] std::int64_t batches_tracked() const noexcept { return batches_tracked_; }
 
   /// The last training forward's mean, biased variance and rstd, C each; empty before the first.
   [[nodiscard]] std::span<const double> saved_mean() const noexcept { return saved(saved_mean_); }

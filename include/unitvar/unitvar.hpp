@@ -1,5 +1,6 @@
 #pragma once
-/// Everything but the executable mathematics, which is unitvar/reference.hpp.
+/// The layers. Not included: the executable mathematics (unitvar/reference.hpp) and numeric differentiation
+/// (unitvar/gradcheck.hpp), which training and inference do not need.
 #include "unitvar/batch_norm.hpp"
 #include "unitvar/batch_norm_layer.hpp"
 #include "unitvar/dtype.hpp"

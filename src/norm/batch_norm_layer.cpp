@@ -46,18 +46,28 @@ void BatchNorm<T>::check_channels(const char* operation, const Extent& extent) c
 }
 
 template <class T>
+void BatchNorm<T>::infer(const Extent& extent, std::span<const T> x, std::span<T> y) const {
+  check_channels("BatchNorm::infer", extent);
+  if (!config_.track_running_statistics) {
+    core::Arguments("BatchNorm::infer")
+        .fail(ErrorCode::bad_state, "track_running_statistics is false, want running statistics to normalize by");
+  }
+  batch_norm_inference<T>({.extent = extent,
+                           .x = x,
+                           .mean = running_mean_,
+                           .var = running_var_,
+                           .gamma = gamma_,
+                           .beta = beta_,
+                           .y = y,
+                           .eps = config_.eps},
+                          config_.options);
+}
+
+template <class T>
 void BatchNorm<T>::forward(const Extent& extent, std::span<const T> x, std::span<T> y) {
   check_channels("BatchNorm::forward", extent);
   if (!training_ && config_.track_running_statistics) {
-    batch_norm_inference<T>({.extent = extent,
-                             .x = x,
-                             .mean = running_mean_,
-                             .var = running_var_,
-                             .gamma = gamma_,
-                             .beta = beta_,
-                             .y = y,
-                             .eps = config_.eps},
-                            config_.options);
+    infer(extent, x, y);
     return;
   }
   batch_norm_forward<T>({.extent = extent,

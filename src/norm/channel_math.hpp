@@ -8,10 +8,10 @@
 /// The formulas that stand between the phases, one channel at a time, in double.
 namespace unitvar::norm {
 
-/// (B2): the biased variance. An empty batch has none; 0 keeps it finite.
+/// (B3): the biased variance. An empty batch has none; 0 keeps it finite.
 inline double biased_variance(double m2, double count) noexcept { return count > 0 ? m2 / count : 0; }
 
-/// (B3)
+/// (B3): 1 / the standard deviation.
 inline double rstd_of(double var, double eps) noexcept { return 1 / std::sqrt(var + eps); }
 
 /// An absent gamma is 1, an absent beta is 0.

@@ -84,7 +84,7 @@ class Engine {
   Walker<T> walker_;
 };
 
-/// Channel c's coefficients of dx = ((dy - mean_dy) - (x - mean) * slope) * scale (B27). rstd multiplies before and
+/// Channel c's coefficients of dx = ((dy - mean_dy) - (x - mean) * slope) * scale (B31). rstd multiplies before and
 /// after the division by count, so that nothing under- or overflows that the result does not.
 struct GradientFinish {
   double count;

@@ -250,6 +250,28 @@ TYPED_TEST(BatchNormLayer, ACallThatThrowsChangesNothing) {
   EXPECT_NO_THROW(layer.backward(this->extent, this->p.x, this->p.dy, this->dx));
 }
 
+TYPED_TEST(BatchNormLayer, AConstLayerInfersByRunningStatisticsInEitherMode) {
+  BatchNorm<TypeParam> layer(4);
+  this->set_parameters(layer);
+  layer.forward(this->extent, this->p.x, this->y);
+  const BatchNorm<TypeParam>& fixed = layer;
+  ASSERT_TRUE(fixed.training());
+  fixed.infer(this->extent, this->p.x, this->y);
+  EXPECT_TRUE(same_bits(this->y, run_inference(this->p, copy_of(fixed.running_mean()), copy_of(fixed.running_var()))));
+  EXPECT_TRUE(same_bits(copy_of(fixed.gamma()), this->p.gamma));
+  EXPECT_TRUE(same_bits(copy_of(fixed.beta()), this->p.beta));
+  EXPECT_EQ(fixed.batches_tracked(), 1);
+}
+
+TYPED_TEST(BatchNormLayer, InferRefusesWithoutRunningStatistics) {
+  const BatchNorm<TypeParam> layer(4, {.track_running_statistics = false});
+  expect_error(ErrorCode::bad_state, {"BatchNorm::infer", "track_running_statistics"},
+               [&] { layer.infer(this->extent, this->p.x, this->y); });
+  const BatchNorm<TypeParam> other(5);
+  expect_error(ErrorCode::bad_extent, {"BatchNorm::infer", "4", "5"},
+               [&] { other.infer(this->extent, this->p.x, this->y); });
+}
+
 TYPED_TEST(BatchNormLayer, ACopyIsIndependent) {
   BatchNorm<TypeParam> layer(4);
   this->set_parameters(layer);

@@ -10,7 +10,7 @@
 #include <hwy/contrib/math/math-inl.h>
 
 HWY_BEFORE_NAMESPACE();
-namespace unitvar::train {
+namespace unitvar::train {  // NOLINT(modernize-concat-nested-namespaces)
 namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
@@ -49,7 +49,7 @@ void tanh(const float* x, float* y, std::size_t count) {
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace unitvar::train {
+namespace unitvar::train {  // NOLINT(modernize-concat-nested-namespaces)
 
 HWY_EXPORT(sigmoid);
 HWY_EXPORT(tanh);
