@@ -31,7 +31,8 @@ int64_t product(const std::string& maker, std::span<const Axis> axes) {
     text.append(text.empty() ? "" : "*").append(axis.name);
     if (__builtin_mul_overflow(result, axis.size, &result)) {
       std::string message = maker;
-      message.append(": ").append(text).append(" with ").append(axis.name).append(" = ").append(std::to_string(axis.size));
+      message.append(": ").append(text).append(" with ").append(axis.name).append(" = ").append(
+          std::to_string(axis.size));
       throw Error(ErrorCode::overflow, message + " exceeds 64 bits, want at most 9223372036854775807");
     }
   }

@@ -49,7 +49,7 @@ void tanh(const float* x, float* y, std::size_t count) {
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace unitvar::train {  // NOLINT(modernize-concat-nested-namespaces)
+namespace unitvar::train {
 
 HWY_EXPORT(sigmoid);
 HWY_EXPORT(tanh);
