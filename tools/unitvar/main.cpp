@@ -4,7 +4,7 @@
 #include <new>
 #include <string>
 
-#include "train/failure.hpp"
+#include "common/failure.hpp"
 #include "train_command.hpp"
 #include "unitvar/version.hpp"
 
@@ -36,7 +36,7 @@ int run(int argc, char** argv) {
     return app.exit(help);
   } catch (const CLI::ParseError& error) {
     return fail(app, error.what(), usage_code);
-  } catch (const unitvar::train::UsageError& error) {
+  } catch (const unitvar::tool::UsageError& error) {
     return fail(app, error.what(), usage_code);
   } catch (const std::bad_alloc&) {
     return fail(app, "out of memory", failure_code);

@@ -5,7 +5,7 @@
 #include <charconv>
 #include <memory>
 
-#include "train/failure.hpp"
+#include "common/failure.hpp"
 #include "train/run.hpp"
 
 namespace unitvar::cli {
@@ -37,7 +37,7 @@ Number parse_number(const std::string& name, const std::string& text) {
   const auto [stopped, error] = std::from_chars(text.data(), end, value);
   if (text.empty() || error != std::errc() || stopped != end) {
     const char* wanted = std::is_floating_point_v<Number> ? "a number" : "a whole number in range";
-    throw train::UsageError("{} is '{}', want {}", name, text, wanted);
+    throw tool::UsageError("{} is '{}', want {}", name, text, wanted);
   }
   return value;
 }

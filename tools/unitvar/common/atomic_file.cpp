@@ -1,4 +1,4 @@
-#include "train/atomic_file.hpp"
+#include "common/atomic_file.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -6,10 +6,10 @@
 #include <cerrno>
 #include <cstring>
 
-#include "train/descriptor.hpp"
-#include "train/failure.hpp"
+#include "common/descriptor.hpp"
+#include "common/failure.hpp"
 
-namespace unitvar::train {
+namespace unitvar::tool {
 namespace {
 
 void write_all(const Descriptor& file, std::span<const std::byte> bytes, const std::filesystem::path& path) {
@@ -55,4 +55,4 @@ void write_file(const std::filesystem::path& path, std::string_view text) {
   write_file(path, std::vector{std::as_bytes(std::span(text))});
 }
 
-}  // namespace unitvar::train
+}  // namespace unitvar::tool
