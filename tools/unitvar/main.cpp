@@ -4,6 +4,7 @@
 #include <new>
 #include <string>
 
+#include "bench_command.hpp"
 #include "common/failure.hpp"
 #include "train_command.hpp"
 #include "unitvar/version.hpp"
@@ -29,6 +30,7 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   unitvar::cli::Action action;
   unitvar::cli::add_train_command(app, action);
+  unitvar::cli::add_bench_command(app, action);
   try {
     app.parse(argc, argv);
     return action();

@@ -32,11 +32,27 @@ void write_synced(const std::filesystem::path& path, const std::vector<std::span
   sync(file, path);
 }
 
-}  // namespace
-
-void write_file(const std::filesystem::path& path, const std::vector<std::span<const std::byte>>& parts) {
+std::filesystem::path temporary_of(const std::filesystem::path& path) {
   std::filesystem::path temporary = path;
   temporary += ".tmp";
+  return temporary;
+}
+
+}  // namespace
+
+void check_writable(const std::filesystem::path& path) {
+  if (std::filesystem::is_directory(path)) throw Failure("cannot write {}: it is a folder", path.string());
+  const std::filesystem::path temporary = temporary_of(path);
+  try {
+    write_synced(temporary, {});
+  } catch (const Failure&) {
+    throw Failure("cannot write {}: {}", path.string(), std::strerror(errno));
+  }
+  ::unlink(temporary.c_str());
+}
+
+void write_file(const std::filesystem::path& path, const std::vector<std::span<const std::byte>>& parts) {
+  const std::filesystem::path temporary = temporary_of(path);
   try {
     write_synced(temporary, parts);
     if (::rename(temporary.c_str(), path.c_str()) != 0) {

@@ -12,4 +12,7 @@ namespace unitvar::tool {
 void write_file(const std::filesystem::path& path, const std::vector<std::span<const std::byte>>& parts);
 void write_file(const std::filesystem::path& path, std::string_view text);
 
+/// Throws the Failure that write_file would throw, for those who work long before they write. Leaves no file.
+void check_writable(const std::filesystem::path& path);
+
 }  // namespace unitvar::tool

@@ -1,0 +1,108 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "bench/report.hpp"
+
+namespace unitvar::bench {
+namespace {
+
+/// Rows that differ in shape and pass alone.
+struct Group {
+  Layout layout;
+  std::string dtype;
+  int threads;
+  std::vector<Row> rows;
+};
+
+std::vector<Group> groups_of(const std::vector<Row>& rows) {
+  std::vector<Group> groups;
+  for (const Row& row : rows) {
+    const auto found = std::ranges::find_if(groups, [&](const Group& group) {
+      return group.layout == row.layout && group.dtype == row.dtype && group.threads == row.threads;
+    });
+    if (found != groups.end()) {
+      found->rows.push_back(row);
+    } else {
+      groups.push_back({row.layout, row.dtype, row.threads, {row}});
+    }
+  }
+  return groups;
+}
+
+template <class Value>
+double geometric_mean(const std::vector<Row>& rows, const Value& value) {
+  double sum = 0;
+  for (const Row& row : rows) sum += std::log(value(row));
+  return std::exp(sum / static_cast<double>(rows.size()));
+}
+
+bool all_against_onednn(const std::vector<Row>& rows) {
+  return std::ranges::all_of(rows, [](const Row& row) { return row.onednn_same.has_value(); });
+}
+
+std::string lowest(const char* what, const std::vector<Row>& rows, const std::function<double(const Row&)>& value) {
+  const auto worst = std::ranges::min_element(rows, {}, value);
+  return fmt::format("{} {:.2f}, lowest {:.2f} ({})", what, geometric_mean(rows, value), value(*worst),
+                     shape_text(worst->shape));
+}
+
+std::string means(Pass pass, const std::vector<Row>& rows) {
+  std::string text = fmt::format("  {:<10} geometric means: ", pass_name(pass)) +
+                     lowest("fraction", rows, [](const Row& row) { return row.roofline_fraction(); });
+  if (all_against_onednn(rows)) {
+    text += "; " + lowest("oneDNN", rows, [](const Row& row) { return *row.same_ratio(); });
+    text += "; " + lowest("its best", rows, [](const Row& row) { return *row.best_ratio(); });
+  }
+  return text + "\n";
+}
+
+std::vector<Row> of_passes(const std::vector<Row>& rows, const std::vector<Pass>& passes) {
+  std::vector<Row> chosen;
+  for (const Row& row : rows) {
+    if (std::ranges::find(passes, row.pass) != passes.end()) chosen.push_back(row);
+  }
+  return chosen;
+}
+
+double weighted_ms(const std::vector<Row>& rows, const std::function<double(const Row&)>& seconds) {
+  double sum = 0;
+  for (const Row& row : rows) sum += 1e3 * static_cast<double>(row.shape.count) * seconds(row);
+  return sum;
+}
+
+std::string step(const std::string& what, const std::vector<Row>& rows) {
+  std::string text = fmt::format("  {}: {:.2f} ms here, {:.2f} ms at the roofline", what,
+                                 weighted_ms(rows, [](const Row& row) { return row.ours.median; }),
+                                 weighted_ms(rows, [](const Row& row) { return row.roofline.median; }));
+  if (all_against_onednn(rows)) {
+    text += fmt::format(", {:.2f} ms oneDNN, {:.2f} ms oneDNN in its best layouts",
+                        weighted_ms(rows, [](const Row& row) { return row.onednn_same->median; }),
+                        weighted_ms(rows, [](const Row& row) { return row.onednn_best->median; }));
+  }
+  return text + "\n";
+}
+
+}  // namespace
+
+std::string totals(const std::vector<Row>& all, const Suite& suite) {
+  std::string text;
+  for (const Group& group : groups_of(all)) {
+    text += fmt::format("\n{}, {}, {} {}\n", layout_name(group.layout), group.dtype, group.threads,
+                        group.threads == 1 ? "thread" : "threads");
+    for (const Pass pass : {Pass::forward, Pass::backward, Pass::inference}) {
+      const std::vector<Row> rows = of_passes(group.rows, {pass});
+      if (!rows.empty()) text += means(pass, rows);
+    }
+    const auto training = of_passes(group.rows, {Pass::forward, Pass::backward});
+    if (training.size() == 2 * suite.shapes.size()) {
+      text += step(fmt::format("one {} step (forward + backward)", suite.name), training);
+    }
+    const auto inference = of_passes(group.rows, {Pass::inference});
+    if (inference.size() == suite.shapes.size()) text += step(fmt::format("one {} inference", suite.name), inference);
+  }
+  return text;
+}
+
+}  // namespace unitvar::bench
