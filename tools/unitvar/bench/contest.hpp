@@ -19,6 +19,7 @@ struct Result {
   Role role;
   std::string name;
   Spread seconds;
+  double disturbed;  ///< part of its turns, see Timing
 };
 
 struct Results {

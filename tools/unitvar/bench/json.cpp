@@ -31,6 +31,7 @@ ordered_json row_json(const Row& row) {
   object["isa"] = isa_name(row.isa);
   object["walk"] = row.walk == Walk::streamed ? "streamed" : "resident";
   object["rounds"] = row.rounds;
+  object["disturbed"] = row.disturbed;
   object["ms"] = milliseconds(row.ours);
   object["ms_quartiles"] = quartiles(row.ours);
   object["gbps"] = row.gbps();

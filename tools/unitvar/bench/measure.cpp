@@ -42,7 +42,7 @@ class Bench {
 
   Row measure(Pass pass, int threads) {
     omp_set_num_threads(threads);  // Where oneDNN looks.
-    const Options options{.threads = threads, .isa = plan_.isa};
+    const Options options{.threads = threads, .isa = plan_.requested_isa};
     const Explanation how = explain(problem_.extent, sizeof(T), pass, options);
     if (pass == Pass::backward) save_statistics(options);
 
@@ -124,6 +124,7 @@ class Bench {
   }
 
   Row row_of(const Results& results, Pass pass, int threads, Walk walk) const {
+    const Result& ours = *results.best(Role::ours);
     const Result& roofline = *results.best(Role::roofline);
     Row row{.shape = problem_.shape,
             .layout = problem_.layout,
@@ -133,8 +134,9 @@ class Bench {
             .isa = plan_.isa,
             .walk = walk,
             .rounds = results.rounds,
+            .disturbed = ours.disturbed,
             .bytes = static_cast<double>(problem_.x.bytes()) * (pass == Pass::backward ? 3 : 2),
-            .ours = results.best(Role::ours)->seconds,
+            .ours = ours.seconds,
             .roofline = roofline.seconds,
             .roofline_kernel = roofline.name,
             .bare_loop = seconds_of(results.best(Role::bare_loop)),

@@ -41,9 +41,9 @@ std::vector<Value> chosen(const char* option, const std::vector<std::string>& na
 
 Suite suite_of(const Request& request) {
   if (request.shapes.empty() && request.shape.empty()) return find_suite("default");
-  Suite suite{"these shapes", {}};
+  Suite suite{"custom", {}};
   if (!request.shapes.empty()) suite = find_suite(request.shapes);
-  if (!request.shape.empty()) suite.name = "these shapes";
+  if (!request.shape.empty()) suite.name = "custom";
   for (const std::string& text : request.shape) suite.shapes.push_back(parse_shape(text));
   for (const Shape& shape : suite.shapes) {
     try {
@@ -65,9 +65,10 @@ std::vector<int> threads_of(const Request& request) {
   return result;
 }
 
-Isa isa_of(const Request& request) {
+void choose_isa(const Request& request, Plan& plan) {
   try {
-    return selected_isa(isa_from_name(request.isa));
+    plan.requested_isa = isa_from_name(request.isa);
+    plan.isa = selected_isa(plan.requested_isa);
   } catch (const Error& error) {
     throw UsageError("--isa is '{}': {}", request.isa, error.what());
   }
@@ -120,7 +121,7 @@ Plan make_plan(const Request& request) {
   plan.passes = chosen<Pass>("--pass", request.passes, {Pass::forward, Pass::backward, Pass::inference},
                              {"forward", "backward", "inference"});
   plan.threads = threads_of(request);
-  plan.isa = isa_of(request);
+  choose_isa(request, plan);
   plan.against_onednn = against_onednn(request);
   if (request.repeat < 0 || request.repeat > max_repeat) {
     throw UsageError("--repeat is {}, want 0 to {}", request.repeat, max_repeat);

@@ -32,7 +32,8 @@ struct Plan {
   std::vector<std::string> dtypes;
   std::vector<Pass> passes;
   std::vector<int> threads;
-  Isa isa;
+  Isa requested_isa;  ///< what the library is asked for
+  Isa isa;            ///< what it runs
   bool against_onednn;
   int repeat;
 };

@@ -10,6 +10,9 @@ namespace unitvar::bench {
 [[nodiscard]] std::string table_header(bool onednn);
 [[nodiscard]] std::string table_line(const Row& row, bool onednn);
 
+/// Milliseconds with as many digits as they are worth.
+[[nodiscard]] std::string ms_text(double seconds);
+
 /// Behind the table, for each layout, dtype and thread count: geometric means, the worst fraction, and the time of one
 /// step of the suite, weighted by the shapes' counts.
 [[nodiscard]] std::string totals(const std::vector<Row>& rows, const Suite& suite);

@@ -20,7 +20,8 @@ struct Row {
   Isa isa;
   Walk walk;
   int rounds;
-  double bytes;  ///< the least that the pass moves: 1R + 1W or, backward, 2R + 1W
+  double disturbed;  ///< part of our turns in which other programs had a processor
+  double bytes;      ///< the least that the pass moves: 1R + 1W or, backward, 2R + 1W
 
   Spread ours;
   Spread roofline;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "bench/dtypes.hpp"
@@ -55,8 +56,8 @@ void print_explanations(const Plan& plan) {
   for_each_tensor(plan, [&](const Shape& shape, Layout layout, const std::string& dtype) {
     for (const int threads : plan.threads) {
       for (const Pass pass : plan.passes) {
-        const Explanation how =
-            explain(extent_of(shape, layout), bytes_per_element(dtype), pass, {.threads = threads, .isa = plan.isa});
+        const Explanation how = explain(extent_of(shape, layout), bytes_per_element(dtype), pass,
+                                        {.threads = threads, .isa = plan.requested_isa});
         print(
             fmt::format("{} {} {} {}: {}\n", shape_text(shape), layout_name(layout), dtype, pass_name(pass), how.text));
       }
@@ -83,6 +84,14 @@ std::vector<Row> measure_all(const Plan& plan) {
   return rows;
 }
 
+// Numbers from a busy machine look like any others.
+void note_disturbance(const std::vector<Row>& rows) {
+  const auto disturbed = std::ranges::count_if(rows, [](const Row& row) { return row.disturbed > 0.25; });
+  if (disturbed == 0) return;
+  fmt::print(stderr, "unitvar bench: in {} of {} rows other programs took a processor in over a quarter of the turns\n",
+             disturbed, rows.size());
+}
+
 }  // namespace
 
 int run(const Request& request) {
@@ -94,6 +103,7 @@ int run(const Request& request) {
   }
   const std::vector<Row> rows = measure_all(plan);
   print(totals(rows, plan.suite));
+  note_disturbance(rows);
   if (!request.json.empty()) tool::write_file(request.json, json_text(rows, plan));
   if (!request.plot.empty()) draw_bars(request.plot, rows, plan);
   return 0;

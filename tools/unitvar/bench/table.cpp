@@ -5,13 +5,6 @@
 namespace unitvar::bench {
 namespace {
 
-std::string ms(double seconds) {
-  const double value = seconds * 1e3;
-  return value < 0.1  ? fmt::format("{:.5f}", value)
-         : value < 10 ? fmt::format("{:.3f}", value)
-                      : fmt::format("{:.2f}", value);
-}
-
 // Half the distance of the quartiles, as a part of the median.
 std::string spread_text(const Spread& spread) {
   return fmt::format("{:.1f}%", 50 * (spread.high - spread.low) / spread.median);
@@ -19,11 +12,17 @@ std::string spread_text(const Spread& spread) {
 
 std::string onednn_cells(const Row& row) {
   if (!row.onednn_same) return fmt::format(" {:>10} {:>6} {:>10} {:>6}", "-", "-", "-", "-");
-  return fmt::format(" {:>10} {:>6.2f} {:>10} {:>6.2f}  {}", ms(row.onednn_same->median), *row.same_ratio(),
-                     ms(row.onednn_best->median), *row.best_ratio(), row.onednn_best_format);
+  return fmt::format(" {:>10} {:>6.2f} {:>10} {:>6.2f}  {}", ms_text(row.onednn_same->median), *row.same_ratio(),
+                     ms_text(row.onednn_best->median), *row.best_ratio(), row.onednn_best_format);
 }
 
 }  // namespace
+
+std::string ms_text(double seconds) {
+  const double value = seconds * 1e3;
+  const int digits = value < 0.1 ? 5 : value < 10 ? 3 : 2;
+  return fmt::format("{:.{}f}", value, digits);
+}
 
 std::string table_header(bool onednn) {
   std::string text = fmt::format("{:<18} {:<14} {:<5} {:<9} {:>3} {:>9} {:>6} {:>7} {:>9} {:>8}", "shape", "layout",
@@ -35,10 +34,10 @@ std::string table_header(bool onednn) {
 std::string table_line(const Row& row, bool onednn) {
   std::string text =
       fmt::format("{:<18} {:<14} {:<5} {:<9} {:>3} {:>9} {:>6} {:>7.2f} {:>9} {:>8.2f}", shape_text(row.shape),
-                  layout_name(row.layout), row.dtype, pass_name(row.pass), row.threads, ms(row.ours.median),
-                  spread_text(row.ours), row.gbps(), ms(row.roofline.median), row.roofline_fraction());
+                  layout_name(row.layout), row.dtype, pass_name(row.pass), row.threads, ms_text(row.ours.median),
+                  spread_text(row.ours), row.gbps(), ms_text(row.roofline.median), row.roofline_fraction());
   if (onednn) text += onednn_cells(row);
-  if (row.bare_loop) text += fmt::format("  bare loop {}", ms(row.bare_loop->median));
+  if (row.bare_loop) text += fmt::format("  bare loop {}", ms_text(row.bare_loop->median));
   return text + "\n";
 }
 

@@ -11,6 +11,12 @@ struct Spread {
   double median = 0, low = 0, high = 0;
 };
 
+/// What one of those who took turns needed.
+struct Timing {
+  Spread seconds;    ///< over the turns that nothing interrupted, or over all if those are too few
+  double disturbed;  ///< the part of the turns in which the system gave a processor to others
+};
+
 /// One of those who take turns.
 struct Turn {
   const Work* work;
@@ -26,6 +32,6 @@ struct Turn {
 
 /// Rounds in which each has its turn, so that whatever else the machine does falls on all of them; the order changes
 /// from round to round, so that nobody always finds the cache as the same other one left it.
-[[nodiscard]] std::vector<Spread> time_in_rounds(const std::vector<Turn>& turns, int rounds);
+[[nodiscard]] std::vector<Timing> time_in_rounds(const std::vector<Turn>& turns, int rounds);
 
 }  // namespace unitvar::bench

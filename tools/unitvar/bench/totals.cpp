@@ -2,34 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
+#include "bench/groups.hpp"
 #include "bench/report.hpp"
 
 namespace unitvar::bench {
 namespace {
-
-/// Rows that differ in shape and pass alone.
-struct Group {
-  Layout layout;
-  std::string dtype;
-  int threads;
-  std::vector<Row> rows;
-};
-
-std::vector<Group> groups_of(const std::vector<Row>& rows) {
-  std::vector<Group> groups;
-  for (const Row& row : rows) {
-    const auto found = std::ranges::find_if(groups, [&](const Group& group) {
-      return group.layout == row.layout && group.dtype == row.dtype && group.threads == row.threads;
-    });
-    if (found != groups.end()) {
-      found->rows.push_back(row);
-    } else {
-      groups.push_back({row.layout, row.dtype, row.threads, {row}});
-    }
-  }
-  return groups;
-}
 
 template <class Value>
 double geometric_mean(const std::vector<Row>& rows, const Value& value) {
@@ -66,18 +45,18 @@ std::vector<Row> of_passes(const std::vector<Row>& rows, const std::vector<Pass>
   return chosen;
 }
 
-double weighted_ms(const std::vector<Row>& rows, const std::function<double(const Row&)>& seconds) {
+std::string weighted_ms(const std::vector<Row>& rows, const std::function<double(const Row&)>& seconds) {
   double sum = 0;
-  for (const Row& row : rows) sum += 1e3 * static_cast<double>(row.shape.count) * seconds(row);
-  return sum;
+  for (const Row& row : rows) sum += static_cast<double>(row.shape.count) * seconds(row);
+  return ms_text(sum);
 }
 
 std::string step(const std::string& what, const std::vector<Row>& rows) {
-  std::string text = fmt::format("  {}: {:.2f} ms here, {:.2f} ms at the roofline", what,
+  std::string text = fmt::format("  {}: {} ms here, {} ms at the roofline", what,
                                  weighted_ms(rows, [](const Row& row) { return row.ours.median; }),
                                  weighted_ms(rows, [](const Row& row) { return row.roofline.median; }));
   if (all_against_onednn(rows)) {
-    text += fmt::format(", {:.2f} ms oneDNN, {:.2f} ms oneDNN in its best layouts",
+    text += fmt::format(", {} ms oneDNN, {} ms oneDNN in its best layouts",
                         weighted_ms(rows, [](const Row& row) { return row.onednn_same->median; }),
                         weighted_ms(rows, [](const Row& row) { return row.onednn_best->median; }));
   }
@@ -89,8 +68,7 @@ std::string step(const std::string& what, const std::vector<Row>& rows) {
 std::string totals(const std::vector<Row>& all, const Suite& suite) {
   std::string text;
   for (const Group& group : groups_of(all)) {
-    text += fmt::format("\n{}, {}, {} {}\n", layout_name(group.layout), group.dtype, group.threads,
-                        group.threads == 1 ? "thread" : "threads");
+    text += "\n" + group_text(group) + "\n";
     for (const Pass pass : {Pass::forward, Pass::backward, Pass::inference}) {
       const std::vector<Row> rows = of_passes(group.rows, {pass});
       if (!rows.empty()) text += means(pass, rows);
