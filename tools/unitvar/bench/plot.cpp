@@ -23,10 +23,10 @@ struct Panel {
 
 std::vector<Panel> panels_of(const Plan& plan) {
   std::vector<Panel> panels = {
-      {"fraction of the roofline", [](const Row& row) { return std::optional(row.roofline_fraction()); }}};
+      {"fraction of\\nthe roofline", [](const Row& row) { return std::optional(row.roofline_fraction()); }}};
   if (plan.against_onednn) {
-    panels.push_back({"times as fast as\\noneDNN, same layout", [](const Row& row) { return row.same_ratio(); }});
-    panels.push_back({"times as fast as\\noneDNN, best layout", [](const Row& row) { return row.best_ratio(); }});
+    panels.push_back({"speed / speed of\\noneDNN, same layout", [](const Row& row) { return row.same_ratio(); }});
+    panels.push_back({"speed / speed of\\noneDNN, best layout", [](const Row& row) { return row.best_ratio(); }});
   }
   return panels;
 }
@@ -62,11 +62,11 @@ std::string data_of(const Group& group, const Plan& plan, const Value& value, co
   return text + "EOD\n";
 }
 
-std::string plot_command(const Plan& plan, const std::string& name) {
+std::string plot_command(const Plan& plan, const std::string& name, bool names_below) {
   std::string text;
   for (std::size_t k = 0; k < plan.passes.size(); ++k) {
-    text += fmt::format("{} ${} using {}:xtic(1) lc rgb '{}' title '{}'", k == 0 ? "plot" : ", \\\n    ", name, k + 2,
-                        colour_of(plan.passes[k]), pass_name(plan.passes[k]));
+    text += fmt::format("{} ${} using {}:xtic({}) lc rgb '{}' title '{}'", k == 0 ? "plot" : ", \\\n    ", name, k + 2,
+                        names_below ? "1" : "''", colour_of(plan.passes[k]), pass_name(plan.passes[k]));
   }
   return text + "\n";
 }
@@ -80,21 +80,51 @@ set border 3 lc rgb '#555555'
 set tics nomirror out tc rgb '#222222'
 set xtics rotate by 40 right font ',9'
 set grid ytics lc rgb '#DDDDDD' lw 1 lt 1
-set yrange [0:*]
-set lmargin 10
+set yrange [0:1.1<*]
 set arrow 1 from graph 0, first 1 to graph 1, first 1 nohead lc rgb '#333333' lw 1.5 dt 2 front
 )gnuplot";
 
-std::string subtitle(const Plan& plan) {
-  std::string text = fmt::format("{} on {}", plan.suite.name, isa_name(plan.isa));
-  if (plan.against_onednn) text += ", " + onednn_version();
-  return text + "; longer bars are better, 1 is the dashed line";
+std::string title_of(const Plan& plan) {
+  const std::string rival = plan.against_onednn ? " beside " + onednn_version() : "";
+  return fmt::format("{{/=15 Batch normalization by unitvar{}}}\\n{{/=11 {} on {}; longer bars are better}}", rival,
+                     plan.suite.name, isa_name(plan.isa));
 }
 
 // An underscore would begin an index.
 std::string plain(std::string text) {
   for (std::size_t at = 0; (at = text.find('_', at)) != std::string::npos; at += 3) text.replace(at, 1, "\\\\_");
   return text;
+}
+
+/// Points, for all panels together.
+struct Size {
+  int width, height;
+};
+
+Size size_of(const std::vector<Group>& groups, const std::vector<Panel>& panels, const Plan& plan) {
+  const auto bars = static_cast<int>(plan.suite.shapes.size() * (plan.passes.size() + 1));
+  return {static_cast<int>(groups.size()) * std::max(560, 110 + 11 * bars),
+          235 + 200 * static_cast<int>(panels.size())};
+}
+
+// All panels of one size, whatever stands around them.
+std::string multiplot(const std::vector<Group>& groups, const std::vector<Panel>& panels, const Plan& plan) {
+  const auto [width, height] = size_of(groups, panels, plan);
+  const auto across = [width = width](double points) { return points / width; };
+  const auto down = [height = height](double points) { return points / height; };
+  return fmt::format(
+      "set multiplot layout {},{} margins {:.4f},{:.4f},{:.4f},{:.4f} spacing {:.4f},{:.4f} title \"{}\"\n",
+      panels.size(), groups.size(), across(95), 1 - across(15), down(90), 1 - down(135), across(95), down(30),
+      plain(title_of(plan)));
+}
+
+// Title and legend stand on the first panel of a column.
+std::string decoration(const Group& group, bool first) {
+  return first ? fmt::format(
+                     "set title \"{}\" font ',12' offset 0,1.4\n"
+                     "set key at graph 0.5, 1.09 center horizontal samplen 1\n",
+                     plain(group_text(group)))
+               : "unset title\nunset key\n";
 }
 
 std::string script_of(const std::vector<Group>& groups, const std::vector<Panel>& panels, const Plan& plan) {
@@ -104,14 +134,13 @@ std::string script_of(const std::vector<Group>& groups, const std::vector<Panel>
       script += data_of(groups[g], plan, panels[p].value, fmt::format("panel_{}_{}", p, g));
     }
   }
-  script += fmt::format("set multiplot layout {},{} title \"{{/=15 Batch normalization by unitvar}}\\n{{/=11 {}}}\"\n",
-                        panels.size(), groups.size(), plain(subtitle(plan)));
+  script += multiplot(groups, panels, plan);
   for (std::size_t p = 0; p < panels.size(); ++p) {
+    const bool last = p + 1 == panels.size();
     script += fmt::format("set ylabel \"{}\"\n", panels[p].label);
-    script += p == 0 ? "set key outside top center horizontal samplen 1\n" : "unset key\n";
     for (std::size_t g = 0; g < groups.size(); ++g) {
-      script += p == 0 ? fmt::format("set title \"{}\" font ',12'\n", plain(group_text(groups[g]))) : "unset title\n";
-      script += plot_command(plan, fmt::format("panel_{}_{}", p, g));
+      script += decoration(groups[g], p == 0);
+      script += plot_command(plan, fmt::format("panel_{}_{}", p, g), last);
     }
   }
   return script + "unset multiplot\n";
@@ -122,9 +151,7 @@ std::string script_of(const std::vector<Group>& groups, const std::vector<Panel>
 void draw_bars(const std::filesystem::path& path, const std::vector<Row>& rows, const Plan& plan) {
   const std::vector<Group> groups = groups_of(rows);
   const std::vector<Panel> panels = panels_of(plan);
-  const auto bars = static_cast<int>(plan.suite.shapes.size() * (plan.passes.size() + 1));
-  const int width = static_cast<int>(groups.size()) * std::max(460, 90 + 11 * bars);
-  const int height = 80 + 260 * static_cast<int>(panels.size());
+  const auto [width, height] = size_of(groups, panels, plan);
   const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
   tool::draw_with_gnuplot(folder, {path.stem().string(), script_of(groups, panels, plan), width, height},
                           {path.extension().string().substr(1)});
