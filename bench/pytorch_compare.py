@@ -19,7 +19,8 @@ try:
     import numpy as np
     import torch
 except ImportError as error:
-    sys.exit(f"pytorch_compare.py: {error}; want an importable torch and numpy (Debian's python3-torch brings both)")
+    sys.exit(f"pytorch_compare.py: {error}; want a Python that imports torch and numpy "
+             "(with Debian's python3-torch: /usr/bin/python3)")
 
 EPS = 1e-5
 JUDGED_CHANNELS = 4

@@ -36,13 +36,10 @@ TEST(BenchTraffic, MovesEveryByteAndNoOther) {
       bench::copy_bytes(x.data(), out.data(), size, how);
       EXPECT_EQ(std::memcmp(out.data(), x.data(), size), 0);
       bench::triad_bytes(x.data(), dy.data(), out.data(), size, how);
-      std::uint8_t all = 0;
       for (std::size_t k = 0; k < size; ++k) {
         ASSERT_EQ(out.data()[k], x[k] ^ dy[k]) << k << " of " << size;
-        all = static_cast<std::uint8_t>(all ^ static_cast<std::uint8_t>(x[k]));
       }
       for (std::size_t k = size; k < out.size(); ++k) ASSERT_EQ(out.data()[k], std::byte{0x5a});
-      (void)all;
       (void)bench::read_bytes(x.data(), size, how);
     }
   }
@@ -85,6 +82,14 @@ TEST(BenchElementOrder, KeepsEveryElementAtItsPlace) {
   };
   EXPECT_EQ(nhwc[static_cast<std::size_t>((1 * S + 5) * shape.c + 17)], at(1, 17, 5));
   EXPECT_EQ(blocked[static_cast<std::size_t>(((1 * blocks + 1) * S + 5) * 16 + 1)], at(1, 17, 5));
+}
+
+// The same numbers as in bench/pytorch_compare.py, which makes the data anew.
+TEST(BenchData, AreThoseOfOtherImplementations) {
+  EXPECT_DOUBLE_EQ(bench::data::noise(0, 1), -0.40301578925503245);
+  EXPECT_DOUBLE_EQ(bench::data::noise(1000, 2), -0.12183768040302313);
+  EXPECT_DOUBLE_EQ(bench::data::noise(0, 3), -1.6695990854881084);
+  EXPECT_DOUBLE_EQ(bench::data::noise(1000, 4), 0.265955006051111);
 }
 
 template <class T>

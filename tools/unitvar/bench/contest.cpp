@@ -53,9 +53,11 @@ const Result* Results::best(Role role) const {
 
 Results hold_contest(const std::vector<Contestant>& contestants, int repeat) {
   std::vector<Look> looks;
+  looks.reserve(contestants.size());
   for (const Contestant& contestant : contestants) looks.push_back({&contestant, quick_seconds(contestant.rival.run)});
   drop_the_slow(looks);
   std::vector<Turn> turns;
+  turns.reserve(looks.size());
   for (const Look& look : looks) turns.push_back(make_turn(look.contestant->rival.run, look.seconds));
   const int rounds = rounds_for(looks, turns, repeat);
   const std::vector<Timing> timings = time_in_rounds(turns, rounds);

@@ -22,6 +22,7 @@ constexpr std::size_t small_bytes = std::size_t{16} << 10;
 template <class Value>
 std::vector<float> floats(const std::vector<Value>& values) {
   std::vector<float> result;
+  result.reserve(values.size());
   for (const Value value : values) result.push_back(static_cast<float>(value));
   return result;
 }

@@ -1,3 +1,5 @@
+// Built where oneDNN was found; onednn_absent.cpp stands in elsewhere.
+#if UNITVAR_ONEDNN
 #include "bench/onednn.hpp"
 
 #include <fmt/format.h>
@@ -233,3 +235,4 @@ std::vector<OnednnRival> Onednn::rivals(Pass pass) const {
 }
 
 }  // namespace unitvar::bench
+#endif

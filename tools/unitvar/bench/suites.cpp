@@ -86,6 +86,7 @@ Suite find_suite(const std::string& name_or_path) {
   if (found != suites.end()) return *found;
   if (name_or_path.find_first_of("./") == std::string::npos && !fs::exists(name_or_path)) {
     std::vector<std::string> names;
+    names.reserve(suites.size());
     for (const Suite& suite : suites) names.push_back(suite.name);
     throw tool::UsageError("--shapes is '{}', want {} or a CSV file", name_or_path, fmt::join(names, ", "));
   }

@@ -65,13 +65,13 @@ std::string step(const std::string& what, const std::vector<Row>& rows) {
 
 }  // namespace
 
-std::string totals(const std::vector<Row>& all, const Suite& suite) {
+std::string totals(const std::vector<Row>& rows, const Suite& suite) {
   std::string text;
-  for (const Group& group : groups_of(all)) {
+  for (const Group& group : groups_of(rows)) {
     text += "\n" + group_text(group) + "\n";
     for (const Pass pass : {Pass::forward, Pass::backward, Pass::inference}) {
-      const std::vector<Row> rows = of_passes(group.rows, {pass});
-      if (!rows.empty()) text += means(pass, rows);
+      const std::vector<Row> of_pass = of_passes(group.rows, {pass});
+      if (!of_pass.empty()) text += means(pass, of_pass);
     }
     const auto training = of_passes(group.rows, {Pass::forward, Pass::backward});
     if (training.size() == 2 * suite.shapes.size()) {
