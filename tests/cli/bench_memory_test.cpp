@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <numeric>
 
@@ -34,7 +35,7 @@ TEST(BenchTraffic, MovesEveryByteAndNoOther) {
       Buffer<std::byte> out(size + 64);
       std::memset(out.data(), 0x5a, out.bytes());
       bench::copy_bytes(x.data(), out.data(), size, how);
-      EXPECT_EQ(std::memcmp(out.data(), x.data(), size), 0);
+      EXPECT_TRUE(std::equal(x.begin(), x.end(), out.data()));
       bench::triad_bytes(x.data(), dy.data(), out.data(), size, how);
       for (std::size_t k = 0; k < size; ++k) {
         ASSERT_EQ(out.data()[k], x[k] ^ dy[k]) << k << " of " << size;

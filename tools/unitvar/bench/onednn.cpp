@@ -161,7 +161,8 @@ struct Onednn::Implementation {
 
   std::unordered_map<int, memory> arguments(const Place& place, Pass pass) {
     std::unordered_map<int, memory> args = {{DNNL_ARG_SRC, place.x}, {DNNL_ARG_SCALE, vector_of(problem.gamma)}};
-    args[DNNL_ARG_SHIFT] = vector_of(problem.beta);  // 2.6 wants it in the backward pass, too.
+    // 2.x wants it in the backward pass, too; 3.x refuses it there.
+    if (pass != Pass::backward || DNNL_VERSION_MAJOR < 3) args[DNNL_ARG_SHIFT] = vector_of(problem.beta);
     const bool inference = pass == Pass::inference;
     args[DNNL_ARG_MEAN] = vector_of(inference ? problem.running_mean : pass == Pass::forward ? mean : problem.mean);
     args[DNNL_ARG_VARIANCE] = vector_of(inference ? problem.running_var : pass == Pass::forward ? var : problem.var);
