@@ -9,4 +9,5 @@
 #include "unitvar/options.hpp"
 #include "unitvar/phases.hpp"
 #include "unitvar/running_statistics.hpp"
+#include "unitvar/schedule.hpp"
 #include "unitvar/version.hpp"

@@ -3,7 +3,7 @@
 #include <sys/file.h>
 
 #include "cli/process.hpp"
-#include "train/descriptor.hpp"
+#include "common/descriptor.hpp"
 
 namespace unitvar::testing {
 namespace {
@@ -56,7 +56,7 @@ TEST_F(TrainFailure, OfAnOutputBelowAFileIsFoundBeforeTraining) {
 
 TEST_F(TrainFailure, OfAnOutputInUseNamesIt) {
   fs::create_directory(out_);
-  const train::Descriptor lock(::open(out_.c_str(), O_RDONLY | O_DIRECTORY));
+  const tool::Descriptor lock(::open(out_.c_str(), O_RDONLY | O_DIRECTORY));
   ASSERT_EQ(::flock(lock.get(), LOCK_EX), 0);
   expect_failure(tiny_training(data_, out_), "is in use by another run");
 }

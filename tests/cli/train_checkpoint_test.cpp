@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "cli/files.hpp"
-#include "train/failure.hpp"
+#include "common/failure.hpp"
 
 namespace unitvar::testing {
 namespace {
@@ -36,7 +36,7 @@ class Checkpoint : public ::testing::Test {
     train::write_checkpoint(path_, setup_, source, written, {});
     try {
       train::read_checkpoint(path_, setup_, max_step, target, read);
-    } catch (const train::Failure& failure) {
+    } catch (const tool::Failure& failure) {
       return failure.what();
     }
     return "no failure";
@@ -76,7 +76,7 @@ TEST_F(Checkpoint, OfAnotherSetupIsRefusedNamingAllThatDiffers) {
   try {
     train::read_checkpoint(path_, setup_, 100, source, read);
     FAIL();
-  } catch (const train::Failure& failure) {
+  } catch (const tool::Failure& failure) {
     EXPECT_THAT(failure.what(), AllOf(HasSubstr("lr is 0.5, want 0.1"), HasSubstr("seed is missing, want 1")));
   }
 }

@@ -7,8 +7,8 @@
 #include <functional>
 
 #include "cli/files.hpp"
+#include "common/failure.hpp"
 #include "train/dataset.hpp"
-#include "train/failure.hpp"
 
 namespace unitvar::testing {
 namespace {
@@ -20,7 +20,7 @@ using train::read_idx;
 std::string message_of(const std::function<void()>& call) {
   try {
     call();
-  } catch (const train::Failure& failure) {
+  } catch (const tool::Failure& failure) {
     return failure.what();
   }
   return "no failure";

@@ -7,7 +7,7 @@
 #include <functional>
 
 #include "cli/files.hpp"
-#include "train/failure.hpp"
+#include "common/failure.hpp"
 
 namespace unitvar::testing {
 namespace {
@@ -52,7 +52,7 @@ class Safetensors : public ::testing::Test {
     try {
       SafetensorsReader reader(path_);
       reader.read(target.tensors());
-    } catch (const train::Failure& failure) {
+    } catch (const tool::Failure& failure) {
       EXPECT_EQ(target, blank()) << "filled in spite of: " << failure.what();
       return failure.what();
     }
@@ -158,7 +158,7 @@ TEST_F(Safetensors, ThatAreNotTheOnesWantedAreRefused) {
   const auto message = [&](const std::vector<Tensor>& wanted) -> std::string {
     try {
       SafetensorsReader(path_).read(wanted);
-    } catch (const train::Failure& failure) {
+    } catch (const tool::Failure& failure) {
       return failure.what();
     }
     return "no failure";

@@ -4,7 +4,8 @@
 #include <new>
 #include <string>
 
-#include "train/failure.hpp"
+#include "bench_command.hpp"
+#include "common/failure.hpp"
 #include "train_command.hpp"
 #include "unitvar/version.hpp"
 
@@ -29,6 +30,7 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   unitvar::cli::Action action;
   unitvar::cli::add_train_command(app, action);
+  unitvar::cli::add_bench_command(app, action);
   try {
     app.parse(argc, argv);
     return action();
@@ -36,7 +38,7 @@ int run(int argc, char** argv) {
     return app.exit(help);
   } catch (const CLI::ParseError& error) {
     return fail(app, error.what(), usage_code);
-  } catch (const unitvar::train::UsageError& error) {
+  } catch (const unitvar::tool::UsageError& error) {
     return fail(app, error.what(), usage_code);
   } catch (const std::bad_alloc&) {
     return fail(app, "out of memory", failure_code);

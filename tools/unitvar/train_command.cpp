@@ -2,10 +2,9 @@
 
 #include <fmt/ranges.h>
 
-#include <charconv>
 #include <memory>
 
-#include "train/failure.hpp"
+#include "common/number.hpp"
 #include "train/run.hpp"
 
 namespace unitvar::cli {
@@ -29,22 +28,10 @@ void add_choice(CLI::App& command, const std::string& name, Enum& value, const s
       ->default_str(usual);
 }
 
-// The whole text must be a number in decimal; CLI11 alone would take 010 for 8 and turn -1 into a huge seed.
-template <class Number>
-Number parse_number(const std::string& name, const std::string& text) {
-  Number value{};
-  const char* end = text.data() + text.size();
-  const auto [stopped, error] = std::from_chars(text.data(), end, value);
-  if (text.empty() || error != std::errc() || stopped != end) {
-    const char* wanted = std::is_floating_point_v<Number> ? "a number" : "a whole number in range";
-    throw train::UsageError("{} is '{}', want {}", name, text, wanted);
-  }
-  return value;
-}
-
+// CLI11 alone would take 010 for 8 and turn -1 into a huge seed.
 template <class Number>
 void add_number(CLI::App& command, const std::string& name, Number& value, const std::string& help) {
-  const auto assign = [&value, name](const std::string& text) { value = parse_number<Number>(name, text); };
+  const auto assign = [&value, name](const std::string& text) { value = tool::parse_number<Number>(name, text); };
   command.add_option_function<std::string>(name, assign, help)
       ->type_name("NUMBER")
       ->default_str(fmt::format("{}", value));
@@ -55,7 +42,7 @@ void add_widths(CLI::App& command, const std::string& name, std::vector<std::int
   const auto assign = [&widths, name](const std::string& text) {
     widths.clear();
     for (const std::string& part : CLI::detail::split(text, ','))
-      widths.push_back(parse_number<std::int64_t>(name, part));
+      widths.push_back(tool::parse_number<std::int64_t>(name, part));
   };
   const std::string usual = fmt::format("{}", fmt::join(widths, ","));
   command.add_option_function<std::string>(name, assign, help)->type_name("LIST")->default_str(usual);

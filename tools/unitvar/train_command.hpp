@@ -1,11 +1,7 @@
 #pragma once
-#include <CLI/CLI.hpp>
-#include <functional>
+#include "action.hpp"
 
 namespace unitvar::cli {
-
-/// What a subcommand does once its arguments are read; returns the exit code.
-using Action = std::function<int()>;
 
 /// Adds `unitvar train`; sets `action` when it is chosen.
 void add_train_command(CLI::App& app, Action& action);

@@ -10,7 +10,7 @@
 #include <limits>
 #include <utility>
 
-#include "train/failure.hpp"
+#include "common/failure.hpp"
 
 namespace unitvar::train {
 namespace {
@@ -29,10 +29,10 @@ struct ByteSource::State {
 
   explicit State(std::filesystem::path from) : path(std::move(from)) {
     std::error_code status;
-    if (std::filesystem::is_directory(path, status)) throw Failure("{} is a folder, want a file", path.string());
+    if (std::filesystem::is_directory(path, status)) throw tool::Failure("{} is a folder, want a file", path.string());
     errno = 0;
     file.open(path, std::ios::binary);
-    if (!file) throw Failure("cannot open {}: {}", path.string(), std::strerror(errno));
+    if (!file) throw tool::Failure("cannot open {}: {}", path.string(), std::strerror(errno));
     refill();
     gzip = stream.avail_in >= 2 && packed[0] == 0x1f && packed[1] == 0x8b;
     if (gzip && inflateInit2(&stream, gzip_window_bits) != Z_OK) throw std::bad_alloc();
@@ -46,7 +46,7 @@ struct ByteSource::State {
   // False at the end of the file.
   bool refill() {
     file.read(reinterpret_cast<char*>(packed.data()), static_cast<std::streamsize>(packed.size()));
-    if (file.bad()) throw Failure("cannot read {}", path.string());
+    if (file.bad()) throw tool::Failure("cannot read {}", path.string());
     stream.next_in = packed.data();
     stream.avail_in = static_cast<uInt>(file.gcount());
     return stream.avail_in > 0;
@@ -73,13 +73,16 @@ struct ByteSource::State {
   }
 
   void inflate_some() {
-    if (stream.avail_in == 0 && !refill()) throw Failure("{}: truncated, the gzip stream ends early", path.string());
+    if (stream.avail_in == 0 && !refill())
+      throw tool::Failure("{}: truncated, the gzip stream ends early", path.string());
     const int status = inflate(&stream, Z_NO_FLUSH);
     if (status == Z_STREAM_END) {
       ended = true;
-      if (stream.avail_in > 0 || refill()) throw Failure("{}: bytes behind the end of the gzip stream", path.string());
+      if (stream.avail_in > 0 || refill())
+        throw tool::Failure("{}: bytes behind the end of the gzip stream", path.string());
     } else if (status != Z_OK) {
-      throw Failure("{}: corrupt gzip data ({})", path.string(), stream.msg != nullptr ? stream.msg : zError(status));
+      throw tool::Failure("{}: corrupt gzip data ({})", path.string(),
+                          stream.msg != nullptr ? stream.msg : zError(status));
     }
   }
 };

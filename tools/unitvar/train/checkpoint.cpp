@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "train/failure.hpp"
+#include "common/failure.hpp"
 
 namespace unitvar::train {
 namespace {
@@ -72,35 +72,35 @@ void check_setup(const std::filesystem::path& path, const Metadata& seen, const 
     }
   }
   if (differences.empty()) return;
-  throw Failure("{}: a checkpoint of another run: {}", path.string(), fmt::join(differences, "; "));
+  throw tool::Failure("{}: a checkpoint of another run: {}", path.string(), fmt::join(differences, "; "));
 }
 
 // Bounded before memory is taken for that many rows.
 std::size_t history_rows(const std::filesystem::path& path, const SafetensorsReader& reader) {
   const auto found = reader.entries().find("history.step");
-  if (found == reader.entries().end()) throw Failure("{}: tensor history.step is missing", path.string());
+  if (found == reader.entries().end()) throw tool::Failure("{}: tensor history.step is missing", path.string());
   const std::vector<std::int64_t>& shape = found->second.shape;
   if (shape.size() != 1 || shape[0] > max_history_rows) {
-    throw Failure("{}: history.step is [{}], want one dimension of at most {} rows", path.string(),
-                  fmt::join(shape, ", "), max_history_rows);
+    throw tool::Failure("{}: history.step is [{}], want one dimension of at most {} rows", path.string(),
+                        fmt::join(shape, ", "), max_history_rows);
   }
   return static_cast<std::size_t>(shape[0]);
 }
 
 void check_state(const std::filesystem::path& path, const TrainingState& state, std::int64_t max_step) {
-  if (state.step < 0) throw Failure("{}: corrupt, its step is {}", path.string(), state.step);
+  if (state.step < 0) throw tool::Failure("{}: corrupt, its step is {}", path.string(), state.step);
   if (state.step > max_step) {
-    throw Failure("{}: it is at step {}, past --steps {}", path.string(), state.step, max_step);
+    throw tool::Failure("{}: it is at step {}, past --steps {}", path.string(), state.step, max_step);
   }
   std::int64_t last = 0;
   for (const HistoryRow& row : state.rows) {
     if (row.step <= last || row.step > state.step) {
-      throw Failure("{}: corrupt, its history has step {} behind step {}", path.string(), row.step, last);
+      throw tool::Failure("{}: corrupt, its history has step {} behind step {}", path.string(), row.step, last);
     }
     last = row.step;
   }
   if (state.loss_count != state.step - last) {
-    throw Failure("{}: corrupt, loss.count is {}, want {}", path.string(), state.loss_count, state.step - last);
+    throw tool::Failure("{}: corrupt, loss.count is {}, want {}", path.string(), state.loss_count, state.step - last);
   }
 }
 

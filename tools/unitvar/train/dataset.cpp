@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "train/failure.hpp"
+#include "common/failure.hpp"
 #include "train/idx.hpp"
 
 namespace unitvar::train {
@@ -17,19 +17,20 @@ constexpr std::int64_t max_pixels = 65'536;
 fs::path find_file(const fs::path& folder, const std::string& name) {
   std::error_code status;
   if (!fs::is_directory(folder, status)) {
-    throw Failure("--data {} is not a folder; Debian's package dataset-fashion-mnist brings one", folder.string());
+    throw tool::Failure("--data {} is not a folder; Debian's package dataset-fashion-mnist brings one",
+                        folder.string());
   }
   for (const char* ending : {".gz", ""}) {
     fs::path path = folder / (name + ending);
     if (fs::exists(path, status)) return path;
   }
-  throw Failure("--data {} has neither {}.gz nor {}", folder.string(), name, name);
+  throw tool::Failure("--data {} has neither {}.gz nor {}", folder.string(), name, name);
 }
 
 void check_labels(const fs::path& path, const Images& images) {
   for (std::size_t i = 0; i < images.labels.size(); ++i) {
     if (images.labels[i] >= class_count) {
-      throw Failure("{}: label {} is {}, want 0 to {}", path.string(), i, images.labels[i], class_count - 1);
+      throw tool::Failure("{}: label {} is {}, want 0 to {}", path.string(), i, images.labels[i], class_count - 1);
     }
   }
 }
@@ -41,12 +42,12 @@ Images read_images(const fs::path& folder, const std::string& prefix) {
   Idx labels = read_idx(labels_path, 1);
   Images images{values.shape[0], values.shape[1], values.shape[2], std::move(values.values), std::move(labels.values)};
   if (labels.shape[0] != images.count) {
-    throw Failure("{} has {} labels, want {} as {} has images", labels_path.string(), labels.shape[0], images.count,
-                  images_path.filename().string());
+    throw tool::Failure("{} has {} labels, want {} as {} has images", labels_path.string(), labels.shape[0],
+                        images.count, images_path.filename().string());
   }
   if (images.size() > max_pixels) {
-    throw Failure("{}: images of {} x {} pixels, want at most {} pixels", images_path.string(), images.rows,
-                  images.columns, max_pixels);
+    throw tool::Failure("{}: images of {} x {} pixels, want at most {} pixels", images_path.string(), images.rows,
+                        images.columns, max_pixels);
   }
   check_labels(labels_path, images);
   return images;
@@ -61,8 +62,8 @@ std::uint32_t add_checksum(std::uint32_t checksum, const std::vector<std::uint8_
 Dataset read_dataset(const fs::path& folder) {
   Dataset data{read_images(folder, "train"), read_images(folder, "t10k"), 0};
   if (data.test.rows != data.training.rows || data.test.columns != data.training.columns) {
-    throw Failure("{}: test images are {} x {}, want {} x {} as the training images", folder.string(), data.test.rows,
-                  data.test.columns, data.training.rows, data.training.columns);
+    throw tool::Failure("{}: test images are {} x {}, want {} x {} as the training images", folder.string(),
+                        data.test.rows, data.test.columns, data.training.rows, data.training.columns);
   }
   for (const Images* images : {&data.training, &data.test}) {
     data.checksum = add_checksum(data.checksum, images->pixels);

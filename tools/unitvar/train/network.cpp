@@ -4,10 +4,10 @@
 
 #include <algorithm>
 
+#include "common/stopwatch.hpp"
 #include "train/matrix.hpp"
 #include "train/random.hpp"
 #include "train/softmax.hpp"
-#include "train/stopwatch.hpp"
 #include "unitvar/batch_norm.hpp"
 
 namespace unitvar::train {
@@ -113,7 +113,7 @@ void Network<T>::forward_layer(Layer& layer, const T* x) {
   const std::span<T> y(layer.active);
   if (layer.norm) {
     linear_forward({batch_, layer.in, layer.out}, x, layer.weight.data(), layer.linear.data());
-    const Stopwatch watch(norm_seconds_.forward);
+    const tool::Stopwatch watch(norm_seconds_.forward);
     layer.norm->forward(Extent::nc(batch_, layer.out), layer.linear, y);
   } else {
     linear_forward({batch_, layer.in, layer.out}, x, layer.weight.data(), y.data());
@@ -142,7 +142,7 @@ void Network<T>::backward_layer(Layer& layer) {
   const std::span<T> delta(layer.delta);
   activation_backward(architecture_.activation, std::span<const T>(layer.active), delta);
   if (!layer.norm) return;
-  const Stopwatch watch(norm_seconds_.backward);
+  const tool::Stopwatch watch(norm_seconds_.backward);
   layer.norm->backward(Extent::nc(batch_, layer.out), layer.linear, delta, delta);
 }
 

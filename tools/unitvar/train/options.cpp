@@ -4,7 +4,7 @@
 #include <cmath>
 #include <thread>
 
-#include "train/failure.hpp"
+#include "common/failure.hpp"
 
 namespace unitvar::train {
 namespace {
@@ -16,7 +16,7 @@ constexpr std::size_t max_layers = 64;
 constexpr int max_threads = 1'024;
 
 void check_range(const char* option, std::int64_t value, std::int64_t low, std::int64_t high) {
-  if (value < low || value > high) throw UsageError("{} is {}, want {} to {}", option, value, low, high);
+  if (value < low || value > high) throw tool::UsageError("{} is {}, want {} to {}", option, value, low, high);
 }
 
 }  // namespace
@@ -25,20 +25,20 @@ void check_options(const Options& options) {
   check_range("--steps", options.steps, 1, max_steps);
   check_range("--batch", options.batch, 1, max_batch);
   if (options.norm != Norm::none && options.batch < 2) {
-    throw UsageError("--batch is {}, want at least 2: batch normalization needs a variance", options.batch);
+    throw tool::UsageError("--batch is {}, want at least 2: batch normalization needs a variance", options.batch);
   }
   if (options.hidden.empty() || options.hidden.size() > max_layers) {
-    throw UsageError("--hidden has {} layers, want 1 to {}", options.hidden.size(), max_layers);
+    throw tool::UsageError("--hidden has {} layers, want 1 to {}", options.hidden.size(), max_layers);
   }
   for (std::int64_t width : options.hidden) check_range("--hidden", width, 1, max_width);
   if (!std::isfinite(options.lr) || options.lr <= 0) {
-    throw UsageError("--lr is {}, want a finite number above 0", options.lr);
+    throw tool::UsageError("--lr is {}, want a finite number above 0", options.lr);
   }
   check_range("--threads", options.threads, 0, max_threads);
   check_range("--eval-every", options.eval_every, 1, max_steps);
   check_range("--checkpoint-every", options.checkpoint_every, 1, max_steps);
-  if (options.data.empty()) throw UsageError("--data is empty, want a folder");
-  if (options.out.empty()) throw UsageError("--out is empty, want a folder");
+  if (options.data.empty()) throw tool::UsageError("--data is empty, want a folder");
+  if (options.out.empty()) throw tool::UsageError("--out is empty, want a folder");
 }
 
 int thread_count(const Options& options) {

@@ -6,8 +6,8 @@
 #include <cerrno>
 #include <cstring>
 
-#include "train/atomic_file.hpp"
-#include "train/failure.hpp"
+#include "common/atomic_file.hpp"
+#include "common/failure.hpp"
 
 namespace unitvar::train {
 namespace {
@@ -18,16 +18,16 @@ void create(const fs::path& path) {
   std::error_code status;
   fs::create_directories(path, status);
   if (!fs::is_directory(path)) {
-    throw Failure("cannot create --out {}: {}", path.string(), status ? status.message() : "not a folder");
+    throw tool::Failure("cannot create --out {}: {}", path.string(), status ? status.message() : "not a folder");
   }
 }
 
 int lock(const fs::path& path) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) throw Failure("cannot open --out {}: {}", path.string(), std::strerror(errno));
+  if (descriptor < 0) throw tool::Failure("cannot open --out {}: {}", path.string(), std::strerror(errno));
   if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
     ::close(descriptor);
-    throw Failure("--out {} is in use by another run", path.string());
+    throw tool::Failure("--out {} is in use by another run", path.string());
   }
   return descriptor;
 }
@@ -41,7 +41,7 @@ int create_and_lock(const fs::path& path) {
 
 OutputFolder::OutputFolder(const fs::path& path) : path_(path), lock_(create_and_lock(path)) {
   const fs::path probe = file("writable");
-  write_file(probe, "");
+  tool::write_file(probe, "");
   fs::remove(probe);
 }
 

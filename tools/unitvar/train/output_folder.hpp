@@ -2,7 +2,7 @@
 #include <filesystem>
 #include <string>
 
-#include "train/descriptor.hpp"
+#include "common/descriptor.hpp"
 
 namespace unitvar::train {
 
@@ -22,7 +22,7 @@ class OutputFolder {
 
  private:
   std::filesystem::path path_;
-  Descriptor lock_;
+  tool::Descriptor lock_;
 };
 
 }  // namespace unitvar::train

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "train/gnuplot.hpp"
+#include "common/gnuplot.hpp"
 #include "train/monitor.hpp"
 
 namespace unitvar::train {
@@ -121,8 +121,8 @@ std::string percentiles_script(const Histories& histories, const PlotText& text)
 
 void draw_plots(const OutputFolder& folder, const Histories& histories, const PlotText& text) {
   const int panels = static_cast<int>(histories.size());
-  draw_with_gnuplot(folder, {"accuracy", accuracy_script(histories, text), 900, 560});
-  draw_with_gnuplot(folder, {"percentiles", percentiles_script(histories, text), 560 * panels, 480});
+  tool::draw_with_gnuplot(folder.path(), {"accuracy", accuracy_script(histories, text), 900, 560});
+  tool::draw_with_gnuplot(folder.path(), {"percentiles", percentiles_script(histories, text), 560 * panels, 480});
 }
 
 }  // namespace unitvar::train

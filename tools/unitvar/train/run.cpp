@@ -9,8 +9,8 @@
 #include <future>
 #include <memory>
 
-#include "train/atomic_file.hpp"
-#include "train/failure.hpp"
+#include "common/atomic_file.hpp"
+#include "common/failure.hpp"
 #include "train/interrupt.hpp"
 #include "train/matrix.hpp"
 #include "train/output_folder.hpp"
@@ -24,10 +24,10 @@ namespace {
 using Trainers = std::vector<std::unique_ptr<Trainer>>;
 
 void check_data(const Options& options, const Dataset& data) {
-  if (data.test.count < 2) throw Failure("{} has {} test image, want at least 2", options.data, data.test.count);
+  if (data.test.count < 2) throw tool::Failure("{} has {} test image, want at least 2", options.data, data.test.count);
   if (data.training.count >= options.batch) return;
-  throw Failure("--batch is {}, want at most the {} training images of {}", options.batch, data.training.count,
-                options.data);
+  throw tool::Failure("--batch is {}, want at most the {} training images of {}", options.batch, data.training.count,
+                      options.data);
 }
 
 // Networks train side by side, each on one thread; threads that are left over help with the evaluations.
@@ -97,9 +97,9 @@ std::string table_of(const Trainers& trainers) {
 void write_results(const OutputFolder& folder, Trainers& trainers) {
   for (auto& trainer : trainers) trainer->save(folder.model(trainer->name()));
   const std::vector<NetworkHistory> histories = histories_of(trainers);
-  write_file(folder.file("history.csv"), history_csv(histories));
-  write_file(folder.file("percentiles.csv"), percentiles_csv(histories));
-  write_file(folder.file("summary.txt"), table_of(trainers));
+  tool::write_file(folder.file("history.csv"), history_csv(histories));
+  tool::write_file(folder.file("percentiles.csv"), percentiles_csv(histories));
+  tool::write_file(folder.file("summary.txt"), table_of(trainers));
 }
 
 PlotText plot_text(const Options& options, const Dataset& data) {
@@ -114,7 +114,7 @@ bool try_to_draw(const OutputFolder& folder, const Trainers& trainers, const Plo
   try {
     draw_plots(folder, histories_of(trainers), text);
     return true;
-  } catch (const Failure& failure) {
+  } catch (const tool::Failure& failure) {
     fmt::print(stderr, "unitvar train: no pictures: {}\n", failure.what());
     return false;
   }

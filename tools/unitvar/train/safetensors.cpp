@@ -10,8 +10,8 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "train/atomic_file.hpp"
-#include "train/failure.hpp"
+#include "common/atomic_file.hpp"
+#include "common/failure.hpp"
 
 static_assert(std::endian::native == std::endian::little, "safetensors data are little-endian");
 
@@ -26,7 +26,7 @@ constexpr std::array<std::pair<std::string_view, std::uint64_t>, 4> dtypes = {
 
 std::uint64_t width(std::string_view dtype) {
   const auto found = std::ranges::find(dtypes, dtype, &std::pair<std::string_view, std::uint64_t>::first);
-  if (found == dtypes.end()) throw Failure("dtype {} is unknown", dtype);
+  if (found == dtypes.end()) throw tool::Failure("dtype {} is unknown", dtype);
   return found->second;
 }
 
@@ -63,7 +63,7 @@ std::uint64_t byte_count(std::string_view dtype, const std::vector<std::int64_t>
   std::uint64_t bytes = width(dtype);
   for (std::int64_t size : shape) {
     if (size < 0 || __builtin_mul_overflow(bytes, static_cast<std::uint64_t>(size), &bytes)) {
-      throw Failure("shape [{}] is impossible", fmt::join(shape, ", "));
+      throw tool::Failure("shape [{}] is impossible", fmt::join(shape, ", "));
     }
   }
   return bytes;
@@ -73,17 +73,17 @@ SafetensorsReader::Entry parse_entry(const Json& json) {
   SafetensorsReader::Entry entry;
   json.at("dtype").get_to(entry.dtype);
   for (const Json& size : json.at("shape")) {
-    if (!size.is_number_unsigned()) throw Failure("a shape is no list of counts");
+    if (!size.is_number_unsigned()) throw tool::Failure("a shape is no list of counts");
     entry.shape.push_back(size.get<std::int64_t>());
   }
   const Json& offsets = json.at("data_offsets");
   if (offsets.size() != 2 || !offsets.at(0).is_number_unsigned() || !offsets.at(1).is_number_unsigned()) {
-    throw Failure("data_offsets are no two counts");
+    throw tool::Failure("data_offsets are no two counts");
   }
   offsets.at(0).get_to(entry.begin);
   offsets.at(1).get_to(entry.end);
   if (entry.end < entry.begin || entry.end - entry.begin != byte_count(entry.dtype, entry.shape)) {
-    throw Failure("data_offsets do not fit dtype and shape");
+    throw tool::Failure("data_offsets do not fit dtype and shape");
   }
   return entry;
 }
@@ -98,7 +98,7 @@ Json parse_without_duplicates(const std::string& text) {
   Json header = Json::parse(text, note_key);
   std::ranges::sort(seen);
   const auto twice = std::ranges::adjacent_find(seen);
-  if (twice != seen.end()) throw Failure("{} is there twice", *twice);
+  if (twice != seen.end()) throw tool::Failure("{} is there twice", *twice);
   return header;
 }
 
@@ -115,38 +115,38 @@ void write_safetensors(const std::filesystem::path& path, std::vector<Tensor> te
   std::vector<std::span<const std::byte>> parts = {std::as_bytes(std::span(&header_size, 1)),
                                                    std::as_bytes(std::span(header))};
   for (const Tensor& tensor : tensors) parts.emplace_back(tensor.bytes);
-  write_file(path, parts);
+  tool::write_file(path, parts);
 }
 
 SafetensorsReader::SafetensorsReader(const std::filesystem::path& path) : path_(path) {
   errno = 0;
   file_.open(path, std::ios::binary);
-  if (!file_) throw Failure("cannot open {}: {}", path.string(), std::strerror(errno));
+  if (!file_) throw tool::Failure("cannot open {}: {}", path.string(), std::strerror(errno));
   try {
     read_header();
     check_layout();
   } catch (const Json::exception&) {
-    throw Failure("{}: not a safetensors file, its header is malformed", path.string());
-  } catch (const Failure& failure) {
-    throw Failure("{}: {}", path.string(), failure.what());
+    throw tool::Failure("{}: not a safetensors file, its header is malformed", path.string());
+  } catch (const tool::Failure& failure) {
+    throw tool::Failure("{}: {}", path.string(), failure.what());
   }
 }
 
 void SafetensorsReader::read_header() {
   std::error_code status;
   const std::uint64_t file_size = std::filesystem::file_size(path_, status);
-  if (status) throw Failure("cannot be read: {}", status.message());
+  if (status) throw tool::Failure("cannot be read: {}", status.message());
   std::uint64_t header_size = 0;
-  if (file_size < sizeof(header_size)) throw Failure("truncated, {} bytes are no safetensors file", file_size);
+  if (file_size < sizeof(header_size)) throw tool::Failure("truncated, {} bytes are no safetensors file", file_size);
   file_.read(reinterpret_cast<char*>(&header_size), sizeof(header_size));
   const std::uint64_t rest = file_size - sizeof(header_size);
   if (header_size > std::min(rest, max_header)) {
-    throw Failure("truncated or corrupt, the header claims {} bytes of {}", header_size, rest);
+    throw tool::Failure("truncated or corrupt, the header claims {} bytes of {}", header_size, rest);
   }
   data_size_ = rest - header_size;
   std::string text(header_size, '\0');
   file_.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (!file_) throw Failure("cannot be read");
+  if (!file_) throw tool::Failure("cannot be read");
   parse_header(text);
 }
 
@@ -159,8 +159,8 @@ void SafetensorsReader::parse_header(const std::string& text) {
     }
     try {
       entries_.emplace(name, parse_entry(value));
-    } catch (const Failure& failure) {
-      throw Failure("tensor {}: {}", name, failure.what());
+    } catch (const tool::Failure& failure) {
+      throw tool::Failure("tensor {}: {}", name, failure.what());
     }
   }
 }
@@ -171,24 +171,26 @@ void SafetensorsReader::check_layout() const {
   std::ranges::sort(places);
   std::uint64_t covered = 0;
   for (const auto& [begin, end] : places) {
-    if (begin != covered) throw Failure("corrupt, tensors overlap or leave a gap at byte {} of the data", covered);
+    if (begin != covered)
+      throw tool::Failure("corrupt, tensors overlap or leave a gap at byte {} of the data", covered);
     covered = end;
   }
-  if (covered != data_size_) throw Failure("truncated or corrupt, {} bytes of data, want {}", data_size_, covered);
+  if (covered != data_size_)
+    throw tool::Failure("truncated or corrupt, {} bytes of data, want {}", data_size_, covered);
 }
 
 void SafetensorsReader::check_against(const std::vector<Tensor>& tensors) const {
   for (const Tensor& tensor : tensors) {
     const auto found = entries_.find(tensor.name);
-    if (found == entries_.end()) throw Failure("{}: tensor {} is missing", path_.string(), tensor.name);
+    if (found == entries_.end()) throw tool::Failure("{}: tensor {} is missing", path_.string(), tensor.name);
     const Entry& entry = found->second;
     if (entry.dtype != tensor.dtype || entry.shape != tensor.shape) {
-      throw Failure("{}: tensor {} is {} [{}], want {} [{}]", path_.string(), tensor.name, entry.dtype,
-                    fmt::join(entry.shape, ", "), tensor.dtype, fmt::join(tensor.shape, ", "));
+      throw tool::Failure("{}: tensor {} is {} [{}], want {} [{}]", path_.string(), tensor.name, entry.dtype,
+                          fmt::join(entry.shape, ", "), tensor.dtype, fmt::join(tensor.shape, ", "));
     }
   }
   if (entries_.size() != tensors.size()) {
-    throw Failure("{}: {} tensors, want {}", path_.string(), entries_.size(), tensors.size());
+    throw tool::Failure("{}: {} tensors, want {}", path_.string(), entries_.size(), tensors.size());
   }
 }
 
@@ -196,12 +198,12 @@ void SafetensorsReader::read(const std::vector<Tensor>& tensors) {
   check_against(tensors);
   std::vector<char> data(data_size_);
   file_.read(data.data(), static_cast<std::streamsize>(data.size()));
-  if (!file_) throw Failure("cannot read {}", path_.string());
+  if (!file_) throw tool::Failure("cannot read {}", path_.string());
   const auto written = metadata_.find("crc32");
   const std::string crc = fmt::format("{:08x}", add_crc(metadata_crc(metadata_), data.data(), data.size()));
   if (written == metadata_.end() || written->second != crc) {
-    throw Failure("{}: corrupt, its checksum is {}, want {}", path_.string(), crc,
-                  written == metadata_.end() ? "one in the metadata" : written->second);
+    throw tool::Failure("{}: corrupt, its checksum is {}, want {}", path_.string(), crc,
+                        written == metadata_.end() ? "one in the metadata" : written->second);
   }
   for (const Tensor& tensor : tensors) {
     const Entry& entry = entries_.at(tensor.name);

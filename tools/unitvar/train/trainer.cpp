@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "train/failure.hpp"
-#include "train/stopwatch.hpp"
+#include "common/failure.hpp"
+#include "common/stopwatch.hpp"
 
 namespace unitvar::train {
 namespace {
@@ -58,7 +58,7 @@ RandomState Trainer::random_state() const {
 void Trainer::restore(const std::filesystem::path& path) {
   const RandomState random = read_checkpoint(path, setup(), options_.steps, network_, state_);
   if (random != random_state()) {
-    throw Failure("{}: corrupt, its random state is not that of step {}", path.string(), state_.step);
+    throw tool::Failure("{}: corrupt, its random state is not that of step {}", path.string(), state_.step);
   }
   network_.norm_seconds() = state_.norm_seconds;
 }
@@ -95,7 +95,7 @@ void Trainer::run(const std::filesystem::path& path, const std::function<bool()>
 }
 
 void Trainer::train_one_step() {
-  const Stopwatch watch(state_.train_seconds);
+  const tool::Stopwatch watch(state_.train_seconds);
   const std::int64_t size = data_.training.size();
   float* pixels = batch_pixels_.data();
   std::size_t row = 0;

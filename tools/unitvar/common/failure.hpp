@@ -4,7 +4,7 @@
 #include <stdexcept>
 #include <utility>
 
-namespace unitvar::train {
+namespace unitvar::tool {
 
 /// What the user or the machine got wrong, in one line; the program prints it and exits with 1.
 class Failure : public std::runtime_error {
@@ -20,4 +20,4 @@ class UsageError : public Failure {
   using Failure::Failure;
 };
 
-}  // namespace unitvar::train
+}  // namespace unitvar::tool

@@ -1,7 +1,7 @@
 #pragma once
 #include <unistd.h>
 
-namespace unitvar::train {
+namespace unitvar::tool {
 
 /// Owns a file descriptor; a negative one owns nothing.
 class Descriptor {
@@ -19,4 +19,4 @@ class Descriptor {
   int descriptor_;
 };
 
-}  // namespace unitvar::train
+}  // namespace unitvar::tool

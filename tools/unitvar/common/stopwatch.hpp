@@ -1,7 +1,7 @@
 #pragma once
 #include <chrono>
 
-namespace unitvar::train {
+namespace unitvar::tool {
 
 /// Adds the seconds of its life to a sum.
 class Stopwatch {
@@ -16,4 +16,4 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-}  // namespace unitvar::train
+}  // namespace unitvar::tool

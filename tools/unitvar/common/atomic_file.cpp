@@ -1,4 +1,4 @@
-#include "train/atomic_file.hpp"
+#include "common/atomic_file.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -6,10 +6,10 @@
 #include <cerrno>
 #include <cstring>
 
-#include "train/descriptor.hpp"
-#include "train/failure.hpp"
+#include "common/descriptor.hpp"
+#include "common/failure.hpp"
 
-namespace unitvar::train {
+namespace unitvar::tool {
 namespace {
 
 void write_all(const Descriptor& file, std::span<const std::byte> bytes, const std::filesystem::path& path) {
@@ -32,11 +32,27 @@ void write_synced(const std::filesystem::path& path, const std::vector<std::span
   sync(file, path);
 }
 
-}  // namespace
-
-void write_file(const std::filesystem::path& path, const std::vector<std::span<const std::byte>>& parts) {
+std::filesystem::path temporary_of(const std::filesystem::path& path) {
   std::filesystem::path temporary = path;
   temporary += ".tmp";
+  return temporary;
+}
+
+}  // namespace
+
+void check_writable(const std::filesystem::path& path) {
+  if (std::filesystem::is_directory(path)) throw Failure("cannot write {}: it is a folder", path.string());
+  const std::filesystem::path temporary = temporary_of(path);
+  try {
+    write_synced(temporary, {});
+  } catch (const Failure&) {
+    throw Failure("cannot write {}: {}", path.string(), std::strerror(errno));
+  }
+  ::unlink(temporary.c_str());
+}
+
+void write_file(const std::filesystem::path& path, const std::vector<std::span<const std::byte>>& parts) {
+  const std::filesystem::path temporary = temporary_of(path);
   try {
     write_synced(temporary, parts);
     if (::rename(temporary.c_str(), path.c_str()) != 0) {
@@ -55,4 +71,4 @@ void write_file(const std::filesystem::path& path, std::string_view text) {
   write_file(path, std::vector{std::as_bytes(std::span(text))});
 }
 
-}  // namespace unitvar::train
+}  // namespace unitvar::tool

@@ -1,0 +1,27 @@
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "unitvar/extent.hpp"
+#include "unitvar/options.hpp"
+
+namespace unitvar {
+
+/// The three calls of unitvar/batch_norm.hpp.
+enum class Pass { forward, backward, inference };
+
+/// How a call would walk memory.
+struct Explanation {
+  Walk walk;         ///< resident or streamed; resident for inference, which has one pass only
+  int threads;       ///< that would work; fewer than allowed for small work
+  int reads;         ///< tensors read from memory: forward 1 if resident, 2 if streamed; backward 2 or 4; inference 1
+  int writes;        ///< tensors written: 1
+  std::string text;  ///< all of it in one line for people
+};
+
+/// What batch_norm_forward, batch_norm_backward (with all its outputs) or batch_norm_inference would do with a tensor
+/// of this extent and these options on this machine; runs no kernel. Throws Error (bad_extent, overflow, bad_argument).
+[[nodiscard]] Explanation explain(const Extent& extent, std::int64_t bytes_per_element, Pass pass,
+                                  const Options& options = {});
+
+}  // namespace unitvar

@@ -1,0 +1,205 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "bench/onednn.hpp"
+#include "cli/process.hpp"
+
+namespace unitvar::testing {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+std::vector<std::string> quick(const std::vector<std::string>& more) {
+  std::vector<std::string> arguments = {"bench", "--repeat", "1", "--shape", "6,5,4,3", "--threads", "1"};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
+}
+
+json rows_of(const fs::path& path) { return json::parse(read_bytes(path)).at("rows"); }
+
+std::size_t files_in(const fs::path& folder) {
+  return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
+}
+
+TEST(Bench, PrintsARowForEachCombinationAndTotals) {
+  const Ending ending =
+      run_program(quick({"--layout", "channels_first,channels_last", "--dtype", "f32,f64", "--threads", "1,2"}));
+  EXPECT_EQ(ending.code, 0) << ending.errors;
+  const auto rows =
+      std::ranges::count_if(std::vector<std::string>{"forward ", "backward ", "inference "},
+                            [&](const auto& pass) { return ending.output.find(pass) != std::string::npos; });
+  EXPECT_EQ(rows, 3);
+  EXPECT_THAT(ending.output, HasSubstr("6x5x4x3            channels_last  f64   inference   2"));
+  EXPECT_THAT(ending.output, HasSubstr("one custom step (forward + backward): "));
+  EXPECT_THAT(ending.output, HasSubstr("geometric means: fraction"));
+  EXPECT_THAT(ending.output, Not(HasSubstr("oneDNN")));
+}
+
+TEST(Bench, WritesARowOfJsonForEachCombination) {
+  const TemporaryFolder folder;
+  const Ending ending = run_program(quick({"--layout", "channels_first,channels_last", "--json", folder / "b.json"}));
+  ASSERT_EQ(ending.code, 0) << ending.errors;
+  const json rows = rows_of(folder / "b.json");
+  ASSERT_EQ(rows.size(), 6U);
+  for (const json& row : rows) {
+    EXPECT_EQ(row.at("shape"), json({6, 5, 1, 4, 3}));
+    EXPECT_EQ(row.at("dtype"), "f32");
+    EXPECT_EQ(row.at("threads"), 1);
+    EXPECT_EQ(row.at("rounds"), 1);
+    for (const char* name : {"ms", "gbps", "roofline_ms", "roofline_fraction", "bare_loop_ms"}) {
+      EXPECT_GT(row.at(name).get<double>(), 0) << name;
+    }
+    EXPECT_NEAR(row.at("roofline_fraction").get<double>() * row.at("ms").get<double>(),
+                row.at("roofline_ms").get<double>(), 1e-9);
+    for (const char* name : {"onednn_same_ms", "onednn_best_ms", "onednn_best_format"}) {
+      EXPECT_TRUE(row.at(name).is_null()) << name;
+    }
+    for (const char* name : {"layout", "pass", "isa", "walk", "roofline_kernel"}) EXPECT_TRUE(row.at(name).is_string());
+  }
+  EXPECT_EQ(files_in(folder.path()), 1U);
+}
+
+TEST(Bench, ComparesWithOneDnnOnTheSameAndItsBestLayout) {
+  if (!bench::onednn_available()) GTEST_SKIP() << "built without oneDNN";
+  const TemporaryFolder folder;
+  const Ending ending = run_program(quick({"--against", "onednn", "--layout", "channels_first,channels_last", "--dtype",
+                                           "f32,f64", "--json", folder / "b.json"}));
+  ASSERT_EQ(ending.code, 0) << ending.errors;
+  EXPECT_THAT(ending.output, HasSubstr("its best"));
+  EXPECT_THAT(ending.output, HasSubstr(bench::onednn_version()));
+  for (const json& row : rows_of(folder / "b.json")) {
+    if (row.at("dtype") == "f64") {
+      EXPECT_TRUE(row.at("onednn_same_ms").is_null());
+      continue;
+    }
+    EXPECT_GT(row.at("onednn_best_ms").get<double>(), 0);
+    EXPECT_LE(row.at("onednn_best_ms").get<double>(), row.at("onednn_same_ms").get<double>());
+    EXPECT_THAT(row.at("onednn_best_format").get<std::string>(), StartsWith("n"));
+  }
+}
+
+TEST(Bench, WithoutOneDnnRefusesTheComparison) {
+  if (bench::onednn_available()) GTEST_SKIP() << "built with oneDNN";
+  const Ending ending = run_program(quick({"--against", "onednn"}));
+  EXPECT_EQ(ending.code, 2);
+  EXPECT_THAT(ending.errors, HasSubstr("--against is 'onednn', but this program was built without oneDNN"));
+}
+
+TEST(Bench, MeasuresOneValuePerChannelInInferenceOnly) {
+  const TemporaryFolder folder;
+  const Ending ending = run_program({"bench", "--repeat", "1", "--shape", "1,16,1,1", "--json", folder / "b.json"});
+  EXPECT_EQ(ending.code, 0);
+  EXPECT_THAT(ending.errors, HasSubstr("1x16x1x1 forward left out: 1 value per channel, want at least 2"));
+  EXPECT_EQ(rows_of(folder / "b.json").size(), 1U);
+}
+
+TEST(Bench, ReadsShapesFromAFile) {
+  const TemporaryFolder folder;
+  write_bytes(folder / "net.csv", "n,c,d,h,w,count\n2,3,1,4,5,6\n4,2,1,1,1,1\n");
+  const Ending ending = run_program({"bench", "--repeat", "1", "--shapes", folder / "net.csv", "--pass", "inference"});
+  EXPECT_EQ(ending.code, 0) << ending.errors;
+  EXPECT_THAT(ending.output, HasSubstr("2x3x4x5 "));
+  EXPECT_THAT(ending.output, HasSubstr("one net inference: "));
+}
+
+TEST(Bench, ExplainsTheWalkAndMeasuresNothing) {
+  const Ending ending = run_program({"bench", "--explain", "--shapes", "resnet_50", "--pass", "forward,backward",
+                                     "--threads", "1", "--layout", "channels_first,channels_last"});
+  EXPECT_EQ(ending.code, 0) << ending.errors;
+  EXPECT_EQ(std::ranges::count(ending.output, '\n'), 2 * 2 * 9);
+  EXPECT_THAT(ending.output, HasSubstr("50x64x112x112 channels_first f32 forward: planar"));
+  EXPECT_THAT(ending.output, HasSubstr("50x64x112x112 channels_last f32 backward: interleaved"));
+  EXPECT_THAT(ending.output, HasSubstr("streamed"));
+  EXPECT_THAT(ending.output, Not(HasSubstr("GB/s")));
+}
+
+TEST(Bench, DrawsAPicture) {
+  const TemporaryFolder folder;
+  for (const std::string name : {"bars.png", "it's.svg"}) {
+    const Ending ending = run_program(quick({"--plot", folder / name}));
+    EXPECT_EQ(ending.code, 0) << ending.errors;
+  }
+  EXPECT_EQ(read_bytes(folder / "bars.png").substr(0, 8), "\x89PNG\r\n\x1a\n");
+  EXPECT_THAT(read_bytes(folder / "it's.svg"), HasSubstr("</svg>"));
+  EXPECT_EQ(files_in(folder.path()), 4U);  // and their scripts
+}
+
+TEST(Bench, WithoutGnuplotFailsButKeepsTheNumbers) {
+  const TemporaryFolder folder;
+  const Ending ending =
+      run_program(quick({"--json", folder / "b.json", "--plot", folder / "b.png"}), {"PATH=/nonexistent"});
+  EXPECT_EQ(ending.code, 1);
+  EXPECT_THAT(ending.errors, HasSubstr("unitvar bench: cannot run gnuplot"));
+  EXPECT_EQ(rows_of(folder / "b.json").size(), 3U);
+  EXPECT_FALSE(fs::exists(folder / "b.png"));
+}
+
+struct Refusal {
+  std::vector<std::string> arguments;
+  int code;
+  std::string named;
+};
+
+class BenchRefusal : public ::testing::TestWithParam<Refusal> {};
+
+TEST_P(BenchRefusal, NamesValueSeenAndWantedBeforeAnythingIsMeasured) {
+  const TemporaryFolder folder;
+  const Ending ending = run_program(quick(GetParam().arguments));
+  EXPECT_EQ(ending.code, GetParam().code);
+  EXPECT_THAT(ending.errors, StartsWith("unitvar bench: "));
+  EXPECT_THAT(ending.errors, HasSubstr(GetParam().named));
+  EXPECT_EQ(std::ranges::count(ending.errors, '\n'), 1) << ending.errors;
+  EXPECT_EQ(ending.output, "");
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Usage, BenchRefusal,
+    ::testing::Values(
+        Refusal{{"--fast"}, 2, "--fast"},
+        Refusal{{"--shapes", "resnet_51"}, 2, "--shapes is 'resnet_51', want default"},
+        Refusal{{"--shape", "1,x"}, 2, "--shape '1,x': an axis is 'x', want a whole number"},
+        Refusal{{"--shape", "7"}, 2, "--shape '7' has 1 axes, want 2 to 5"},
+        Refusal{{"--shape", "4294967296,4294967296"}, 2, "want less than 2^63"},
+        Refusal{{"--layout", "nchw"}, 2, "--layout is 'nchw', want channels_first, channels_last"},
+        Refusal{{"--dtype", "f8"}, 2, "--dtype is 'f8', want f32, f64"},
+        Refusal{{"--pass", "forward,sideways"}, 2, "--pass is 'sideways', want forward, backward, inference"},
+        Refusal{{"--threads", "1,-1"}, 2, "--threads is -1, want 0 to"},
+        Refusal{{"--threads", "1,,2"}, 2, "--threads is ''"}, Refusal{{"--isa", "mmx"}, 2, "--isa is 'mmx': "},
+        Refusal{{"--against", "cudnn"}, 2, "--against is 'cudnn', want onednn"},
+        Refusal{{"--repeat", "-1"}, 2, "--repeat is -1, want 0 to"},
+        Refusal{{"--repeat", "1e3"}, 2, "--repeat is '1e3', want a whole number"},
+        Refusal{{"--plot", "picture.jpg"}, 2, "--plot is 'picture.jpg', want a name that ends in .png or .svg"},
+        Refusal{{"--explain", "--json", "b.json"}, 2, "--explain measures nothing"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Files, BenchRefusal,
+    ::testing::Values(
+        Refusal{{"--shapes", "/nonexistent.csv"}, 1, "cannot open --shapes /nonexistent.csv: No such file"},
+        Refusal{{"--shapes", "/tmp"}, 1, "--shapes /tmp is a folder, want a CSV file"},
+        Refusal{{"--json", "/nonexistent/b.json"}, 1, "cannot write /nonexistent/b.json: No such file"},
+        Refusal{{"--json", "/tmp"}, 1, "cannot write /tmp: it is a folder"},
+        Refusal{{"--plot", "/nonexistent/b.png"}, 1, "cannot write /nonexistent/b.png: No such file"}));
+
+TEST(Bench, WithNothingToMeasureIsRefused) {
+  const Ending ending = run_program({"bench", "--shape", "1,16", "--pass", "forward"});
+  EXPECT_EQ(ending.code, 2);
+  EXPECT_THAT(ending.errors, HasSubstr("no shape has the 2 values per channel"));
+}
+
+TEST(Bench, ExplainsEveryOption) {
+  const Ending help = run_program({"bench", "--help"});
+  EXPECT_EQ(help.code, 0);
+  for (const char* option : {"--shapes", "--shape", "--layout", "--dtype", "--pass", "--threads", "--isa", "--against",
+                             "--repeat", "--explain", "--json", "--plot"}) {
+    EXPECT_THAT(help.output, HasSubstr(option));
+  }
+}
+
+}  // namespace
+}  // namespace unitvar::testing

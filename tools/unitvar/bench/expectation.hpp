@@ -1,0 +1,129 @@
+#pragma once
+#include <span>
+#include <string>
+#include <vector>
+
+#include "bench/problem.hpp"
+#include "common/failure.hpp"
+#include "unitvar/reference.hpp"
+#include "unitvar/schedule.hpp"
+
+namespace unitvar::bench {
+
+/// ||actual - expected|| / ||expected||; infinite if anything is NaN.
+[[nodiscard]] double relative_error(std::span<const double> actual, std::span<const double> expected);
+
+/// Whole channels to judge by, spread from the first to the last: all of them if they have little to compute.
+[[nodiscard]] std::vector<std::int64_t> judged_channels(const Extent& extent);
+
+/// What the double reference makes of a problem, on some whole channels.
+template <class T>
+class Expectation {
+ public:
+  explicit Expectation(const Problem<T>& problem);
+
+  /// Throws Failure unless the outputs that `problem` holds are within the tolerance in relative L2 error, and every
+  /// element was written. `who` begins the message.
+  void check(Pass pass, const Problem<T>& problem, const std::string& who, double tolerance) const;
+
+  /// The same for the saved statistics of the library.
+  void check_statistics(const Problem<T>& problem) const;
+
+  /// What the library promises: the rounding of the output, and 3e-7 (f32 and smaller) for all else.
+  static double promised() {
+    const double rounding = 0.6 * epsilon();
+    return sizeof(T) == sizeof(double) ? 1e-13 : std::max(3e-7, rounding);
+  }
+  /// What shows that others compute the same thing, in f32 sums.
+  static double same_thing() { return 2e-3 + epsilon(); }
+
+ private:
+  // The step from 1 to the next number of the type, which need not have numeric_limits.
+  static double epsilon() {
+    double step = 1;
+    while (static_cast<double>(static_cast<T>(1 + step / 2)) > 1) step /= 2;
+    return step;
+  }
+
+  template <class Value>
+  std::vector<double> gather(std::span<const Value> tensor, const Extent& extent) const;
+  template <class Value>
+  std::vector<double> of_channels(const std::vector<Value>& values) const;
+  void require(const std::string& who, const char* what, std::span<const double> actual,
+               std::span<const double> expected, double tolerance) const;
+
+  std::vector<std::int64_t> channels_;
+  reference::Forward<double> forward_;
+  std::vector<double> inference_;
+  reference::Gradients<double> gradients_;
+};
+
+template <class T>
+template <class Value>
+std::vector<double> Expectation<T>::gather(std::span<const Value> tensor, const Extent& extent) const {
+  std::vector<double> values;
+  values.reserve(static_cast<std::size_t>(extent.count()) * channels_.size());
+  for (std::int64_t o = 0; o < extent.outer; ++o) {
+    for (const std::int64_t c : channels_) {
+      for (std::int64_t i = 0; i < extent.inner; ++i) {
+        values.push_back(static_cast<double>(tensor[static_cast<std::size_t>(extent.index(o, c, i))]));
+      }
+    }
+  }
+  return values;
+}
+
+template <class T>
+template <class Value>
+std::vector<double> Expectation<T>::of_channels(const std::vector<Value>& values) const {
+  std::vector<double> chosen;
+  for (const std::int64_t c : channels_) chosen.push_back(static_cast<double>(values[static_cast<std::size_t>(c)]));
+  return chosen;
+}
+
+template <class T>
+Expectation<T>::Expectation(const Problem<T>& p) : channels_(judged_channels(p.extent)) {
+  const Extent extent{p.extent.outer, static_cast<std::int64_t>(channels_.size()), p.extent.inner};
+  const auto x = gather<T>(p.x.span(), p.extent), dy = gather<T>(p.dy.span(), p.extent);
+  const auto gamma = of_channels(p.gamma), beta = of_channels(p.beta);
+  forward_ = reference::forward<double>(extent, x, gamma, beta, eps);
+  inference_ = reference::inference<double>(extent, x, of_channels(p.running_mean), of_channels(p.running_var), gamma,
+                                            beta, eps);
+  gradients_ = reference::backward<double>(forward_.cache, dy);
+}
+
+template <class T>
+void Expectation<T>::require(const std::string& who, const char* what, std::span<const double> actual,
+                             std::span<const double> expected, double tolerance) const {
+  const double error = relative_error(actual, expected);
+  if (error <= tolerance) return;
+  throw tool::Failure("{}: relative L2 error of {} is {:.3g}, want at most {:.3g}", who, what, error, tolerance);
+}
+
+template <class T>
+void Expectation<T>::check(Pass pass, const Problem<T>& p, const std::string& who, double tolerance) const {
+  const std::vector<double> out = gather<T>(p.out.span(), p.extent);
+  if (pass == Pass::forward) require(who, "y", out, forward_.y, tolerance);
+  if (pass == Pass::inference) require(who, "y", out, inference_, tolerance);
+  if (pass == Pass::backward) {
+    require(who, "dx", out, gradients_.dx, tolerance);
+    require(who, "dgamma", of_channels(p.dgamma), gradients_.dgamma, tolerance);
+    require(who, "dbeta", of_channels(p.dbeta), gradients_.dbeta, tolerance);
+  }
+  std::int64_t missing = 0;
+  const T* values = p.out.data();
+#pragma omp parallel for schedule(static) reduction(+ : missing)
+  for (std::int64_t k = 0; k < p.extent.size(); ++k)
+    missing += static_cast<double>(values[k]) != static_cast<double>(values[k]);
+  if (missing > 0) throw tool::Failure("{}: {} of {} elements are NaN, want none", who, missing, p.extent.size());
+}
+
+template <class T>
+void Expectation<T>::check_statistics(const Problem<T>& p) const {
+  constexpr double tolerance = 1e-12;
+  require("unitvar", "the saved mean", of_channels(p.mean), forward_.cache.mean, tolerance);
+  require("unitvar", "the saved variance", of_channels(p.var), forward_.cache.var, tolerance);
+  require("unitvar", "the saved rstd", of_channels(p.rstd), forward_.cache.rstd, tolerance);
+}
+
+}  // namespace unitvar::bench

@@ -1,0 +1,178 @@
+#include "bench/measure.hpp"
+
+#include <fmt/format.h>
+#include <omp.h>
+
+#include <memory>
+
+#include "bench/bare_loop.hpp"
+#include "bench/contest.hpp"
+#include "bench/dtypes.hpp"
+#include "bench/expectation.hpp"
+#include "bench/library.hpp"
+#include "bench/onednn.hpp"
+#include "bench/roofline.hpp"
+
+namespace unitvar::bench {
+namespace {
+
+// Below this, a call is more start-up than work, and a bare loop shows how much.
+constexpr std::size_t small_bytes = std::size_t{16} << 10;
+
+template <class Value>
+std::vector<float> floats(const std::vector<Value>& values) {
+  std::vector<float> result;
+  result.reserve(values.size());
+  for (const Value value : values) result.push_back(static_cast<float>(value));
+  return result;
+}
+
+std::optional<Spread> seconds_of(const Result* result) {
+  if (result == nullptr) return std::nullopt;
+  return result->seconds;
+}
+
+/// One tensor, those who normalize it, and what should come out.
+template <class T>
+class Bench {
+ public:
+  Bench(const Plan& plan, const Shape& shape, Layout layout)
+      : plan_(plan), problem_(shape, layout), expectation_(problem_) {
+    if (plan.against_onednn && onednn_supports(DtypeTraits<T>::name)) onednn_ = std::make_unique<Onednn>(for_onednn());
+  }
+
+  Row measure(Pass pass, int threads) {
+    omp_set_num_threads(threads);  // Where oneDNN looks.
+    const Options options{.threads = threads, .isa = plan_.requested_isa};
+    const Explanation how = explain(problem_.extent, sizeof(T), pass, options);
+    if (pass == Pass::backward) save_statistics(options);
+
+    std::vector<Contestant> contestants;
+    add_library(contestants, pass, options);
+    add_bare_loop(contestants, pass);
+    add_onednn(contestants, pass);
+    for (Rival& rival : roofline_rivals(traffic(pass, how.walk, threads))) {
+      contestants.push_back({Role::roofline, std::move(rival)});
+    }
+    return row_of(hold_contest(contestants, plan_.repeat), pass, threads, how.walk);
+  }
+
+ private:
+  [[nodiscard]] std::string who(const std::string& name, Pass pass) const {
+    return fmt::format("{}, {} {} {} {}", name, shape_text(problem_.shape), layout_name(problem_.layout),
+                       DtypeTraits<T>::name, pass_name(pass));
+  }
+
+  OnednnProblem for_onednn() {
+    const std::vector<float> zeros(problem_.mean.size());
+    return {problem_.shape,
+            problem_.layout,
+            DtypeTraits<T>::name,
+            problem_.x.data(),
+            problem_.dy.data(),
+            problem_.out.data(),
+            floats(problem_.gamma),
+            floats(problem_.beta),
+            floats(problem_.running_mean),
+            floats(problem_.running_var),
+            zeros,
+            zeros};
+  }
+
+  Traffic traffic(Pass pass, Walk walk, int threads) const {
+    const auto bytes = [](const Buffer<T>& buffer) { return reinterpret_cast<std::byte*>(buffer.data()); };
+    return {bytes(problem_.x), bytes(problem_.dy), bytes(problem_.out), problem_.x.bytes(), pass, walk, threads};
+  }
+
+  // The backward pass starts from what the library's forward leaves.
+  void save_statistics(const Options& options) {
+    run_library(problem_, Pass::forward, options);
+    expectation_.check_statistics(problem_);
+    if (onednn_) onednn_->set_statistics(problem_.mean, problem_.var);
+  }
+
+  void add_library(std::vector<Contestant>& to, Pass pass, const Options& options) {
+    const Work run = [this, pass, options] { run_library(problem_, pass, options); };
+    problem_.poison();
+    run();
+    expectation_.check(pass, problem_, who("unitvar", pass), Expectation<T>::promised());
+    if (pass == Pass::forward) expectation_.check_statistics(problem_);
+    to.push_back({Role::ours, {"unitvar", run}});
+  }
+
+  void add_bare_loop(std::vector<Contestant>& to, Pass pass) {
+    if (problem_.x.bytes() > small_bytes) return;
+    const Work run = [this, pass] { run_bare_loop(problem_, pass); };
+    problem_.poison();
+    run();
+    expectation_.check(pass, problem_, who("the bare loop", pass), Expectation<T>::same_thing());
+    to.push_back({Role::bare_loop, {"bare loop", run}});
+  }
+
+  void add_onednn(std::vector<Contestant>& to, Pass pass) {
+    if (!onednn_) return;
+    for (OnednnRival& rival : onednn_->rivals(pass)) {
+      problem_.poison();
+      rival.rival.run();
+      rival.fetch();
+      for (std::size_t c = 0; pass == Pass::backward && c < problem_.dgamma.size(); ++c) {
+        problem_.dgamma[c] = rival.dgamma[c];
+        problem_.dbeta[c] = rival.dbeta[c];
+      }
+      expectation_.check(pass, problem_, who("oneDNN " + rival.rival.name, pass), Expectation<T>::same_thing());
+      to.push_back({rival.same_layout ? Role::onednn_same : Role::onednn_other, std::move(rival.rival)});
+    }
+  }
+
+  Row row_of(const Results& results, Pass pass, int threads, Walk walk) const {
+    const Result& ours = *results.best(Role::ours);
+    const Result& roofline = *results.best(Role::roofline);
+    Row row{.shape = problem_.shape,
+            .layout = problem_.layout,
+            .dtype = std::string(DtypeTraits<T>::name),
+            .pass = pass,
+            .threads = threads,
+            .isa = plan_.isa,
+            .walk = walk,
+            .rounds = results.rounds,
+            .disturbed = ours.disturbed,
+            .bytes = static_cast<double>(problem_.x.bytes()) * (pass == Pass::backward ? 3 : 2),
+            .ours = ours.seconds,
+            .roofline = roofline.seconds,
+            .roofline_kernel = roofline.name,
+            .bare_loop = seconds_of(results.best(Role::bare_loop)),
+            .onednn_same = seconds_of(results.best(Role::onednn_same)),
+            .onednn_best = {},
+            .onednn_best_format = {}};
+    for (const Role role : {Role::onednn_same, Role::onednn_other}) {
+      const Result* result = results.best(role);
+      if (result == nullptr || (row.onednn_best && row.onednn_best->median <= result->seconds.median)) continue;
+      row.onednn_best = result->seconds;
+      row.onednn_best_format = result->name;
+    }
+    return row;
+  }
+
+  const Plan& plan_;
+  Problem<T> problem_;
+  Expectation<T> expectation_;
+  std::unique_ptr<Onednn> onednn_;
+};
+
+}  // namespace
+
+bool measurable(const Shape& shape, Pass pass) { return pass == Pass::inference || shape.n * shape.points() > 1; }
+
+void measure_shape(const Plan& plan, const Shape& shape, Layout layout, const std::string& dtype,
+                   const std::function<void(const Row&)>& done) {
+  with_dtype(dtype, [&]<class T>(std::type_identity<T>) {
+    Bench<T> bench(plan, shape, layout);
+    for (const int threads : plan.threads) {
+      for (const Pass pass : plan.passes) {
+        if (measurable(shape, pass)) done(bench.measure(pass, threads));
+      }
+    }
+  });
+}
+
+}  // namespace unitvar::bench

@@ -1,0 +1,135 @@
+#include "bench/options.hpp"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "bench/dtypes.hpp"
+#include "bench/onednn.hpp"
+#include "common/atomic_file.hpp"
+#include "common/failure.hpp"
+#include "unitvar/error.hpp"
+
+namespace unitvar::bench {
+namespace {
+
+using tool::UsageError;
+
+constexpr int max_threads = 1'024;
+constexpr int max_repeat = 1'000'000;
+
+// The places of `names` in `known`, in the order asked for.
+std::vector<std::size_t> choices(const char* option, const std::vector<std::string>& names,
+                                 const std::vector<std::string>& known) {
+  std::vector<std::size_t> places;
+  for (const std::string& name : names) {
+    const auto found = std::ranges::find(known, name);
+    if (found == known.end()) throw UsageError("{} is '{}', want {}", option, name, fmt::join(known, ", "));
+    places.push_back(static_cast<std::size_t>(found - known.begin()));
+  }
+  return places;
+}
+
+template <class Value>
+std::vector<Value> chosen(const char* option, const std::vector<std::string>& names, const std::vector<Value>& values,
+                          const std::vector<std::string>& known) {
+  std::vector<Value> result;
+  for (const std::size_t place : choices(option, names, known)) result.push_back(values[place]);
+  return result;
+}
+
+Suite suite_of(const Request& request) {
+  if (request.shapes.empty() && request.shape.empty()) return find_suite("default");
+  Suite suite{"custom", {}};
+  if (!request.shapes.empty()) suite = find_suite(request.shapes);
+  if (!request.shape.empty()) suite.name = "custom";
+  for (const std::string& text : request.shape) suite.shapes.push_back(parse_shape(text));
+  for (const Shape& shape : suite.shapes) {
+    try {
+      check_extent("size", extent_of(shape, Layout::channels_first), sizeof(double));
+    } catch (const Error&) {
+      throw UsageError("shape {} has more bytes than can be counted, want less than 2^63", shape_text(shape));
+    }
+  }
+  return suite;
+}
+
+std::vector<int> threads_of(const Request& request) {
+  std::vector<int> result;
+  for (const int count : request.threads) {
+    if (count < 0 || count > max_threads) throw UsageError("--threads is {}, want 0 to {}", count, max_threads);
+    const auto machine = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+    result.push_back(count > 0 ? count : machine);
+  }
+  return result;
+}
+
+void choose_isa(const Request& request, Plan& plan) {
+  try {
+    plan.requested_isa = isa_from_name(request.isa);
+    plan.isa = selected_isa(plan.requested_isa);
+  } catch (const Error& error) {
+    throw UsageError("--isa is '{}': {}", request.isa, error.what());
+  }
+}
+
+bool against_onednn(const Request& request) {
+  if (request.against.empty()) return false;
+  if (request.against != "onednn") throw UsageError("--against is '{}', want onednn", request.against);
+  if (!onednn_available()) {
+    throw UsageError(
+        "--against is 'onednn', but this program was built without oneDNN; want a build that found it (Debian's "
+        "libdnnl-dev)");
+  }
+  return true;
+}
+
+void check_files(const Request& request) {
+  const bool writes = !request.json.empty() || !request.plot.empty();
+  if (request.explain && writes) {
+    throw UsageError("--explain measures nothing, want it without --json and --plot");
+  }
+  if (!request.plot.empty() && !request.plot.ends_with(".png") && !request.plot.ends_with(".svg")) {
+    throw UsageError("--plot is '{}', want a name that ends in .png or .svg", request.plot);
+  }
+  for (const std::string& file : {request.json, request.plot}) {
+    if (!file.empty()) tool::check_writable(file);
+  }
+}
+
+}  // namespace
+
+std::string_view pass_name(Pass pass) {
+  switch (pass) {
+    case Pass::forward:
+      return "forward";
+    case Pass::backward:
+      return "backward";
+    case Pass::inference:
+      return "inference";
+  }
+  return "";
+}
+
+Plan make_plan(const Request& request) {
+  Plan plan;
+  plan.layouts = chosen<Layout>("--layout", request.layouts, {Layout::channels_first, Layout::channels_last},
+                                {"channels_first", "channels_last"});
+  (void)choices("--dtype", request.dtypes, dtype_names());
+  plan.dtypes = request.dtypes;
+  plan.passes = chosen<Pass>("--pass", request.passes, {Pass::forward, Pass::backward, Pass::inference},
+                             {"forward", "backward", "inference"});
+  plan.threads = threads_of(request);
+  choose_isa(request, plan);
+  plan.against_onednn = against_onednn(request);
+  if (request.repeat < 0 || request.repeat > max_repeat) {
+    throw UsageError("--repeat is {}, want 0 to {}", request.repeat, max_repeat);
+  }
+  plan.repeat = request.repeat;
+  plan.suite = suite_of(request);
+  check_files(request);
+  return plan;
+}
+
+}  // namespace unitvar::bench

@@ -1,0 +1,44 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "bench/suites.hpp"
+#include "unitvar/options.hpp"
+#include "unitvar/schedule.hpp"
+
+namespace unitvar::bench {
+
+[[nodiscard]] std::string_view pass_name(Pass pass);
+
+/// The command line of `unitvar bench`.
+struct Request {
+  std::string shapes;              ///< a built-in suite or a CSV file
+  std::vector<std::string> shape;  ///< single shapes; with neither of the two: the suite "default"
+  std::vector<std::string> layouts = {"channels_first"};
+  std::vector<std::string> dtypes = {"f32"};
+  std::vector<std::string> passes = {"forward", "backward", "inference"};
+  std::vector<int> threads = {0};  ///< 0: as many as the machine has
+  std::string isa = "automatic";
+  std::string against;     ///< "onednn" or nothing
+  int repeat = 0;          ///< rounds; 0: as many as a few seconds hold
+  std::string json, plot;  ///< files to write; empty: none
+  bool explain = false;
+};
+
+/// What the options mean, checked.
+struct Plan {
+  Suite suite;
+  std::vector<Layout> layouts;
+  std::vector<std::string> dtypes;
+  std::vector<Pass> passes;
+  std::vector<int> threads;
+  Isa requested_isa;  ///< what the library is asked for
+  Isa isa;            ///< what it runs
+  bool against_onednn;
+  int repeat;
+};
+
+/// Throws UsageError naming the option, the value seen and the value wanted; Failure where a file is at fault.
+[[nodiscard]] Plan make_plan(const Request& request);
+
+}  // namespace unitvar::bench

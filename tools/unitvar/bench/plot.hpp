@@ -1,0 +1,14 @@
+#pragma once
+#include <filesystem>
+#include <vector>
+
+#include "bench/row.hpp"
+
+namespace unitvar::bench {
+
+/// Draws the fractions of the roofline and, if it ran, the ratios to oneDNN as bars, a group a shape and a column of
+/// panels for each layout, dtype and thread count. `path` ends in .png or .svg; the script stays beside it as .gnuplot.
+/// Throws Failure if gnuplot is missing or fails.
+void draw_bars(const std::filesystem::path& path, const std::vector<Row>& rows, const Plan& plan);
+
+}  // namespace unitvar::bench

@@ -1,0 +1,30 @@
+#pragma once
+#include <cstddef>
+#include <vector>
+
+#include "bench/rival.hpp"
+#include "unitvar/schedule.hpp"
+
+namespace unitvar::bench {
+
+/// The memory that a pass goes through.
+struct Traffic {
+  const std::byte* x;
+  const std::byte* dy;  ///< for the backward pass
+  std::byte* out;
+  std::size_t bytes;  ///< of each tensor
+  Pass pass;
+  Walk walk;  ///< of the library: streamed reads its inputs once more, before
+  int threads;
+};
+
+/// The ways to move these bytes and do nothing else. The fastest of them is the roofline: no normalization that moves
+/// them takes less.
+///
+/// forward, inference: copy, 1R + 1W; backward: triad, 2R + 1W; each with plain or with non-temporal stores, with or
+/// without software prefetch, and the copy by memcpy as well. A streamed walk adds a read of each input ahead of it,
+/// after which the second pass goes from the end to the beginning, for what the cache still holds. Little memory is
+/// also moved by one thread alone, without waking others.
+[[nodiscard]] std::vector<Rival> roofline_rivals(const Traffic& traffic);
+
+}  // namespace unitvar::bench

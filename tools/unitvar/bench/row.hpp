@@ -1,0 +1,47 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bench/options.hpp"
+#include "bench/shape.hpp"
+#include "bench/timing.hpp"
+
+namespace unitvar::bench {
+
+/// What was measured of one shape, layout, dtype, pass and thread count. Times are seconds of one call.
+struct Row {
+  Shape shape;
+  Layout layout;
+  std::string dtype;
+  Pass pass;
+  int threads;
+  Isa isa;
+  Walk walk;
+  int rounds;
+  double disturbed;  ///< part of our turns in which other programs had a processor
+  double bytes;      ///< the least that the pass moves: 1R + 1W or, backward, 2R + 1W
+
+  Spread ours;
+  Spread roofline;
+  std::string roofline_kernel;        ///< the fastest way to move the bytes
+  std::optional<Spread> bare_loop;    ///< small tensors only
+  std::optional<Spread> onednn_same;  ///< oneDNN on the same layout
+  std::optional<Spread> onednn_best;  ///< oneDNN on its best layout, which may be the same
+  std::string onednn_best_format;
+
+  [[nodiscard]] double gbps() const { return bytes / ours.median / 1e9; }
+  [[nodiscard]] double roofline_fraction() const { return roofline.median / ours.median; }
+  /// How many times as long oneDNN takes.
+  [[nodiscard]] std::optional<double> same_ratio() const { return ratio(onednn_same); }
+  [[nodiscard]] std::optional<double> best_ratio() const { return ratio(onednn_best); }
+
+ private:
+  [[nodiscard]] std::optional<double> ratio(const std::optional<Spread>& rival) const {
+    if (!rival) return std::nullopt;
+    return rival->median / ours.median;
+  }
+};
+
+}  // namespace unitvar::bench

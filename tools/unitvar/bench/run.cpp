@@ -1,0 +1,112 @@
+#include "bench/run.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "bench/dtypes.hpp"
+#include "bench/measure.hpp"
+#include "bench/onednn.hpp"
+#include "bench/plot.hpp"
+#include "bench/report.hpp"
+#include "common/atomic_file.hpp"
+#include "common/failure.hpp"
+
+namespace unitvar::bench {
+namespace {
+
+void print(const std::string& text) {
+  fmt::print("{}", text);
+  std::fflush(stdout);  // A row takes seconds; whoever watches wants to see it.
+}
+
+// Calls visit(shape, layout, dtype) for each tensor of the plan.
+template <class Visit>
+void for_each_tensor(const Plan& plan, const Visit& visit) {
+  for (const std::string& dtype : plan.dtypes) {
+    for (const Layout layout : plan.layouts) {
+      for (const Shape& shape : plan.suite.shapes) visit(shape, layout, dtype);
+    }
+  }
+}
+
+// One value per channel has no batch variance.
+void note_unmeasurable(const Plan& plan) {
+  bool any = false;
+  for (const Shape& shape : plan.suite.shapes) {
+    for (const Pass pass : plan.passes) {
+      const bool possible = measurable(shape, pass);
+      any = any || possible;
+      if (possible) continue;
+      fmt::print(stderr, "unitvar bench: {} {} left out: 1 value per channel, want at least 2\n", shape_text(shape),
+                 pass_name(pass));
+    }
+  }
+  if (!any) throw tool::UsageError("no shape has the 2 values per channel that training needs, want one that has");
+}
+
+std::int64_t bytes_per_element(const std::string& dtype) {
+  std::int64_t bytes = 0;
+  with_dtype(dtype, [&]<class T>(std::type_identity<T>) { bytes = sizeof(T); });
+  return bytes;
+}
+
+void print_explanations(const Plan& plan) {
+  for_each_tensor(plan, [&](const Shape& shape, Layout layout, const std::string& dtype) {
+    for (const int threads : plan.threads) {
+      for (const Pass pass : plan.passes) {
+        const Explanation how = explain(extent_of(shape, layout), bytes_per_element(dtype), pass,
+                                        {.threads = threads, .isa = plan.requested_isa});
+        print(
+            fmt::format("{} {} {} {}: {}\n", shape_text(shape), layout_name(layout), dtype, pass_name(pass), how.text));
+      }
+    }
+  });
+}
+
+std::string introduction(const Plan& plan) {
+  std::string text = fmt::format("unitvar on {}", isa_name(plan.isa));
+  if (plan.against_onednn) text += fmt::format(", against {}", onednn_version());
+  return text + "; times in ms, medians; ratio: times of ours\n";
+}
+
+std::vector<Row> measure_all(const Plan& plan) {
+  std::vector<Row> rows;
+  print(introduction(plan));
+  print(table_header(plan.against_onednn));
+  for_each_tensor(plan, [&](const Shape& shape, Layout layout, const std::string& dtype) {
+    measure_shape(plan, shape, layout, dtype, [&](const Row& row) {
+      print(table_line(row, plan.against_onednn));
+      rows.push_back(row);
+    });
+  });
+  return rows;
+}
+
+// Numbers from a busy machine look like any others.
+void note_disturbance(const std::vector<Row>& rows) {
+  const auto disturbed = std::ranges::count_if(rows, [](const Row& row) { return row.disturbed > 0.25; });
+  if (disturbed == 0) return;
+  fmt::print(stderr, "unitvar bench: in {} of {} rows other programs took a processor in over a quarter of the turns\n",
+             disturbed, rows.size());
+}
+
+}  // namespace
+
+int run(const Request& request) {
+  const Plan plan = make_plan(request);
+  note_unmeasurable(plan);
+  if (request.explain) {
+    print_explanations(plan);
+    return 0;
+  }
+  const std::vector<Row> rows = measure_all(plan);
+  print(totals(rows, plan.suite));
+  note_disturbance(rows);
+  if (!request.json.empty()) tool::write_file(request.json, json_text(rows, plan));
+  if (!request.plot.empty()) draw_bars(request.plot, rows, plan);
+  return 0;
+}
+
+}  // namespace unitvar::bench

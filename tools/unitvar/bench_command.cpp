@@ -1,0 +1,81 @@
+#include "bench_command.hpp"
+
+#include <fmt/ranges.h>
+
+#include <memory>
+
+#include "bench/dtypes.hpp"
+#include "bench/run.hpp"
+#include "common/number.hpp"
+
+namespace unitvar::cli {
+namespace {
+
+using bench::Request;
+using Strings = std::vector<std::string>;
+
+Strings split(const std::string& list) { return CLI::detail::split(list, ','); }
+
+void add_names(CLI::App& command, const std::string& name, Strings& value, const std::string& help) {
+  command
+      .add_option_function<std::string>(
+          name, [&value](const std::string& list) { value = split(list); }, help)
+      ->type_name("LIST")
+      ->default_str(fmt::format("{}", fmt::join(value, ",")));
+}
+
+void add_what_to_measure(CLI::App& command, Request& request) {
+  command.add_option("--shapes", request.shapes, "resnet_50, densenet_121, default, or a CSV file n,c,d,h,w,count")
+      ->type_name("NAME|FILE");
+  command.add_option("--shape", request.shape, "single shapes: N,C,H,W and the like, 2 to 5 axes")
+      ->type_name("N,C,H,W ...")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  add_names(command, "--layout", request.layouts, "channels_first, channels_last");
+  add_names(command, "--dtype", request.dtypes, fmt::format("{}", fmt::join(bench::dtype_names(), ", ")));
+  add_names(command, "--pass", request.passes, "forward, backward, inference");
+}
+
+void add_threads(CLI::App& command, Request& request) {
+  const auto assign = [&request](const std::string& list) {
+    request.threads.clear();
+    for (const std::string& part : split(list)) request.threads.push_back(tool::parse_number<int>("--threads", part));
+  };
+  command.add_option_function<std::string>("--threads", assign, "thread counts to measure; 0 for all of the machine")
+      ->type_name("LIST")
+      ->default_str("0");
+}
+
+void add_how_to_measure(CLI::App& command, Request& request) {
+  add_threads(command, request);
+  command.add_option("--isa", request.isa, "instruction set: automatic, portable, sse4, avx2, avx512, neon")
+      ->type_name("NAME")
+      ->capture_default_str();
+  command.add_option("--against", request.against, "also measure: onednn")->type_name("NAME");
+  const auto assign = [&request](const std::string& text) {
+    request.repeat = tool::parse_number<int>("--repeat", text);
+  };
+  command.add_option_function<std::string>("--repeat", assign, "rounds a row; 0: as many as two seconds hold")
+      ->type_name("NUMBER")
+      ->default_str("0");
+  command.add_flag("--explain", request.explain, "print how the library would walk memory, and measure nothing");
+}
+
+void add_files(CLI::App& command, Request& request) {
+  command.add_option("--json", request.json, "write the rows to this file")->type_name("FILE");
+  command.add_option("--plot", request.plot, "draw the fractions and ratios into this .png or .svg")->type_name("FILE");
+}
+
+}  // namespace
+
+void add_bench_command(CLI::App& app, Action& action) {
+  const auto request = std::make_shared<Request>();
+  CLI::App* command = app.add_subcommand(
+      "bench", "Measure batch normalization on this machine, beside the speed of its memory and beside oneDNN");
+  command->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  add_what_to_measure(*command, *request);
+  add_how_to_measure(*command, *request);
+  add_files(*command, *request);
+  command->callback([request, &action] { action = [request] { return bench::run(*request); }; });
+}
+
+}  // namespace unitvar::cli
