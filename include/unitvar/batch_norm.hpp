@@ -5,8 +5,9 @@
 #include "unitvar/extent.hpp"
 #include "unitvar/options.hpp"
 
-/// Batch normalization as free functions on the caller's memory. T is the storage type, float or double; whatever
-/// it is, the arithmetic and the saved statistics are double, and each output is rounded once.
+/// Batch normalization as free functions on the caller's memory. T is the storage type, float or double. Sums end in
+/// double and statistics are saved in double whatever T is; the arithmetic on single elements is T's, and double for
+/// channels whose numbers float would lose digits of (src/norm/ordinary.hpp).
 ///
 /// Common to all three functions:
 /// - Tensors are contiguous, of extent.size() elements in the order of Extent; parameters have C elements.

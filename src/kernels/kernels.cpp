@@ -14,45 +14,41 @@
 HWY_BEFORE_NAMESPACE();
 namespace unitvar::kernels::HWY_NAMESPACE {
 
-template <class T>
-SumPair planar_moments(const T* x, Rect rect, double shift) {
-  return planar_sums(MomentTerms<T>{x}, rect, shift);
+template <class T, class A>
+SumPair planar_moments(const T* x, Rect rect, A shift) {
+  return planar_sums<A>(MomentTerms<T, A, A>{x, shift}, rect);
 }
 
-template <class T>
-SumPair planar_gradient_sums(const T* x, const T* dy, Rect rect, double mean) {
-  return planar_sums(GradientTerms<T>{x, dy}, rect, mean);
+template <class T, class A>
+SumPair planar_gradient_sums(const T* x, const T* dy, Rect rect, A center) {
+  return planar_sums<A>(GradientTerms<T, A, A>{x, dy, center}, rect);
 }
 
-template <class T>
-void planar_normalize(const T* x, T* y, Rect rect, NormalizeCoefficients<double> c) {
-  map_rect(NormalizeMap<T, double>{x, y, c}, rect);
+template <class T, class A, class V>
+void normalize(const T* x, T* y, Rect rect, NormalizeCoefficients<V> c, Access access) {
+  map_rect<T, A>(NormalizeMap<T, A, V>{x, y, c}, rect, access);
 }
 
-template <class T>
-void planar_input_gradient(const T* x, const T* dy, T* dx, Rect rect, GradientCoefficients<double> c) {
-  map_rect(InputGradientMap<T, double>{x, dy, dx, c}, rect);
+template <class T, class A, class V>
+void input_gradient(const T* x, const T* dy, T* dx, Rect rect, GradientCoefficients<V> c, Access access) {
+  map_rect<T, A>(InputGradientMap<T, A, V>{x, dy, dx, c}, rect, access);
 }
 
-template <class T>
-void interleaved_moments(const T* x, Rect rect, const double* shift, double* first, double* second) {
-  interleaved_sums(MomentTerms<T>{x}, rect, shift, first, second);
+template <class T, class A>
+void interleaved_moments(const T* x, Rect rect, const A* shift, double* first, double* second) {
+  interleaved_sums<A, kRows>(MomentTerms<T, A, const A*>{x, shift}, rect, first, second);
 }
 
-template <class T>
-void interleaved_gradient_sums(const T* x, const T* dy, Rect rect, const double* mean, double* first, double* second) {
-  interleaved_sums(GradientTerms<T>{x, dy}, rect, mean, first, second);
+template <class T, class A>
+void interleaved_gradient_sums(const T* x, const T* dy, Rect rect, const A* center, double* first, double* second) {
+  interleaved_sums<A, kRows>(GradientTerms<T, A, const A*>{x, dy, center}, rect, first, second);
 }
 
-template <class T>
-void interleaved_normalize(const T* x, T* y, Rect rect, NormalizeCoefficients<const double*> c) {
-  map_rect(NormalizeMap<T, const double*>{x, y, c}, rect);
-}
-
-template <class T>
-void interleaved_input_gradient(const T* x, const T* dy, T* dx, Rect rect, GradientCoefficients<const double*> c) {
-  map_rect(InputGradientMap<T, const double*>{x, dy, dx, c}, rect);
-}
+template <class T, class A>
+constexpr Arithmetic<T, A> kArithmetic{planar_moments<T, A>,      planar_gradient_sums<T, A>,
+                                       normalize<T, A, A>,        input_gradient<T, A, A>,
+                                       interleaved_moments<T, A>, interleaved_gradient_sums<T, A>,
+                                       normalize<T, A, const A*>, input_gradient<T, A, const A*>};
 
 constexpr Isa this_isa() {
   switch (HWY_TARGET) {
@@ -70,15 +66,7 @@ constexpr Isa this_isa() {
 }
 
 template <class T>
-constexpr Kernels<T> kTable{this_isa(),
-                            planar_moments<T>,
-                            planar_gradient_sums<T>,
-                            planar_normalize<T>,
-                            planar_input_gradient<T>,
-                            interleaved_moments<T>,
-                            interleaved_gradient_sums<T>,
-                            interleaved_normalize<T>,
-                            interleaved_input_gradient<T>};
+constexpr Kernels<T> kTable{this_isa(), kArithmetic<T, fast_t<T>>, kArithmetic<T, double>};
 
 const Kernels<float>* table_f32() { return &kTable<float>; }
 const Kernels<double>* table_f64() { return &kTable<double>; }
@@ -115,6 +103,8 @@ template <>
 const Kernels<double>& kernels_for<double>(Isa isa) {
   return *pick(HWY_DISPATCH_TABLE(table_f64), resolve(isa));
 }
+
+void finish_stores() noexcept { hwy::FlushStream(); }
 
 std::int64_t compiled_targets() noexcept { return HWY_TARGETS; }
 

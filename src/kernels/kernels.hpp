@@ -1,11 +1,11 @@
 #pragma once
 #include <cstdint>
+#include <type_traits>
 
 #include "unitvar/options.hpp"
 
 /// The kernels: four phases in two memory shapes, over rectangles of memory. They know no channel, thread, rank or
-/// error. Arithmetic is double whatever T is, and no multiply is fused with an add, so every instruction set gives the
-/// same bits.
+/// error. No multiply is fused with an add, so every instruction set gives the same bits.
 namespace unitvar::kernels {
 
 /// A rectangle: element (r, k) stands at r * stride + k from the pointer that comes with it.
@@ -21,11 +21,18 @@ struct SumPair {
   double second;
 };
 
-/// y = (x - mean) * scale + beta. V is double where one channel fills the rectangle (planar), and const double* where
-/// each column has values of its own (interleaved).
+/// A value to subtract, hi + lo. Arithmetic in double uses hi alone.
+template <class V>
+struct Split {
+  V hi;
+  V lo;
+};
+
+/// y = (x - mean) * scale + beta. V is the arithmetic's type where one channel fills the rectangle (planar), and a
+/// pointer to it where each column has values of its own (interleaved).
 template <class V>
 struct NormalizeCoefficients {
-  V mean;
+  Split<V> mean;
   V scale;
   V beta;
 };
@@ -33,39 +40,66 @@ struct NormalizeCoefficients {
 /// dx = ((dy - mean_dy) - (x - mean) * slope) * scale.
 template <class V>
 struct GradientCoefficients {
-  V mean;
-  V mean_dy;
+  Split<V> mean;
+  Split<V> mean_dy;
   V slope;
   V scale;
+};
+
+/// How results reach memory.
+enum class Stores {
+  cached,   ///< through the caches
+  streamed  ///< past them: whole lines are not read first, and nothing is evicted for them
+};
+
+/// What a map does beside its arithmetic: how results reach memory, and how many elements ahead of itself it asks for
+/// data (any distance; it may lead out of the tensor).
+struct Access {
+  Stores stores;
+  std::int64_t ahead;
 };
 
 /// Lanes of a planar sum. Element k of a row is added to lane k % kLanes, and the lanes are then folded in halves:
 /// the order of additions, hence the bits, is the same for every vector width.
 inline constexpr int kLanes = 16;
 
-/// The kernels of one instruction set for elements of type T. All pointers are to the rectangle's first element; dx
-/// may be dy, y may be x.
+/// The kernels for elements of type T, computing in A; sums end in double in any case. All pointers are to the
+/// rectangle's first element; dx may be dy, y may be x.
+template <class T, class A>
+struct Arithmetic {
+  /// {sum(x - shift), sum((x - shift)^2)} over the rectangle.
+  SumPair (*planar_moments)(const T* x, Rect rect, A shift);
+  /// {sum(dy), sum(dy * (x - center))} over the rectangle.
+  SumPair (*planar_gradient_sums)(const T* x, const T* dy, Rect rect, A center);
+  void (*planar_normalize)(const T* x, T* y, Rect rect, NormalizeCoefficients<A> c, Access access);
+  void (*planar_input_gradient)(const T* x, const T* dy, T* dx, Rect rect, GradientCoefficients<A> c, Access access);
+
+  /// The same per column: column k adds its sums to first[k] and second[k].
+  void (*interleaved_moments)(const T* x, Rect rect, const A* shift, double* first, double* second);
+  void (*interleaved_gradient_sums)(const T* x, const T* dy, Rect rect, const A* center, double* first, double* second);
+  void (*interleaved_normalize)(const T* x, T* y, Rect rect, NormalizeCoefficients<const A*> c, Access access);
+  void (*interleaved_input_gradient)(const T* x, const T* dy, T* dx, Rect rect, GradientCoefficients<const A*> c,
+                                     Access access);
+};
+
+/// The arithmetic that keeps T's digits on ordinary numbers; double keeps them on all.
+template <class T>
+using fast_t = std::conditional_t<std::is_same_v<T, double>, double, float>;
+
+/// The kernels of one instruction set.
 template <class T>
 struct Kernels {
   Isa isa;  ///< set by the code compiled for that instruction set
-
-  /// {sum(x - shift), sum((x - shift)^2)} over the rectangle.
-  SumPair (*planar_moments)(const T* x, Rect rect, double shift);
-  /// {sum(dy), sum(dy * (x - mean))} over the rectangle.
-  SumPair (*planar_gradient_sums)(const T* x, const T* dy, Rect rect, double mean);
-  void (*planar_normalize)(const T* x, T* y, Rect rect, NormalizeCoefficients<double> c);
-  void (*planar_input_gradient)(const T* x, const T* dy, T* dx, Rect rect, GradientCoefficients<double> c);
-
-  /// The same per column: column k adds its sums to first[k] and second[k], row after row.
-  void (*interleaved_moments)(const T* x, Rect rect, const double* shift, double* first, double* second);
-  void (*interleaved_gradient_sums)(const T* x, const T* dy, Rect rect, const double* mean, double* first,
-                                    double* second);
-  void (*interleaved_normalize)(const T* x, T* y, Rect rect, NormalizeCoefficients<const double*> c);
-  void (*interleaved_input_gradient)(const T* x, const T* dy, T* dx, Rect rect, GradientCoefficients<const double*> c);
+  Arithmetic<T, fast_t<T>> fast;
+  Arithmetic<T, double> wide;
 };
 
 /// The kernels that a call with Options{.isa = isa} runs. Throws as selected_isa does.
 template <class T>
 const Kernels<T>& kernels_for(Isa isa);
+
+/// Makes the calling thread's streamed stores visible to whoever it synchronizes with next. Once a thread, not once a
+/// kernel: waiting for the stores costs a tenth of the speed.
+void finish_stores() noexcept;
 
 }  // namespace unitvar::kernels

@@ -11,113 +11,198 @@
 HWY_BEFORE_NAMESPACE();
 namespace unitvar::kernels::HWY_NAMESPACE {
 
-/// What phase 1 adds up for one element: d = x - shift and d * d.
-template <class T>
-struct MomentTerms {
-  const T* x;
-
-  HWY_INLINE void vector(int64_t i, Vec shift, Vec& first, Vec& second) const {
-    const Vec d = hn::Sub(load(x + i), shift);
-    first = hn::Add(first, d);
-    second = hn::Add(second, hn::Mul(d, d));
-  }
-  HWY_INLINE void prefetch(int64_t i) const { hwy::Prefetch(x + i); }
-  HWY_INLINE void scalar(int64_t i, double shift, double& first, double& second) const {
-    const double d = static_cast<double>(x[i]) - shift;
-    first += d;
-    second += d * d;
-  }
+template <class Value>
+struct Terms {
+  Value first;
+  Value second;
 };
 
-/// What phase 3 adds up: dy and dy * (x - mean).
-template <class T>
+/// What phase 1 adds up for one element: d = x - shift and d * d.
+template <class T, class A, class V>
+struct MomentTerms {
+  const T* x;
+  V shift;
+
+  template <class U>
+  HWY_INLINE Terms<typename U::Value> terms(int64_t i, int64_t k) const {
+    const auto d = U::sub(U::load(x + i), U::at(shift, k));
+    return {d, U::mul(d, d)};
+  }
+  HWY_INLINE void prefetch(int64_t i) const { kernels::HWY_NAMESPACE::prefetch(x + i); }
+};
+
+/// What phase 3 adds up: dy and dy * (x - center).
+template <class T, class A, class V>
 struct GradientTerms {
   const T* x;
   const T* dy;
+  V center;
 
-  HWY_INLINE void vector(int64_t i, Vec mean, Vec& first, Vec& second) const {
-    const Vec g = load(dy + i);
-    first = hn::Add(first, g);
-    second = hn::Add(second, hn::Mul(g, hn::Sub(load(x + i), mean)));
+  template <class U>
+  HWY_INLINE Terms<typename U::Value> terms(int64_t i, int64_t k) const {
+    const auto g = U::load(dy + i);
+    return {g, U::mul(g, U::sub(U::load(x + i), U::at(center, k)))};
   }
   HWY_INLINE void prefetch(int64_t i) const {
-    hwy::Prefetch(x + i);
-    hwy::Prefetch(dy + i);
-  }
-  HWY_INLINE void scalar(int64_t i, double mean, double& first, double& second) const {
-    const double g = static_cast<double>(dy[i]);
-    first += g;
-    second += g * (static_cast<double>(x[i]) - mean);
+    kernels::HWY_NAMESPACE::prefetch(x + i);
+    kernels::HWY_NAMESPACE::prefetch(dy + i);
   }
 };
 
-/// Folds kLanes partial sums in halves: a fixed tree.
-HWY_INLINE double fold(double* lanes) {
-  for (int width = kLanes / 2; width > 0; width /= 2) {
-    for (int k = 0; k < width; ++k) lanes[k] += lanes[k + width];
+/// How far ahead a sum asks for its data, in elements: about what one core has under way to memory.
+constexpr int64_t kNear = 512;
+
+/// Sums in double, one for each element of a vector of A.
+template <class A>
+struct Wide {
+  using D = Many<double>;
+  using Narrow = typename Many<A>::Value;
+  static constexpr int kVectors = Many<A>::kWidth / D::kWidth;
+  D::Value v[kVectors];
+
+  HWY_INLINE void clear() {
+    for (auto& sum : v) sum = hn::Zero(Tag<double>());
   }
-  return lanes[0];
+  HWY_INLINE void load(const double* p) {
+    for (int j = 0; j < kVectors; ++j) v[j] = D::load(p + j * D::kWidth);
+  }
+  HWY_INLINE void store(double* p) const {
+    for (int j = 0; j < kVectors; ++j) D::store(v[j], p + j * D::kWidth);
+  }
+  HWY_INLINE void add(Narrow terms) {
+    if constexpr (std::is_same_v<A, double>) {
+      v[0] = D::add(v[0], terms);
+    } else {
+#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
+      A narrow[Many<A>::kWidth];
+      Many<A>::store(terms, narrow);
+      for (int j = 0; j < kVectors; ++j) v[j] = D::add(v[j], D::load(narrow + j * D::kWidth));
+#else
+      const hn::Half<Tag<A>> half;
+      v[0] = D::add(v[0], hn::PromoteTo(Tag<double>(), hn::LowerHalf(half, terms)));
+      v[1] = D::add(v[1], hn::PromoteTo(Tag<double>(), hn::UpperHalf(half, terms)));
+#endif
+    }
+  }
+};
+
+/// The first terms are added one by one in double: an error in the mean would come back in dgamma times sqrt(N) if dy
+/// has a mean of its own. Of the second ones this many are added in A, as a tree, before their sum is added in double;
+/// in float, 8 leave an error of 3 roundings, and the conversion is paid once for 8.
+template <class A>
+constexpr int kDepth = std::is_same_v<A, double> ? 4 : 8;
+
+/// The terms at i, i + step, ... i + (n - 1) * step: the first ones are added to `first`, the second ones returned,
+/// added as a binary tree.
+template <class U, int n, class Source, class Sum>
+HWY_INLINE typename U::Value tree(const Source& source, int64_t i, int64_t step, int64_t k, Sum& first) {
+  if constexpr (n == 1) {
+    const auto term = source.template terms<U>(i, k);
+    first.add(term.first);
+    return term.second;
+  } else {
+    const auto a = tree<U, n / 2>(source, i, step, k, first);
+    const auto b = tree<U, n / 2>(source, i + n / 2 * step, step, k, first);
+    return U::add(a, b);
+  }
 }
 
-/// Planar: element k of a row belongs to lane k % kLanes. Whole groups of kLanes are added by vectors, the rest of
-/// each row to a second set of lanes by scalars, so that rows of any length keep the same order of additions.
-template <class Terms>
-HWY_INLINE SumPair planar_sums(const Terms& terms, Rect rect, double center) {
-  const Vec center_vec = broadcast(center);
-  Vec first[kVectors], second[kVectors];
-  for (int v = 0; v < kVectors; ++v) first[v] = second[v] = hn::Zero(Doubles());
-  double rest_first[kLanes] = {}, rest_second[kLanes] = {};
+/// The same for a single element.
+struct WideOne {
+  double v;
+  template <class A>
+  HWY_INLINE void add(A term) {
+    v += static_cast<double>(term);
+  }
+};
 
-  const int64_t whole = rect.cols - rect.cols % kLanes;
+/// kLanes partial sums.
+template <class A>
+struct Lanes {
+  Wide<A> parts[kLanes / Many<A>::kWidth];
+
+  HWY_INLINE Lanes() {
+    for (auto& part : parts) part.clear();
+  }
+  /// All lanes and the `rest`, folded in halves: a fixed tree.
+  HWY_INLINE double fold(const double* rest) const {
+    double lanes[kLanes];
+    for (int k = 0; k < kLanes; k += Many<A>::kWidth) parts[k / Many<A>::kWidth].store(lanes + k);
+    for (int k = 0; k < kLanes; ++k) lanes[k] += rest[k];
+    for (int width = kLanes / 2; width > 0; width /= 2) {
+      for (int k = 0; k < width; ++k) lanes[k] += lanes[k + width];
+    }
+    return lanes[0];
+  }
+};
+
+/// Planar, one row from column k on: element k belongs to lane k % kLanes. n groups of kLanes are taken as a tree while
+/// there are so many, then half as many, and so on. Returns the first column left over, less than a group from the end.
+template <class A, int n, class Source>
+HWY_INLINE int64_t add_row(const Source& source, int64_t row, int64_t k, int64_t cols, Lanes<A>& first,
+                           Lanes<A>& second) {
+  constexpr int kWidth = Many<A>::kWidth;
+  for (; k + n * kLanes <= cols; k += n * kLanes) {
+    for (int line = 0; line < n; ++line) source.prefetch(row + k + line * kLanes + kNear);
+    for (int p = 0; p < kLanes / kWidth; ++p) {
+      second.parts[p].add(tree<Many<A>, n>(source, row + k + p * kWidth, kLanes, 0, first.parts[p]));
+    }
+  }
+  if constexpr (n > 1) {
+    return add_row<A, n / 2>(source, row, k, cols, first, second);
+  } else {
+    return k;
+  }
+}
+
+template <class A, class Source>
+HWY_INLINE SumPair planar_sums(const Source& source, Rect rect) {
+  Lanes<A> first, second;
+  double rest_first[kLanes] = {}, rest_second[kLanes] = {};
   for (int64_t r = 0; r < rect.rows; ++r) {
     const int64_t row = r * rect.stride;
-    for (int64_t k = 0; k < whole; k += kLanes) {
-      for (int v = 0; v < kVectors; ++v) terms.vector(row + k + v * kWidth, center_vec, first[v], second[v]);
+    int64_t k = add_row<A, kDepth<A>>(source, row, 0, rect.cols, first, second);
+    for (int lane = 0; k < rect.cols; ++k, ++lane) {
+      const auto term = source.template terms<One<A>>(row + k, 0);
+      rest_first[lane] += static_cast<double>(term.first);
+      rest_second[lane] += static_cast<double>(term.second);
     }
-    for (int64_t k = whole; k < rect.cols; ++k) {
-      terms.scalar(row + k, center, rest_first[k - whole], rest_second[k - whole]);
-    }
   }
-
-  double lanes_first[kLanes], lanes_second[kLanes];
-  for (int v = 0; v < kVectors; ++v) {
-    store(first[v], lanes_first + v * kWidth);
-    store(second[v], lanes_second + v * kWidth);
-  }
-  for (int k = 0; k < kLanes; ++k) {
-    lanes_first[k] += rest_first[k];
-    lanes_second[k] += rest_second[k];
-  }
-  return {fold(lanes_first), fold(lanes_second)};
+  return {first.fold(rest_first), second.fold(rest_second)};
 }
 
-/// Interleaved: kRows rows at a time, so that a column's two sums are loaded and stored once per kRows additions. Each
-/// row is a stream too short for the hardware to see coming, so the next kRows are prefetched by hand.
-template <int kRows, class Terms>
-HWY_INLINE void add_rows(const Terms& terms, int64_t row, Rect rect, const double* center, double* first,
-                         double* second) {
+/// Interleaved: n rows at a time, so that a column's two sums are loaded and stored once for all of them. Each row is a
+/// stream too short for the hardware to see coming, so the next n are prefetched by hand.
+template <class A, int n, class Source>
+HWY_INLINE void add_rows(const Source& source, int64_t row, Rect rect, double* first, double* second) {
+  constexpr int64_t kWidth = Many<A>::kWidth;
   int64_t k = 0;
   for (; k + kWidth <= rect.cols; k += kWidth) {
     if (k % 16 == 0) {
-      for (int r = 0; r < kRows; ++r) terms.prefetch(row + (kRows + r) * rect.stride + k);
+      for (int r = 0; r < n; ++r) source.prefetch(row + (n + r) * rect.stride + k);
     }
-    const Vec c = load(center + k);
-    Vec a = load(first + k), b = load(second + k);
-    for (int r = 0; r < kRows; ++r) terms.vector(row + r * rect.stride + k, c, a, b);
-    store(a, first + k);
-    store(b, second + k);
+    Wide<A> a, b;
+    a.load(first + k);
+    b.load(second + k);
+    b.add(tree<Many<A>, n>(source, row + k, rect.stride, k, a));
+    a.store(first + k);
+    b.store(second + k);
   }
   for (; k < rect.cols; ++k) {
-    for (int r = 0; r < kRows; ++r) terms.scalar(row + r * rect.stride + k, center[k], first[k], second[k]);
+    WideOne a{first[k]};
+    second[k] += static_cast<double>(tree<One<A>, n>(source, row + k, rect.stride, k, a));
+    first[k] = a.v;
   }
 }
 
-template <class Terms>
-HWY_INLINE void interleaved_sums(const Terms& terms, Rect rect, const double* center, double* first, double* second) {
-  constexpr int kRows = 4;
-  int64_t r = 0;
-  for (; r + kRows <= rect.rows; r += kRows) add_rows<kRows>(terms, r * rect.stride, rect, center, first, second);
-  for (; r < rect.rows; ++r) add_rows<1>(terms, r * rect.stride, rect, center, first, second);
+/// Rows taken at a time: 8 were slower, being twice as many streams.
+constexpr int kRows = 4;
+
+/// From row r on: n rows at a time, then half as many, and so on.
+template <class A, int n, class Source>
+HWY_INLINE void interleaved_sums(const Source& source, Rect rect, double* first, double* second, int64_t r = 0) {
+  for (; r + n <= rect.rows; r += n) add_rows<A, n>(source, r * rect.stride, rect, first, second);
+  if constexpr (n > 1) interleaved_sums<A, n / 2>(source, rect, first, second, r);
 }
 
 }  // namespace unitvar::kernels::HWY_NAMESPACE

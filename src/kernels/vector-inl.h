@@ -10,6 +10,7 @@
 #include <hwy/highway.h>
 
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/kernels.hpp"
 
@@ -19,39 +20,83 @@ namespace unitvar::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 using std::int64_t;
 
-/// All arithmetic runs in vectors of doubles; T is only what memory holds.
-using Doubles = hn::CappedTag<double, kLanes>;
-using Vec = hn::Vec<Doubles>;
+template <class A>
+using Tag = hn::CappedTag<A, kLanes>;
 
-/// Elements per vector, and vectors per group of kLanes lanes.
-constexpr int kWidth = static_cast<int>(hn::MaxLanes(Doubles()));
-constexpr int kVectors = kLanes / kWidth;
+/// Arithmetic in A on a vector of elements, whatever memory holds them as (T).
+template <class A>
+struct Many {
+  using Value = hn::Vec<Tag<A>>;
+  static constexpr int kWidth = static_cast<int>(hn::MaxLanes(Tag<A>()));
 
-HWY_INLINE Vec load(const double* p) { return hn::LoadU(Doubles(), p); }
-HWY_INLINE Vec load(const float* p) { return hn::PromoteTo(Doubles(), hn::LoadU(hn::Rebind<float, Doubles>(), p)); }
-
-HWY_INLINE void store(Vec v, double* p) { hn::StoreU(v, Doubles(), p); }
-HWY_INLINE void store(Vec v, float* p) {
+  static HWY_INLINE Value load(const A* p) { return hn::LoadU(Tag<A>(), p); }
+  template <class T>
+  static HWY_INLINE Value load(const T* p) {
+    return hn::PromoteTo(Tag<A>(), hn::LoadU(hn::Rebind<T, Tag<A>>(), p));
+  }
+  static HWY_INLINE void store(Value v, A* p) { hn::StoreU(v, Tag<A>(), p); }
+  template <class T>
+  static HWY_INLINE void store(Value v, T* p) {
 #if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
-  // Highway's own portable DemoteTo turns infinities into the largest float.
-  double lanes[kWidth];
-  store(v, lanes);
-  for (int k = 0; k < kWidth; ++k) p[k] = static_cast<float>(lanes[k]);
+    // Highway's own portable DemoteTo turns infinities into the largest float.
+    A lanes[kWidth];
+    store(v, lanes);
+    for (int k = 0; k < kWidth; ++k) p[k] = static_cast<T>(lanes[k]);
 #else
-  const hn::Rebind<float, Doubles> floats;
-  hn::StoreU(hn::DemoteTo(floats, v), floats, p);
+    const hn::Rebind<T, Tag<A>> narrow;
+    hn::StoreU(hn::DemoteTo(narrow, v), narrow, p);
 #endif
+  }
+  /// Past the caches; p is aligned to the vector.
+  static HWY_INLINE void stream(Value v, A* p) { hn::Stream(v, Tag<A>(), p); }
+
+  static HWY_INLINE Value add(Value a, Value b) { return hn::Add(a, b); }
+  static HWY_INLINE Value sub(Value a, Value b) { return hn::Sub(a, b); }
+  static HWY_INLINE Value mul(Value a, Value b) { return hn::Mul(a, b); }
+
+  /// A coefficient at column k: one value for the whole rectangle, or one per column.
+  static HWY_INLINE Value at(A v, int64_t) { return hn::Set(Tag<A>(), v); }
+  static HWY_INLINE Value at(const A* v, int64_t k) { return load(v + k); }
+};
+
+/// The same on one element: what is left over of a row. The same operations in the same order, so the same bits.
+template <class A>
+struct One {
+  using Value = A;
+  static constexpr int kWidth = 1;
+
+  template <class T>
+  static HWY_INLINE Value load(const T* p) {
+    return static_cast<A>(*p);
+  }
+  template <class T>
+  static HWY_INLINE void store(Value v, T* p) {
+    *p = static_cast<T>(v);
+  }
+  static HWY_INLINE Value add(Value a, Value b) { return a + b; }
+  static HWY_INLINE Value sub(Value a, Value b) { return a - b; }
+  static HWY_INLINE Value mul(Value a, Value b) { return a * b; }
+  static HWY_INLINE Value at(A v, int64_t) { return v; }
+  static HWY_INLINE Value at(const A* v, int64_t k) { return v[k]; }
+};
+
+/// Into the second-level cache: what is asked for far ahead would be pushed out of the first again.
+template <class T>
+HWY_INLINE void prefetch(const T* p) {
+  __builtin_prefetch(p, 0, 2);
 }
 
-HWY_INLINE Vec broadcast(double value) { return hn::Set(Doubles(), value); }
-
-/// A coefficient at column k: one value for the whole rectangle, or one per column.
-HWY_INLINE Vec at(const Vec& v, int64_t) { return v; }
-HWY_INLINE Vec at(const double* v, int64_t k) { return load(v + k); }
-HWY_INLINE double scalar_at(double v, int64_t) { return v; }
-HWY_INLINE double scalar_at(const double* v, int64_t k) { return v[k]; }
-HWY_INLINE Vec prepared(double v) { return broadcast(v); }
-HWY_INLINE const double* prepared(const double* v) { return v; }
+/// value - center. In float, hi alone would be off by 6e-8 of a mean that may be a million standard deviations; the
+/// first difference is exact where that matters, so subtracting lo repairs it.
+template <class U, class A, class V>
+HWY_INLINE typename U::Value centered(typename U::Value value, const Split<V>& center, int64_t k) {
+  const typename U::Value d = U::sub(value, U::at(center.hi, k));
+  if constexpr (std::is_same_v<A, double>) {
+    return d;
+  } else {
+    return U::sub(d, U::at(center.lo, k));
+  }
+}
 
 }  // namespace unitvar::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

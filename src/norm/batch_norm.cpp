@@ -106,7 +106,7 @@ template <class T>
 void batch_norm_inference(const BatchNormInference<T>& args, const Options& options) {
   check_arguments(args, options);
   const int64_t C = args.extent.channels;
-  norm::Engine<T> engine(args.extent, options, 1);
+  norm::Engine<T> engine(args.extent, norm::in_one_pass(options), 1);
   const norm::ChannelArrays arrays(2, C);
   for (int64_t c = 0; c < C; ++c) {
     arrays[0][c] = norm::gamma_at(args.gamma, c) * norm::rstd_of(args.var[static_cast<std::size_t>(c)], args.eps);

@@ -12,6 +12,21 @@
 
 namespace unitvar::norm {
 
+/// What a call with these options is scheduled from on this machine.
+inline ScheduleInput schedule_input(const Options& options, std::int64_t bytes_per_element, std::int64_t tensors_read) {
+  return {.bytes_per_element = bytes_per_element,
+          .tensors_read = tensors_read,
+          .cache = core::cache_sizes(),
+          .threads = options.threads > 0 ? options.threads : core::default_threads(),
+          .walk = options.walk};
+}
+
+/// For a second phase alone: nothing is read twice, so memory is walked from end to end.
+inline Options in_one_pass(Options options) noexcept {
+  options.walk = Walk::streamed;
+  return options;
+}
+
 /// One call at work: its schedule, its kernels, and the four phases in the form that a Walker takes. Every operation
 /// of the library is a composition of these.
 template <class T>
@@ -19,12 +34,8 @@ class Engine {
  public:
   /// `tensors_read`: tensors that the first pass reads and the second reads again.
   Engine(const Extent& extent, const Options& options, std::int64_t tensors_read)
-      : schedule_(make_schedule(extent, {.bytes_per_element = sizeof(T),
-                                         .tensors_read = tensors_read,
-                                         .cache = core::cache_sizes(),
-                                         .threads = options.threads > 0 ? options.threads : core::default_threads(),
-                                         .walk = options.walk})),
-        cells_(kernels::kernels_for<T>(options.isa), schedule_.tiling),
+      : schedule_(make_schedule(extent, schedule_input(options, sizeof(T), tensors_read))),
+        cells_(kernels::kernels_for<T>(options.isa), schedule_.tiling, schedule_.access),
         walker_(schedule_) {}
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;

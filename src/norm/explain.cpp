@@ -1,7 +1,5 @@
 #include "core/arguments.hpp"
-#include "core/cache.hpp"
-#include "core/parallel.hpp"
-#include "norm/schedule.hpp"
+#include "norm/engine.hpp"
 #include "unitvar/schedule.hpp"
 
 namespace unitvar {
@@ -11,12 +9,8 @@ Explanation explain(const Extent& extent, std::int64_t bytes_per_element, Pass p
   check_extent(check.operation(), extent, bytes_per_element);
   check.options(options);
   const int tensors = pass == Pass::backward ? 2 : 1;
-  const norm::Schedule schedule =
-      norm::make_schedule(extent, {.bytes_per_element = bytes_per_element,
-                                   .tensors_read = tensors,
-                                   .cache = core::cache_sizes(),
-                                   .threads = options.threads > 0 ? options.threads : core::default_threads(),
-                                   .walk = options.walk});
+  const Options run = pass == Pass::inference ? norm::in_one_pass(options) : options;
+  const norm::Schedule schedule = norm::make_schedule(extent, norm::schedule_input(run, bytes_per_element, tensors));
   const bool twice = pass != Pass::inference && schedule.walk == Walk::streamed;
   const int reads = twice ? 2 * tensors : tensors;
   return {twice ? Walk::streamed : Walk::resident, schedule.threads, reads, 1,

@@ -82,7 +82,7 @@ void normalize(const Normalize<T>& args, const Options& options) {
   check.no_overlap("y", "x");
   check.options(options);
 
-  norm::Engine<T> engine(args.extent, options, 1);
+  norm::Engine<T> engine(args.extent, norm::in_one_pass(options), 1);
   const norm::ChannelArrays arrays(2, C);
   for (int64_t c = 0; c < C; ++c) {
     arrays[0][c] = norm::gamma_at(args.gamma, c) * args.rstd[static_cast<std::size_t>(c)];
@@ -130,7 +130,7 @@ void input_gradient(const InputGradient<T>& args, const Options& options) {
   if (args.extent.outer == 0) return;
   if (args.count == 0) check.fail(ErrorCode::bad_argument, "count is 0, want > 0 for an extent that is not empty");
 
-  norm::Engine<T> engine(args.extent, options, 2);
+  norm::Engine<T> engine(args.extent, norm::in_one_pass(options), 2);
   const norm::ChannelArrays arrays(3, C);
   const norm::GradientFinish finish{args.count, arrays[0], arrays[1], arrays[2]};
   for (int64_t c = 0; c < C; ++c) {

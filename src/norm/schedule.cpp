@@ -10,13 +10,19 @@ using std::int64_t;
 /// Waking a thread costs microseconds; below this many bytes read for each it does not pay.
 constexpr int64_t kBytesPerThread = 128 << 10;
 
-/// Columns of an interleaved cell: whole rows of most tensors, while their coefficients (up to 4 doubles a column)
-/// stay near.
-constexpr int64_t kMostColumns = 2048;
+/// Columns of an interleaved cell, so that their coefficients (up to 6 floats a column) stay in the first-level cache.
+/// A row of up to twice as many is taken whole all the same: one stream is worth more.
+constexpr int64_t kMostColumns = 1024;
 /// A narrower block would be a column of torn lines far apart, which defeats the prefetcher and, where the row is a
 /// power of two long, falls into a few sets of the cache.
 constexpr int64_t kFewestColumns = 256;
 constexpr int64_t kColumnStep = 16;
+
+/// How far ahead a pass asks for its own data, in elements: about what one core has under way to memory. A resident
+/// block's second pass finds its data in the cache and asks for the next block's instead.
+constexpr int64_t kNear = 512;
+
+constexpr int64_t kStreamedShare = 4;
 
 int64_t divide_up(int64_t a, int64_t b) noexcept { return (a + b - 1) / b; }
 
@@ -26,13 +32,18 @@ int64_t channels_within(int64_t limit, int64_t inner) noexcept {
   return std::max<int64_t>(1, columns / inner);
 }
 
+int64_t most_columns(const Extent& e) noexcept {
+  const int64_t row = e.channels * e.inner;
+  return row <= 2 * kMostColumns ? row : kMostColumns;
+}
+
 /// Channels per block whose columns, over all rows, fit the cache; 0 if no useful number does.
 int64_t resident_channels(const Tiling& tiling, const ScheduleInput& input, int threads) noexcept {
   const Extent& e = tiling.extent;
   const int64_t bytes_per_column = std::max<int64_t>(1, e.outer) * input.bytes_per_element * input.tensors_read;
   const int64_t fitting = input.cache.l2 * 3 / 4 / bytes_per_column;
   const int64_t per_thread = divide_up(e.channels, threads) * e.inner;
-  const int64_t columns = std::min({fitting, kMostColumns, std::max(per_thread, kColumnStep)});
+  const int64_t columns = std::min({fitting, most_columns(e), std::max(per_thread, kColumnStep)});
   const bool whole_row = columns >= e.channels * e.inner;
   if (columns < e.inner || (columns < kFewestColumns && !whole_row)) return 0;
   return channels_within(std::max(columns, kColumnStep), e.inner);
@@ -49,10 +60,16 @@ int threads_for(const Extent& extent, const ScheduleInput& input) noexcept {
   return static_cast<int>(std::clamp<int64_t>(bytes / kBytesPerThread, 1, std::max(1, input.threads)));
 }
 
+/// A result that would not stay in the caches anyway goes past them.
+kernels::Stores stores_for(const Extent& extent, const ScheduleInput& input) noexcept {
+  const int64_t bytes = extent.size() * input.bytes_per_element;
+  return bytes > kStreamedShare * input.cache.l2 ? kernels::Stores::streamed : kernels::Stores::cached;
+}
+
 }  // namespace
 
 Schedule make_schedule(const Extent& extent, const ScheduleInput& input) noexcept {
-  Schedule s{make_tiling(extent), Walk::resident, threads_for(extent, input), 1, 0};
+  Schedule s{make_tiling(extent), Walk::resident, threads_for(extent, input), 1, 0, {stores_for(extent, input), 0}};
 
   if (s.tiling.shape == Shape::planar) {
     if (!planar_resident(s.tiling, s.threads)) s.walk = Walk::streamed;
@@ -60,11 +77,12 @@ Schedule make_schedule(const Extent& extent, const ScheduleInput& input) noexcep
     s.block_channels = resident_channels(s.tiling, input, s.threads);
     if (s.block_channels == 0) {
       s.walk = Walk::streamed;
-      s.block_channels = channels_within(kMostColumns, s.tiling.extent.inner);
+      s.block_channels = channels_within(most_columns(s.tiling.extent), s.tiling.extent.inner);
     }
   }
   if (input.walk != Walk::automatic) s.walk = input.walk;
   s.blocks = divide_up(s.tiling.extent.channels, s.block_channels);
+  s.access.ahead = s.walk == Walk::resident ? s.block_channels * s.tiling.extent.inner : kNear;
   return s;
 }
 
@@ -78,6 +96,7 @@ std::string describe(const Schedule& s) {
   text += s.walk == Walk::resident ? "; resident, " : "; streamed, ";
   text += n(s.blocks) + " blocks of " + n(s.block_channels) + " channels x " + n(s.tiling.tiles()) + " tiles of " +
           n(std::min(s.tiling.tile_rows, e.outer)) + " rows x " + n(s.tiling.tile_cols);
+  text += s.access.stores == kernels::Stores::streamed ? "; streaming stores" : "; cached stores";
   return text + "; " + n(s.threads) + (s.threads == 1 ? " thread" : " threads");
 }
 

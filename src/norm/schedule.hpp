@@ -3,6 +3,7 @@
 #include <string>
 
 #include "core/cache.hpp"
+#include "kernels/kernels.hpp"
 #include "norm/tiling.hpp"
 #include "unitvar/options.hpp"
 
@@ -25,6 +26,7 @@ struct Schedule {
   int threads;                  ///< 1 for small work
   std::int64_t block_channels;  ///< channels of a cell; the last block may have fewer
   std::int64_t blocks;
+  kernels::Access access;  ///< of the second pass
 
   [[nodiscard]] std::int64_t cells() const noexcept { return blocks * tiling.tiles(); }
 };

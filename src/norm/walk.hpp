@@ -1,5 +1,6 @@
 #pragma once
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
@@ -20,10 +21,10 @@ class Walker {
  public:
   explicit Walker(const Schedule& schedule)
       : s_(schedule),
-        scratch_doubles_(Cells<T>::scratch_doubles(s_.tiling, s_.block_channels)),
+        scratch_bytes_((Cells<T>::scratch_bytes(s_.tiling, s_.block_channels) + 127) / 64 * 64),
         slab_doubles_(slab_doubles(s_)),
-        memory_(std::make_unique_for_overwrite<double[]>(
-            static_cast<std::size_t>(s_.threads * scratch_doubles_ + slabs() * slab_doubles_))) {}
+        pairs_(std::make_unique_for_overwrite<double[]>(static_cast<std::size_t>(slabs() * slab_doubles_))),
+        scratch_(std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(s_.threads * scratch_bytes_))) {}
 
   /// First pass and merge for all channels. reduce(cell, pair) fills a pair of arrays with the cell's own numbers;
   /// merge(begin, end, leaf) makes the channels' result from leaf(t), the pair of tile t.
@@ -46,10 +47,13 @@ class Walker {
   template <class Apply>
   void apply(const Apply& apply_cell, Order order = Order::ascending) {
     const std::int64_t last = s_.cells() - 1;
-    core::parallel_for(s_.threads, s_.cells(), [&](std::int64_t index, int thread) {
-      const auto [block, t] = position(order == Order::ascending ? index : last - index);
-      apply_cell(cell(block, t, thread));
-    });
+    core::parallel_for(
+        s_.threads, s_.cells(),
+        [&](std::int64_t index, int thread) {
+          const auto [block, t] = position(order == Order::ascending ? index : last - index);
+          apply_cell(cell(block, t, thread));
+        },
+        kernels::finish_stores);
   }
 
   /// Both passes. `check` runs between them if the walk is streamed, before anything is written; it may throw.
@@ -62,10 +66,13 @@ class Walker {
       apply(apply_cell, Order::descending);
       return;
     }
-    core::parallel_for(s_.threads, s_.blocks, [&](std::int64_t block, int thread) {
-      reduce_block(block, thread, reduce_cell, merge_block);
-      for (std::int64_t t = s_.tiling.tiles(); t-- > 0;) apply_cell(cell(block, t, thread));
-    });
+    core::parallel_for(
+        s_.threads, s_.blocks,
+        [&](std::int64_t block, int thread) {
+          reduce_block(block, thread, reduce_cell, merge_block);
+          for (std::int64_t t = s_.tiling.tiles(); t-- > 0;) apply_cell(cell(block, t, thread));
+        },
+        kernels::finish_stores);
   }
 
  private:
@@ -83,7 +90,7 @@ class Walker {
   [[nodiscard]] Cell cell(std::int64_t block, std::int64_t t, int thread) const noexcept {
     const std::int64_t begin = block * s_.block_channels;
     return {begin, std::min(begin + s_.block_channels, s_.tiling.extent.channels), s_.tiling.tile(t),
-            memory_.get() + thread * scratch_doubles_};
+            scratch_.get() + thread * scratch_bytes_};
   }
 
   /// Threads that write their slabs at the same time do so on cache lines of their own.
@@ -96,7 +103,7 @@ class Walker {
   [[nodiscard]] std::int64_t slabs() const noexcept { return s_.walk == Walk::resident ? s_.threads : s_.blocks; }
 
   [[nodiscard]] PairArrays pair(std::int64_t slab, std::int64_t t) const noexcept {
-    double* first = memory_.get() + s_.threads * scratch_doubles_ + slab * slab_doubles_ + 2 * t * s_.block_channels;
+    double* first = pairs_.get() + slab * slab_doubles_ + 2 * t * s_.block_channels;
     return {first, first + s_.block_channels};
   }
 
@@ -114,9 +121,10 @@ class Walker {
   }
 
   const Schedule& s_;
-  std::int64_t scratch_doubles_;
+  std::int64_t scratch_bytes_;
   std::int64_t slab_doubles_;
-  std::unique_ptr<double[]> memory_;
+  std::unique_ptr<double[]> pairs_;
+  std::unique_ptr<std::byte[]> scratch_;
 };
 
 }  // namespace unitvar::norm

@@ -94,6 +94,29 @@ TYPED_TEST(Containment, OfForwardWhenXHasAnOutlier) {
   });
 }
 
+/// The channel's statistics and coefficients then lie where float has no digits left.
+TYPED_TEST(Containment, OfAChannelOfAnotherMagnitude) {
+  using T = TypeParam;
+  this->for_each_case([](const Problem<T>& clean, const Poison& poison, const Options& options) {
+    for (const double factor : {1e30, 1e-30}) {
+      Problem<T> p = clean;
+      for (std::int64_t o = 0; o < p.extent.outer; ++o) {
+        for (std::int64_t i = 0; i < p.extent.inner; ++i) {
+          p.x[to_size(p.extent.index(o, poison.channel, i))] *= static_cast<T>(factor);
+        }
+      }
+      const ForwardResult<T> want = run_forward(clean, options), f = run_forward(p, options);
+      TestFixture::expect_other_channels_same(p.extent, poison.channel, f.y, want.y);
+      TestFixture::expect_others_same(poison.channel, f.mean, want.mean);
+      TestFixture::expect_others_same(poison.channel, f.var, want.var);
+      const BackwardResult<T> before = run_backward(clean, want.mean, want.rstd, options);
+      const BackwardResult<T> b = run_backward(p, f.mean, f.rstd, options);
+      TestFixture::expect_other_channels_same(p.extent, poison.channel, b.dx, before.dx);
+      TestFixture::expect_others_same(poison.channel, b.dgamma, before.dgamma);
+    }
+  });
+}
+
 TYPED_TEST(Containment, OfBackwardWhenXIsPoisoned) {
   using T = TypeParam;
   this->for_each_case([](const Problem<T>& clean, const Poison& poison, const Options& options) {

@@ -126,9 +126,26 @@ TEST(Schedule, ObeysAForcedWalkWithoutChangingTheTiling) {
   }
 }
 
+TEST(Schedule, StreamsResultsThatWouldNotStayInTheCache) {
+  EXPECT_EQ(kernels::Stores::streamed, make_schedule(Extent::nchw(32, 64, 112, 112), input(1)).access.stores);
+  EXPECT_EQ(kernels::Stores::streamed, make_schedule(Extent::nhwc(32, 56, 56, 64), input(1)).access.stores);
+  EXPECT_EQ(kernels::Stores::cached, make_schedule(Extent::nchw(8, 64, 14, 14), input(1)).access.stores);
+}
+
+TEST(Schedule, AsksForTheNextBlockWhileOneIsResident) {
+  const Schedule planar = make_schedule(Extent::nchw(32, 64, 56, 56), input(1));
+  EXPECT_EQ(56 * 56, planar.access.ahead);
+  const Schedule columns = make_schedule(Extent::nchw(32, 2048, 7, 7), input(1));
+  ASSERT_EQ(Walk::resident, columns.walk);
+  EXPECT_EQ(columns.block_channels * 49, columns.access.ahead);
+  const Schedule streamed = make_schedule(Extent::nhwc(32, 56, 56, 256), input(1));
+  ASSERT_EQ(Walk::streamed, streamed.walk);
+  EXPECT_LT(0, streamed.access.ahead);
+}
+
 TEST(Schedule, DescribesItselfInOneLine) {
   const std::string text = describe(make_schedule(Extent::nchw(32, 2048, 7, 7), input(2)));
-  for (const char* part : {"interleaved", "2048 channels x 49", "resident", "2 threads"}) {
+  for (const char* part : {"interleaved", "2048 channels x 49", "resident", "streaming stores", "2 threads"}) {
     EXPECT_NE(std::string::npos, text.find(part)) << text;
   }
 }

@@ -107,7 +107,7 @@ void Expectation<T>::check(Pass pass, const Problem<T>& p, const std::string& wh
   if (pass == Pass::inference) require(who, "y", out, inference_, tolerance);
   if (pass == Pass::backward) {
     require(who, "dx", out, gradients_.dx, tolerance);
-    require(who, "dgamma", of_channels(p.dgamma), gradients_.dgamma, tolerance);
+    require(who, "dgamma", of_channels(p.dgamma), gradients_.dgamma, 4 * tolerance);
     require(who, "dbeta", of_channels(p.dbeta), gradients_.dbeta, tolerance);
   }
   std::int64_t missing = 0;
@@ -120,7 +120,7 @@ void Expectation<T>::check(Pass pass, const Problem<T>& p, const std::string& wh
 
 template <class T>
 void Expectation<T>::check_statistics(const Problem<T>& p) const {
-  constexpr double tolerance = 1e-12;
+  constexpr double tolerance = std::is_same_v<T, double> ? 1e-12 : 3e-7;  // what the library promises of its results
   require("unitvar", "the saved mean", of_channels(p.mean), forward_.cache.mean, tolerance);
   require("unitvar", "the saved variance", of_channels(p.var), forward_.cache.var, tolerance);
   require("unitvar", "the saved rstd", of_channels(p.rstd), forward_.cache.rstd, tolerance);
