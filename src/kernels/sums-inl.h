@@ -60,6 +60,7 @@ struct Wide {
   static constexpr int kVectors = Many<A>::kWidth / D::kWidth;
   D::Value v[kVectors];
 
+  HWY_INLINE Wide() {}  // the compiler's own would lack the instruction set, and Arm's vectors have constructors
   HWY_INLINE void clear() {
     for (auto& sum : v) sum = hn::Zero(Tag<double>());
   }
