@@ -52,6 +52,9 @@ enum class Stores {
   streamed  ///< past them: whole lines are not read first, and nothing is evicted for them
 };
 
+/// How far ahead a pass asks for its own data, in elements: about what one core has under way to memory.
+inline constexpr std::int64_t kNear = 512;
+
 /// What a map does beside its arithmetic: how results reach memory, and how many elements ahead of itself it asks for
 /// data (any distance; it may lead out of the tensor).
 struct Access {

@@ -49,9 +49,6 @@ struct GradientTerms {
   }
 };
 
-/// How far ahead a sum asks for its data, in elements: about what one core has under way to memory.
-constexpr int64_t kNear = 512;
-
 /// Sums in double, one for each element of a vector of A.
 template <class A>
 struct Wide {

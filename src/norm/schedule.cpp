@@ -18,10 +18,8 @@ constexpr int64_t kMostColumns = 1024;
 constexpr int64_t kFewestColumns = 256;
 constexpr int64_t kColumnStep = 16;
 
-/// How far ahead a pass asks for its own data, in elements: about what one core has under way to memory. A resident
-/// block's second pass finds its data in the cache and asks for the next block's instead.
-constexpr int64_t kNear = 512;
-
+/// A result is written past the caches if it is larger than this many second-level caches. The third level is shared,
+/// and what the system says of its size may be another machine's.
 constexpr int64_t kStreamedShare = 4;
 
 int64_t divide_up(int64_t a, int64_t b) noexcept { return (a + b - 1) / b; }
@@ -60,7 +58,6 @@ int threads_for(const Extent& extent, const ScheduleInput& input) noexcept {
   return static_cast<int>(std::clamp<int64_t>(bytes / kBytesPerThread, 1, std::max(1, input.threads)));
 }
 
-/// A result that would not stay in the caches anyway goes past them.
 kernels::Stores stores_for(const Extent& extent, const ScheduleInput& input) noexcept {
   const int64_t bytes = extent.size() * input.bytes_per_element;
   return bytes > kStreamedShare * input.cache.l2 ? kernels::Stores::streamed : kernels::Stores::cached;
@@ -82,7 +79,8 @@ Schedule make_schedule(const Extent& extent, const ScheduleInput& input) noexcep
   }
   if (input.walk != Walk::automatic) s.walk = input.walk;
   s.blocks = divide_up(s.tiling.extent.channels, s.block_channels);
-  s.access.ahead = s.walk == Walk::resident ? s.block_channels * s.tiling.extent.inner : kNear;
+  // A resident block's second pass finds its data in the cache and asks for the next block's instead.
+  s.access.ahead = s.walk == Walk::resident ? s.block_channels * s.tiling.extent.inner : kernels::kNear;
   return s;
 }
 
