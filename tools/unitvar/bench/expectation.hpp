@@ -107,7 +107,7 @@ void Expectation<T>::check(Pass pass, const Problem<T>& p, const std::string& wh
   if (pass == Pass::inference) require(who, "y", out, inference_, tolerance);
   if (pass == Pass::backward) {
     require(who, "dx", out, gradients_.dx, tolerance);
-    require(who, "dgamma", of_channels(p.dgamma), gradients_.dgamma, 4 * tolerance);
+    require(who, "dgamma", of_channels(p.dgamma), gradients_.dgamma, tolerance);
     require(who, "dbeta", of_channels(p.dbeta), gradients_.dbeta, tolerance);
   }
   std::int64_t missing = 0;
