@@ -8,21 +8,32 @@ namespace unitvar::core {
 /// The thread count that Options::threads = 0 stands for.
 inline int default_threads() noexcept { return omp_get_max_threads(); }
 
-/// Calls body(index, thread) for index 0 .. n-1, each once; thread < threads. Indices are split into one contiguous
-/// range a thread, so neighbours in memory stay together. Each thread calls finish() after its last. Neither may throw.
-template <class Body, class Finish>
-void parallel_for(int threads, std::int64_t n, const Body& body, const Finish& finish) {
+/// Calls body(begin, end, thread) for disjoint ranges that cover 0 .. n-1, one for each thread < threads: neighbours in
+/// memory stay together. body may not throw.
+template <class Body>
+void parallel_ranges(int threads, std::int64_t n, const Body& body) {
   if (threads <= 1 || n <= 1) {
-    for (std::int64_t index = 0; index < n; ++index) body(index, 0);
-    finish();
+    body(std::int64_t{0}, n, 0);
     return;
   }
-#pragma omp parallel num_threads(threads) default(none) shared(n, body, finish)
+#pragma omp parallel num_threads(threads) default(none) shared(n, body)
   {
-#pragma omp for schedule(static) nowait
-    for (std::int64_t index = 0; index < n; ++index) body(index, omp_get_thread_num());
-    finish();
+    // The runtime may give fewer threads than asked for.
+    const std::int64_t parts = omp_get_num_threads();
+    const std::int64_t part = omp_get_thread_num();
+    body(n / parts * part + n % parts * part / parts, n / parts * (part + 1) + n % parts * (part + 1) / parts,
+         static_cast<int>(part));
   }
+}
+
+/// Calls body(index, thread) for index 0 .. n-1, each once, in ranges as above. Each thread calls finish() after its
+/// last. Neither may throw.
+template <class Body, class Finish>
+void parallel_for(int threads, std::int64_t n, const Body& body, const Finish& finish) {
+  parallel_ranges(threads, n, [&](std::int64_t begin, std::int64_t end, int thread) {
+    for (std::int64_t index = begin; index < end; ++index) body(index, thread);
+    finish();
+  });
 }
 
 template <class Body>

@@ -8,47 +8,79 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#include "kernels/maps-inl.h"
-#include "kernels/sums-inl.h"
+#include "kernels/interleaved-inl.h"
+#include "kernels/planar-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace unitvar::kernels::HWY_NAMESPACE {
 
-template <class T, class A>
-SumPair planar_moments(const T* x, Rect rect, A shift) {
-  return planar_sums<A>(MomentTerms<T, A, A>{x, shift}, rect);
+struct Planar {
+  template <class T, class A, class Source>
+  static HWY_INLINE void add(const Source& source, const Rect& rect, const Access& access, double* first,
+                             double* second) {
+    sweep<T, A>(source, Nothing(), rect, access, first, second);
+  }
+  template <class T, class A, class Map>
+  static HWY_INLINE void write(const Map& map, const Rect& rect, const Access& access) {
+    sweep<T, A>(Nothing(), map, rect, access, nullptr, nullptr);
+  }
+};
+
+struct Interleaved {
+  template <class T, class A, class Source>
+  static HWY_INLINE void add(const Source& source, const Rect& rect, const Access&, double* first, double* second) {
+    add_all_rows<A, kRows>(source, rect, first, second);
+  }
+  template <class T, class A, class Map>
+  static HWY_INLINE void write(const Map& map, const Rect& rect, const Access& access) {
+    map_all_rows<T, A>(map, rect, access);
+  }
+};
+
+template <class Shape, class T, class A>
+void moments(const T* x, const A* shift, const Rect& rect, const Access& access, double* first, double* second) {
+  Shape::template add<T, A>(MomentTerms<T, A, const A*>{x, shift}, rect, access, first, second);
 }
+
+template <class Shape, class T, class A>
+void normalize(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Rect& rect, const Access& access) {
+  Shape::template write<T, A>(NormalizeMap<T, A, const A*>{x, y, c}, rect, access);
+}
+
+template <class Shape, class T, class A>
+void gradient_sums(const T* x, const T* dy, const A* center, const Rect& rect, const Access& access, double* first,
+                   double* second) {
+  Shape::template add<T, A>(GradientTerms<T, A, const A*>{x, dy, center}, rect, access, first, second);
+}
+
+template <class Shape, class T, class A>
+void input_gradient(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c, const Rect& rect,
+                    const Access& access) {
+  Shape::template write<T, A>(InputGradientMap<T, A, const A*>{x, dy, dx, c}, rect, access);
+}
+
+template <class T>
+void fused_forward(const T* x, T* y, const NormalizeCoefficients<const fast_t<T>*>& c, const Rect& rect,
+                   const Access& access, int64_t next, const fast_t<T>* shift, double* first, double* second) {
+  using A = fast_t<T>;
+  sweep<T, A>(MomentTerms<T, A, const A*>{x + next, shift}, NormalizeMap<T, A, const A*>{x, y, c}, rect, access,
+                 first, second);
+}
+
+template <class T>
+void fused_backward(const T* x, const T* dy, T* dx, const GradientCoefficients<const fast_t<T>*>& c, const Rect& rect,
+                    const Access& access, int64_t next, const fast_t<T>* center, double* first, double* second) {
+  using A = fast_t<T>;
+  sweep<T, A>(GradientTerms<T, A, const A*>{x + next, dy + next, center},
+                 InputGradientMap<T, A, const A*>{x, dy, dx, c}, rect, access, first, second);
+}
+
+template <class Shape, class T, class A>
+constexpr Phases<T, A> kPhases{moments<Shape, T, A>, normalize<Shape, T, A>, gradient_sums<Shape, T, A>,
+                               input_gradient<Shape, T, A>};
 
 template <class T, class A>
-SumPair planar_gradient_sums(const T* x, const T* dy, Rect rect, A center) {
-  return planar_sums<A>(GradientTerms<T, A, A>{x, dy, center}, rect);
-}
-
-template <class T, class A, class V>
-void normalize(const T* x, T* y, Rect rect, NormalizeCoefficients<V> c, Access access) {
-  map_rect<T, A>(NormalizeMap<T, A, V>{x, y, c}, rect, access);
-}
-
-template <class T, class A, class V>
-void input_gradient(const T* x, const T* dy, T* dx, Rect rect, GradientCoefficients<V> c, Access access) {
-  map_rect<T, A>(InputGradientMap<T, A, V>{x, dy, dx, c}, rect, access);
-}
-
-template <class T, class A>
-void interleaved_moments(const T* x, Rect rect, const A* shift, double* first, double* second) {
-  interleaved_sums<A, kRows>(MomentTerms<T, A, const A*>{x, shift}, rect, first, second);
-}
-
-template <class T, class A>
-void interleaved_gradient_sums(const T* x, const T* dy, Rect rect, const A* center, double* first, double* second) {
-  interleaved_sums<A, kRows>(GradientTerms<T, A, const A*>{x, dy, center}, rect, first, second);
-}
-
-template <class T, class A>
-constexpr Arithmetic<T, A> kArithmetic{planar_moments<T, A>,      planar_gradient_sums<T, A>,
-                                       normalize<T, A, A>,        input_gradient<T, A, A>,
-                                       interleaved_moments<T, A>, interleaved_gradient_sums<T, A>,
-                                       normalize<T, A, const A*>, input_gradient<T, A, const A*>};
+constexpr Shapes<T, A> kShapes{kPhases<Planar, T, A>, kPhases<Interleaved, T, A>};
 
 constexpr Isa this_isa() {
   switch (HWY_TARGET) {
@@ -66,7 +98,8 @@ constexpr Isa this_isa() {
 }
 
 template <class T>
-constexpr Kernels<T> kTable{this_isa(), kArithmetic<T, fast_t<T>>, kArithmetic<T, double>};
+constexpr Kernels<T> kTable{
+    this_isa(), kShapes<T, fast_t<T>>, kShapes<T, double>, {fused_forward<T>, fused_backward<T>}};
 
 const Kernels<float>* table_f32() { return &kTable<float>; }
 const Kernels<double>* table_f64() { return &kTable<double>; }

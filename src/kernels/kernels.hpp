@@ -8,17 +8,15 @@
 /// error. No multiply is fused with an add, so every instruction set gives the same bits.
 namespace unitvar::kernels {
 
-/// A rectangle: element (r, k) stands at r * stride + k from the pointer that comes with it.
+/// A rectangle of memory: element i of channel j in row r stands at r * stride + j * inner + i from the pointer that
+/// comes with it.
 struct Rect {
   std::int64_t rows;
-  std::int64_t cols;
+  std::int64_t channels;
+  std::int64_t inner;
   std::int64_t stride;
-};
 
-/// Two sums that are taken together.
-struct SumPair {
-  double first;
-  double second;
+  [[nodiscard]] std::int64_t cols() const noexcept { return channels * inner; }
 };
 
 /// A value to subtract, hi + lo. Arithmetic in double uses hi alone.
@@ -28,20 +26,20 @@ struct Split {
   V lo;
 };
 
-/// y = (x - mean) * scale + beta. V is the arithmetic's type where one channel fills the rectangle (planar), and a
-/// pointer to it where each column has values of its own (interleaved).
+/// y = (x - center) * scale + beta. V is const A*, one value for each channel (planar) or column (interleaved), and A
+/// for a single channel.
 template <class V>
 struct NormalizeCoefficients {
-  Split<V> mean;
+  V center;
   V scale;
   V beta;
 };
 
-/// dx = ((dy - mean_dy) - (x - mean) * slope) * scale.
+/// dx = ((dy - level) - (x - center) * slope) * scale.
 template <class V>
 struct GradientCoefficients {
-  Split<V> mean;
-  Split<V> mean_dy;
+  V center;
+  Split<V> level;
   V slope;
   V scale;
 };
@@ -52,49 +50,66 @@ enum class Stores {
   streamed  ///< past them: whole lines are not read first, and nothing is evicted for them
 };
 
-/// How far ahead a pass asks for its own data, in elements: about what one core has under way to memory.
+/// How far ahead of itself a pass asks for data, in elements: about what one core has under way to memory.
 inline constexpr std::int64_t kNear = 512;
 
-/// What a map does beside its arithmetic: how results reach memory, and how many elements ahead of itself it asks for
-/// data (any distance; it may lead out of the tensor).
+/// How results reach memory, and what a pass asks for ahead of time: what it comes to `ahead` elements later. After
+/// the rectangle's last row come the elements at `after`, if the shape is planar. Both may lead out of the tensor.
 struct Access {
-  Stores stores;
-  std::int64_t ahead;
+  Stores stores = Stores::cached;
+  std::int64_t ahead = kNear;
+  std::int64_t after = 0;
 };
 
 /// Lanes of a planar sum. Element k of a row is added to lane k % kLanes, and the lanes are then folded in halves:
 /// the order of additions, hence the bits, is the same for every vector width.
 inline constexpr int kLanes = 16;
 
-/// The kernels for elements of type T, computing in A; sums end in double in any case. All pointers are to the
-/// rectangle's first element; dx may be dy, y may be x.
-template <class T, class A>
-struct Arithmetic {
-  /// {sum(x - shift), sum((x - shift)^2)} over the rectangle.
-  SumPair (*planar_moments)(const T* x, Rect rect, A shift);
-  /// {sum(dy), sum(dy * (x - center))} over the rectangle.
-  SumPair (*planar_gradient_sums)(const T* x, const T* dy, Rect rect, A center);
-  void (*planar_normalize)(const T* x, T* y, Rect rect, NormalizeCoefficients<A> c, Access access);
-  void (*planar_input_gradient)(const T* x, const T* dy, T* dx, Rect rect, GradientCoefficients<A> c, Access access);
+/// Channels of a planar rectangle, at most.
+inline constexpr int kMostRun = 16;
 
-  /// The same per column: column k adds its sums to first[k] and second[k].
-  void (*interleaved_moments)(const T* x, Rect rect, const A* shift, double* first, double* second);
-  void (*interleaved_gradient_sums)(const T* x, const T* dy, Rect rect, const A* center, double* first, double* second);
-  void (*interleaved_normalize)(const T* x, T* y, Rect rect, NormalizeCoefficients<const A*> c, Access access);
-  void (*interleaved_input_gradient)(const T* x, const T* dy, T* dx, Rect rect, GradientCoefficients<const A*> c,
-                                     Access access);
+/// The four phases in one shape, for elements of type T, computed in A; sums end in double in any case. Planar kernels
+/// take and give a value for each channel, interleaved ones for each column. Pointers to elements are to the
+/// rectangle's first; dx may be dy, y may be x.
+template <class T, class A>
+struct Phases {
+  /// Adds sum(x - shift) to `first`, sum((x - shift)^2) to `second`.
+  void (*moments)(const T* x, const A* shift, const Rect& rect, const Access& access, double* first, double* second);
+  void (*normalize)(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Rect& rect, const Access& access);
+  /// Adds sum(dy) to `first`, sum(dy * (x - center)) to `second`.
+  void (*gradient_sums)(const T* x, const T* dy, const A* center, const Rect& rect, const Access& access, double* first,
+                        double* second);
+  void (*input_gradient)(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c, const Rect& rect,
+                         const Access& access);
+};
+
+template <class T, class A>
+struct Shapes {
+  Phases<T, A> planar;
+  Phases<T, A> interleaved;
 };
 
 /// The arithmetic that keeps T's digits on ordinary numbers; double keeps them on all.
 template <class T>
 using fast_t = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
+/// Two phases of the planar shape in one sweep: the second phase of one rectangle, side by side with the first phase of
+/// another one of the same size, `next` elements away.
+template <class T>
+struct Fused {
+  void (*forward)(const T* x, T* y, const NormalizeCoefficients<const fast_t<T>*>& c, const Rect& rect,
+                  const Access& access, std::int64_t next, const fast_t<T>* shift, double* first, double* second);
+  void (*backward)(const T* x, const T* dy, T* dx, const GradientCoefficients<const fast_t<T>*>& c, const Rect& rect,
+                   const Access& access, std::int64_t next, const fast_t<T>* center, double* first, double* second);
+};
+
 /// The kernels of one instruction set.
 template <class T>
 struct Kernels {
   Isa isa;  ///< set by the code compiled for that instruction set
-  Arithmetic<T, fast_t<T>> fast;
-  Arithmetic<T, double> wide;
+  Shapes<T, fast_t<T>> fast;
+  Shapes<T, double> wide;
+  Fused<T> fused;
 };
 
 /// The kernels that a call with Options{.isa = isa} runs. Throws as selected_isa does.

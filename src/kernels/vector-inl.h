@@ -9,6 +9,7 @@
 #include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <type_traits>
 
@@ -86,15 +87,13 @@ HWY_INLINE void prefetch(const T* p) {
   __builtin_prefetch(p, 0, 2);
 }
 
-/// value - center. In float, hi alone would be off by 6e-8 of a mean that may be a million standard deviations; the
-/// first difference is exact where that matters, so subtracting lo repairs it.
-template <class U, class A, class V>
-HWY_INLINE typename U::Value centered(typename U::Value value, const Split<V>& center, int64_t k) {
-  const typename U::Value d = U::sub(value, U::at(center.hi, k));
+/// Channel j's.
+template <class A>
+HWY_INLINE Split<A> at(const Split<const A*>& values, int64_t j) {
   if constexpr (std::is_same_v<A, double>) {
-    return d;
+    return {values.hi[j], 0};
   } else {
-    return U::sub(d, U::at(center.lo, k));
+    return {values.hi[j], values.lo[j]};
   }
 }
 

@@ -95,8 +95,11 @@ void batch_norm_forward(const BatchNormForward<T>& args, const Options& options)
     const Arguments arguments("batch_norm_forward");
     for (int64_t c = 0; c < C; ++c) arguments.positive_variance(var[c], args.eps, c);
   };
-  engine.walker().reduce_and_apply(engine.moments(args.x.data()), merge, check,
-                                   engine.normalize(args.x.data(), args.y.data(), {mean, scale, beta}));
+  const T* x = args.x.data();
+  T* y = args.y.data();
+  const norm::NormalizeArrays c{mean, scale, beta};
+  engine.walker().reduce_and_apply(engine.moments(x), merge, check, engine.normalize(x, y, c),
+                                   engine.normalize_and_moments(x, y, c));
   copy_if_wanted(mean, args.mean);
   copy_if_wanted(var, args.var);
   copy_if_wanted(rstd, args.rstd);
@@ -142,9 +145,11 @@ void batch_norm_backward(const BatchNormBackward<T>& args, const Options& option
     engine.walker().reduce(reduce, merge);
     return;
   }
+  const T* dy = args.dy.data();
+  T* dx = args.dx.data();
+  const norm::GradientArrays c{args.mean.data(), arrays[2], arrays[3], arrays[4]};
   engine.walker().reduce_and_apply(
-      reduce, merge, [] {},
-      engine.input_gradient(x, args.dy.data(), args.dx.data(), {args.mean.data(), arrays[2], arrays[3], arrays[4]}));
+      reduce, merge, [] {}, engine.input_gradient(x, dy, dx, c), engine.input_gradient_and_sums(x, dy, dx, c));
 }
 
 #define UNITVAR_INSTANTIATE(T)                                                         \

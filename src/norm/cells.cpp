@@ -8,10 +8,10 @@ namespace {
 
 using std::int64_t;
 
-/// A shift k standard deviations away from the mean costs a factor 1 + k^2 of precision in M2; beyond k = 2 it is too
+/// A shift k standard deviations away from the mean costs a factor 1 + k^2 of precision in M2; beyond k = 3 it is too
 /// much. Few tiles have it: those whose shift was taken from an outlier. False for NaN, which nothing repairs.
 bool is_off_center(double n, double first, double second) noexcept {
-  constexpr double kMost = 2 * 2;
+  constexpr double kMost = 3 * 3;
   const double between = first * (first / n);
   return between > kMost * (second - between);
 }
@@ -61,10 +61,58 @@ void in_arithmetic(bool fast, const F& f) noexcept {
   f(double());
 }
 
+template <class Predicate>
+bool for_all(int64_t n, const Predicate& predicate) noexcept {
+  for (int64_t i = 0; i < n; ++i) {
+    if (!predicate(i)) return false;
+  }
+  return true;
+}
+
+/// What A leaves of a value.
 template <class A>
-kernels::Split<A> split(double value) noexcept {
-  const A hi = static_cast<A>(value);
-  return {hi, static_cast<A>(value - static_cast<double>(hi))};
+double rounded_off(double value) noexcept {
+  return value - static_cast<double>(static_cast<A>(value));
+}
+
+/// The maps subtract the mean as A holds it. What is left of it is the same for a whole channel, and so goes into its
+/// beta, or into what is subtracted from its dy.
+template <class A>
+double beta_about(const NormalizeArrays& c, int64_t k) noexcept {
+  return c.beta[k] - rounded_off<A>(c.mean[k]) * c.scale[k];
+}
+template <class A>
+double level_about(const GradientArrays& c, int64_t k) noexcept {
+  return c.mean_dy[k] - rounded_off<A>(c.mean[k]) * c.slope[k];
+}
+
+/// Whether Fast will do for channel `begin` + i, by its coefficients.
+template <class Fast>
+auto takes(const NormalizeArrays& c, int64_t begin) noexcept {
+  return [&c, begin](int64_t i) {
+    const int64_t k = begin + i;
+    return is_ordinary<Fast>(c.mean[k]) && is_ordinary<Fast>(c.scale[k]) && is_ordinary<Fast>(c.beta[k]) &&
+           is_moderate<Fast>(beta_about<Fast>(c, k));
+  };
+}
+template <class Fast>
+auto takes(const GradientArrays& c, int64_t begin) noexcept {
+  return [&c, begin](int64_t i) {
+    const int64_t k = begin + i;
+    return is_ordinary<Fast>(c.mean[k]) && is_ordinary<Fast>(c.mean_dy[k]) && is_ordinary<Fast>(c.slope[k]) &&
+           is_ordinary<Fast>(c.scale[k]) && is_moderate<Fast>(level_about<Fast>(c, k));
+  };
+}
+
+/// Four of a tile's values.
+struct Sample {
+  double mean, range;
+};
+template <class T>
+Sample sample_of(const T* x, int64_t step) noexcept {
+  const auto v = [&](int64_t i) { return static_cast<double>(x[i * step]); };
+  const auto [low, high] = std::minmax({v(0), v(1), v(2), v(3)});
+  return {(v(0) + v(1) + v(2) + v(3)) / 4, high - low};
 }
 
 PairArrays from(PairArrays pair, int64_t i) noexcept { return {pair.first + i, pair.second + i}; }
@@ -72,46 +120,53 @@ PairArrays from(PairArrays pair, int64_t i) noexcept { return {pair.first + i, p
 }  // namespace
 
 template <class T>
-template <class A>
-const A* Cells<T>::per_column(const double* values, const Cell& cell, int i) const noexcept {
-  const int64_t inner = tiling_.extent.inner;
-  if constexpr (std::is_same_v<A, double>) {
-    if (inner == 1) return values;
-  }
+int64_t Cells<T>::after(const Cell& cell) const noexcept {
+  const Extent& e = tiling_.extent;
+  const Tile& t = cell.tile;
+  const bool row_ends = t.col + t.cols == e.inner;
+  const bool channel_ends = row_ends && t.row + t.rows == e.outer;
+  const int64_t row = channel_ends ? 0 : row_ends ? t.row + t.rows : t.row;
+  const int64_t channel = channel_ends ? cell.end : cell.begin;
+  return (row * e.channels + channel) * e.inner + (row_ends ? 0 : t.col + t.cols) - offset(cell);
+}
+
+template <class T>
+int64_t Cells<T>::sample_step(const Cell& cell) const noexcept {
+  if (planar()) return std::min(cell.tile.cols, kernels::kNear) / 4;
+  return cell.tile.rows < 4 ? 0 : tiling_.extent.channels * tiling_.extent.inner;
+}
+
+template <class T>
+template <class A, class Value>
+const A* Cells<T>::fill(const Cell& cell, int i, const Value& value) const noexcept {
   auto* const out = array<A>(cell, i);
   A* next = out;
-  for (int64_t c = 0; c < cell.channels(); ++c) next = std::fill_n(next, inner, static_cast<A>(values[c]));
+  for (int64_t c = 0; c < cell.channels(); ++c) next = std::fill_n(next, width(tiling_), static_cast<A>(value(c)));
   return out;
 }
 
 template <class T>
 template <class A>
-kernels::Split<const A*> Cells<T>::split_per_column(const double* values, const Cell& cell, int i) const noexcept {
-  const A* hi = per_column<A>(values, cell, i);
+const A* Cells<T>::per_column(const double* values, const Cell& cell, int i) const noexcept {
   if constexpr (std::is_same_v<A, double>) {
-    return {hi, nullptr};
-  } else {
-    const int64_t inner = tiling_.extent.inner;
-    auto* const lo = array<A>(cell, i + 1);
-    for (int64_t c = 0; c < cell.channels(); ++c) {
-      std::fill_n(lo + c * inner, inner, static_cast<A>(values[c] - static_cast<double>(hi[c * inner])));
-    }
-    return {hi, lo};
+    if (width(tiling_) == 1) return values;
   }
+  return fill<A>(cell, i, [&](int64_t c) { return values[c]; });
 }
 
 template <class T>
 template <class Sum>
 void Cells<T>::sum_columns(const Cell& cell, PairArrays out, const Sum& sum) const noexcept {
-  const int64_t inner = tiling_.extent.inner;
-  auto* const first = array<double>(cell, 1);
-  auto* const second = array<double>(cell, 2);
-  std::fill_n(first, cell.channels() * inner, 0.0);
-  std::fill_n(second, cell.channels() * inner, 0.0);
+  const int64_t n = width(tiling_);
+  auto* const first = n == 1 ? out.first : array<double>(cell, 1);
+  auto* const second = n == 1 ? out.second : array<double>(cell, 2);
+  std::fill_n(first, cell.channels() * n, 0.0);
+  std::fill_n(second, cell.channels() * n, 0.0);
   sum(first, second);
+  if (n == 1) return;
   for (int64_t c = 0; c < cell.channels(); ++c) {
     double a = 0, b = 0;
-    for (int64_t k = c * inner; k < (c + 1) * inner; ++k) {
+    for (int64_t k = c * n; k < (c + 1) * n; ++k) {
       a += first[k];
       b += second[k];
     }
@@ -123,28 +178,22 @@ void Cells<T>::sum_columns(const Cell& cell, PairArrays out, const Sum& sum) con
 template <class T>
 template <class A>
 void Cells<T>::shifted_sums(const T* x, const Cell& cell, const double* shift, PairArrays out) const noexcept {
-  const T* data = x + offset(cell);
-  if (planar()) {
-    const kernels::SumPair sums = arithmetic<A>().planar_moments(data, rect(cell), static_cast<A>(*shift));
-    *out.first = sums.first;
-    *out.second = sums.second;
-    return;
-  }
   // All columns of a channel share a shift, so that their sums simply add.
   const A* shifts = per_column<A>(shift, cell, 0);
   sum_columns(cell, out, [&](double* first, double* second) {
-    arithmetic<A>().interleaved_moments(data, rect(cell), shifts, first, second);
+    phases<A>().moments(x + offset(cell), shifts, rect(cell), access(cell), first, second);
   });
 }
 
-/// The mean of four values from all over the tile, as far as Fast holds it: half a standard deviation off, as a rule.
 template <class T>
-double Cells<T>::first_guess(const T* data, const Cell& cell) const noexcept {
-  const int64_t row_step = cell.tile.rows / 4 * tiling_.extent.channels * tiling_.extent.inner;
-  const int64_t step = row_step + cell.tile.cols / 4;
-  const double sum = static_cast<double>(data[0]) + static_cast<double>(data[step]) +
-                     static_cast<double>(data[2 * step]) + static_cast<double>(data[3 * step]);
-  return static_cast<double>(static_cast<Fast>(sum / 4));
+template <class A>
+void Cells<T>::centered_sums(const T* x, const T* dy, const Cell& cell, const double* center,
+                             PairArrays out) const noexcept {
+  const A* centers = per_column<A>(center, cell, 0);
+  sum_columns(cell, out, [&](double* first, double* second) {
+    const int64_t o = offset(cell);
+    phases<A>().gradient_sums(x + o, dy + o, centers, rect(cell), access(cell), first, second);
+  });
 }
 
 /// For channels whose first sums are not to be trusted: in double, about a better shift if it is the shift's fault.
@@ -156,12 +205,28 @@ void Cells<T>::sum_again(const T* x, const Cell& cell, double* shift, PairArrays
 }
 
 template <class T>
-void Cells<T>::moments(const T* x, const Cell& cell, PairArrays out) const noexcept {
-  const T* data = x + offset(cell);
-  const auto n = static_cast<double>(cell.tile.rows * cell.tile.cols);
+double* Cells<T>::choose_shifts(const T* x, const Cell& cell) const noexcept {
   auto* const shift = array<double>(cell, 3);  // of the whole cell: the parts' arrays 0 to 2 end before it
-  for (int64_t c = 0; c < cell.channels(); ++c) shift[c] = first_guess(data + c * tiling_.extent.inner, cell);
-  shifted_sums<Fast>(x, cell, shift, out);
+  for (int64_t c = 0; c < cell.channels(); ++c) {
+    const Sample sample = sample_of(x + offset(cell) + c * tiling_.extent.inner, sample_step(cell));
+    shift[c] = coarse<Fast>(sample.mean, sample.range);
+  }
+  return shift;
+}
+
+template <class T>
+double* Cells<T>::choose_centers(const T* x, const Cell& cell, const double* mean) const noexcept {
+  auto* const center = array<double>(cell, 3);
+  for (int64_t c = 0; c < cell.channels(); ++c) {
+    const Sample sample = sample_of(x + offset(cell) + c * tiling_.extent.inner, sample_step(cell));
+    center[c] = coarse<Fast>(mean[cell.begin + c], sample.range);
+  }
+  return center;
+}
+
+template <class T>
+void Cells<T>::finish_moments(const T* x, const Cell& cell, double* shift, PairArrays out) const noexcept {
+  const auto n = static_cast<double>(cell.tile.rows * cell.tile.cols);
   const auto trusted = [&](int64_t c) {
     return is_ordinary_sum<Fast>(out.second[c]) && !is_off_center(n, out.first[c], out.second[c]);
   };
@@ -171,50 +236,64 @@ void Cells<T>::moments(const T* x, const Cell& cell, PairArrays out) const noexc
   to_moments(n, cell.channels(), shift, out);
 }
 
-/// Always in double: with products rounded to float, dgamma was off by 3.4e-7 on 50 x 64 x 56 x 56, more than promised.
+template <class T>
+void Cells<T>::moments(const T* x, const Cell& cell, PairArrays out) const noexcept {
+  double* const shift = choose_shifts(x, cell);
+  shifted_sums<Fast>(x, cell, shift, out);
+  finish_moments(x, cell, shift, out);
+}
+
+template <class T>
+void Cells<T>::finish_sums(const T* x, const T* dy, const Cell& cell, const double* mean, const double* center,
+                           PairArrays out) const noexcept {
+  const auto trusted = [&](int64_t c) {
+    return is_ordinary<Fast>(center[c]) && is_ordinary<Fast>(out.first[c]) && is_ordinary_sum<Fast>(out.second[c]);
+  };
+  for_runs(cell.channels(), trusted, [&](int64_t b, int64_t e, bool good) {
+    const double* means = mean + cell.begin;
+    if (!good) {
+      centered_sums<double>(x, dy, cell.part(b, e), means + b, from(out, b));
+      return;
+    }
+    for (int64_t c = b; c < e; ++c) out.second[c] += (center[c] - means[c]) * out.first[c];
+  });
+}
+
 template <class T>
 void Cells<T>::gradient_sums(const T* x, const T* dy, const Cell& cell, const double* mean,
                              PairArrays out) const noexcept {
-  const int64_t o = offset(cell);
-  const double* means = mean + cell.begin;
-  if (planar()) {
-    const kernels::SumPair sums = kernels_.wide.planar_gradient_sums(x + o, dy + o, rect(cell), *means);
-    *out.first = sums.first;
-    *out.second = sums.second;
-    return;
-  }
-  const double* centers = per_column<double>(means, cell, 0);
-  sum_columns(cell, out, [&](double* first, double* second) {
-    kernels_.wide.interleaved_gradient_sums(x + o, dy + o, rect(cell), centers, first, second);
-  });
+  const double* center = choose_centers(x, cell, mean);
+  centered_sums<Fast>(x, dy, cell, center, out);
+  finish_sums(x, dy, cell, mean, center, out);
+}
+
+template <class T>
+template <class A>
+kernels::NormalizeCoefficients<const A*> Cells<T>::coefficients(const Cell& cell,
+                                                                const NormalizeArrays& c) const noexcept {
+  const int64_t b = cell.begin;
+  const auto beta = [&](int64_t i) { return beta_about<A>(c, b + i); };
+  return {per_column<A>(c.mean + b, cell, 0), per_column<A>(c.scale + b, cell, 1), fill<A>(cell, 2, beta)};
+}
+
+template <class T>
+template <class A>
+kernels::GradientCoefficients<const A*> Cells<T>::coefficients(const Cell& cell,
+                                                               const GradientArrays& c) const noexcept {
+  const int64_t b = cell.begin;
+  const auto level = [&](int64_t i) { return level_about<A>(c, b + i); };
+  const auto rest = [&](int64_t i) { return rounded_off<A>(level(i)); };
+  const kernels::Split<const A*> levels{fill<A>(cell, 2, level),
+                                        std::is_same_v<A, double> ? nullptr : fill<A>(cell, 4, rest)};
+  return {per_column<A>(c.mean + b, cell, 0), levels, per_column<A>(c.slope + b, cell, 1),
+          per_column<A>(c.scale + b, cell, 3)};
 }
 
 template <class T>
 template <class A>
 void Cells<T>::normalize_in(const T* x, T* y, const Cell& cell, const NormalizeArrays& c) const noexcept {
   const int64_t o = offset(cell);
-  const int64_t b = cell.begin;
-  if (planar()) {
-    arithmetic<A>().planar_normalize(x + o, y + o, rect(cell),
-                                     {split<A>(c.mean[b]), static_cast<A>(c.scale[b]), static_cast<A>(c.beta[b])},
-                                     access_);
-    return;
-  }
-  arithmetic<A>().interleaved_normalize(x + o, y + o, rect(cell),
-                                        {split_per_column<A>(c.mean + b, cell, 0), per_column<A>(c.scale + b, cell, 2),
-                                         per_column<A>(c.beta + b, cell, 3)},
-                                        access_);
-}
-
-template <class T>
-void Cells<T>::normalize(const T* x, T* y, const Cell& cell, const NormalizeArrays& c) const noexcept {
-  const auto by_float = [&](int64_t i) {
-    const int64_t k = cell.begin + i;
-    return is_ordinary<Fast>(c.mean[k]) && is_ordinary<Fast>(c.scale[k]) && is_ordinary<Fast>(c.beta[k]);
-  };
-  for_runs(cell.channels(), by_float, [&](int64_t b, int64_t e, bool fast) {
-    in_arithmetic<Fast>(fast, [&](auto a) { normalize_in<decltype(a)>(x, y, cell.part(b, e), c); });
-  });
+  phases<A>().normalize(x + o, y + o, coefficients<A>(cell, c), rect(cell), access(cell));
 }
 
 template <class T>
@@ -222,33 +301,58 @@ template <class A>
 void Cells<T>::input_gradient_in(const T* x, const T* dy, T* dx, const Cell& cell,
                                  const GradientArrays& c) const noexcept {
   const int64_t o = offset(cell);
-  const int64_t b = cell.begin;
-  if (planar()) {
-    arithmetic<A>().planar_input_gradient(
-        x + o, dy + o, dx + o, rect(cell),
-        {split<A>(c.mean[b]), split<A>(c.mean_dy[b]), static_cast<A>(c.slope[b]), static_cast<A>(c.scale[b])}, access_);
-    return;
-  }
-  // In double, mean and mean_dy have no second array.
-  constexpr int kSplit = std::is_same_v<A, double> ? 1 : 2;
-  arithmetic<A>().interleaved_input_gradient(
-      x + o, dy + o, dx + o, rect(cell),
-      {split_per_column<A>(c.mean + b, cell, 0), split_per_column<A>(c.mean_dy + b, cell, kSplit),
-       per_column<A>(c.slope + b, cell, 2 * kSplit), per_column<A>(c.scale + b, cell, 2 * kSplit + 1)},
-      access_);
+  phases<A>().input_gradient(x + o, dy + o, dx + o, coefficients<A>(cell, c), rect(cell), access(cell));
+}
+
+template <class T>
+void Cells<T>::normalize(const T* x, T* y, const Cell& cell, const NormalizeArrays& c) const noexcept {
+  for_runs(cell.channels(), takes<Fast>(c, cell.begin), [&](int64_t b, int64_t e, bool fast) {
+    in_arithmetic<Fast>(fast, [&](auto a) { normalize_in<decltype(a)>(x, y, cell.part(b, e), c); });
+  });
 }
 
 template <class T>
 void Cells<T>::input_gradient(const T* x, const T* dy, T* dx, const Cell& cell,
                               const GradientArrays& c) const noexcept {
-  const auto by_float = [&](int64_t i) {
-    const int64_t k = cell.begin + i;
-    return is_ordinary<Fast>(c.mean[k]) && is_ordinary<Fast>(c.mean_dy[k]) && is_ordinary<Fast>(c.slope[k]) &&
-           is_ordinary<Fast>(c.scale[k]);
-  };
-  for_runs(cell.channels(), by_float, [&](int64_t b, int64_t e, bool fast) {
+  for_runs(cell.channels(), takes<Fast>(c, cell.begin), [&](int64_t b, int64_t e, bool fast) {
     in_arithmetic<Fast>(fast, [&](auto a) { input_gradient_in<decltype(a)>(x, dy, dx, cell.part(b, e), c); });
   });
+}
+
+template <class T>
+void Cells<T>::normalize_and_moments(const T* x, T* y, const Cell& cell, const NormalizeArrays& c, const Cell& next,
+                                     PairArrays out) const noexcept {
+  if (!can_fuse(cell, next) || !for_all(cell.channels(), takes<Fast>(c, cell.begin))) {
+    normalize(x, y, cell, c);
+    moments(x, next, out);
+    return;
+  }
+  double* const shift = choose_shifts(x, next);
+  const Fast* shifts = per_column<Fast>(shift, next, 0);
+  sum_columns(next, out, [&](double* first, double* second) {
+    const int64_t o = offset(cell);
+    kernels_.fused.forward(x + o, y + o, coefficients<Fast>(cell, c), rect(cell), access(cell), offset(next) - o,
+                           shifts, first, second);
+  });
+  finish_moments(x, next, shift, out);
+}
+
+template <class T>
+void Cells<T>::input_gradient_and_sums(const T* x, const T* dy, T* dx, const Cell& cell, const GradientArrays& c,
+                                       const Cell& next, PairArrays out) const noexcept {
+  if (!can_fuse(cell, next) || !for_all(cell.channels(), takes<Fast>(c, cell.begin))) {
+    input_gradient(x, dy, dx, cell, c);
+    gradient_sums(x, dy, next, c.mean, out);
+    return;
+  }
+  const double* center = choose_centers(x, next, c.mean);
+  const Fast* centers = per_column<Fast>(center, next, 0);
+  sum_columns(next, out, [&](double* first, double* second) {
+    const int64_t o = offset(cell);
+    kernels_.fused.backward(x + o, dy + o, dx + o, coefficients<Fast>(cell, c), rect(cell), access(cell),
+                            offset(next) - o, centers, first, second);
+  });
+  finish_sums(x, dy, next, c.mean, center, out);
 }
 
 #define UNITVAR_INSTANTIATE(T) template class Cells<T>;

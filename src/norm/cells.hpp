@@ -38,7 +38,7 @@ struct GradientArrays {
   const double* scale;
 };
 
-/// The four phases on one cell. The only place that knows both memory shapes and both arithmetics: it picks the kernel
+/// The four phases on one cell, and the pairs of them that a resident walk does at the same time. The only place that knows both memory shapes and both arithmetics: it picks the kernel
 /// and feeds it. Which arithmetic a channel gets depends on its own numbers alone, never on its neighbours in the cell.
 template <class T>
 class Cells {
@@ -48,7 +48,7 @@ class Cells {
 
   /// Scratch of a cell of this many channels: four doubles, or eight floats, for each of its columns.
   static std::int64_t scratch_bytes(const Tiling& tiling, std::int64_t channels) noexcept {
-    return 4 * columns(tiling, channels) * static_cast<std::int64_t>(sizeof(double));
+    return (4 * columns(tiling, channels) * static_cast<std::int64_t>(sizeof(double)) + 127) / 64 * 64;
   }
 
   /// Phase 1: the cell's mean and M2 per channel, into out[0 .. cell.channels()).
@@ -59,16 +59,25 @@ class Cells {
   void normalize(const T* x, T* y, const Cell& cell, const NormalizeArrays& c) const noexcept;
   /// Phase 4.
   void input_gradient(const T* x, const T* dy, T* dx, const Cell& cell, const GradientArrays& c) const noexcept;
+  /// Phase 2 of `cell` and phase 1 of `next`, which has the same tile; in one sweep over memory where that is possible.
+  void normalize_and_moments(const T* x, T* y, const Cell& cell, const NormalizeArrays& c, const Cell& next,
+                             PairArrays out) const noexcept;
+  /// Phase 4 of `cell` and phase 3 of `next`.
+  void input_gradient_and_sums(const T* x, const T* dy, T* dx, const Cell& cell, const GradientArrays& c,
+                               const Cell& next, PairArrays out) const noexcept;
 
  private:
   using Fast = kernels::fast_t<T>;
 
   template <class A>
-  [[nodiscard]] const kernels::Arithmetic<T, A>& arithmetic() const noexcept {
+  [[nodiscard]] const kernels::Phases<T, A>& phases() const noexcept {
+    const auto in_shape = [this](const auto& shapes) -> const auto& {
+      return planar() ? shapes.planar : shapes.interleaved;
+    };
     if constexpr (std::is_same_v<A, double>) {
-      return kernels_.wide;
+      return in_shape(kernels_.wide);
     } else {
-      return kernels_.fast;
+      return in_shape(kernels_.fast);
     }
   }
   [[nodiscard]] bool planar() const noexcept { return tiling_.shape == Shape::planar; }
@@ -76,12 +85,22 @@ class Cells {
     return tiling_.extent.index(cell.tile.row, cell.begin, cell.tile.col);
   }
   [[nodiscard]] kernels::Rect rect(const Cell& cell) const noexcept {
-    const std::int64_t width = planar() ? 1 : cell.channels();
-    return {cell.tile.rows, width * cell.tile.cols, tiling_.extent.channels * tiling_.extent.inner};
+    return {cell.tile.rows, cell.channels(), cell.tile.cols, tiling_.extent.channels * tiling_.extent.inner};
   }
-  /// Columns that have coefficients and sums of their own.
+  [[nodiscard]] kernels::Access access(const Cell& cell) const noexcept {
+    return {access_.stores, access_.ahead, planar() ? after(cell) : 0};
+  }
+  /// From the cell to the one that a walk of its channels, and then of the next ones, comes to.
+  [[nodiscard]] std::int64_t after(const Cell& cell) const noexcept;
+  /// Between the values of a sample: from the tile's first rows, which are read next anyway.
+  [[nodiscard]] std::int64_t sample_step(const Cell& cell) const noexcept;
+  /// Elements that share coefficients and sums of their own.
+  static std::int64_t width(const Tiling& tiling) noexcept {
+    return tiling.shape == Shape::planar ? 1 : tiling.extent.inner;
+  }
+  /// Values that a kernel takes or gives for this many channels.
   static std::int64_t columns(const Tiling& tiling, std::int64_t channels) noexcept {
-    return tiling.shape == Shape::planar ? 1 : channels * tiling.extent.inner;
+    return channels * width(tiling);
   }
   /// The i-th array of V, one element for each of the cell's columns, in its scratch.
   template <class V>
@@ -89,21 +108,39 @@ class Cells {
     return reinterpret_cast<V*>(cell.scratch) + i * columns(tiling_, cell.channels());
   }
 
+  /// A shift for the moments, or a center for the gradient sums, of each of the cell's channels; they stay in its scratch.
+  double* choose_shifts(const T* x, const Cell& cell) const noexcept;
+  double* choose_centers(const T* x, const Cell& cell, const double* mean) const noexcept;
   /// {sum(x - shift), sum((x - shift)^2)} for each of the cell's channels.
   template <class A>
   void shifted_sums(const T* x, const Cell& cell, const double* shift, PairArrays out) const noexcept;
+  /// {sum(dy), sum(dy * (x - center))} for each of the cell's channels.
+  template <class A>
+  void centered_sums(const T* x, const T* dy, const Cell& cell, const double* center, PairArrays out) const noexcept;
+  void sum_again(const T* x, const Cell& cell, double* shift, PairArrays out) const noexcept;
+  /// In place, from these sums to mean and M2, and to sums about the mean; what float could not hold is summed again.
+  void finish_moments(const T* x, const Cell& cell, double* shift, PairArrays out) const noexcept;
+  void finish_sums(const T* x, const T* dy, const Cell& cell, const double* mean, const double* center,
+                   PairArrays out) const noexcept;
+
   template <class A>
   void normalize_in(const T* x, T* y, const Cell& cell, const NormalizeArrays& c) const noexcept;
   template <class A>
   void input_gradient_in(const T* x, const T* dy, T* dx, const Cell& cell, const GradientArrays& c) const noexcept;
-  [[nodiscard]] double first_guess(const T* data, const Cell& cell) const noexcept;
-  void sum_again(const T* x, const Cell& cell, double* shift, PairArrays out) const noexcept;
+  template <class A>
+  kernels::NormalizeCoefficients<const A*> coefficients(const Cell& cell, const NormalizeArrays& c) const noexcept;
+  template <class A>
+  kernels::GradientCoefficients<const A*> coefficients(const Cell& cell, const GradientArrays& c) const noexcept;
+  [[nodiscard]] bool can_fuse(const Cell& cell, const Cell& next) const noexcept {
+    return planar() && cell.channels() == next.channels();
+  }
 
-  /// Repeats the value of each of the cell's channels for each of its columns, in array i (hi) and, in float, i + 1.
+  /// Array i of the cell's scratch: value(c) of each of its channels c for each of its columns.
+  template <class A, class Value>
+  const A* fill(const Cell& cell, int i, const Value& value) const noexcept;
+  /// The same of values[c]; in double perhaps these themselves.
   template <class A>
   const A* per_column(const double* values, const Cell& cell, int i) const noexcept;
-  template <class A>
-  kernels::Split<const A*> split_per_column(const double* values, const Cell& cell, int i) const noexcept;
   /// Calls sum(first, second) with a zero for each column, and adds the columns of each channel.
   template <class Sum>
   void sum_columns(const Cell& cell, PairArrays out, const Sum& sum) const noexcept;

@@ -58,6 +58,18 @@ class Engine {
     return [=, this](const Cell& cell) { cells_.input_gradient(x, dy, dx, cell, c); };
   }
 
+  /// Phase 2 of one cell with phase 1 of another, and phase 4 with phase 3.
+  auto normalize_and_moments(const T* x, T* y, const NormalizeArrays& c) const noexcept {
+    return [=, this](const Cell& cell, const Cell& next, PairArrays out) {
+      cells_.normalize_and_moments(x, y, cell, c, next, out);
+    };
+  }
+  auto input_gradient_and_sums(const T* x, const T* dy, T* dx, const GradientArrays& c) const noexcept {
+    return [=, this](const Cell& cell, const Cell& next, PairArrays out) {
+      cells_.input_gradient_and_sums(x, dy, dx, cell, c, next, out);
+    };
+  }
+
   /// The merges: from the tiles' pairs, leaf(t), to first and second of channels [begin, end).
   template <class Leaf>
   void merge_moments_into(std::int64_t begin, std::int64_t end, const Leaf& leaf, double* mean, double* m2) const {

@@ -22,6 +22,9 @@ constexpr int64_t kColumnStep = 16;
 /// and what the system says of its size may be another machine's.
 constexpr int64_t kStreamedShare = 4;
 
+/// Elements of a run of planar channels, at most: a page or four.
+constexpr int64_t kLongestRun = 4096;
+
 int64_t divide_up(int64_t a, int64_t b) noexcept { return (a + b - 1) / b; }
 
 /// Channels per block so that columns <= limit, in whole steps of columns where a channel is one column.
@@ -53,6 +56,23 @@ bool planar_resident(const Tiling& tiling, int threads) noexcept {
   return threads == 1 || tiling.tiles() == 1 || tiling.extent.channels >= int64_t{4} * threads;
 }
 
+/// A shorter run of channels leaves memory before it has come up to speed.
+constexpr int64_t kShortRun = 3 << 10;
+
+/// Channels of a planar block. Two blocks are under way at a time: as many as fit the cache, but enough for a run of
+/// some length; no more where nothing is re-read or threads would lack work.
+int64_t planar_channels(const Tiling& tiling, const ScheduleInput& input, int threads, Walk walk) noexcept {
+  const Extent& e = tiling.extent;
+  if (tiling.col_tiles > 1) return 1;
+  const int64_t longest = std::clamp<int64_t>(tiling.tile_cols == 0 ? 1 : kLongestRun / e.inner, 1, kernels::kMostRun);
+  const int64_t bytes_per_row = e.inner * input.bytes_per_element;
+  const int64_t bytes_per_channel = std::max<int64_t>(1, e.outer) * bytes_per_row * input.tensors_read;
+  const int64_t fitting = input.cache.l2 * 3 / 4 / (2 * bytes_per_channel);
+  const int64_t wanted = walk == Walk::streamed ? longest : std::max(fitting, divide_up(kShortRun, bytes_per_row));
+  const int64_t per_thread = std::max<int64_t>(1, e.channels / (int64_t{4} * threads));
+  return std::min({wanted, longest, per_thread});
+}
+
 int threads_for(const Extent& extent, const ScheduleInput& input) noexcept {
   const int64_t bytes = extent.size() * input.bytes_per_element * input.tensors_read;
   return static_cast<int>(std::clamp<int64_t>(bytes / kBytesPerThread, 1, std::max(1, input.threads)));
@@ -66,10 +86,12 @@ kernels::Stores stores_for(const Extent& extent, const ScheduleInput& input) noe
 }  // namespace
 
 Schedule make_schedule(const Extent& extent, const ScheduleInput& input) noexcept {
-  Schedule s{make_tiling(extent), Walk::resident, threads_for(extent, input), 1, 0, {stores_for(extent, input), 0}};
+  Schedule s{make_tiling(extent), Walk::resident, threads_for(extent, input), 1, 0, {.stores = stores_for(extent, input)}};
 
   if (s.tiling.shape == Shape::planar) {
     if (!planar_resident(s.tiling, s.threads)) s.walk = Walk::streamed;
+    if (input.walk != Walk::automatic) s.walk = input.walk;
+    s.block_channels = planar_channels(s.tiling, input, s.threads, s.walk);
   } else {
     s.block_channels = resident_channels(s.tiling, input, s.threads);
     if (s.block_channels == 0) {
@@ -80,7 +102,9 @@ Schedule make_schedule(const Extent& extent, const ScheduleInput& input) noexcep
   if (input.walk != Walk::automatic) s.walk = input.walk;
   s.blocks = divide_up(s.tiling.extent.channels, s.block_channels);
   // A resident block's second pass finds its data in the cache and asks for the next block's instead.
-  s.access.ahead = s.walk == Walk::resident ? s.block_channels * s.tiling.extent.inner : kernels::kNear;
+  if (s.tiling.shape == Shape::interleaved && s.walk == Walk::resident) {
+    s.access.ahead = s.block_channels * s.tiling.extent.inner;
+  }
   return s;
 }
 

@@ -14,17 +14,18 @@ namespace unitvar::norm {
 enum class Order { ascending, descending };
 
 /// Walks the cells of a schedule: a first pass that reduces each cell to a pair of numbers per channel, a merge per
-/// block of channels, and a second pass over the cells in reverse, so that what was read last is read first. Owns the
-/// memory for the pairs; allocates once, before any thread starts.
+/// block of channels, and a second pass over the cells. A resident walk takes the second pass of one block together
+/// with the first of the next, so that memory is read and written all the time; a streamed one goes back in reverse, so
+/// that what was read last is read first. Owns the memory for the pairs; allocates once, before any thread starts.
 template <class T>
 class Walker {
  public:
   explicit Walker(const Schedule& schedule)
       : s_(schedule),
-        scratch_bytes_((Cells<T>::scratch_bytes(s_.tiling, s_.block_channels) + 127) / 64 * 64),
+        scratch_bytes_(Cells<T>::scratch_bytes(s_.tiling, s_.block_channels)),
         slab_doubles_(slab_doubles(s_)),
         pairs_(std::make_unique_for_overwrite<double[]>(static_cast<std::size_t>(slabs() * slab_doubles_))),
-        scratch_(std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(s_.threads * scratch_bytes_))) {}
+        scratch_(std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(2 * s_.threads * scratch_bytes_))) {}
 
   /// First pass and merge for all channels. reduce(cell, pair) fills a pair of arrays with the cell's own numbers;
   /// merge(begin, end, leaf) makes the channels' result from leaf(t), the pair of tile t.
@@ -32,7 +33,8 @@ class Walker {
   void reduce(const Reduce& reduce_cell, const Merge& merge_block) {
     if (s_.walk == Walk::resident) {
       core::parallel_for(s_.threads, s_.blocks, [&](std::int64_t block, int thread) {
-        reduce_block(block, thread, reduce_cell, merge_block);
+        reduce_block(block, thread, reduce_cell);
+        merge(block, slab(block, thread), merge_block);
       });
       return;
     }
@@ -57,22 +59,30 @@ class Walker {
   }
 
   /// Both passes. `check` runs between them if the walk is streamed, before anything is written; it may throw.
-  template <class Reduce, class Merge, class Check, class Apply>
+  /// apply_and_reduce(cell, next, pair) applies a cell and reduces another.
+  template <class Reduce, class Merge, class Check, class Apply, class Both>
   void reduce_and_apply(const Reduce& reduce_cell, const Merge& merge_block, const Check& check,
-                        const Apply& apply_cell) {
+                        const Apply& apply_cell, const Both& apply_and_reduce) {
     if (s_.walk == Walk::streamed) {
       reduce(reduce_cell, merge_block);
       check();
       apply(apply_cell, Order::descending);
       return;
     }
-    core::parallel_for(
-        s_.threads, s_.blocks,
-        [&](std::int64_t block, int thread) {
-          reduce_block(block, thread, reduce_cell, merge_block);
-          for (std::int64_t t = s_.tiling.tiles(); t-- > 0;) apply_cell(cell(block, t, thread));
-        },
-        kernels::finish_stores);
+    core::parallel_ranges(s_.threads, s_.blocks, [&](std::int64_t begin, std::int64_t end, int thread) {
+      if (begin < end) reduce_block(begin, thread, reduce_cell);
+      for (std::int64_t block = begin; block < end; ++block) {
+        merge(block, slab(block, thread), merge_block);
+        for (std::int64_t t = 0; t < s_.tiling.tiles(); ++t) {
+          if (block + 1 < end) {
+            apply_and_reduce(cell(block, t, thread), cell(block + 1, t, thread), pair(slab(block + 1, thread), t));
+          } else {
+            apply_cell(cell(block, t, thread));
+          }
+        }
+      }
+      kernels::finish_stores();
+    });
   }
 
  private:
@@ -90,7 +100,7 @@ class Walker {
   [[nodiscard]] Cell cell(std::int64_t block, std::int64_t t, int thread) const noexcept {
     const std::int64_t begin = block * s_.block_channels;
     return {begin, std::min(begin + s_.block_channels, s_.tiling.extent.channels), s_.tiling.tile(t),
-            scratch_.get() + thread * scratch_bytes_};
+            scratch_.get() + (2 * thread + block % 2) * scratch_bytes_};
   }
 
   /// Threads that write their slabs at the same time do so on cache lines of their own.
@@ -99,18 +109,18 @@ class Walker {
     return s.walk == Walk::resident ? (pairs + 31) / 16 * 16 : pairs;
   }
 
-  /// Pairs of all tiles of one block: one slab per thread if resident, one per block if streamed.
-  [[nodiscard]] std::int64_t slabs() const noexcept { return s_.walk == Walk::resident ? s_.threads : s_.blocks; }
+  /// Pairs of all tiles of one block: two slabs per thread if resident, one per block if streamed.
+  [[nodiscard]] std::int64_t slabs() const noexcept { return s_.walk == Walk::resident ? 2 * s_.threads : s_.blocks; }
+  [[nodiscard]] static std::int64_t slab(std::int64_t block, int thread) noexcept { return 2 * thread + block % 2; }
 
   [[nodiscard]] PairArrays pair(std::int64_t slab, std::int64_t t) const noexcept {
     double* first = pairs_.get() + slab * slab_doubles_ + 2 * t * s_.block_channels;
     return {first, first + s_.block_channels};
   }
 
-  template <class Reduce, class Merge>
-  void reduce_block(std::int64_t block, int thread, const Reduce& reduce_cell, const Merge& merge_block) {
-    for (std::int64_t t = 0; t < s_.tiling.tiles(); ++t) reduce_cell(cell(block, t, thread), pair(thread, t));
-    merge(block, thread, merge_block);
+  template <class Reduce>
+  void reduce_block(std::int64_t block, int thread, const Reduce& reduce_cell) {
+    for (std::int64_t t = 0; t < s_.tiling.tiles(); ++t) reduce_cell(cell(block, t, thread), pair(slab(block, thread), t));
   }
 
   template <class Merge>

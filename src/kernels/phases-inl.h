@@ -1,0 +1,187 @@
+// The four phases, element by element: what is added up for one, and what one becomes. Included once per instruction
+// set.
+#if defined(UNITVAR_KERNELS_PHASES_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef UNITVAR_KERNELS_PHASES_INL_H_
+#undef UNITVAR_KERNELS_PHASES_INL_H_
+#else
+#define UNITVAR_KERNELS_PHASES_INL_H_
+#endif
+
+#include "kernels/vector-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace unitvar::kernels::HWY_NAMESPACE {
+
+// In all of them V is A where one channel is meant, and const A* where there is a value for each column or channel;
+// channel(j) is the same for channel j alone. U says how many elements are taken at once: Many or One.
+
+template <class Value>
+struct Terms {
+  Value first;
+  Value second;
+};
+
+/// What phase 1 adds up for one element: d = x - shift and d * d.
+template <class T, class A, class V>
+struct MomentTerms {
+  const T* x;
+  V shift;
+
+  template <class U>
+  HWY_INLINE Terms<typename U::Value> terms(int64_t i, int64_t k) const {
+    const auto d = U::sub(U::load(x + i), U::at(shift, k));
+    return {d, U::mul(d, d)};
+  }
+  HWY_INLINE void prefetch(int64_t i) const { kernels::HWY_NAMESPACE::prefetch(x + i); }
+  HWY_INLINE auto channel(int64_t j) const { return MomentTerms<T, A, A>{x, shift[j]}; }
+};
+
+/// What phase 3 adds up: dy and dy * (x - center).
+template <class T, class A, class V>
+struct GradientTerms {
+  const T* x;
+  const T* dy;
+  V center;
+
+  template <class U>
+  HWY_INLINE Terms<typename U::Value> terms(int64_t i, int64_t k) const {
+    const auto g = U::load(dy + i);
+    return {g, U::mul(g, U::sub(U::load(x + i), U::at(center, k)))};
+  }
+  HWY_INLINE void prefetch(int64_t i) const {
+    kernels::HWY_NAMESPACE::prefetch(x + i);
+    kernels::HWY_NAMESPACE::prefetch(dy + i);
+  }
+  HWY_INLINE auto channel(int64_t j) const { return GradientTerms<T, A, A>{x, dy, center[j]}; }
+};
+
+/// Phase 2: (x - center) * scale + beta, not x * a + b: the second form cancels when |mean| is large.
+template <class T, class A, class V>
+struct NormalizeMap {
+  const T* x;
+  T* out;
+  NormalizeCoefficients<V> c;
+
+  template <class U>
+  HWY_INLINE typename U::Value value(int64_t i, int64_t k) const {
+    const auto d = U::sub(U::load(x + i), U::at(c.center, k));
+    return U::add(U::mul(d, U::at(c.scale, k)), U::at(c.beta, k));
+  }
+  HWY_INLINE void prefetch(int64_t i) const { kernels::HWY_NAMESPACE::prefetch(x + i); }
+  HWY_INLINE auto channel(int64_t j) const {
+    return NormalizeMap<T, A, A>{x, out, {c.center[j], c.scale[j], c.beta[j]}};
+  }
+};
+
+/// Phase 4: ((dy - level) - (x - center) * slope) * scale. In float, level.hi alone would be off by 6e-8 of a mean_dy that
+/// may be a million standard deviations; the first difference is exact where that matters, so subtracting lo repairs it.
+template <class T, class A, class V>
+struct InputGradientMap {
+  const T* x;
+  const T* dy;
+  T* out;
+  GradientCoefficients<V> c;
+
+  template <class U>
+  HWY_INLINE typename U::Value value(int64_t i, int64_t k) const {
+    const auto along = U::mul(U::sub(U::load(x + i), U::at(c.center, k)), U::at(c.slope, k));
+    auto g = U::sub(U::load(dy + i), U::at(c.level.hi, k));
+    if constexpr (!std::is_same_v<A, double>) g = U::sub(g, U::at(c.level.lo, k));
+    return U::mul(U::sub(g, along), U::at(c.scale, k));
+  }
+  HWY_INLINE void prefetch(int64_t i) const {
+    kernels::HWY_NAMESPACE::prefetch(x + i);
+    kernels::HWY_NAMESPACE::prefetch(dy + i);
+  }
+  HWY_INLINE auto channel(int64_t j) const {
+    return InputGradientMap<T, A, A>{x, dy, out, {c.center[j], at<A>(c.level, j), c.slope[j], c.scale[j]}};
+  }
+};
+
+/// Sums in double, one for each element of a vector of A.
+template <class A>
+struct Wide {
+  using D = Many<double>;
+  using Narrow = typename Many<A>::Value;
+  static constexpr int kVectors = Many<A>::kWidth / D::kWidth;
+  D::Value v[kVectors];
+
+  HWY_INLINE Wide() {}  // the compiler's own would lack the instruction set, and Arm's vectors have constructors
+  HWY_INLINE void clear() {
+    for (auto& sum : v) sum = hn::Zero(Tag<double>());
+  }
+  HWY_INLINE void load(const double* p) {
+    for (int j = 0; j < kVectors; ++j) v[j] = D::load(p + j * D::kWidth);
+  }
+  HWY_INLINE void store(double* p) const {
+    for (int j = 0; j < kVectors; ++j) D::store(v[j], p + j * D::kWidth);
+  }
+  HWY_INLINE void add(Narrow terms) {
+    if constexpr (std::is_same_v<A, double>) {
+      v[0] = D::add(v[0], terms);
+    } else {
+#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
+      A narrow[Many<A>::kWidth];
+      Many<A>::store(terms, narrow);
+      for (int j = 0; j < kVectors; ++j) v[j] = D::add(v[j], D::load(narrow + j * D::kWidth));
+#else
+      const hn::Half<Tag<A>> half;
+      v[0] = D::add(v[0], hn::PromoteTo(Tag<double>(), hn::LowerHalf(half, terms)));
+      v[1] = D::add(v[1], hn::PromoteTo(Tag<double>(), hn::UpperHalf(half, terms)));
+#endif
+    }
+  }
+};
+
+/// The terms at i, i + step, ... i + (n - 1) * step, added as a binary tree in A: what is added to the sums in double.
+template <class U, int n, class Source>
+HWY_INLINE Terms<typename U::Value> tree(const Source& source, int64_t i, int64_t step, int64_t k) {
+  if constexpr (n == 1) {
+    return source.template terms<U>(i, k);
+  } else {
+    const auto a = tree<U, n / 2>(source, i, step, k);
+    const auto b = tree<U, n / 2>(source, i + n / 2 * step, step, k);
+    return {U::add(a.first, b.first), U::add(a.second, b.second)};
+  }
+}
+
+/// Whole lines of T.
+template <class T, class A>
+constexpr int64_t kLine = std::max<int64_t>(64 / sizeof(T), Many<A>::kWidth);
+
+/// Columns [begin, end) of the row that starts at element `row`; column begin goes to *to.
+template <class A, class T, class Map>
+HWY_INLINE void map_columns(const Map& map, int64_t row, int64_t begin, int64_t end, T* to) {
+  int64_t k = begin;
+  for (; k + Many<A>::kWidth <= end; k += Many<A>::kWidth) {
+    Many<A>::store(map.template value<Many<A>>(row + k, k), to + (k - begin));
+  }
+  for (; k < end; ++k) One<A>::store(map.template value<One<A>>(row + k, k), to + (k - begin));
+}
+
+/// n whole lines from column k on; streamed ones are aligned.
+template <class A, bool kStream, int n, class T, class Map>
+HWY_INLINE void map_lines(const Map& map, int64_t row, int64_t k, T* out) {
+  for (int64_t i = 0; i < n * kLine<T, A>; i += Many<A>::kWidth) {
+    const auto value = map.template value<Many<A>>(row + k + i, k + i);
+    if constexpr (kStream) {
+      Many<A>::stream(value, out + row + k + i);
+    } else {
+      Many<A>::store(value, out + row + k + i);
+    }
+  }
+}
+
+/// Elements from p to the next line of memory.
+template <class T>
+HWY_INLINE int64_t to_next_line(const T* p) {
+  return static_cast<int64_t>((0 - reinterpret_cast<std::uintptr_t>(p)) % 64 / sizeof(T));
+}
+
+/// Only stores of whole vectors can be streamed.
+template <class T, class A>
+constexpr bool kCanStream = std::is_same_v<T, A>;
+
+}  // namespace unitvar::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif
