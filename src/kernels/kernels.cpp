@@ -18,11 +18,11 @@ struct Planar {
   template <class T, class A, class Source>
   static HWY_INLINE void add(const Source& source, const Rect& rect, const Access& access, double* first,
                              double* second) {
-    sweep<T, A>(source, Nothing(), rect, access, first, second);
+    planar_sweep<T, A>(source, Nothing(), rect, access, first, second);
   }
   template <class T, class A, class Map>
   static HWY_INLINE void write(const Map& map, const Rect& rect, const Access& access) {
-    sweep<T, A>(Nothing(), map, rect, access, nullptr, nullptr);
+    planar_sweep<T, A>(Nothing(), map, rect, access, nullptr, nullptr);
   }
 };
 
@@ -63,16 +63,16 @@ template <class T>
 void fused_forward(const T* x, T* y, const NormalizeCoefficients<const fast_t<T>*>& c, const Rect& rect,
                    const Access& access, int64_t next, const fast_t<T>* shift, double* first, double* second) {
   using A = fast_t<T>;
-  sweep<T, A>(MomentTerms<T, A, const A*>{x + next, shift}, NormalizeMap<T, A, const A*>{x, y, c}, rect, access,
-                 first, second);
+  planar_sweep<T, A>(MomentTerms<T, A, const A*>{x + next, shift}, NormalizeMap<T, A, const A*>{x, y, c}, rect, access,
+                     first, second);
 }
 
 template <class T>
 void fused_backward(const T* x, const T* dy, T* dx, const GradientCoefficients<const fast_t<T>*>& c, const Rect& rect,
                     const Access& access, int64_t next, const fast_t<T>* center, double* first, double* second) {
   using A = fast_t<T>;
-  sweep<T, A>(GradientTerms<T, A, const A*>{x + next, dy + next, center},
-                 InputGradientMap<T, A, const A*>{x, dy, dx, c}, rect, access, first, second);
+  planar_sweep<T, A>(GradientTerms<T, A, const A*>{x + next, dy + next, center},
+                     InputGradientMap<T, A, const A*>{x, dy, dx, c}, rect, access, first, second);
 }
 
 template <class Shape, class T, class A>

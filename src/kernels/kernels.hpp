@@ -93,8 +93,8 @@ struct Shapes {
 template <class T>
 using fast_t = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
-/// Two phases of the planar shape in one sweep: the second phase of one rectangle, side by side with the first phase of
-/// another one of the same size, `next` elements away.
+/// Two phases of the planar shape in one sweep: the second phase of one rectangle, side by side with the first phase of another one of the
+/// same size, `next` elements away.
 template <class T>
 struct Fused {
   void (*forward)(const T* x, T* y, const NormalizeCoefficients<const fast_t<T>*>& c, const Rect& rect,

@@ -34,6 +34,11 @@ struct MomentTerms {
   }
   HWY_INLINE void prefetch(int64_t i) const { kernels::HWY_NAMESPACE::prefetch(x + i); }
   HWY_INLINE auto channel(int64_t j) const { return MomentTerms<T, A, A>{x, shift[j]}; }
+  /// The n elements from i on, copied to where kLanes can be read.
+  HWY_INLINE MomentTerms copied(int64_t i, int64_t n, T* to) const {
+    std::copy_n(x + i, n, to);
+    return {to, shift};
+  }
 };
 
 /// What phase 3 adds up: dy and dy * (x - center).
@@ -53,6 +58,11 @@ struct GradientTerms {
     kernels::HWY_NAMESPACE::prefetch(dy + i);
   }
   HWY_INLINE auto channel(int64_t j) const { return GradientTerms<T, A, A>{x, dy, center[j]}; }
+  HWY_INLINE GradientTerms copied(int64_t i, int64_t n, T* to) const {
+    std::copy_n(x + i, n, to);
+    std::copy_n(dy + i, n, to + kLanes);
+    return {to, to + kLanes, center};
+  }
 };
 
 /// Phase 2: (x - center) * scale + beta, not x * a + b: the second form cancels when |mean| is large.
@@ -97,6 +107,13 @@ struct InputGradientMap {
     return InputGradientMap<T, A, A>{x, dy, out, {c.center[j], at<A>(c.level, j), c.slope[j], c.scale[j]}};
   }
 };
+
+/// In place of terms to add up, or of a map to write.
+struct Nothing {
+  HWY_INLINE Nothing channel(int64_t) const { return {}; }
+};
+template <class Side>
+constexpr bool kIsNothing = std::is_same_v<Side, Nothing>;
 
 /// Sums in double, one for each element of a vector of A.
 template <class A>

@@ -27,11 +27,10 @@ struct Lanes {
   HWY_INLINE void clear() {
     for (auto& part : parts) part.clear();
   }
-  /// All lanes and the `rest`, folded in halves: a fixed tree.
-  HWY_INLINE double fold(const double* rest) const {
+  /// All lanes, folded in halves: a fixed tree.
+  HWY_INLINE double fold() const {
     double lanes[kLanes];
     for (int k = 0; k < kLanes; k += Many<A>::kWidth) parts[k / Many<A>::kWidth].store(lanes + k);
-    for (int k = 0; k < kLanes; ++k) lanes[k] += rest[k];
     for (int width = kLanes / 2; width > 0; width /= 2) {
       for (int k = 0; k < width; ++k) lanes[k] += lanes[k + width];
     }
@@ -43,14 +42,11 @@ struct Lanes {
 template <class A>
 struct Partial {
   Lanes<A> first, second;
-  double rest_first[kLanes], rest_second[kLanes];  ///< what is left of a row, less than kLanes elements
 
   HWY_INLINE Partial() {}
   HWY_INLINE void clear() {
     first.clear();
     second.clear();
-    std::fill_n(rest_first, kLanes, 0.0);
-    std::fill_n(rest_second, kLanes, 0.0);
   }
 };
 
@@ -75,126 +71,122 @@ struct Ahead {
 
 /// Element k of a row belongs to lane k % kLanes. n groups of kLanes are taken as a tree.
 template <class A, int n, class Source>
-HWY_INLINE void add_groups(const Source& source, int64_t i, Lanes<A>& first, Lanes<A>& second) {
+HWY_INLINE void add_groups(const Source& source, int64_t i, Partial<A>& sums) {
   constexpr int kWidth = Many<A>::kWidth;
   for (int p = 0; p < kLanes / kWidth; ++p) {
     const auto terms = tree<Many<A>, n>(source, i + p * kWidth, kLanes, 0);
-    first.parts[p].add(terms.first);
-    second.parts[p].add(terms.second);
+    sums.first.parts[p].add(terms.first);
+    sums.second.parts[p].add(terms.second);
   }
 }
 
-/// Adds elements [k, cols) of the row that starts at i.
-template <class A, int n, class Source>
-HWY_INLINE void add_rest(const Source& source, int64_t i, int64_t k, int64_t cols, Partial<A>& sums) {
-  for (; k + n * kLanes <= cols; k += n * kLanes) add_groups<A, n>(source, i + k, sums.first, sums.second);
+/// The same for n < kLanes elements; as many as kLanes are read.
+template <class A, class Source>
+HWY_INLINE void add_some(const Source& source, int64_t i, int64_t n, Partial<A>& sums) {
+  constexpr int kWidth = Many<A>::kWidth;
+  for (int p = 0; p * kWidth < n; ++p) {
+    const auto terms = source.template terms<Many<A>>(i + p * kWidth, 0);
+    const auto some = first_n<A>(n - p * kWidth);
+    sums.first.parts[p].add(hn::IfThenElseZero(some, terms.first));
+    sums.second.parts[p].add(hn::IfThenElseZero(some, terms.second));
+  }
+}
+
+/// Adds elements [k, cols) of the row that starts at i. If `more` of the tensor follows, a few more may be read.
+template <class T, class A, int n, class Source>
+HWY_INLINE void add_rest(const Source& source, int64_t i, int64_t k, int64_t cols, bool more, Partial<A>& sums) {
+  for (; k + n * kLanes <= cols; k += n * kLanes) add_groups<A, n>(source, i + k, sums);
   if constexpr (n > 1) {
-    add_rest<A, n / 2>(source, i, k, cols, sums);
-  } else {
-    for (int lane = 0; k < cols; ++k, ++lane) {
-      const auto term = source.template terms<One<A>>(i + k, 0);
-      sums.rest_first[lane] += static_cast<double>(term.first);
-      sums.rest_second[lane] += static_cast<double>(term.second);
-    }
+    add_rest<T, A, n / 2>(source, i, k, cols, more, sums);
+  } else if (k < cols && more) {
+    add_some(source, i + k, cols - k, sums);
+  } else if (k < cols) {
+    T copy[2 * kLanes] = {};
+    add_some(source.copied(i + k, cols - k, copy), 0, cols - k, sums);
   }
 }
 
-/// The line of memory in which one channel ends and the next begins. It is put together here and streamed whole: a
-/// torn line costs a read and a write of memory, which was half the time of rows of 14 x 14.
-template <class T>
-struct Seam {
-  static constexpr int64_t kElements = 64 / sizeof(T);
-  alignas(64) T line[kElements];
-  bool open = false;
-};
-
-/// Writes the piece's elements before its first whole line of memory; returns their number.
-template <class A, class T, class Map>
-HWY_INLINE int64_t map_head(const Map& map, int64_t piece, int64_t cols, Seam<T>& seam) {
-  const int64_t n = std::min(cols, to_next_line(map.out + piece));
-  if (!seam.open) {
-    map_columns<A>(map, piece, 0, n, map.out + piece);
-    return n;
+/// The line of memory in which one channel ends and the next begins, `split` elements from the line's beginning at
+/// element i. Both channels' values are computed for all of it: a torn line costs a read and a write of memory, which was
+/// half the time of rows of 14 x 14.
+template <class T, class A, class Map>
+HWY_INLINE void map_seam(const Map& before, const Map& map, int64_t i, int64_t split) {
+  for (int64_t k = 0; k < kLine<T, A>; k += Many<A>::kWidth) {
+    const auto value = hn::IfThenElse(first_n<A>(split - k), before.template value<Many<A>>(i + k, 0),
+                                      map.template value<Many<A>>(i + k, 0));
+    Many<A>::stream(value, map.out + i + k);
   }
-  map_columns<A>(map, piece, 0, n, seam.line + Seam<T>::kElements - n);
-  T* const line = map.out + piece + n - Seam<T>::kElements;
-  for (int64_t k = 0; k < Seam<T>::kElements; k += Many<T>::kWidth) {
-    Many<T>::stream(Many<T>::load(seam.line + k), line + k);
-  }
-  seam.open = false;
-  return n;
 }
 
-/// Writes elements [k, cols), less than a line if whole lines were written up to k; they wait in the seam if more of
-/// the row follows.
-template <class A, class T, class Map>
-HWY_INLINE void map_tail(const Map& map, int64_t piece, int64_t k, int64_t cols, bool more, Seam<T>& seam) {
-  for (; k + Seam<T>::kElements <= cols; k += Seam<T>::kElements) {
-    map_lines<A, true, 1>(map, piece, k, map.out);
-  }
-  seam.open = more && k < cols;
-  map_columns<A>(map, piece, k, cols, seam.open ? seam.line : map.out + piece + k);
-}
-
-struct Nothing {
-  HWY_INLINE Nothing channel(int64_t) const { return {}; }
-};
-template <class Side>
-constexpr bool kIsNothing = std::is_same_v<Side, Nothing>;
-
-/// One channel's part of a row, beginning at element `piece`: adds source's terms and writes map's values, step by
-/// step side by side, so that memory is read and written all the time. Either may be Nothing.
+/// One channel's part of a row, beginning at element `piece`: adds source's terms and writes map's values from `begin` to
+/// `end`, step by step side by side, so that memory is read and written all the time. Either may be Nothing.
 template <class T, class A, bool kStream, class Source, class Map>
-HWY_INLINE void sweep_piece(const Source& source, const Map& map, int64_t piece, int64_t cols, const Ahead& ahead,
-                            int64_t offset, bool more, Partial<A>& partial, Seam<T>& seam) {
-  constexpr int64_t kElements = Seam<T>::kElements;
-  int64_t k = 0, m = 0;
-  if constexpr (kStream) m = map_head<A>(map, piece, cols, seam);
-  Lanes<A> first, second;
-  if constexpr (!kIsNothing<Source>) first = partial.first, second = partial.second;
+HWY_INLINE void sweep_piece(const Source& source, const Map& map, int64_t piece, int64_t cols, int64_t begin,
+                            int64_t end, const Ahead& ahead, int64_t offset, bool more, Partial<A>& sums) {
+  constexpr int64_t kElements = kLine<T, A>;
+  int64_t k = 0, m = begin;
   for (; std::max(k, m) + kStep <= cols; k += kStep, m += kStep) {
     if constexpr (kIsNothing<Source>) {
       ahead.template ask<kStep, kElements>(map, offset + m);
     } else {
       ahead.template ask<kStep, kElements>(source, offset + k);
+      add_groups<A, kDepth>(source, piece + k, sums);
     }
-    if constexpr (!kIsNothing<Source>) add_groups<A, kDepth>(source, piece + k, first, second);
     if constexpr (!kIsNothing<Map>) map_lines<A, kStream, kStep / kElements>(map, piece, m, map.out);
   }
   if constexpr (!kIsNothing<Source>) {
-    partial.first = first, partial.second = second;
-    if (k < cols) {
-      for (int64_t line = k; line < cols; line += kElements) source.prefetch(ahead.at(offset + line));
-      add_rest<A, kDepth>(source, piece, k, cols, partial);
-    }
+    for (int64_t line = k; line < cols; line += kElements) source.prefetch(ahead.at(offset + line));
+    add_rest<T, A, kDepth>(source, piece, k, cols, more, sums);
   }
-  if constexpr (kStream) {
-    map_tail<A>(map, piece, m, cols, more, seam);
-  } else if constexpr (!kIsNothing<Map>) {
-    map_columns<A>(map, piece, m, cols, map.out + piece + m);
+  if constexpr (!kIsNothing<Map>) {
+    for (; m + kElements <= end; m += kElements) map_lines<A, kStream, 1>(map, piece, m, map.out);
+    map_columns<A>(map, piece, m, end, map.out + piece + m);
+  }
+}
+
+/// Rows that are written by whole lines of memory, past the caches.
+template <class T, class A, class Source, class Map>
+HWY_INLINE void stream_row(const Source& source, const Map& map, const Rect& rect, const Ahead& ahead, bool more,
+                           Partial<A>* partial) {
+  for (int64_t j = 0; j < rect.channels; ++j) {
+    const int64_t piece = ahead.row + j * rect.inner;
+    const auto own = map.channel(j);
+    const int64_t begin = std::min(rect.inner, to_next_line(map.out + piece));
+    if (j == 0 || begin == rect.inner) {
+      map_columns<A>(own, piece, 0, begin, map.out + piece);
+    } else if (begin > 0) {
+      const int64_t line = piece + begin - kLine<T, A>;
+      map_seam<T, A>(map.channel(j - 1), own, line, piece - line);
+    }
+    // The last channel finishes its last line by itself, the others leave it to the next.
+    const int64_t whole = begin + (rect.inner - begin) / kLine<T, A> * kLine<T, A>;
+    const int64_t end = j + 1 < rect.channels ? whole : rect.inner;
+    sweep_piece<T, A, true>(source.channel(j), own, piece, rect.inner, begin, end, ahead, j * rect.inner,
+                             j + 1 < rect.channels || more, partial[j]);
   }
 }
 
 template <class T, class A, bool kStream, class Source, class Map>
 HWY_INLINE void sweep_rows(const Source& source, const Map& map, const Rect& rect, const Access& access,
                            Partial<A>* partial) {
-  // A seam needs pieces that are longer than a line.
-  const bool seams = rect.inner >= 2 * Seam<T>::kElements;
   for (int64_t r = 0; r < rect.rows; ++r) {
     const int64_t row = r * rect.stride;
     const Ahead ahead{row, rect.cols(), r + 1 < rect.rows ? row + rect.stride : access.after,
                       std::min(access.ahead, rect.cols())};
-    Seam<T> seam;
+    if constexpr (kStream) {
+      stream_row<T, A>(source, map, rect, ahead, r + 1 < rect.rows, partial);
+      continue;
+    }
     for (int64_t j = 0; j < rect.channels; ++j) {
-      sweep_piece<T, A, kStream>(source.channel(j), map.channel(j), row + j * rect.inner, rect.inner, ahead,
-                                    j * rect.inner, seams && j + 1 < rect.channels, partial[j], seam);
+      sweep_piece<T, A, false>(source.channel(j), map.channel(j), row + j * rect.inner, rect.inner, 0, rect.inner,
+                               ahead, j * rect.inner, j + 1 < rect.channels || r + 1 < rect.rows, partial[j]);
     }
   }
 }
 
 /// Adds source's terms to first[j] and second[j] of each channel j of the rectangle, and writes map's values.
 template <class T, class A, class Source, class Map>
-HWY_INLINE void sweep(const Source& source, const Map& map, const Rect& rect, const Access& access, double* first,
+HWY_INLINE void planar_sweep(const Source& source, const Map& map, const Rect& rect, const Access& access, double* first,
                       double* second) {
   Partial<A> partial[kMostRun];
   if constexpr (!kIsNothing<Source>) {
@@ -202,14 +194,14 @@ HWY_INLINE void sweep(const Source& source, const Map& map, const Rect& rect, co
   }
   bool streamed = false;
   if constexpr (!kIsNothing<Map> && kCanStream<T, A>) {
-    streamed = access.stores == Stores::streamed;
+    streamed = access.stores == Stores::streamed && rect.inner >= 2 * kLine<T, A>;  // a seam joins two pieces, no more
     if (streamed) sweep_rows<T, A, true>(source, map, rect, access, partial);
   }
   if (!streamed) sweep_rows<T, A, false>(source, map, rect, access, partial);
   if constexpr (!kIsNothing<Source>) {
     for (int64_t j = 0; j < rect.channels; ++j) {
-      first[j] += partial[j].first.fold(partial[j].rest_first);
-      second[j] += partial[j].second.fold(partial[j].rest_second);
+      first[j] += partial[j].first.fold();
+      second[j] += partial[j].second.fold();
     }
   }
 }

@@ -87,6 +87,12 @@ HWY_INLINE void prefetch(const T* p) {
   __builtin_prefetch(p, 0, 2);
 }
 
+/// Selects the first n elements of a vector; n may be less than none and more than all.
+template <class A>
+HWY_INLINE auto first_n(int64_t n) {
+  return hn::FirstN(Tag<A>(), static_cast<std::size_t>(std::clamp<int64_t>(n, 0, Many<A>::kWidth)));
+}
+
 /// Channel j's.
 template <class A>
 HWY_INLINE Split<A> at(const Split<const A*>& values, int64_t j) {

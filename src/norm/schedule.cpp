@@ -57,7 +57,7 @@ bool planar_resident(const Tiling& tiling, int threads) noexcept {
 }
 
 /// A shorter run of channels leaves memory before it has come up to speed.
-constexpr int64_t kShortRun = 3 << 10;
+constexpr int64_t kShortRun = 12 << 10;
 
 /// Channels of a planar block. Two blocks are under way at a time: as many as fit the cache, but enough for a run of
 /// some length; no more where nothing is re-read or threads would lack work.
@@ -69,7 +69,7 @@ int64_t planar_channels(const Tiling& tiling, const ScheduleInput& input, int th
   const int64_t bytes_per_channel = std::max<int64_t>(1, e.outer) * bytes_per_row * input.tensors_read;
   const int64_t fitting = input.cache.l2 * 3 / 4 / (2 * bytes_per_channel);
   const int64_t wanted = walk == Walk::streamed ? longest : std::max(fitting, divide_up(kShortRun, bytes_per_row));
-  const int64_t per_thread = std::max<int64_t>(1, e.channels / (int64_t{4} * threads));
+  const int64_t per_thread = std::max<int64_t>(1, e.channels / (int64_t{8} * threads));
   return std::min({wanted, longest, per_thread});
 }
 
