@@ -14,16 +14,20 @@
 HWY_BEFORE_NAMESPACE();
 namespace unitvar::kernels::HWY_NAMESPACE {
 
-/// n rows at a time, so that a column's two sums are loaded and stored once for all of them. Each row is a stream too
-/// short for the hardware to see coming, so the next n are prefetched by hand.
+/// n rows at a time, so that a column's two sums are loaded and stored once for all of them. Rows that follow each other
+/// in memory are asked for in its order, far ahead; parts of rows, each a stream too short for the hardware to see coming,
+/// n rows ahead.
 template <class A, int n, class Source>
 HWY_INLINE void add_rows(const Source& source, int64_t row, const Rect& rect, double* first, double* second) {
   constexpr int64_t kWidth = Many<A>::kWidth;
   const int64_t cols = rect.cols();
+  const bool whole_rows = cols == rect.stride;
+  const int64_t step = whole_rows ? 16 : rect.stride;
   int64_t k = 0;
   for (; k + kWidth <= cols; k += kWidth) {
     if (k % 16 == 0) {
-      for (int r = 0; r < n; ++r) source.prefetch(row + (n + r) * rect.stride + k);
+      const int64_t next = whole_rows ? row + n * k + 4 * kNear : row + n * rect.stride + k;
+      for (int r = 0; r < n; ++r) source.prefetch(next + r * step);
     }
     Wide<A> a, b;
     a.load(first + k);

@@ -13,7 +13,7 @@ constexpr int64_t kPlanarValues = 4096;
 
 /// An interleaved tile has about this many values per channel, and at least kInterleavedRows rows, so that a fold over
 /// a channel's columns is paid once per many rows.
-constexpr int64_t kInterleavedValues = 256;
+constexpr int64_t kInterleavedValues = 512;
 constexpr int64_t kInterleavedRows = 64;
 
 /// Rows shorter than this leave a planar kernel mostly folding and finishing; as columns they are whole vectors.
