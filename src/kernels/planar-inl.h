@@ -50,9 +50,10 @@ struct Partial {
   }
 };
 
-/// Where the elements stand that a row's walk will come to `distance` later: in the row, or in the one after it.
+/// Where the elements stand that a row's walk will come to `distance` later: in the row, or in the one after it. The
+/// rectangle ends at `bound`.
 struct Ahead {
-  int64_t row, cols, next, distance;
+  int64_t row, cols, next, distance, bound;
 
   [[nodiscard]] HWY_INLINE int64_t at(int64_t k) const {
     const int64_t later = k + distance;
@@ -92,13 +93,13 @@ HWY_INLINE void add_some(const Source& source, int64_t i, int64_t n, Partial<A>&
   }
 }
 
-/// Adds elements [k, cols) of the row that starts at i. If `more` of the tensor follows, a few more may be read.
+/// Adds elements [k, cols) of the row that starts at i. Nothing from `bound` on may be read.
 template <class T, class A, int n, class Source>
-HWY_INLINE void add_rest(const Source& source, int64_t i, int64_t k, int64_t cols, bool more, Partial<A>& sums) {
+HWY_INLINE void add_rest(const Source& source, int64_t i, int64_t k, int64_t cols, int64_t bound, Partial<A>& sums) {
   for (; k + n * kLanes <= cols; k += n * kLanes) add_groups<A, n>(source, i + k, sums);
   if constexpr (n > 1) {
-    add_rest<T, A, n / 2>(source, i, k, cols, more, sums);
-  } else if (k < cols && more) {
+    add_rest<T, A, n / 2>(source, i, k, cols, bound, sums);
+  } else if (k < cols && i + k + kLanes <= bound) {
     add_some(source, i + k, cols - k, sums);
   } else if (k < cols) {
     T copy[2 * kLanes] = {};
@@ -122,7 +123,7 @@ HWY_INLINE void map_seam(const Map& before, const Map& map, int64_t i, int64_t s
 /// `end`, step by step side by side, so that memory is read and written all the time. Either may be Nothing.
 template <class T, class A, bool kStream, class Source, class Map>
 HWY_INLINE void sweep_piece(const Source& source, const Map& map, int64_t piece, int64_t cols, int64_t begin,
-                            int64_t end, const Ahead& ahead, int64_t offset, bool more, Partial<A>& sums) {
+                            int64_t end, const Ahead& ahead, int64_t offset, Partial<A>& sums) {
   constexpr int64_t kElements = kLine<T, A>;
   int64_t k = 0, m = begin;
   for (; std::max(k, m) + kStep <= cols; k += kStep, m += kStep) {
@@ -136,7 +137,7 @@ HWY_INLINE void sweep_piece(const Source& source, const Map& map, int64_t piece,
   }
   if constexpr (!kIsNothing<Source>) {
     for (int64_t line = k; line < cols; line += kElements) source.prefetch(ahead.at(offset + line));
-    add_rest<T, A, kDepth>(source, piece, k, cols, more, sums);
+    add_rest<T, A, kDepth>(source, piece, k, cols, ahead.bound, sums);
   }
   if constexpr (!kIsNothing<Map>) {
     for (; m + kElements <= end; m += kElements) map_lines<A, kStream, 1>(map, piece, m, map.out);
@@ -146,7 +147,7 @@ HWY_INLINE void sweep_piece(const Source& source, const Map& map, int64_t piece,
 
 /// Rows that are written by whole lines of memory, past the caches.
 template <class T, class A, class Source, class Map>
-HWY_INLINE void stream_row(const Source& source, const Map& map, const Rect& rect, const Ahead& ahead, bool more,
+HWY_INLINE void stream_row(const Source& source, const Map& map, const Rect& rect, const Ahead& ahead,
                            Partial<A>* partial) {
   for (int64_t j = 0; j < rect.channels; ++j) {
     const int64_t piece = ahead.row + j * rect.inner;
@@ -162,7 +163,7 @@ HWY_INLINE void stream_row(const Source& source, const Map& map, const Rect& rec
     const int64_t whole = begin + (rect.inner - begin) / kLine<T, A> * kLine<T, A>;
     const int64_t end = j + 1 < rect.channels ? whole : rect.inner;
     sweep_piece<T, A, true>(source.channel(j), own, piece, rect.inner, begin, end, ahead, j * rect.inner,
-                             j + 1 < rect.channels || more, partial[j]);
+                             partial[j]);
   }
 }
 
@@ -172,14 +173,14 @@ HWY_INLINE void sweep_rows(const Source& source, const Map& map, const Rect& rec
   for (int64_t r = 0; r < rect.rows; ++r) {
     const int64_t row = r * rect.stride;
     const Ahead ahead{row, rect.cols(), r + 1 < rect.rows ? row + rect.stride : access.after,
-                      std::min(access.ahead, rect.cols())};
+                      std::min(access.ahead, rect.cols()), (rect.rows - 1) * rect.stride + rect.cols()};
     if constexpr (kStream) {
-      stream_row<T, A>(source, map, rect, ahead, r + 1 < rect.rows, partial);
+      stream_row<T, A>(source, map, rect, ahead, partial);
       continue;
     }
     for (int64_t j = 0; j < rect.channels; ++j) {
       sweep_piece<T, A, false>(source.channel(j), map.channel(j), row + j * rect.inner, rect.inner, 0, rect.inner,
-                               ahead, j * rect.inner, j + 1 < rect.channels || r + 1 < rect.rows, partial[j]);
+                               ahead, j * rect.inner, partial[j]);
     }
   }
 }

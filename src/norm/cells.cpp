@@ -243,26 +243,30 @@ void Cells<T>::moments(const T* x, const Cell& cell, PairArrays out) const noexc
   finish_moments(x, cell, shift, out);
 }
 
+/// A sum of dy that float could hold stays even if the other is summed again: it may not depend on x.
 template <class T>
-void Cells<T>::finish_sums(const T* x, const T* dy, const Cell& cell, const double* mean, const double* center,
+void Cells<T>::finish_sums(const T* x, const T* dy, const Cell& cell, const double* mean, double* center,
                            PairArrays out) const noexcept {
+  const double* means = mean + cell.begin;
   const auto trusted = [&](int64_t c) {
     return is_ordinary<Fast>(center[c]) && is_ordinary<Fast>(out.first[c]) && is_ordinary_sum<Fast>(out.second[c]);
   };
   for_runs(cell.channels(), trusted, [&](int64_t b, int64_t e, bool good) {
-    const double* means = mean + cell.begin;
-    if (!good) {
-      centered_sums<double>(x, dy, cell.part(b, e), means + b, from(out, b));
-      return;
-    }
     for (int64_t c = b; c < e; ++c) out.second[c] += (center[c] - means[c]) * out.first[c];
+    if (good) return;
+    double* const kept = center;
+    std::copy(out.first + b, out.first + e, kept + b);
+    centered_sums<double>(x, dy, cell.part(b, e), means + b, from(out, b));
+    for (int64_t c = b; c < e; ++c) {
+      if (is_ordinary<Fast>(kept[c])) out.first[c] = kept[c];
+    }
   });
 }
 
 template <class T>
 void Cells<T>::gradient_sums(const T* x, const T* dy, const Cell& cell, const double* mean,
                              PairArrays out) const noexcept {
-  const double* center = choose_centers(x, cell, mean);
+  double* const center = choose_centers(x, cell, mean);
   centered_sums<Fast>(x, dy, cell, center, out);
   finish_sums(x, dy, cell, mean, center, out);
 }
@@ -345,7 +349,7 @@ void Cells<T>::input_gradient_and_sums(const T* x, const T* dy, T* dx, const Cel
     gradient_sums(x, dy, next, c.mean, out);
     return;
   }
-  const double* center = choose_centers(x, next, c.mean);
+  double* const center = choose_centers(x, next, c.mean);
   const Fast* centers = per_column<Fast>(center, next, 0);
   sum_columns(next, out, [&](double* first, double* second) {
     const int64_t o = offset(cell);

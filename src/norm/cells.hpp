@@ -120,7 +120,7 @@ class Cells {
   void sum_again(const T* x, const Cell& cell, double* shift, PairArrays out) const noexcept;
   /// In place, from these sums to mean and M2, and to sums about the mean; what float could not hold is summed again.
   void finish_moments(const T* x, const Cell& cell, double* shift, PairArrays out) const noexcept;
-  void finish_sums(const T* x, const T* dy, const Cell& cell, const double* mean, const double* center,
+  void finish_sums(const T* x, const T* dy, const Cell& cell, const double* mean, double* center,
                    PairArrays out) const noexcept;
 
   template <class A>

@@ -1,6 +1,7 @@
 #include "norm/schedule.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 namespace unitvar::norm {
 namespace {
@@ -27,10 +28,12 @@ constexpr int64_t kLongestRun = 4096;
 
 int64_t divide_up(int64_t a, int64_t b) noexcept { return (a + b - 1) / b; }
 
-/// Channels per block so that columns <= limit, in whole steps of columns where a channel is one column.
+/// Channels per block so that columns <= limit. As many as end with a line of memory, if that leaves any: a line that two
+/// blocks share is read and written twice.
 int64_t channels_within(int64_t limit, int64_t inner) noexcept {
-  const int64_t columns = inner == 1 ? limit / kColumnStep * kColumnStep : limit;
-  return std::max<int64_t>(1, columns / inner);
+  const int64_t channels = std::max<int64_t>(1, limit / inner);
+  const int64_t step = kColumnStep / std::gcd(kColumnStep, inner);
+  return channels < step ? channels : channels / step * step;
 }
 
 int64_t most_columns(const Extent& e) noexcept {
@@ -50,10 +53,14 @@ int64_t resident_channels(const Tiling& tiling, const ScheduleInput& input, int 
   return channels_within(std::max(columns, kColumnStep), e.inner);
 }
 
-/// A planar channel is a block by itself. Resident wins even if it exceeds the cache (nothing is lost), unless there
-/// are too few channels to keep all threads busy to the end.
-bool planar_resident(const Tiling& tiling, int threads) noexcept {
-  return threads == 1 || tiling.tiles() == 1 || tiling.extent.channels >= int64_t{4} * threads;
+/// Resident wins even if a channel exceeds the second-level cache, up to this many of them: the third level is larger.
+constexpr int64_t kResidentShare = 32;
+
+/// Unless channels are too large, or too few to keep all threads busy to the end.
+bool planar_resident(const Tiling& tiling, const ScheduleInput& input, int threads) noexcept {
+  const Extent& e = tiling.extent;
+  if (e.count() * input.bytes_per_element * input.tensors_read > kResidentShare * input.cache.l2) return false;
+  return threads == 1 || tiling.tiles() == 1 || e.channels >= int64_t{4} * threads;
 }
 
 /// A shorter run of channels leaves memory before it has come up to speed.
@@ -89,7 +96,7 @@ Schedule make_schedule(const Extent& extent, const ScheduleInput& input) noexcep
   Schedule s{make_tiling(extent), Walk::resident, threads_for(extent, input), 1, 0, {.stores = stores_for(extent, input)}};
 
   if (s.tiling.shape == Shape::planar) {
-    if (!planar_resident(s.tiling, s.threads)) s.walk = Walk::streamed;
+    if (!planar_resident(s.tiling, input, s.threads)) s.walk = Walk::streamed;
     if (input.walk != Walk::automatic) s.walk = input.walk;
     s.block_channels = planar_channels(s.tiling, input, s.threads, s.walk);
   } else {

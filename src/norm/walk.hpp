@@ -90,11 +90,11 @@ class Walker {
     std::int64_t block, tile;
   };
 
-  /// Cells in the order of memory: channel after channel if planar, row after row if interleaved.
+  /// Cells in the order of memory: rows of tiles, then blocks of channels, then the tiles that share their rows.
   [[nodiscard]] Position position(std::int64_t index) const noexcept {
-    const std::int64_t tiles = s_.tiling.tiles();
-    if (s_.tiling.shape == Shape::planar) return {index / tiles, index % tiles};
-    return {index % s_.blocks, index / s_.blocks};
+    const std::int64_t col_tiles = s_.tiling.col_tiles;
+    const std::int64_t block = index / col_tiles % s_.blocks;
+    return {block, index / (col_tiles * s_.blocks) * col_tiles + index % col_tiles};
   }
 
   [[nodiscard]] Cell cell(std::int64_t block, std::int64_t t, int thread) const noexcept {

@@ -115,8 +115,9 @@ TYPED_TEST(GradientStructure, GradientsAreLinearInDy) {
       return w;
     };
     const auto terms = std::sqrt(static_cast<long double>(extent.size()));
-    EXPECT_LE(relative_l2(both.dbeta, added(a.dbeta, b.dbeta), terms), within<T>);
-    EXPECT_LE(relative_l2(both.dgamma, added(a.dgamma, b.dgamma), terms), within<T>);
+    // Three results, each within its own tolerance, of a sum that is rounded itself.
+    EXPECT_LE(relative_l2(both.dbeta, added(a.dbeta, b.dbeta), terms), 2 * within<T>);
+    EXPECT_LE(relative_l2(both.dgamma, added(a.dgamma, b.dgamma), terms), 2 * within<T>);
     const auto dx = added(a.dx, b.dx);
     const double largest_rstd = *std::max_element(f.rstd.begin(), f.rstd.end());
     EXPECT_LE(relative_l2(both.dx, dx, l2_norm(dx) + terms * largest_rstd), within<T>);

@@ -132,15 +132,28 @@ TEST(Schedule, StreamsResultsThatWouldNotStayInTheCache) {
   EXPECT_EQ(kernels::Stores::cached, make_schedule(Extent::nchw(8, 64, 14, 14), input(1)).access.stores);
 }
 
-TEST(Schedule, AsksForTheNextBlockWhileOneIsResident) {
-  const Schedule planar = make_schedule(Extent::nchw(32, 64, 56, 56), input(1));
-  EXPECT_EQ(56 * 56, planar.access.ahead);
+TEST(Schedule, AsksForTheNextBlockOfColumnsWhileOneIsResident) {
   const Schedule columns = make_schedule(Extent::nchw(32, 2048, 7, 7), input(1));
   ASSERT_EQ(Walk::resident, columns.walk);
   EXPECT_EQ(columns.block_channels * 49, columns.access.ahead);
   const Schedule streamed = make_schedule(Extent::nhwc(32, 56, 56, 256), input(1));
   ASSERT_EQ(Walk::streamed, streamed.walk);
   EXPECT_LT(0, streamed.access.ahead);
+}
+
+TEST(Schedule, TakesShortPlanarChannelsInRuns) {
+  const auto channels = [](int64_t size, int threads = 1) {
+    return make_schedule(Extent::nchw(32, 256, size, size), input(threads)).block_channels;
+  };
+  EXPECT_EQ(1, channels(56));
+  EXPECT_LT(1, channels(28));
+  EXPECT_LT(channels(28), channels(14));
+  EXPECT_GT(channels(14), channels(14, 16)) << "threads need work";
+}
+
+TEST(Schedule, StreamsPlanarChannelsThatNoCacheHolds) {
+  EXPECT_EQ(Walk::resident, make_schedule(Extent::nchw(32, 64, 112, 112), input(1)).walk);
+  EXPECT_EQ(Walk::streamed, make_schedule(Extent::nchw(1024, 64, 112, 112), input(1)).walk);
 }
 
 TEST(Schedule, DescribesItselfInOneLine) {
