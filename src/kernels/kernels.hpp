@@ -70,7 +70,7 @@ inline constexpr int kLanes = 16;
 /// rectangle's first element; dx may be dy, y may be x.
 template <class T, class A>
 struct Arithmetic {
-  /// {sum(x - shift), sum((x - shift)^2)} over the rectangle.
+  /// {sum(x - shift), sum((x - shift)^2)} over the rectangle, but sum(x) where A is float.
   SumPair (*planar_moments)(const T* x, Rect rect, A shift);
   /// {sum(dy), sum(dy * (x - center))} over the rectangle.
   SumPair (*planar_gradient_sums)(const T* x, const T* dy, Rect rect, A center);

@@ -17,7 +17,8 @@ struct Terms {
   Value second;
 };
 
-/// What phase 1 adds up for one element: d = x - shift and d * d.
+/// What phase 1 adds up for one element: x in float, d in double, and d * d, with d = x - shift. In float d is rounded,
+/// and where the shift has digits that x has not, always the same way: no number of values averages that out.
 template <class T, class A, class V>
 struct MomentTerms {
   const T* x;
@@ -25,8 +26,9 @@ struct MomentTerms {
 
   template <class U>
   HWY_INLINE Terms<typename U::Value> terms(int64_t i, int64_t k) const {
-    const auto d = U::sub(U::load(x + i), U::at(shift, k));
-    return {d, U::mul(d, d)};
+    const auto value = U::load(x + i);
+    const auto d = U::sub(value, U::at(shift, k));
+    return {std::is_same_v<A, double> ? d : value, U::mul(d, d)};
   }
   HWY_INLINE void prefetch(int64_t i) const { kernels::HWY_NAMESPACE::prefetch(x + i); }
 };

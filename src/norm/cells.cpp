@@ -128,13 +128,17 @@ void Cells<T>::shifted_sums(const T* x, const Cell& cell, const double* shift, P
     const kernels::SumPair sums = arithmetic<A>().planar_moments(data, rect(cell), static_cast<A>(*shift));
     *out.first = sums.first;
     *out.second = sums.second;
-    return;
+  } else {
+    // All columns of a channel share a shift, so that their sums simply add.
+    const A* shifts = per_column<A>(shift, cell, 0);
+    sum_columns(cell, out, [&](double* first, double* second) {
+      arithmetic<A>().interleaved_moments(data, rect(cell), shifts, first, second);
+    });
   }
-  // All columns of a channel share a shift, so that their sums simply add.
-  const A* shifts = per_column<A>(shift, cell, 0);
-  sum_columns(cell, out, [&](double* first, double* second) {
-    arithmetic<A>().interleaved_moments(data, rect(cell), shifts, first, second);
-  });
+  if constexpr (!std::is_same_v<A, double>) {
+    const auto n = static_cast<double>(cell.tile.rows * cell.tile.cols);
+    for (int64_t c = 0; c < cell.channels(); ++c) out.first[c] -= n * shift[c];
+  }
 }
 
 /// The mean of four values from all over the tile, as far as Fast holds it: half a standard deviation off, as a rule.
