@@ -2,3 +2,5 @@
 /// The instruction sets to compile, for every file that includes Highway: one Highway target per value of Isa.
 /// AVX3_DL adds nothing these kernels use; SSSE3 and SVE are not offered.
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
+/// Those below the compiler's own baseline too, which Highway would leave out: portable on Arm, all with -march=native.
+#define HWY_COMPILE_ALL_ATTAINABLE

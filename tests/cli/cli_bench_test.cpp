@@ -99,6 +99,12 @@ TEST(Bench, MeasuresOneValuePerChannelInInferenceOnly) {
   EXPECT_EQ(rows_of(folder / "b.json").size(), 1U);
 }
 
+/// Of two values a channel next to nothing is left in dx: it is judged by what it is a difference of.
+TEST(Bench, MeasuresTwoValuesAChannel) {
+  const Ending ending = run_program({"bench", "--repeat", "1", "--shape", "2,16,1,1", "--pass", "forward,backward"});
+  EXPECT_EQ(ending.code, 0) << ending.errors;
+}
+
 TEST(Bench, ReadsShapesFromAFile) {
   const TemporaryFolder folder;
   write_bytes(folder / "net.csv", "n,c,d,h,w,count\n2,3,1,4,5,6\n4,2,1,1,1,1\n");

@@ -9,6 +9,7 @@
 #include "support/measure.hpp"
 #include "support/phases.hpp"
 #include "support/run.hpp"
+#include "unitvar/schedule.hpp"
 
 namespace unitvar::test {
 namespace {
@@ -97,6 +98,22 @@ TYPED_TEST_SUITE(Bits, Dtypes);
 
 TYPED_TEST(Bits, AreTheSameForEveryOptionOnSmallWork) {
   for (const Extent& extent : small_extents()) expect_same_bits(make_problem<TypeParam>(extent, 10), every_option());
+}
+
+/// Or the test that follows would compare one thread with itself.
+TYPED_TEST(Bits, OfLargeWorkAreSharedByManyThreads) {
+  for (const Pass pass : {Pass::forward, Pass::backward, Pass::inference}) {
+    int planar = 0, interleaved = 0;
+    for (const Extent& extent : large_extents()) {
+      for (const Walk walk : {Walk::resident, Walk::streamed}) {
+        const Explanation how = explain(extent, sizeof(TypeParam), pass, {.threads = 7, .walk = walk});
+        const bool is_planar = how.text.starts_with("planar");
+        if (how.threads == 7) ++(is_planar ? planar : interleaved);
+      }
+    }
+    EXPECT_GE(planar, 4);
+    EXPECT_GE(interleaved, 4);
+  }
 }
 
 TYPED_TEST(Bits, AreTheSameForEveryOptionOnLargeWork) {

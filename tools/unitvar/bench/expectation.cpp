@@ -13,12 +13,12 @@ constexpr std::int64_t fewest_channels = 4;
 
 }  // namespace
 
-double relative_error(std::span<const double> actual, std::span<const double> expected) {
+double relative_error(std::span<const double> actual, std::span<const double> expected, std::span<const double> scale) {
   double error = 0, size = 0;
   for (std::size_t k = 0; k < expected.size(); ++k) {
     const double d = actual[k] - expected[k];
     error += d * d;
-    size += expected[k] * expected[k];
+    size += scale[k] * scale[k];
   }
   if (error == 0) return 0;
   const double relative = std::sqrt(error / size);

@@ -1,0 +1,90 @@
+#include "bench/digits.hpp"
+
+#include <cmath>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "bench/data.hpp"
+#include "unitvar/reference.hpp"
+#include "unitvar/unitvar.hpp"
+
+/// The table of docs/numerics.md: relative L2 errors in f32 against the double reference on the same inputs, as the
+/// mean grows beside a standard deviation of 1. With PyTorch: bench/pytorch_digits.py.
+namespace unitvar::bench {
+namespace {
+
+constexpr float eps = 1e-5F;
+
+Extent extent_of(const Images& i) {
+  return i.channels_last ? Extent::nhwc(i.n, i.h, i.w, i.c) : Extent::nchw(i.n, i.c, i.h, i.w);
+}
+
+Images make_images(double mean, bool channels_last) {
+  Images images{32, 16, 28, 28, channels_last, {}, {}};
+  const std::int64_t size = extent_of(images).size();
+  images.x = random_values<float>(size, mean, 1, 1);
+  images.dy = random_values<float>(size, 0, 1, 2);
+  return images;
+}
+
+Outcome run_library(const Images& images) {
+  const Extent extent = extent_of(images);
+  const auto channels = static_cast<std::size_t>(images.c);
+  Outcome out{std::vector<float>(images.x.size()), std::vector<float>(images.x.size()), std::vector<float>(channels)};
+  std::vector<double> mean(channels), rstd(channels);
+  batch_norm_forward<float>(
+      {.extent = extent, .x = images.x, .y = out.y, .mean = mean, .rstd = rstd, .eps = static_cast<double>(eps)});
+  batch_norm_backward<float>({.extent = extent,
+                              .x = images.x,
+                              .dy = images.dy,
+                              .mean = mean,
+                              .rstd = rstd,
+                              .dx = out.dx,
+                              .dgamma = out.dgamma});
+  return out;
+}
+
+struct Expected {
+  std::vector<double> y, dx, dgamma;
+};
+
+Expected run_reference(const Images& images) {
+  const std::vector<double> x(images.x.begin(), images.x.end()), dy(images.dy.begin(), images.dy.end());
+  auto forward = reference::forward<double>(extent_of(images), x, {}, {}, static_cast<double>(eps));
+  auto backward = reference::backward<double>(forward.cache, dy);
+  return {std::move(forward.y), std::move(backward.dx), std::move(backward.dgamma)};
+}
+
+double relative_l2(const std::vector<float>& actual, const std::vector<double>& expected) {
+  double error = 0, size = 0;
+  for (std::size_t k = 0; k < expected.size(); ++k) {
+    error += std::pow(static_cast<double>(actual[k]) - expected[k], 2);
+    size += expected[k] * expected[k];
+  }
+  return std::sqrt(error / size);
+}
+
+void print_row(const char* who, double mean, const Outcome& out, const Expected& expected) {
+  std::printf("| %s | %g | %.1e | %.1e | %.1e |\n", who, mean, relative_l2(out.y, expected.y),
+              relative_l2(out.dx, expected.dx), relative_l2(out.dgamma, expected.dgamma));
+}
+
+void measure(double mean) {
+  for (const bool channels_last : {false, true}) {
+    const Images images = make_images(mean, channels_last);
+    const Expected expected = run_reference(images);
+    print_row(channels_last ? "unitvar NHWC" : "unitvar NCHW", mean, run_library(images), expected);
+    if (const auto onednn = run_onednn(images, eps)) {
+      print_row(channels_last ? "oneDNN NHWC" : "oneDNN NCHW", mean, *onednn, expected);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace unitvar::bench
+
+int main() {
+  std::printf("| 32 x 16 x 28 x 28, f32, std 1 | mean | y | dx | dgamma |\n|---|---|---|---|---|\n");
+  for (const double mean : {0.0, 1e2, 1e4, 1e5, 1e6}) unitvar::bench::measure(mean);
+}

@@ -1,0 +1,129 @@
+// Writes a hash of the bits of every result to the file argv[1]. What two machines write must be the same text:
+// script/cross compares this one's with that of an emulated 64-bit Arm.
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "unitvar/unitvar.hpp"
+
+namespace {
+
+using unitvar::Extent;
+
+/// Normal-looking numbers made of integers alone: a logarithm may differ in its last bit from one C library to another.
+class Noise {
+ public:
+  double next() {
+    double sum = -2;
+    for (int k = 0; k < 4; ++k) {
+      state_ = state_ * 6364136223846793005U + 1442695040888963407U;
+      sum += static_cast<double>(state_ >> 40) / (1 << 24);
+    }
+    return sum;
+  }
+
+ private:
+  std::uint64_t state_ = 20150211;
+};
+
+/// FNV-1a of all bytes that are given.
+class Hash {
+ public:
+  template <class V>
+  void add(const std::vector<V>& values) {
+    for (const unsigned char byte :
+         std::span(reinterpret_cast<const unsigned char*>(values.data()), values.size() * sizeof(V))) {
+      value_ = (value_ ^ byte) * 1099511628211U;
+    }
+  }
+  [[nodiscard]] unsigned long long value() const { return value_; }
+
+ private:
+  std::uint64_t value_ = 14695981039346656037U;
+};
+
+template <class... Vs>
+unsigned long long hash_of(const Vs&... arrays) {
+  Hash hash;
+  (hash.add(arrays), ...);
+  return hash.value();
+}
+
+struct Kind {
+  const char* name;
+  double mean, scale;
+  double outlier;  ///< the first element, in units of scale; 0 for none
+  double eps;
+};
+
+constexpr Kind kinds[] = {{"centered", 0, 1, 0, 1e-5},          {"mean 1e4", 1e4, 1, 0, 1e-5},
+                          {"mean 1e6", 1e6, 1, 0, 1e-5},        {"outlier", 0, 1, 1e6, 1e-5},
+                          {"constant", 0.1, 0, 0, 1e-5},        {"1e30", 1e30, 1e30, 0, 1e-5},
+                          {"denormal of float", 0, 1e-40, 0, 0}};
+
+constexpr Extent extents[] = {{5, 3, 784}, {3, 4, 4097}, {33, 7, 49},  {60, 100, 1},
+                              {2, 65, 1},  {2, 3, 17},   {8, 8, 6400}, {5000, 65, 1}};
+
+template <class T>
+void write_hashes(std::FILE* file, const Extent& e, const Kind& kind) {
+  using P = unitvar::param_t<T>;
+  const auto size = static_cast<std::size_t>(e.size()), channels = static_cast<std::size_t>(e.channels);
+  Noise noise;
+  std::vector<T> x(size), dy(size), y(size), inference(size), dx(size);
+  std::vector<P> gamma(channels), beta(channels), dgamma(channels), dbeta(channels);
+  std::vector<double> mean(channels), var(channels), rstd(channels);
+  for (T& v : x) v = static_cast<T>(kind.mean + kind.scale * noise.next());
+  if (kind.outlier != 0) x[0] = static_cast<T>(kind.scale * kind.outlier);
+  for (T& v : dy) v = static_cast<T>(0.25 + noise.next());
+  for (P& v : gamma) v = static_cast<P>(1 + noise.next());
+  for (P& v : beta) v = static_cast<P>(noise.next());
+
+  const unitvar::Options options{.threads = 3};
+  unitvar::batch_norm_forward<T>({.extent = e,
+                                  .x = x,
+                                  .gamma = gamma,
+                                  .beta = beta,
+                                  .y = y,
+                                  .mean = mean,
+                                  .var = var,
+                                  .rstd = rstd,
+                                  .eps = kind.eps},
+                                 options);
+  unitvar::batch_norm_inference<T>(
+      {.extent = e, .x = x, .mean = mean, .var = var, .gamma = gamma, .beta = beta, .y = inference, .eps = kind.eps},
+      options);
+  unitvar::batch_norm_backward<T>({.extent = e,
+                                   .x = x,
+                                   .dy = dy,
+                                   .mean = mean,
+                                   .rstd = rstd,
+                                   .gamma = gamma,
+                                   .dx = dx,
+                                   .dgamma = dgamma,
+                                   .dbeta = dbeta},
+                                  options);
+  std::fprintf(file, "%s %lld x %lld x %lld, %s: forward %016llx, inference %016llx, backward %016llx\n",
+               std::string(unitvar::DtypeTraits<T>::name).c_str(), static_cast<long long>(e.outer),
+               static_cast<long long>(e.channels), static_cast<long long>(e.inner), kind.name,
+               hash_of(y, mean, var, rstd), hash_of(inference), hash_of(dx, dgamma, dbeta));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::FILE* file = argc == 2 ? std::fopen(argv[1], "w") : nullptr;
+  if (file == nullptr) {
+    std::fprintf(stderr, "want one argument: a file to write\n");
+    return 1;
+  }
+  for (const Extent& extent : extents) {
+    for (const Kind& kind : kinds) {
+#define UNITVAR_WRITE_HASHES(T) write_hashes<T>(file, extent, kind);
+      UNITVAR_FOR_EACH_DTYPE(UNITVAR_WRITE_HASHES)
+    }
+  }
+  return std::fclose(file) == 0 ? 0 : 1;
+}
