@@ -70,6 +70,8 @@ constexpr Kernels<T> kTable{this_isa(), kArithmetic<T, fast_t<T>>, kArithmetic<T
 
 const Kernels<float>* table_f32() { return &kTable<float>; }
 const Kernels<double>* table_f64() { return &kTable<double>; }
+const Kernels<bf16>* table_bf16() { return &kTable<bf16>; }
+const Kernels<f16>* table_f16() { return &kTable<f16>; }
 
 }  // namespace unitvar::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -81,6 +83,8 @@ namespace unitvar::kernels {
 
 HWY_EXPORT(table_f32);
 HWY_EXPORT(table_f64);
+HWY_EXPORT(table_bf16);
+HWY_EXPORT(table_f16);
 
 namespace {
 
@@ -102,6 +106,16 @@ const Kernels<float>& kernels_for<float>(Isa isa) {
 template <>
 const Kernels<double>& kernels_for<double>(Isa isa) {
   return *pick(HWY_DISPATCH_TABLE(table_f64), resolve(isa));
+}
+
+template <>
+const Kernels<bf16>& kernels_for<bf16>(Isa isa) {
+  return *pick(HWY_DISPATCH_TABLE(table_bf16), resolve(isa));
+}
+
+template <>
+const Kernels<f16>& kernels_for<f16>(Isa isa) {
+  return *pick(HWY_DISPATCH_TABLE(table_f16), resolve(isa));
 }
 
 void finish_stores() noexcept { hwy::FlushStream(); }

@@ -47,11 +47,29 @@ struct InputGradientMap {
   }
 };
 
+/// The elements from row + k on that fill a vector of A, or one of T if that takes more.
+template <class T, class A, bool kStream, class Map>
+HWY_INLINE void map_vector(const Map& map, int64_t row, int64_t k) {
+  using U = Many<A>;
+  const auto v0 = map.template value<U>(row + k, k);
+  T* const out = map.out + row + k;
+  if constexpr (U::template kTogether<T> == 2) {
+    const auto v1 = map.template value<U>(row + k + U::kWidth, k + U::kWidth);
+    kStream ? U::stream2(v0, v1, out) : U::store2(v0, v1, out);
+  } else if constexpr (kStream && std::is_same_v<T, A>) {
+    U::stream(v0, out);
+  } else {
+    U::store(v0, out);
+  }
+}
+
 /// Columns [begin, end) of the row that starts at element `row`.
-template <class A, class Map>
+template <class T, class A, class Map>
 HWY_INLINE void map_columns(const Map& map, int64_t row, int64_t begin, int64_t end) {
+  constexpr int64_t kWidth = Many<A>::kWidth, kStep = kWidth * Many<A>::template kTogether<T>;
   int64_t k = begin;
-  for (; k + Many<A>::kWidth <= end; k += Many<A>::kWidth) {
+  for (; k + kStep <= end; k += kStep) map_vector<T, A, false>(map, row, k);
+  for (; k + kWidth <= end; k += kWidth) {
     Many<A>::store(map.template value<Many<A>>(row + k, k), map.out + row + k);
   }
   for (; k < end; ++k) One<A>::store(map.template value<One<A>>(row + k, k), map.out + row + k);
@@ -61,23 +79,17 @@ HWY_INLINE void map_columns(const Map& map, int64_t row, int64_t begin, int64_t 
 /// line at both ends goes through them, since a torn line costs a read and a write of memory.
 template <class T, class A, bool kStream, class Map>
 HWY_INLINE void map_row(const Map& map, int64_t row, int64_t cols, int64_t ahead) {
-  constexpr int64_t kLine = std::max<int64_t>(64 / sizeof(T), Many<A>::kWidth);
+  constexpr int64_t kStep = Many<A>::kWidth * Many<A>::template kTogether<T>;
+  constexpr int64_t kLine = std::max<int64_t>(64 / sizeof(T), kStep);
   const auto address = reinterpret_cast<std::uintptr_t>(map.out + row);
   const int64_t first = kStream ? std::min(cols, static_cast<int64_t>((0 - address) % 64 / sizeof(T))) : 0;
   const int64_t last = first + (cols - first) / kLine * kLine;
-  map_columns<A>(map, row, 0, first);
+  map_columns<T, A>(map, row, 0, first);
   for (int64_t line = first; line < last; line += kLine) {
     map.prefetch(row + line + ahead);
-    for (int64_t k = line; k < line + kLine; k += Many<A>::kWidth) {
-      const auto value = map.template value<Many<A>>(row + k, k);
-      if constexpr (kStream) {
-        Many<A>::stream(value, map.out + row + k);
-      } else {
-        Many<A>::store(value, map.out + row + k);
-      }
-    }
+    for (int64_t k = line; k < line + kLine; k += kStep) map_vector<T, A, kStream>(map, row, k);
   }
-  map_columns<A>(map, row, last, cols);
+  map_columns<T, A>(map, row, last, cols);
 }
 
 /// Row after row, in the order of memory. Taking several rows at once would load a column's coefficients less often,
@@ -85,7 +97,7 @@ HWY_INLINE void map_row(const Map& map, int64_t row, int64_t cols, int64_t ahead
 /// memory.
 template <class T, class A, class Map>
 HWY_INLINE void map_rect(const Map& map, Rect rect, Access access) {
-  if constexpr (std::is_same_v<T, A>) {
+  if constexpr (std::is_same_v<A, fast_t<T>>) {
     if (access.stores == Stores::streamed) {
       for (int64_t r = 0; r < rect.rows; ++r) map_row<T, A, true>(map, r * rect.stride, rect.cols, access.ahead);
       return;

@@ -20,6 +20,7 @@ struct Terms {
 /// What phase 1 adds up for one element: d = x - shift and d * d.
 template <class T, class A, class V>
 struct MomentTerms {
+  using Element = T;
   const T* x;
   V shift;
 
@@ -34,6 +35,7 @@ struct MomentTerms {
 /// What phase 3 adds up: dy and dy * (x - center).
 template <class T, class A, class V>
 struct GradientTerms {
+  using Element = T;
   const T* x;
   const T* dy;
   V center;
@@ -90,20 +92,37 @@ struct Wide {
 template <class A>
 constexpr int kDepth = std::is_same_v<A, double> ? 4 : 8;
 
-/// The terms at i, i + step, ... i + (n - 1) * step: the first ones are added to `first`, the second ones returned,
-/// added as a binary tree.
+/// In 16 bits, numbers have so few digits that a float holds the sum of a few to the last one, as a rule: there the first
+/// terms are added as a tree, too.
+template <class Source>
+constexpr bool kFirstAsTree = kIsHalf<typename Source::Element>;
+
+/// The terms at i, i + step, ... i + (n - 1) * step, added as two binary trees; the first ones to `first` one by one
+/// unless they are to be a tree.
 template <class U, int n, class Source, class Sum>
-HWY_INLINE typename U::Value tree(const Source& source, int64_t i, int64_t step, int64_t k, Sum& first) {
+HWY_INLINE Terms<typename U::Value> tree(const Source& source, int64_t i, int64_t step, int64_t k, Sum& first) {
   if constexpr (n == 1) {
     const auto term = source.template terms<U>(i, k);
-    first.add(term.first);
-    return term.second;
+    if constexpr (!kFirstAsTree<Source>) first.add(term.first);
+    return term;
   } else {
     const auto a = tree<U, n / 2>(source, i, step, k, first);
     const auto b = tree<U, n / 2>(source, i + n / 2 * step, step, k, first);
-    return U::add(a, b);
+    return {U::add(a.first, b.first), U::add(a.second, b.second)};
   }
 }
+
+/// A tree of terms, added to the two sums.
+template <class U, int n, class Source, class Sum>
+HWY_INLINE void add_tree(const Source& source, int64_t i, int64_t step, int64_t k, Sum& first, Sum& second) {
+  const auto terms = tree<U, n>(source, i, step, k, first);
+  if constexpr (kFirstAsTree<Source>) first.add(terms.first);
+  second.add(terms.second);
+}
+
+/// Elements in a cache line.
+template <class Source>
+constexpr int64_t kLine = 64 / sizeof(typename Source::Element);
 
 /// The same for a single element.
 struct WideOne {
@@ -141,9 +160,11 @@ HWY_INLINE int64_t add_row(const Source& source, int64_t row, int64_t k, int64_t
                            Lanes<A>& second) {
   constexpr int kWidth = Many<A>::kWidth;
   for (; k + n * kLanes <= cols; k += n * kLanes) {
-    for (int line = 0; line < n; ++line) source.prefetch(row + k + line * kLanes + kNear);
+    for (int64_t line = 0; line < n * kLanes; line += kLine<Source>) {
+      source.prefetch(row + k + line + kNear / 64 * kLine<Source>);
+    }
     for (int p = 0; p < kLanes / kWidth; ++p) {
-      second.parts[p].add(tree<Many<A>, n>(source, row + k + p * kWidth, kLanes, 0, first.parts[p]));
+      add_tree<Many<A>, n>(source, row + k + p * kWidth, kLanes, 0, first.parts[p], second.parts[p]);
     }
   }
   if constexpr (n > 1) {
@@ -176,20 +197,21 @@ HWY_INLINE void add_rows(const Source& source, int64_t row, Rect rect, double* f
   constexpr int64_t kWidth = Many<A>::kWidth;
   int64_t k = 0;
   for (; k + kWidth <= rect.cols; k += kWidth) {
-    if (k % 16 == 0) {
+    if (k % kLine<Source> == 0) {
       for (int r = 0; r < n; ++r) source.prefetch(row + (n + r) * rect.stride + k);
     }
     Wide<A> a, b;
     a.load(first + k);
     b.load(second + k);
-    b.add(tree<Many<A>, n>(source, row + k, rect.stride, k, a));
+    add_tree<Many<A>, n>(source, row + k, rect.stride, k, a, b);
     a.store(first + k);
     b.store(second + k);
   }
   for (; k < rect.cols; ++k) {
-    WideOne a{first[k]};
-    second[k] += static_cast<double>(tree<One<A>, n>(source, row + k, rect.stride, k, a));
+    WideOne a{first[k]}, b{second[k]};
+    add_tree<One<A>, n>(source, row + k, rect.stride, k, a, b);
     first[k] = a.v;
+    second[k] = b.v;
   }
 }
 

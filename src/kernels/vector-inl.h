@@ -12,12 +12,12 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "kernels/half-inl.h"
 #include "kernels/kernels.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace unitvar::kernels::HWY_NAMESPACE {
 
-namespace hn = hwy::HWY_NAMESPACE;
 using std::int64_t;
 
 template <class A>
@@ -32,23 +32,44 @@ struct Many {
   static HWY_INLINE Value load(const A* p) { return hn::LoadU(Tag<A>(), p); }
   template <class T>
   static HWY_INLINE Value load(const T* p) {
-    return hn::PromoteTo(Tag<A>(), hn::LoadU(hn::Rebind<T, Tag<A>>(), p));
+    if constexpr (kIsHalf<T>) {
+      return load_half(Tag<A>(), p);
+    } else {
+      return hn::PromoteTo(Tag<A>(), hn::LoadU(hn::Rebind<T, Tag<A>>(), p));
+    }
   }
   static HWY_INLINE void store(Value v, A* p) { hn::StoreU(v, Tag<A>(), p); }
   template <class T>
   static HWY_INLINE void store(Value v, T* p) {
-#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
-    // Highway's own portable DemoteTo turns infinities into the largest float.
+#if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
+    if constexpr (!kIsHalf<T>) {
+      const hn::Rebind<T, Tag<A>> narrow;
+      hn::StoreU(hn::DemoteTo(narrow, v), narrow, p);
+      return;
+    } else if constexpr (std::is_same_v<A, float>) {
+      store_half(Tag<A>(), v, p);
+      return;
+    }
+#endif
+    // Doubles become 16 bits, rarely, and Highway's portable DemoteTo turns infinities into the largest float.
     A lanes[kWidth];
     store(v, lanes);
     for (int k = 0; k < kWidth; ++k) p[k] = static_cast<T>(lanes[k]);
-#else
-    const hn::Rebind<T, Tag<A>> narrow;
-    hn::StoreU(hn::DemoteTo(narrow, v), narrow, p);
-#endif
   }
   /// Past the caches; p is aligned to the vector.
   static HWY_INLINE void stream(Value v, A* p) { hn::Stream(v, Tag<A>(), p); }
+
+  /// Vectors that are stored together, where one alone fills only half a vector of T: `store2` and `stream2`.
+  template <class T>
+  static constexpr int kTogether = kIsHalf<T> && std::is_same_v<A, float> && kHasVectors ? 2 : 1;
+  template <class T>
+  static HWY_INLINE void store2(Value v0, Value v1, T* p) {
+    hn::StoreU(narrow2<T>(Tag<A>(), v0, v1), Bits2<Tag<A>>(), &p->bits);
+  }
+  template <class T>
+  static HWY_INLINE void stream2(Value v0, Value v1, T* p) {
+    hn::Stream(narrow2<T>(Tag<A>(), v0, v1), Bits2<Tag<A>>(), &p->bits);
+  }
 
   static HWY_INLINE Value add(Value a, Value b) { return hn::Add(a, b); }
   static HWY_INLINE Value sub(Value a, Value b) { return hn::Sub(a, b); }

@@ -93,6 +93,8 @@ class Cells {
   template <class A>
   void shifted_sums(const T* x, const Cell& cell, const double* shift, PairArrays out) const noexcept;
   template <class A>
+  void gradient_sums_in(const T* x, const T* dy, const Cell& cell, const double* mean, PairArrays out) const noexcept;
+  template <class A>
   void normalize_in(const T* x, T* y, const Cell& cell, const NormalizeArrays& c) const noexcept;
   template <class A>
   void input_gradient_in(const T* x, const T* dy, T* dx, const Cell& cell, const GradientArrays& c) const noexcept;
