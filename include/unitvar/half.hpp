@@ -6,9 +6,9 @@
 
 namespace unitvar {
 
-/// A binary floating point number of 16 bits: a sign, kExponentBits of exponent, and the rest mantissa, with subnormals,
-/// infinities and NaN as in IEEE 754. It stores; to compute, convert it. Trivially copyable, so that an array of any
-/// other program's bfloat16 or float16 may be seen as one of these.
+/// A binary floating point number of 16 bits: a sign, kExponentBits of exponent, and the rest mantissa, with
+/// subnormals, infinities and NaN as in IEEE 754. It stores; to compute, convert it. Trivially copyable, so that an
+/// array of any other program's bfloat16 or float16 may be seen as one of these.
 template <int kExponentBits>
 struct Half {
   static constexpr int mantissa_bits = 15 - kExponentBits;
@@ -21,8 +21,9 @@ struct Half {
   /// The nearest number, of two equally near the one whose last bit is 0; what lies beyond the largest by half a step
   /// or more is infinite. Rounded once, from double too. NaN becomes a quiet NaN of the same sign.
   template <class V>
-    requires(std::is_same_v<V, float> || std::is_same_v<V, double> || std::is_same_v<V, int>)
-  constexpr explicit Half(V value) noexcept : bits(rounded(static_cast<double>(value))) {}
+  requires(std::is_same_v<V, float> || std::is_same_v<V, double> ||
+           std::is_same_v<V, int>) constexpr explicit Half(V value) noexcept
+      : bits(rounded(static_cast<double>(value))) {}
 
   /// The number whose 16 bits these are.
   static constexpr Half from_bits(std::uint16_t bits) noexcept {

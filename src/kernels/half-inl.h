@@ -87,14 +87,15 @@ HWY_INLINE hn::Vec<D> load_half(D d, const T* p) {
   }
 }
 
-/// Floats rounded to nearest even, as Half does; the 16 bits are the upper half of each lane's.
+/// Floats rounded to nearest even, as Half does; the 16 bits are the upper half of each lane's. For bf16, a NaN has to
+/// have a zero among its first 16 bits or zeros behind them, else it would come out as -0 or 0. Those of float
+/// arithmetic have: they come from 16 bits or are the processor's own, since coefficients that are NaN go to double.
 template <class D>
-HWY_INLINE hn::Vec<Bits32<D>> rounded(bf16, D d, hn::Vec<D> v) {
+HWY_INLINE hn::Vec<Bits32<D>> rounded(bf16, D, hn::Vec<D> v) {
   const Bits32<D> u;
   const auto bits = hn::BitCast(u, v);
   const auto last = hn::And(hn::ShiftRight<16>(bits), hn::Set(u, 1));
-  const auto result = hn::Add(bits, hn::Add(last, hn::Set(u, 0x7fff)));
-  return hn::BitCast(u, hn::IfThenElse(hn::Eq(v, v), hn::BitCast(d, result), hn::BitCast(d, hn::Set(u, 0x7fc00000))));
+  return hn::Add(bits, hn::Add(last, hn::Set(u, 0x7fff)));
 }
 
 template <class D>
@@ -113,7 +114,7 @@ HWY_INLINE hn::Vec<Bits32<D>> rounded(f16, D d, hn::Vec<D> v) {
   return hn::Or(hn::ShiftLeft<16>(hn::BitCast(u, result)), hn::BitCast(u, hn::Xor(v, size)));
 }
 
-/// One vector of floats in half a vector, and two in a whole one.
+/// One vector of floats in half a vector.
 template <class T, class D>
 HWY_INLINE hn::Vec<Bits<D>> narrow(D d, hn::Vec<D> v) {
   if constexpr (std::is_same_v<T, f16> && kHasF16) {
@@ -124,6 +125,7 @@ HWY_INLINE hn::Vec<Bits<D>> narrow(D d, hn::Vec<D> v) {
   }
 }
 
+/// Two in a whole one.
 template <class T, class D>
 HWY_INLINE hn::Vec<Bits2<D>> narrow2(D d, hn::Vec<D> v0, hn::Vec<D> v1) {
   const Bits2<D> both;
@@ -137,6 +139,21 @@ HWY_INLINE hn::Vec<Bits2<D>> narrow2(D d, hn::Vec<D> v0, hn::Vec<D> v1) {
 template <class D, class T>
 HWY_INLINE void store_half(D d, hn::Vec<D> v, T* p) {
   hn::StoreU(narrow<T>(d, v), Bits<D>(), &p->bits);
+}
+
+/// The even (0) or odd (1) ones of the 16-bit numbers at p, for bf16: one operation, where neighbours take two.
+template <int kParity, class D>
+HWY_INLINE hn::Vec<D> load_alternate(D d, const bf16* p) {
+  const auto bits = hn::BitCast(Bits32<D>(), hn::LoadU(Bits2<D>(), &p->bits));
+  if constexpr (kParity == 0) return hn::BitCast(d, hn::ShiftLeft<16>(bits));
+  return hn::BitCast(d, hn::And(bits, hn::Set(Bits32<D>(), 0xffff0000)));
+}
+
+template <class D>
+HWY_INLINE hn::Vec<Bits2<D>> narrow_alternate(D d, hn::Vec<D> even, hn::Vec<D> odd) {
+  const Bits2<D> both;
+  return hn::OddEven(hn::BitCast(both, rounded(bf16(), d, odd)),
+                     hn::BitCast(both, hn::ShiftRight<16>(rounded(bf16(), d, even))));
 }
 
 #endif

@@ -92,8 +92,8 @@ struct Wide {
 template <class A>
 constexpr int kDepth = std::is_same_v<A, double> ? 4 : 8;
 
-/// In 16 bits, numbers have so few digits that a float holds the sum of a few to the last one, as a rule: there the first
-/// terms are added as a tree, too.
+/// In 16 bits, numbers have so few digits that a float holds the sum of a few to the last one, as a rule: there the
+/// first terms are added as a tree, too.
 template <class Source>
 constexpr bool kFirstAsTree = kIsHalf<typename Source::Element>;
 
@@ -133,19 +133,23 @@ struct WideOne {
   }
 };
 
-/// kLanes partial sums.
-template <class A>
+/// kLanes partial sums. If alternate, the vectors of a pair hold every second element each.
+template <class A, bool kAlternate>
 struct Lanes {
-  Wide<A> parts[kLanes / Many<A>::kWidth];
+  static constexpr int kWidth = Many<A>::kWidth, kParts = kLanes / kWidth;
+  Wide<A> parts[kParts];
 
   HWY_INLINE Lanes() {
     for (auto& part : parts) part.clear();
   }
+  static constexpr int lane_of(int k) {
+    return kAlternate ? k / (2 * kWidth) * (2 * kWidth) + k % kWidth * 2 + k / kWidth % 2 : k;
+  }
   /// All lanes and the `rest`, folded in halves: a fixed tree.
   HWY_INLINE double fold(const double* rest) const {
-    double lanes[kLanes];
-    for (int k = 0; k < kLanes; k += Many<A>::kWidth) parts[k / Many<A>::kWidth].store(lanes + k);
-    for (int k = 0; k < kLanes; ++k) lanes[k] += rest[k];
+    double stored[kLanes], lanes[kLanes];
+    for (int p = 0; p < kParts; ++p) parts[p].store(stored + p * kWidth);
+    for (int k = 0; k < kLanes; ++k) lanes[lane_of(k)] = stored[k] + rest[lane_of(k)];
     for (int width = kLanes / 2; width > 0; width /= 2) {
       for (int k = 0; k < width; ++k) lanes[k] += lanes[k + width];
     }
@@ -153,19 +157,35 @@ struct Lanes {
   }
 };
 
+template <class Source, class A>
+constexpr bool kAlternates = kHasVectors&& std::is_same_v<typename Source::Element, bf16>&& std::is_same_v<A, float> &&
+                             2 * Many<A>::kWidth <= kLanes;
+
+/// n groups of kLanes from element i on.
+template <class A, int n, class Source, class Sums>
+HWY_INLINE void add_groups(const Source& source, int64_t i, Sums& first, Sums& second) {
+  constexpr int kWidth = Many<A>::kWidth;
+  for (int p = 0; p < Sums::kParts; ++p) {
+    if constexpr (kAlternates<Source, A>) {
+      const int64_t pair = i + p * kWidth;
+      add_tree<Alternate<A, 0>, n>(source, pair, kLanes, 0, first.parts[p], second.parts[p]);
+      ++p;
+      add_tree<Alternate<A, 1>, n>(source, pair, kLanes, 0, first.parts[p], second.parts[p]);
+    } else {
+      add_tree<Many<A>, n>(source, i + p * kWidth, kLanes, 0, first.parts[p], second.parts[p]);
+    }
+  }
+}
+
 /// Planar, one row from column k on: element k belongs to lane k % kLanes. n groups of kLanes are taken as a tree while
 /// there are so many, then half as many, and so on. Returns the first column left over, less than a group from the end.
-template <class A, int n, class Source>
-HWY_INLINE int64_t add_row(const Source& source, int64_t row, int64_t k, int64_t cols, Lanes<A>& first,
-                           Lanes<A>& second) {
-  constexpr int kWidth = Many<A>::kWidth;
+template <class A, int n, class Source, class Sums>
+HWY_INLINE int64_t add_row(const Source& source, int64_t row, int64_t k, int64_t cols, Sums& first, Sums& second) {
   for (; k + n * kLanes <= cols; k += n * kLanes) {
     for (int64_t line = 0; line < n * kLanes; line += kLine<Source>) {
       source.prefetch(row + k + line + kNear / 64 * kLine<Source>);
     }
-    for (int p = 0; p < kLanes / kWidth; ++p) {
-      add_tree<Many<A>, n>(source, row + k + p * kWidth, kLanes, 0, first.parts[p], second.parts[p]);
-    }
+    add_groups<A, n>(source, row + k, first, second);
   }
   if constexpr (n > 1) {
     return add_row<A, n / 2>(source, row, k, cols, first, second);
@@ -176,7 +196,7 @@ HWY_INLINE int64_t add_row(const Source& source, int64_t row, int64_t k, int64_t
 
 template <class A, class Source>
 HWY_INLINE SumPair planar_sums(const Source& source, Rect rect) {
-  Lanes<A> first, second;
+  Lanes<A, kAlternates<Source, A>> first, second;
   double rest_first[kLanes] = {}, rest_second[kLanes] = {};
   for (int64_t r = 0; r < rect.rows; ++r) {
     const int64_t row = r * rect.stride;
@@ -215,8 +235,9 @@ HWY_INLINE void add_rows(const Source& source, int64_t row, Rect rect, double* f
   }
 }
 
-/// Rows taken at a time: 8 were slower, being twice as many streams.
-constexpr int kRows = 4;
+/// Rows taken at a time: 8 were slower, being twice as many streams, but not where the streams have half the bytes.
+template <class T>
+constexpr int kRows = kIsHalf<T> ? 8 : 4;
 
 /// From row r on: n rows at a time, then half as many, and so on.
 template <class A, int n, class Source>

@@ -58,17 +58,9 @@ struct Many {
   }
   /// Past the caches; p is aligned to the vector.
   static HWY_INLINE void stream(Value v, A* p) { hn::Stream(v, Tag<A>(), p); }
-
-  /// Vectors that are stored together, where one alone fills only half a vector of T: `store2` and `stream2`.
   template <class T>
-  static constexpr int kTogether = kIsHalf<T> && std::is_same_v<A, float> && kHasVectors ? 2 : 1;
-  template <class T>
-  static HWY_INLINE void store2(Value v0, Value v1, T* p) {
-    hn::StoreU(narrow2<T>(Tag<A>(), v0, v1), Bits2<Tag<A>>(), &p->bits);
-  }
-  template <class T>
-  static HWY_INLINE void stream2(Value v0, Value v1, T* p) {
-    hn::Stream(narrow2<T>(Tag<A>(), v0, v1), Bits2<Tag<A>>(), &p->bits);
+  static HWY_INLINE void stream(Value v, T* p) {
+    store(v, p);
   }
 
   static HWY_INLINE Value add(Value a, Value b) { return hn::Add(a, b); }
@@ -79,6 +71,74 @@ struct Many {
   static HWY_INLINE Value at(A v, int64_t) { return hn::Set(Tag<A>(), v); }
   static HWY_INLINE Value at(const A* v, int64_t k) { return load(v + k); }
 };
+
+#if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
+/// Two vectors of float for a whole vector of a 16-bit T: its halves, or, if the order of columns does not matter and
+/// that is faster, its even and its odd elements.
+template <class T, bool kInOrder>
+struct Two {
+  using M = Many<float>;
+  static constexpr bool kAlternate = !kInOrder && std::is_same_v<T, bf16>;
+  static constexpr int kWidth = 2 * M::kWidth;
+  struct Value {
+    M::Value a, b;
+  };
+
+  static HWY_INLINE Value load(const T* p) {
+    if constexpr (kAlternate) {
+      return {load_alternate<0>(Tag<float>(), p), load_alternate<1>(Tag<float>(), p)};
+    } else {
+      return {M::load(p), M::load(p + M::kWidth)};
+    }
+  }
+  static HWY_INLINE void store(Value v, T* p) { hn::StoreU(narrowed(v), Bits2<Tag<float>>(), &p->bits); }
+  static HWY_INLINE void stream(Value v, T* p) { hn::Stream(narrowed(v), Bits2<Tag<float>>(), &p->bits); }
+
+  static HWY_INLINE Value add(Value v, Value w) { return {M::add(v.a, w.a), M::add(v.b, w.b)}; }
+  static HWY_INLINE Value sub(Value v, Value w) { return {M::sub(v.a, w.a), M::sub(v.b, w.b)}; }
+  static HWY_INLINE Value mul(Value v, Value w) { return {M::mul(v.a, w.a), M::mul(v.b, w.b)}; }
+
+  static HWY_INLINE Value at(float v, int64_t k) { return {M::at(v, k), M::at(v, k)}; }
+  static HWY_INLINE Value at(const float* v, int64_t k) {
+    static_assert(kInOrder);
+    return {M::at(v, k), M::at(v, k + M::kWidth)};
+  }
+
+ private:
+  static HWY_INLINE auto narrowed(Value v) {
+    if constexpr (kAlternate) {
+      return narrow_alternate(Tag<float>(), v.a, v.b);
+    } else {
+      return narrow2<T>(Tag<float>(), v.a, v.b);
+    }
+  }
+};
+
+#endif
+
+/// Every second element of a row of bf16, where that is faster.
+template <class A, int kParity>
+struct Alternate : Many<A> {
+  static HWY_INLINE typename Many<A>::Value load(const bf16* p) { return load_alternate<kParity>(Tag<A>(), p); }
+};
+
+/// The most elements to take at once: as many as fill a vector of T. Planar ones (V is no pointer) need no order.
+template <class T, class A, class V>
+struct WidestOf {
+  using U = Many<A>;
+};
+#if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
+template <class V>
+struct WidestOf<bf16, float, V> {
+  using U = Two<bf16, std::is_pointer_v<V>>;
+};
+template <class V>
+struct WidestOf<f16, float, V> {
+  using U = Two<f16, std::is_pointer_v<V>>;
+};
+#endif
+template <class T, class A, class V>
+using Widest = typename WidestOf<T, A, V>::U;
 
 /// The same on one element: what is left over of a row. The same operations in the same order, so the same bits.
 template <class A>

@@ -80,8 +80,8 @@ Schedule make_schedule(const Extent& extent, const ScheduleInput& input) noexcep
   if (input.walk != Walk::automatic) s.walk = input.walk;
   s.blocks = divide_up(s.tiling.extent.channels, s.block_channels);
   // A resident block's second pass finds its data in the cache and asks for the next block's instead.
-  s.access.ahead = s.walk == Walk::resident ? s.block_channels * s.tiling.extent.inner
-                                              : kernels::kNear / input.bytes_per_element;
+  s.access.ahead =
+      s.walk == Walk::resident ? s.block_channels * s.tiling.extent.inner : kernels::kNear / input.bytes_per_element;
   return s;
 }
 
