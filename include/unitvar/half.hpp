@@ -1,10 +1,13 @@
 #pragma once
 #include <algorithm>
 #include <bit>
+#include <concepts>
 #include <cstdint>
-#include <type_traits>
 
 namespace unitvar {
+
+template <class V>
+concept ExactInDouble = std::same_as<V, float> || std::same_as<V, double> || std::same_as<V, int>;
 
 /// A binary floating point number of 16 bits: a sign, kExponentBits of exponent, and the rest mantissa, with
 /// subnormals, infinities and NaN as in IEEE 754. It stores; to compute, convert it. Trivially copyable, so that an
@@ -20,10 +23,8 @@ struct Half {
 
   /// The nearest number, of two equally near the one whose last bit is 0; what lies beyond the largest by half a step
   /// or more is infinite. Rounded once, from double too. NaN becomes a quiet NaN of the same sign.
-  template <class V>
-  requires(std::is_same_v<V, float> || std::is_same_v<V, double> ||
-           std::is_same_v<V, int>) constexpr explicit Half(V value) noexcept
-      : bits(rounded(static_cast<double>(value))) {}
+  template <ExactInDouble V>
+  constexpr explicit Half(V value) noexcept : bits(rounded(static_cast<double>(value))) {}
 
   /// The number whose 16 bits these are.
   static constexpr Half from_bits(std::uint16_t bits) noexcept {
@@ -32,8 +33,24 @@ struct Half {
     return h;
   }
 
-  /// Exact: float holds every number of 16 bits.
-  constexpr explicit operator float() const noexcept {
+  /// Exact in every floating point type.
+  template <std::floating_point V>
+  constexpr explicit operator V() const noexcept {
+    return static_cast<V>(widened());
+  }
+
+  /// As numbers: -0 equals 0, and NaN nothing.
+  friend constexpr bool operator==(Half a, Half b) noexcept { return a.widened() == b.widened(); }
+
+ private:
+  static constexpr std::uint16_t one_normal = 1U << mantissa_bits;  // the smallest number that is not subnormal
+  static constexpr std::uint16_t infinity = 0x7fff >> mantissa_bits << mantissa_bits;
+  static constexpr std::uint16_t quiet_nan = infinity | one_normal / 2;
+  /// 2^(1 - bias - mantissa_bits), the smallest subnormal and the step between them.
+  static constexpr double smallest =
+      std::bit_cast<double>(static_cast<std::uint64_t>(1023 + 1 - bias - mantissa_bits) << 52);
+
+  [[nodiscard]] constexpr float widened() const noexcept {
     const std::uint32_t sign = std::uint32_t{bits} >> 15 << 31, size = bits & 0x7fffU;
     if constexpr (bias == 127) {
       return std::bit_cast<float>(sign | size << 16);
@@ -45,18 +62,6 @@ struct Half {
       return std::bit_cast<float>(sign | wide);
     }
   }
-  constexpr explicit operator double() const noexcept { return static_cast<double>(static_cast<float>(*this)); }
-
-  /// As numbers: -0 equals 0, and NaN nothing.
-  friend constexpr bool operator==(Half a, Half b) noexcept { return static_cast<float>(a) == static_cast<float>(b); }
-
- private:
-  static constexpr std::uint16_t one_normal = 1U << mantissa_bits;  // the smallest number that is not subnormal
-  static constexpr std::uint16_t infinity = 0x7fff >> mantissa_bits << mantissa_bits;
-  static constexpr std::uint16_t quiet_nan = infinity | one_normal / 2;
-  /// 2^(1 - bias - mantissa_bits), the smallest subnormal and the step between them.
-  static constexpr double smallest =
-      std::bit_cast<double>(static_cast<std::uint64_t>(1023 + 1 - bias - mantissa_bits) << 52);
 
   static constexpr std::uint16_t rounded(double value) noexcept {
     constexpr std::uint64_t sign_bit = std::uint64_t{1} << 63, double_infinity = std::uint64_t{0x7ff} << 52;

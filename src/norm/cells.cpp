@@ -1,5 +1,6 @@
 #include "norm/cells.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "norm/ordinary.hpp"
@@ -139,16 +140,6 @@ void Cells<T>::shifted_sums(const T* x, const Cell& cell, const double* shift, P
   });
 }
 
-/// The mean of four values from all over the tile, as far as Fast holds it: half a standard deviation off, as a rule.
-template <class T>
-double Cells<T>::first_guess(const T* data, const Cell& cell) const noexcept {
-  const int64_t row_step = cell.tile.rows / 4 * tiling_.extent.channels * tiling_.extent.inner;
-  const int64_t step = row_step + cell.tile.cols / 4;
-  const double sum = static_cast<double>(data[0]) + static_cast<double>(data[step]) +
-                     static_cast<double>(data[2 * step]) + static_cast<double>(data[3 * step]);
-  return static_cast<double>(static_cast<Fast>(sum / 4));
-}
-
 /// For channels whose first sums are not to be trusted: in double, about a better shift if it is the shift's fault.
 template <class T>
 void Cells<T>::sum_again(const T* x, const Cell& cell, double* shift, PairArrays out) const noexcept {
@@ -162,7 +153,9 @@ void Cells<T>::moments(const T* x, const Cell& cell, PairArrays out) const noexc
   const T* data = x + offset(cell);
   const auto n = static_cast<double>(cell.tile.rows * cell.tile.cols);
   auto* const shift = array<double>(cell, 3);  // of the whole cell: the parts' arrays 0 to 2 end before it
-  for (int64_t c = 0; c < cell.channels(); ++c) shift[c] = first_guess(data + c * tiling_.extent.inner, cell);
+  for (int64_t c = 0; c < cell.channels(); ++c) {
+    shift[c] = static_cast<double>(static_cast<Fast>(sample(data + c * tiling_.extent.inner, cell).mean));
+  }
   shifted_sums<Fast>(x, cell, shift, out);
   const auto trusted = [&](int64_t c) {
     return is_ordinary_sum<Fast>(out.second[c]) && !is_off_center(n, out.first[c], out.second[c]);
@@ -173,48 +166,66 @@ void Cells<T>::moments(const T* x, const Cell& cell, PairArrays out) const noexc
   to_moments(n, cell.channels(), shift, out);
 }
 
-/// About the mean as far as A holds it; what that leaves out is made good in double.
 template <class T>
-template <class A>
-void Cells<T>::gradient_sums_in(const T* x, const T* dy, const Cell& cell, const double* mean,
-                                PairArrays out) const noexcept {
-  const int64_t o = offset(cell);
-  const double* means = mean + cell.begin;
-  if (planar()) {
-    const auto sums = arithmetic<A>().planar_gradient_sums(x + o, dy + o, rect(cell), static_cast<A>(*means));
-    *out.first = sums.first;
-    *out.second = sums.second;
-  } else {
-    const A* centers = per_column<A>(means, cell, 0);
-    sum_columns(cell, out, [&](double* first, double* second) {
-      arithmetic<A>().interleaved_gradient_sums(x + o, dy + o, rect(cell), centers, first, second);
-    });
-  }
-  if constexpr (!std::is_same_v<A, double>) {
-    for (int64_t c = 0; c < cell.channels(); ++c) {
-      out.second[c] -= (means[c] - static_cast<double>(static_cast<A>(means[c]))) * out.first[c];
-    }
-  }
+Sample Cells<T>::sample(const T* data, const Cell& cell) const noexcept {
+  const int64_t row_step = cell.tile.rows / 4 * tiling_.extent.channels * tiling_.extent.inner;
+  const int64_t step = row_step + cell.tile.cols / 4;
+  const auto v = [&](int64_t i) { return static_cast<double>(data[i * step]); };
+  const auto [low, high] = std::minmax({v(0), v(1), v(2), v(3)});
+  return {(v(0) + v(1) + v(2) + v(3)) / 4, high - low};
 }
 
-/// Channels whose sums are not to be trusted are summed again in double. A trusted sum of dy stays as it is: it may not
-/// depend on x.
+/// About `center`, one for each of the cell's channels.
+template <class T>
+template <class A>
+void Cells<T>::centered_sums(const T* x, const T* dy, const Cell& cell, const double* center,
+                             PairArrays out) const noexcept {
+  const int64_t o = offset(cell);
+  if (planar()) {
+    const auto sums = arithmetic<A>().planar_gradient_sums(x + o, dy + o, rect(cell), static_cast<A>(*center));
+    *out.first = sums.first;
+    *out.second = sums.second;
+    return;
+  }
+  const A* centers = per_column<A>(center, cell, 0);
+  sum_columns(cell, out, [&](double* first, double* second) {
+    arithmetic<A>().interleaved_gradient_sums(x + o, dy + o, rect(cell), centers, first, second);
+  });
+}
+
+/// In float about a round number near the mean, what lies between the two being made good in double. Channels whose
+/// sums are not to be trusted are summed again in double; of these, a sum of dy that is finite stays: it may not depend
+/// on x.
+template <class T>
+void Cells<T>::fast_gradient_sums(const T* x, const T* dy, const Cell& cell, const double* mean,
+                                  PairArrays out) const noexcept {
+  auto* const kept = array<double>(cell, 3);  // of the whole cell: the parts' arrays 0 to 2 end before it
+  const double* means = mean + cell.begin;
+  for (int64_t c = 0; c < cell.channels(); ++c) {
+    kept[c] = coarse<Fast>(means[c], sample(x + offset(cell) + c * tiling_.extent.inner, cell).range);
+  }
+  centered_sums<Fast>(x, dy, cell, kept, out);
+  for (int64_t c = 0; c < cell.channels(); ++c) {
+    out.second[c] += (static_cast<double>(static_cast<Fast>(kept[c])) - means[c]) * out.first[c];
+  }
+  const auto trusted = [&](int64_t c) { return std::isfinite(out.first[c]) && is_ordinary_sum<Fast>(out.second[c]); };
+  for_runs(cell.channels(), trusted, [&](int64_t b, int64_t e, bool good) {
+    if (good) return;
+    std::copy(out.first + b, out.first + e, kept + b);
+    centered_sums<double>(x, dy, cell.part(b, e), means + b, from(out, b));
+    for (int64_t c = b; c < e; ++c) {
+      if (std::isfinite(kept[c])) out.first[c] = kept[c];
+    }
+  });
+}
+
 template <class T>
 void Cells<T>::gradient_sums(const T* x, const T* dy, const Cell& cell, const double* mean,
                              PairArrays out) const noexcept {
-  using A = kernels::gradient_t<T>;
-  gradient_sums_in<A>(x, dy, cell, mean, out);
-  if constexpr (!std::is_same_v<A, double>) {
-    auto* const sum_dy = array<double>(cell, 3);  // of the whole cell: the parts' arrays 0 to 2 end before it
-    const auto trusted = [&](int64_t c) { return std::isfinite(out.first[c]) && is_ordinary_sum<A>(out.second[c]); };
-    for_runs(cell.channels(), trusted, [&](int64_t b, int64_t e, bool good) {
-      if (good) return;
-      std::copy(out.first + b, out.first + e, sum_dy + b);
-      gradient_sums_in<double>(x, dy, cell.part(b, e), mean, from(out, b));
-      for (int64_t c = b; c < e; ++c) {
-        if (std::isfinite(sum_dy[c])) out.first[c] = sum_dy[c];
-      }
-    });
+  if constexpr (std::is_same_v<kernels::gradient_t<T>, double>) {
+    centered_sums<double>(x, dy, cell, mean + cell.begin, out);
+  } else {
+    fast_gradient_sums(x, dy, cell, mean, out);
   }
 }
 

@@ -1,5 +1,7 @@
 #pragma once
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <type_traits>
 
 /// Where arithmetic in float keeps float's digits. Outside, the same phase runs in double: rare, slower, right.
@@ -14,6 +16,25 @@ bool is_ordinary(double v) noexcept {
   } else {
     const double size = std::abs(v);
     return size == 0 || (size >= 0x1p-90 && size <= 0x1p100);
+  }
+}
+
+/// Near `value`, closer than the spread of the data, but a round number: one whose difference to most of them is exact
+/// in A. With a center that has bits below the data's last, x - center would be rounded the same way for thousands of
+/// x, and sums would be off by N of these errors, not by their square root.
+template <class A>
+double coarse(double value, double spread) noexcept {
+  if constexpr (std::is_same_v<A, double>) {
+    return value;
+  } else {
+    const auto fallback = static_cast<double>(static_cast<A>(value));
+    if (!(spread > 0)) return fallback;
+    if (std::abs(value) <= spread) return 0;
+    constexpr std::uint64_t kExponent = 0x7ff0'0000'0000'0000;
+    const double grid = std::bit_cast<double>(std::bit_cast<std::uint64_t>(spread) & kExponent) / 4;
+    const double steps = value / grid;
+    constexpr double kRound = 0x1.8p52;  // added and subtracted, it rounds to a whole number
+    return std::abs(steps) < 0x1p51 ? (steps + kRound - kRound) * grid : fallback;
   }
 }
 

@@ -14,9 +14,9 @@
 /// What the reference says a problem's results are, and the comparison with it.
 namespace unitvar::test {
 
-/// float is judged in double, double in long double.
+/// Everything is judged in double, double in long double.
 template <class T>
-using oracle_t = std::conditional_t<std::is_same_v<T, float>, double, long double>;
+using oracle_t = std::conditional_t<std::is_same_v<T, double>, long double, double>;
 
 template <class R, class T>
 std::vector<R> as(const std::vector<T>& values) {
