@@ -58,7 +58,8 @@ void measure_scales(Expected<T, R>& e, const Problem<T>& p) {
     dgamma += dy * dy * std::max(x_hat * x_hat, cache.var[c] * cache.rstd[c] * cache.rstd[c]);
     dbeta += dy * dy;
   }
-  e.y_scale = std::sqrt(y), e.dx_scale = std::sqrt(dx);
+  const R least = std::sqrt(static_cast<R>(p.x.size())) * static_cast<R>(smallest_normal<T>);
+  e.y_scale = std::max(std::sqrt(y), least), e.dx_scale = std::max(std::sqrt(dx), least);
   e.dgamma_scale = std::sqrt(dgamma), e.dbeta_scale = std::sqrt(dbeta);
 }
 
