@@ -36,12 +36,12 @@ void input_gradient(const T* x, const T* dy, T* dx, Rect rect, GradientCoefficie
 
 template <class T, class A>
 void interleaved_moments(const T* x, Rect rect, const A* shift, double* first, double* second) {
-  interleaved_sums<A, kRows<T>>(MomentTerms<T, A, const A*>{x, shift}, rect, first, second);
+  interleaved_sums<A, kMomentRows<T>>(MomentTerms<T, A, const A*>{x, shift}, rect, first, second);
 }
 
 template <class T, class A>
 void interleaved_gradient_sums(const T* x, const T* dy, Rect rect, const A* center, double* first, double* second) {
-  interleaved_sums<A, kRows<T>>(GradientTerms<T, A, const A*>{x, dy, center}, rect, first, second);
+  interleaved_sums<A, kRows>(GradientTerms<T, A, const A*>{x, dy, center}, rect, first, second);
 }
 
 template <class T, class A>

@@ -58,12 +58,19 @@ HWY_INLINE int64_t map_vectors(const Map& map, int64_t row, int64_t k, int64_t e
   return k;
 }
 
-/// Columns [begin, end) of the row.
+/// Columns [begin, end) of the row. The last vector overlaps the one before; its value is computed first, since `out`
+/// may be what it is computed from.
 template <class A, class Map>
 HWY_INLINE void map_columns(const Map& map, int64_t row, int64_t begin, int64_t end) {
-  int64_t k = map_vectors<typename Map::Vector>(map, row, begin, end);
-  k = map_vectors<Many<A>>(map, row, k, end);
-  map_vectors<One<A>>(map, row, k, end);
+  using U = Many<A>;
+  if (end - begin < U::kWidth) {
+    map_vectors<One<A>>(map, row, begin, end);
+    return;
+  }
+  const auto last = map.template value<U>(row + end - U::kWidth, end - U::kWidth);
+  const int64_t k = map_vectors<typename Map::Vector>(map, row, begin, end);
+  map_vectors<U>(map, row, k, end);
+  U::store(last, map.out + row + end - U::kWidth);
 }
 
 template <bool kStream, class U, class T>

@@ -235,9 +235,10 @@ HWY_INLINE void add_rows(const Source& source, int64_t row, Rect rect, double* f
   }
 }
 
-/// Rows taken at a time: 8 were slower, being twice as many streams, but not where the streams have half the bytes.
+/// Rows taken at a time: 8 were slower, being twice as many streams, but not of one tensor of 16 bits.
+constexpr int kRows = 4;
 template <class T>
-constexpr int kRows = kIsHalf<T> ? 8 : 4;
+constexpr int kMomentRows = kIsHalf<T> ? 8 : kRows;
 
 /// From row r on: n rows at a time, then half as many, and so on.
 template <class A, int n, class Source>
