@@ -1,6 +1,5 @@
 #include "norm/cells.hpp"
 
-#include <algorithm>
 #include <cmath>
 
 #include "norm/ordinary.hpp"
@@ -140,6 +139,16 @@ void Cells<T>::shifted_sums(const T* x, const Cell& cell, const double* shift, P
   });
 }
 
+/// The mean of four values from all over the tile, as far as Fast holds it: half a standard deviation off, as a rule.
+template <class T>
+double Cells<T>::first_guess(const T* data, const Cell& cell) const noexcept {
+  const int64_t row_step = cell.tile.rows / 4 * tiling_.extent.channels * tiling_.extent.inner;
+  const int64_t step = row_step + cell.tile.cols / 4;
+  const double sum = static_cast<double>(data[0]) + static_cast<double>(data[step]) +
+                     static_cast<double>(data[2 * step]) + static_cast<double>(data[3 * step]);
+  return static_cast<double>(static_cast<Fast>(sum / 4));
+}
+
 /// For channels whose first sums are not to be trusted: in double, about a better shift if it is the shift's fault.
 template <class T>
 void Cells<T>::sum_again(const T* x, const Cell& cell, double* shift, PairArrays out) const noexcept {
@@ -153,9 +162,7 @@ void Cells<T>::moments(const T* x, const Cell& cell, PairArrays out) const noexc
   const T* data = x + offset(cell);
   const auto n = static_cast<double>(cell.tile.rows * cell.tile.cols);
   auto* const shift = array<double>(cell, 3);  // of the whole cell: the parts' arrays 0 to 2 end before it
-  for (int64_t c = 0; c < cell.channels(); ++c) {
-    shift[c] = static_cast<double>(static_cast<Fast>(sample(data + c * tiling_.extent.inner, cell).mean));
-  }
+  for (int64_t c = 0; c < cell.channels(); ++c) shift[c] = first_guess(data + c * tiling_.extent.inner, cell);
   shifted_sums<Fast>(x, cell, shift, out);
   const auto trusted = [&](int64_t c) {
     return is_ordinary_sum<Fast>(out.second[c]) && !is_off_center(n, out.first[c], out.second[c]);
@@ -164,15 +171,6 @@ void Cells<T>::moments(const T* x, const Cell& cell, PairArrays out) const noexc
     if (!good) sum_again(x, cell.part(b, e), shift + b, from(out, b));
   });
   to_moments(n, cell.channels(), shift, out);
-}
-
-template <class T>
-Sample Cells<T>::sample(const T* data, const Cell& cell) const noexcept {
-  const int64_t row_step = cell.tile.rows / 4 * tiling_.extent.channels * tiling_.extent.inner;
-  const int64_t step = row_step + cell.tile.cols / 4;
-  const auto v = [&](int64_t i) { return static_cast<double>(data[i * step]); };
-  const auto [low, high] = std::minmax({v(0), v(1), v(2), v(3)});
-  return {(v(0) + v(1) + v(2) + v(3)) / 4, high - low};
 }
 
 /// About `center`, one for each of the cell's channels.
@@ -193,7 +191,7 @@ void Cells<T>::centered_sums(const T* x, const T* dy, const Cell& cell, const do
   });
 }
 
-/// In float about a round number near the mean, what lies between the two being made good in double. Channels whose
+/// In float about a short number near the mean, what lies between the two being made good in double. Channels whose
 /// sums are not to be trusted are summed again in double; of these, a sum of dy that is finite stays: it may not depend
 /// on x.
 template <class T>
@@ -202,7 +200,7 @@ void Cells<T>::fast_gradient_sums(const T* x, const T* dy, const Cell& cell, con
   auto* const kept = array<double>(cell, 3);  // of the whole cell: the parts' arrays 0 to 2 end before it
   const double* means = mean + cell.begin;
   for (int64_t c = 0; c < cell.channels(); ++c) {
-    kept[c] = coarse<Fast>(means[c], sample(x + offset(cell) + c * tiling_.extent.inner, cell).range);
+    kept[c] = short_center(means[c], static_cast<double>(x[offset(cell) + c * tiling_.extent.inner]));
   }
   centered_sums<Fast>(x, dy, cell, kept, out);
   for (int64_t c = 0; c < cell.channels(); ++c) {

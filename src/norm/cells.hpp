@@ -38,11 +38,6 @@ struct GradientArrays {
   const double* scale;
 };
 
-/// Four of a channel's values.
-struct Sample {
-  double mean, range;
-};
-
 /// The four phases on one cell. The only place that knows both memory shapes and both arithmetics: it picks the kernel
 /// and feeds it. Which arithmetic a channel gets depends on its own numbers alone, never on its neighbours in the cell.
 template <class T>
@@ -104,8 +99,7 @@ class Cells {
   void normalize_in(const T* x, T* y, const Cell& cell, const NormalizeArrays& c) const noexcept;
   template <class A>
   void input_gradient_in(const T* x, const T* dy, T* dx, const Cell& cell, const GradientArrays& c) const noexcept;
-  /// From all over the tile; their mean is half a standard deviation off, as a rule.
-  [[nodiscard]] Sample sample(const T* data, const Cell& cell) const noexcept;
+  [[nodiscard]] double first_guess(const T* data, const Cell& cell) const noexcept;
   void sum_again(const T* x, const Cell& cell, double* shift, PairArrays out) const noexcept;
 
   /// Repeats the value of each of the cell's channels for each of its columns, in array i (hi) and, in float, i + 1.

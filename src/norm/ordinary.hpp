@@ -19,23 +19,15 @@ bool is_ordinary(double v) noexcept {
   }
 }
 
-/// Near `value`, closer than the spread of the data, but a round number: one whose difference to most of them is exact
-/// in A. With a center that has bits below the data's last, x - center would be rounded the same way for thousands of
-/// x, and sums would be off by N of these errors, not by their square root.
-template <class A>
-double coarse(double value, double spread) noexcept {
-  if constexpr (std::is_same_v<A, double>) {
-    return value;
-  } else {
-    const auto fallback = static_cast<double>(static_cast<A>(value));
-    if (!(spread > 0)) return fallback;
-    if (std::abs(value) <= spread) return 0;
-    constexpr std::uint64_t kExponent = 0x7ff0'0000'0000'0000;
-    const double grid = std::bit_cast<double>(std::bit_cast<std::uint64_t>(spread) & kExponent) / 4;
-    const double steps = value / grid;
-    constexpr double kRound = 0x1.8p52;  // added and subtracted, it rounds to a whole number
-    return std::abs(steps) < 0x1p51 ? (steps + kRound - kRound) * grid : fallback;
-  }
+/// Near `mean`, but a number with few digits: its difference to 16-bit numbers about as large as `value` is exact in
+/// float. With all of float's digits x - center would be rounded, the same way for the thousands of x that are equal,
+/// and sums would be off by N of these errors, not by their square root.
+inline double short_center(double mean, double value) noexcept {
+  constexpr std::uint64_t kExponent = 0x7ff0'0000'0000'0000;
+  const double size = std::abs(mean) + std::abs(value);
+  const double power = std::bit_cast<double>(std::bit_cast<std::uint64_t>(size) & kExponent);
+  const double magic = power * 0x1.8p36;  // doubles of its size are 2^-16 of power apart
+  return mean + magic - magic;
 }
 
 /// A sum of products in float: large enough that products which underflowed do not matter in it, and no overflow.
