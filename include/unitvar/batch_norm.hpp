@@ -5,9 +5,10 @@
 #include "unitvar/extent.hpp"
 #include "unitvar/options.hpp"
 
-/// Batch normalization as free functions on the caller's memory. T is the storage type, float or double. Sums end in
-/// double and statistics are saved in double whatever T is; the arithmetic on single elements is T's, and double for
-/// channels whose numbers float would lose digits of (src/norm/ordinary.hpp).
+/// Batch normalization as free functions on the caller's memory. T is the storage type: float, double, bf16 or f16.
+/// Sums end in double and statistics are saved in double whatever T is; parameters and their gradients are param_t<T>,
+/// float for the 16-bit types. The arithmetic on single elements is in double for double, in float for all else, and in
+/// double for channels whose numbers float would lose digits of (src/norm/ordinary.hpp).
 ///
 /// Common to all three functions:
 /// - Tensors are contiguous, of extent.size() elements in the order of Extent; parameters have C elements.
@@ -20,7 +21,9 @@
 ///   for every thread count, instruction set and walk.
 /// - NaN and Inf in one channel reach that channel's results alone.
 /// - Accuracy (tests/parity): relative L2 error <= 3e-7 for float, against the double formula on the same inputs, and
-///   <= max(1e-14, 1e-15 |mean|/std) for double, while |mean|/std <= 1e6.
+///   <= max(1e-14, 1e-15 |mean|/std) for double, while |mean|/std <= 1e6. For bf16 and f16, each y and dx is a step of
+///   the type at most from the double formula's, rounded once (where the terms of a result all but cancel, it is off by
+///   2^-22 of these terms at most); dgamma and dbeta have a relative L2 error <= 1e-6.
 namespace unitvar {
 
 /// Arguments of batch_norm_forward.

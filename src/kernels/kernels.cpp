@@ -29,7 +29,7 @@ struct Planar {
 struct Interleaved {
   template <class T, class A, class Source>
   static HWY_INLINE void add(const Source& source, const Rect& rect, const Access&, double* first, double* second) {
-    add_all_rows<A, kRows>(source, rect, first, second);
+    add_all_rows<T, A, kRows<Source>>(source, rect, first, second);
   }
   template <class T, class A, class Map>
   static HWY_INLINE void write(const Map& map, const Rect& rect, const Access& access) {
@@ -103,6 +103,8 @@ constexpr Kernels<T> kTable{
 
 const Kernels<float>* table_f32() { return &kTable<float>; }
 const Kernels<double>* table_f64() { return &kTable<double>; }
+const Kernels<bf16>* table_bf16() { return &kTable<bf16>; }
+const Kernels<f16>* table_f16() { return &kTable<f16>; }
 
 }  // namespace unitvar::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -114,6 +116,8 @@ namespace unitvar::kernels {
 
 HWY_EXPORT(table_f32);
 HWY_EXPORT(table_f64);
+HWY_EXPORT(table_bf16);
+HWY_EXPORT(table_f16);
 
 namespace {
 
@@ -135,6 +139,16 @@ const Kernels<float>& kernels_for<float>(Isa isa) {
 template <>
 const Kernels<double>& kernels_for<double>(Isa isa) {
   return *pick(HWY_DISPATCH_TABLE(table_f64), resolve(isa));
+}
+
+template <>
+const Kernels<bf16>& kernels_for<bf16>(Isa isa) {
+  return *pick(HWY_DISPATCH_TABLE(table_bf16), resolve(isa));
+}
+
+template <>
+const Kernels<f16>& kernels_for<f16>(Isa isa) {
+  return *pick(HWY_DISPATCH_TABLE(table_f16), resolve(isa));
 }
 
 void finish_stores() noexcept { hwy::FlushStream(); }

@@ -50,14 +50,14 @@ enum class Stores {
   streamed  ///< past them: whole lines are not read first, and nothing is evicted for them
 };
 
-/// How far ahead of itself a pass asks for data, in elements: about what one core has under way to memory.
-inline constexpr std::int64_t kNear = 512;
+/// How far ahead of itself a pass asks for data, in bytes: about what one core has under way to memory.
+inline constexpr std::int64_t kNear = 2048;
 
 /// How results reach memory, and what a pass asks for ahead of time: what it comes to `ahead` elements later. After
 /// the rectangle's last row come the elements at `after`, if the shape is planar. Both may lead out of the tensor.
 struct Access {
   Stores stores = Stores::cached;
-  std::int64_t ahead = kNear;
+  std::int64_t ahead = 0;
   std::int64_t after = 0;
 };
 
@@ -92,6 +92,9 @@ struct Shapes {
 /// The arithmetic that keeps T's digits on ordinary numbers; double keeps them on all.
 template <class T>
 using fast_t = std::conditional_t<std::is_same_v<T, double>, double, float>;
+
+template <class T>
+inline constexpr bool kIsHalf = sizeof(T) == 2;
 
 /// Two phases of the planar shape in one sweep: the second phase of one rectangle, side by side with the first phase of another one of the
 /// same size, `next` elements away.

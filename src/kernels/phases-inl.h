@@ -24,6 +24,7 @@ struct Terms {
 /// What phase 1 adds up for one element: d = x - shift and d * d.
 template <class T, class A, class V>
 struct MomentTerms {
+  static constexpr int kTensors = 1;
   const T* x;
   V shift;
 
@@ -44,6 +45,7 @@ struct MomentTerms {
 /// What phase 3 adds up: dy and dy * (x - center).
 template <class T, class A, class V>
 struct GradientTerms {
+  static constexpr int kTensors = 2;
   const T* x;
   const T* dy;
   V center;
@@ -68,6 +70,7 @@ struct GradientTerms {
 /// Phase 2: (x - center) * scale + beta, not x * a + b: the second form cancels when |mean| is large.
 template <class T, class A, class V>
 struct NormalizeMap {
+  using Vector = Widest<T, A, V>;
   const T* x;
   T* out;
   NormalizeCoefficients<V> c;
@@ -87,6 +90,7 @@ struct NormalizeMap {
 /// may be a million standard deviations; the first difference is exact where that matters, so subtracting lo repairs it.
 template <class T, class A, class V>
 struct InputGradientMap {
+  using Vector = Widest<T, A, V>;
   const T* x;
   const T* dy;
   T* out;
@@ -162,30 +166,50 @@ HWY_INLINE Terms<typename U::Value> tree(const Source& source, int64_t i, int64_
   }
 }
 
-/// Whole lines of T.
-template <class T, class A>
-constexpr int64_t kLine = std::max<int64_t>(64 / sizeof(T), Many<A>::kWidth);
+/// Elements of a line of memory.
+template <class T>
+constexpr int64_t kLine = 64 / sizeof(T);
+/// Elements of a map that are written in turn: whole lines of `out`.
+template <class Map>
+constexpr int64_t kMapLine = std::max<int64_t>(64 / sizeof(*Map::out), Map::Vector::kWidth);
 
-/// Columns [begin, end) of the row that starts at element `row`; column begin goes to *to.
-template <class A, class T, class Map>
-HWY_INLINE void map_columns(const Map& map, int64_t row, int64_t begin, int64_t end, T* to) {
-  int64_t k = begin;
-  for (; k + Many<A>::kWidth <= end; k += Many<A>::kWidth) {
-    Many<A>::store(map.template value<Many<A>>(row + k, k), to + (k - begin));
+/// The whole vectors U of columns [k, end) of the row that starts at element `row`. Returns the first column left over.
+template <class U, class Map>
+HWY_INLINE int64_t map_vectors(const Map& map, int64_t row, int64_t k, int64_t end) {
+  for (; k + U::kWidth <= end; k += U::kWidth) U::store(map.template value<U>(row + k, k), map.out + row + k);
+  return k;
+}
+
+/// Columns [begin, end) of the row. The last vector overlaps the one before; its value is computed first, since `out`
+/// may be what it is computed from.
+template <class A, class Map>
+HWY_INLINE void map_columns(const Map& map, int64_t row, int64_t begin, int64_t end) {
+  using U = Many<A>;
+  if (end - begin < U::kWidth) {
+    map_vectors<One<A>>(map, row, begin, end);
+    return;
   }
-  for (; k < end; ++k) One<A>::store(map.template value<One<A>>(row + k, k), to + (k - begin));
+  const auto last = map.template value<U>(row + end - U::kWidth, end - U::kWidth);
+  const int64_t k = map_vectors<typename Map::Vector>(map, row, begin, end);
+  map_vectors<U>(map, row, k, end);
+  U::store(last, map.out + row + end - U::kWidth);
+}
+
+template <bool kStream, class U, class T>
+HWY_INLINE void put(typename U::Value value, T* p) {
+  if constexpr (kStream) {
+    U::stream(value, p);
+  } else {
+    U::store(value, p);
+  }
 }
 
 /// n whole lines from column k on; streamed ones are aligned.
-template <class A, bool kStream, int n, class T, class Map>
-HWY_INLINE void map_lines(const Map& map, int64_t row, int64_t k, T* out) {
-  for (int64_t i = 0; i < n * kLine<T, A>; i += Many<A>::kWidth) {
-    const auto value = map.template value<Many<A>>(row + k + i, k + i);
-    if constexpr (kStream) {
-      Many<A>::stream(value, out + row + k + i);
-    } else {
-      Many<A>::store(value, out + row + k + i);
-    }
+template <bool kStream, int64_t n, class Map>
+HWY_INLINE void map_lines(const Map& map, int64_t row, int64_t k) {
+  using U = typename Map::Vector;
+  for (int64_t i = 0; i < n * kMapLine<Map>; i += U::kWidth) {
+    put<kStream, U>(map.template value<U>(row + k + i, k + i), map.out + row + k + i);
   }
 }
 
@@ -197,7 +221,7 @@ HWY_INLINE int64_t to_next_line(const T* p) {
 
 /// Only stores of whole vectors can be streamed.
 template <class T, class A>
-constexpr bool kCanStream = std::is_same_v<T, A>;
+constexpr bool kCanStream = std::is_same_v<A, fast_t<T>>;
 
 }  // namespace unitvar::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

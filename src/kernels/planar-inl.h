@@ -110,12 +110,13 @@ HWY_INLINE void add_rest(const Source& source, int64_t i, int64_t k, int64_t col
 /// The line of memory in which one channel ends and the next begins, `split` elements from the line's beginning at
 /// element i. Both channels' values are computed for all of it: a torn line costs a read and a write of memory, which was
 /// half the time of rows of 14 x 14.
-template <class T, class A, class Map>
+template <class Map>
 HWY_INLINE void map_seam(const Map& before, const Map& map, int64_t i, int64_t split) {
-  for (int64_t k = 0; k < kLine<T, A>; k += Many<A>::kWidth) {
-    const auto value = hn::IfThenElse(first_n<A>(split - k), before.template value<Many<A>>(i + k, 0),
-                                      map.template value<Many<A>>(i + k, 0));
-    Many<A>::stream(value, map.out + i + k);
+  using U = typename Map::Vector;
+  for (int64_t k = 0; k < kMapLine<Map>; k += U::kWidth) {
+    const auto value =
+        U::first_of(split - k, before.template value<U>(i + k, 0), map.template value<U>(i + k, 0));
+    U::stream(value, map.out + i + k);
   }
 }
 
@@ -124,7 +125,7 @@ HWY_INLINE void map_seam(const Map& before, const Map& map, int64_t i, int64_t s
 template <class T, class A, bool kStream, class Source, class Map>
 HWY_INLINE void sweep_piece(const Source& source, const Map& map, int64_t piece, int64_t cols, int64_t begin,
                             int64_t end, const Ahead& ahead, int64_t offset, Partial<A>& sums) {
-  constexpr int64_t kElements = kLine<T, A>;
+  constexpr int64_t kElements = kLine<T>;
   int64_t k = 0, m = begin;
   for (; std::max(k, m) + kStep <= cols; k += kStep, m += kStep) {
     if constexpr (kIsNothing<Source>) {
@@ -133,15 +134,15 @@ HWY_INLINE void sweep_piece(const Source& source, const Map& map, int64_t piece,
       ahead.template ask<kStep, kElements>(source, offset + k);
       add_groups<A, kDepth>(source, piece + k, sums);
     }
-    if constexpr (!kIsNothing<Map>) map_lines<A, kStream, kStep / kElements>(map, piece, m, map.out);
+    if constexpr (!kIsNothing<Map>) map_lines<kStream, kStep / kMapLine<Map>>(map, piece, m);
   }
   if constexpr (!kIsNothing<Source>) {
     for (int64_t line = k; line < cols; line += kElements) source.prefetch(ahead.at(offset + line));
     add_rest<T, A, kDepth>(source, piece, k, cols, ahead.bound, sums);
   }
   if constexpr (!kIsNothing<Map>) {
-    for (; m + kElements <= end; m += kElements) map_lines<A, kStream, 1>(map, piece, m, map.out);
-    map_columns<A>(map, piece, m, end, map.out + piece + m);
+    for (; m + kMapLine<Map> <= end; m += kMapLine<Map>) map_lines<kStream, 1>(map, piece, m);
+    map_columns<A>(map, piece, m, end);
   }
 }
 
@@ -152,15 +153,16 @@ HWY_INLINE void stream_row(const Source& source, const Map& map, const Rect& rec
   for (int64_t j = 0; j < rect.channels; ++j) {
     const int64_t piece = ahead.row + j * rect.inner;
     const auto own = map.channel(j);
+    constexpr int64_t kElements = kMapLine<decltype(own)>;
     const int64_t begin = std::min(rect.inner, to_next_line(map.out + piece));
     if (j == 0 || begin == rect.inner) {
-      map_columns<A>(own, piece, 0, begin, map.out + piece);
+      map_columns<A>(own, piece, 0, begin);
     } else if (begin > 0) {
-      const int64_t line = piece + begin - kLine<T, A>;
-      map_seam<T, A>(map.channel(j - 1), own, line, piece - line);
+      const int64_t line = piece + begin - kElements;
+      map_seam(map.channel(j - 1), own, line, piece - line);
     }
     // The last channel finishes its last line by itself, the others leave it to the next.
-    const int64_t whole = begin + (rect.inner - begin) / kLine<T, A> * kLine<T, A>;
+    const int64_t whole = begin + (rect.inner - begin) / kElements * kElements;
     const int64_t end = j + 1 < rect.channels ? whole : rect.inner;
     sweep_piece<T, A, true>(source.channel(j), own, piece, rect.inner, begin, end, ahead, j * rect.inner,
                              partial[j]);
@@ -195,7 +197,7 @@ HWY_INLINE void planar_sweep(const Source& source, const Map& map, const Rect& r
   }
   bool streamed = false;
   if constexpr (!kIsNothing<Map> && kCanStream<T, A>) {
-    streamed = access.stores == Stores::streamed && rect.inner >= 2 * kLine<T, A>;  // a seam joins two pieces, no more
+    streamed = access.stores == Stores::streamed && rect.inner >= 2 * kLine<T>;  // a seam joins two pieces, no more
     if (streamed) sweep_rows<T, A, true>(source, map, rect, access, partial);
   }
   if (!streamed) sweep_rows<T, A, false>(source, map, rect, access, partial);

@@ -132,7 +132,7 @@ int64_t Cells<T>::after(const Cell& cell) const noexcept {
 
 template <class T>
 int64_t Cells<T>::sample_step(const Cell& cell) const noexcept {
-  if (planar()) return std::min(cell.tile.cols, kernels::kNear) / 4;
+  if (planar()) return std::min<int64_t>(cell.tile.cols, kernels::kNear / sizeof(T)) / 4;
   return cell.tile.rows < 4 ? 0 : tiling_.extent.channels * tiling_.extent.inner;
 }
 

@@ -93,7 +93,7 @@ kernels::Stores stores_for(const Extent& extent, const ScheduleInput& input) noe
 }  // namespace
 
 Schedule make_schedule(const Extent& extent, const ScheduleInput& input) noexcept {
-  Schedule s{make_tiling(extent), Walk::resident, threads_for(extent, input), 1, 0, {.stores = stores_for(extent, input)}};
+  Schedule s{make_tiling(extent), Walk::resident, threads_for(extent, input), 1, 0, {.stores = stores_for(extent, input), .ahead = kernels::kNear / input.bytes_per_element}};
 
   if (s.tiling.shape == Shape::planar) {
     if (!planar_resident(s.tiling, input, s.threads)) s.walk = Walk::streamed;

@@ -95,7 +95,7 @@ TEST(BenchData, AreThoseOfOtherImplementations) {
 
 template <class T>
 class BenchProblem : public ::testing::Test {};
-using Types = ::testing::Types<float, double>;
+using Types = ::testing::Types<float, double, bf16, f16>;
 TYPED_TEST_SUITE(BenchProblem, Types);
 
 TYPED_TEST(BenchProblem, HoldsTheSameValuesInBothLayouts) {
@@ -143,8 +143,8 @@ TYPED_TEST(BenchProblem, IsNotSolvedByOneWrongValueOrOneMissing) {
     }
     return std::string("nothing refused");
   };
-  EXPECT_THAT(refusal(TypeParam{9}), HasSubstr("who: relative L2 error of y is "));
-  EXPECT_THAT(refusal(std::numeric_limits<TypeParam>::quiet_NaN()), HasSubstr("who: "));
+  EXPECT_THAT(refusal(TypeParam(9)), HasSubstr("who: relative L2 error of y is "));
+  EXPECT_THAT(refusal(TypeParam(std::numeric_limits<double>::quiet_NaN())), HasSubstr("who: "));
 }
 
 TEST(BenchJudgement, TakesAllOfASmallTensorAndWholeChannelsOfALargeOne) {

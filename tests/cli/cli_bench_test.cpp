@@ -28,14 +28,16 @@ std::size_t files_in(const fs::path& folder) {
 }
 
 TEST(Bench, PrintsARowForEachCombinationAndTotals) {
-  const Ending ending =
-      run_program(quick({"--layout", "channels_first,channels_last", "--dtype", "f32,f64", "--threads", "1,2"}));
+  const Ending ending = run_program(
+      quick({"--layout", "channels_first,channels_last", "--dtype", "f32,f64,bf16,f16", "--threads", "1,2"}));
   EXPECT_EQ(ending.code, 0) << ending.errors;
   const auto rows =
       std::ranges::count_if(std::vector<std::string>{"forward ", "backward ", "inference "},
                             [&](const auto& pass) { return ending.output.find(pass) != std::string::npos; });
   EXPECT_EQ(rows, 3);
   EXPECT_THAT(ending.output, HasSubstr("6x5x4x3            channels_last  f64   inference   2"));
+  EXPECT_THAT(ending.output, HasSubstr("6x5x4x3            channels_first bf16  backward    1"));
+  EXPECT_THAT(ending.output, HasSubstr("6x5x4x3            channels_last  f16   forward     1"));
   EXPECT_THAT(ending.output, HasSubstr("one custom step (forward + backward): "));
   EXPECT_THAT(ending.output, HasSubstr("geometric means: fraction"));
   EXPECT_THAT(ending.output, Not(HasSubstr("oneDNN")));
@@ -69,12 +71,12 @@ TEST(Bench, ComparesWithOneDnnOnTheSameAndItsBestLayout) {
   if (!bench::onednn_available()) GTEST_SKIP() << "built without oneDNN";
   const TemporaryFolder folder;
   const Ending ending = run_program(quick({"--against", "onednn", "--layout", "channels_first,channels_last", "--dtype",
-                                           "f32,f64", "--json", folder / "b.json"}));
+                                           "f32,f64,f16", "--json", folder / "b.json"}));
   ASSERT_EQ(ending.code, 0) << ending.errors;
   EXPECT_THAT(ending.output, HasSubstr("its best"));
   EXPECT_THAT(ending.output, HasSubstr(bench::onednn_version()));
   for (const json& row : rows_of(folder / "b.json")) {
-    if (row.at("dtype") == "f64") {
+    if (!bench::onednn_supports(row.at("dtype").get<std::string>())) {
       EXPECT_TRUE(row.at("onednn_same_ms").is_null());
       continue;
     }
@@ -173,7 +175,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{{"--shape", "7"}, 2, "--shape '7' has 1 axes, want 2 to 5"},
         Refusal{{"--shape", "4294967296,4294967296"}, 2, "want less than 2^63"},
         Refusal{{"--layout", "nchw"}, 2, "--layout is 'nchw', want channels_first, channels_last"},
-        Refusal{{"--dtype", "f8"}, 2, "--dtype is 'f8', want f32, f64"},
+        Refusal{{"--dtype", "f8"}, 2, "--dtype is 'f8', want f32, f64, bf16, f16"},
         Refusal{{"--pass", "forward,sideways"}, 2, "--pass is 'sideways', want forward, backward, inference"},
         Refusal{{"--threads", "1,-1"}, 2, "--threads is -1, want 0 to"},
         Refusal{{"--threads", "1,,2"}, 2, "--threads is ''"}, Refusal{{"--isa", "mmx"}, 2, "--isa is 'mmx': "},

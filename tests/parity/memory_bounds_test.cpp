@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "support/dtypes.hpp"
 #include "support/fenced.hpp"
 #include "support/guarded.hpp"
 #include "support/isas.hpp"
@@ -46,15 +47,15 @@ class MemoryBounds : public ::testing::Test {
   }
 };
 
-using Dtypes = ::testing::Types<float, double>;
-TYPED_TEST_SUITE(MemoryBounds, Dtypes);
+TYPED_TEST_SUITE(MemoryBounds, AllDtypes);
 
 TYPED_TEST(MemoryBounds, ForwardStaysInsideMemoryThatEndsOrStartsAtAForbiddenPage) {
   using T = TypeParam;
   this->for_each_case(
       ragged_extents(), [](const Problem<T>& p, const ForwardResult<T>& want, const auto&, const Options& options) {
         for (const Fence fence : {Fence::before, Fence::after}) {
-          Fenced<T> x(p.x, fence), gamma(p.gamma, fence), beta(p.beta, fence), y(p.x.size(), fence);
+          Fenced<T> x(p.x, fence), y(p.x.size(), fence);
+          Fenced<param_t<T>> gamma(p.gamma, fence), beta(p.beta, fence);
           Fenced<double> mean(want.mean.size(), fence), var(want.mean.size(), fence), rstd(want.mean.size(), fence);
           batch_norm_forward<T>({.extent = p.extent,
                                  .x = x.span(),
@@ -76,9 +77,9 @@ TYPED_TEST(MemoryBounds, BackwardStaysInsideMemoryThatEndsOrStartsAtAForbiddenPa
   this->for_each_case(ragged_extents(), [](const Problem<T>& p, const ForwardResult<T>& f,
                                            const BackwardResult<T>& want, const Options& options) {
     for (const Fence fence : {Fence::before, Fence::after}) {
-      Fenced<T> x(p.x, fence), dy(p.dy, fence), gamma(p.gamma, fence), dx(p.x.size(), fence);
+      Fenced<T> x(p.x, fence), dy(p.dy, fence), dx(p.x.size(), fence);
       Fenced<double> mean(f.mean, fence), rstd(f.rstd, fence);
-      Fenced<T> dgamma(f.mean.size(), fence), dbeta(f.mean.size(), fence);
+      Fenced<param_t<T>> gamma(p.gamma, fence), dgamma(f.mean.size(), fence), dbeta(f.mean.size(), fence);
       batch_norm_backward<T>({.extent = p.extent,
                               .x = x.span(),
                               .dy = dy.span(),
@@ -138,7 +139,7 @@ TYPED_TEST(MemoryBounds, BackwardIsTheSameAtEveryOffsetAndLeavesTheGuardsAlone) 
     for (const std::int64_t offset : {0, 1, 3}) {
       const std::int64_t c = p.extent.channels;
       Guarded<T> x(p.extent.size(), offset), dy(p.extent.size(), 2), dx(p.extent.size(), (offset * 5) % 7);
-      Guarded<T> dgamma(c, offset), dbeta(c, offset + 1);
+      Guarded<param_t<T>> dgamma(c, offset), dbeta(c, offset + 1);
       x.fill_with(p.x), dy.fill_with(p.dy);
       batch_norm_backward<T>({.extent = p.extent,
                               .x = x.span(),

@@ -4,6 +4,7 @@
 #include <limits>
 #include <vector>
 
+#include "support/dtypes.hpp"
 #include "support/fenced.hpp"
 #include "support/guarded.hpp"
 #include "support/isas.hpp"
@@ -28,8 +29,7 @@ class OptionalOutputs : public ::testing::Test {
   }
 };
 
-using Dtypes = ::testing::Types<float, double>;
-TYPED_TEST_SUITE(OptionalOutputs, Dtypes);
+TYPED_TEST_SUITE(OptionalOutputs, AllDtypes);
 
 template <class T>
 std::span<T> if_asked(bool asked, Guarded<T>& buffer) {
@@ -53,7 +53,8 @@ TYPED_TEST(OptionalOutputs, BackwardWritesWhatIsAskedForAndTheBitsDoNotDependOnW
     const BackwardResult<T> all = run_backward(p, f.mean, f.rstd, options);
     for (int asked = 0; asked < 8; ++asked) {
       SCOPED_TRACE(describe(options) + ", asked " + std::to_string(asked));
-      Guarded<T> dx(p.extent.size()), dgamma(p.extent.channels), dbeta(p.extent.channels);
+      Guarded<T> dx(p.extent.size());
+      Guarded<param_t<T>> dgamma(p.extent.channels), dbeta(p.extent.channels);
       batch_norm_backward<T>({.extent = p.extent,
                               .x = p.x,
                               .dy = p.dy,
@@ -102,7 +103,7 @@ TYPED_TEST(OptionalOutputs, XIsNotReadIfOnlyDbetaIsAskedFor) {
     const ForwardResult<T> f = run_forward(p, options);
     Fenced<T> unreadable(p.x, Fence::after);
     unreadable.forbid();
-    std::vector<T> dbeta(f.mean.size());
+    std::vector<param_t<T>> dbeta(f.mean.size());
     batch_norm_backward<T>({.extent = p.extent,
                             .x = unreadable.span(),
                             .dy = p.dy,

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "support/dtypes.hpp"
 #include "support/isas.hpp"
 #include "support/oracle.hpp"
 
@@ -28,8 +29,7 @@ void expect_parity(const Extent& extent, double mean_over_std, bool gamma, bool 
 
 template <class T>
 class Parity : public ::testing::Test {};
-using Dtypes = ::testing::Types<float, double>;
-TYPED_TEST_SUITE(Parity, Dtypes);
+TYPED_TEST_SUITE(Parity, AllDtypes);
 
 TYPED_TEST(Parity, MatchesReferenceWhenInnerIsAroundTheLanes) {
   for (const Extent& extent : planar_extents()) expect_parity<TypeParam>(extent, 10, true, true);

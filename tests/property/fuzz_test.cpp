@@ -5,6 +5,7 @@
 #include <iostream>
 #include <vector>
 
+#include "support/dtypes.hpp"
 #include "support/guarded.hpp"
 #include "support/isas.hpp"
 #include "support/oracle.hpp"
@@ -33,25 +34,35 @@ template <class T>
 void disturb(Problem<T>& p, double scale, Random& random) {
   const Extent& e = p.extent;
   const std::int64_t channel = random.integer(0, e.channels - 1);
-  if (random.integer(0, 3) == 0) p.x[to_size(e.index(0, channel, 0))] = static_cast<T>(1e6 * scale);
-  if (random.integer(0, 3) == 0) p.x[to_size(random.integer(0, e.size() - 1))] = static_cast<T>(-1e4 * scale);
+  if (random.integer(0, 3) == 0)
+    p.x[to_size(e.index(0, channel, 0))] = static_cast<T>(std::min(1e6 * scale, largest<T>));
+  if (random.integer(0, 3) == 0)
+    p.x[to_size(random.integer(0, e.size() - 1))] = static_cast<T>(std::max(-1e4 * scale, -largest<T>));
   if (random.integer(0, 3) != 0) return;
   for (std::int64_t k = 0; k < e.size(); ++k) {
     if (k / e.inner % e.channels == channel) p.x[to_size(k)] = static_cast<T>(0.1 * scale);
   }
 }
 
+/// Values and gradients that T can hold.
+template <class T>
+double random_scale(Random& random) {
+  const double decades = std::is_same_v<T, f16> ? 1 : 3;
+  return std::pow(10, random.uniform(-decades, decades));
+}
+
 template <class T>
 Problem<T> random_problem(Random& random) {
-  const ProblemSpec spec{.extent = random_extent(random),
-                         .mean_over_std = random.pick<double>({0, 1, 1e2, 1e4, 1e6}),
-                         .gamma = random.coin(),
-                         .beta = random.coin(),
-                         .scale = std::pow(10, random.uniform(-3, 3)),
-                         .seed = static_cast<std::uint64_t>(random.integer(0, 1 << 30))};
+  const ProblemSpec spec{
+      .extent = random_extent(random),
+      .mean_over_std = is_half<T> ? random.pick<double>({0, 1, 1e2}) : random.pick<double>({0, 1, 1e2, 1e4, 1e6}),
+      .gamma = random.coin(),
+      .beta = random.coin(),
+      .scale = random_scale<T>(random),
+      .seed = static_cast<std::uint64_t>(random.integer(0, 1 << 30))};
   Problem<T> p = make_problem<T>(spec);
   disturb(p, spec.scale, random);
-  p.eps = std::pow(10, random.uniform(-8, -1));
+  p.eps = std::pow(10, random.uniform(std::is_same_v<T, f16> ? -5 : -8, -1));
   return p;
 }
 
@@ -75,7 +86,7 @@ template <class T>
 void check_backward(const Problem<T>& p, const ForwardResult<T>& f, const BackwardResult<T>& want,
                     const Options& options, Random& random) {
   Guarded<T> dx(p.extent.size(), random.integer(0, 9));
-  Guarded<T> dgamma(p.extent.channels, random.integer(0, 9)), dbeta(p.extent.channels, random.integer(0, 9));
+  Guarded<param_t<T>> dgamma(p.extent.channels, random.integer(0, 9)), dbeta(p.extent.channels, random.integer(0, 9));
   const bool in_place = random.coin();
   dx.fill_with(p.dy);
   batch_norm_backward<T>({.extent = p.extent,
@@ -85,8 +96,8 @@ void check_backward(const Problem<T>& p, const ForwardResult<T>& f, const Backwa
                           .rstd = f.rstd,
                           .gamma = p.gamma,
                           .dx = dx.span(),
-                          .dgamma = random.coin() ? dgamma.span() : std::span<T>{},
-                          .dbeta = random.coin() ? dbeta.span() : std::span<T>{}},
+                          .dgamma = random.coin() ? dgamma.span() : std::span<param_t<T>>{},
+                          .dbeta = random.coin() ? dbeta.span() : std::span<param_t<T>>{}},
                          options);
   EXPECT_TRUE(same_bits(dx.values(), want.dx));
   EXPECT_TRUE(dgamma.untouched() || same_bits(dgamma.values(), want.dgamma));
@@ -113,8 +124,7 @@ void check_one(Random& random) {
 
 template <class T>
 class Fuzz : public ::testing::Test {};
-using Dtypes = ::testing::Types<float, double>;
-TYPED_TEST_SUITE(Fuzz, Dtypes);
+TYPED_TEST_SUITE(Fuzz, AllDtypes);
 
 TYPED_TEST(Fuzz, RandomProblemsMatchTheReferenceWithOneSetOfBits) {
   const std::uint64_t seed = fuzz_seed();

@@ -52,17 +52,18 @@ template <class T>
     if (std::memcmp(&a[k], &b[k], sizeof(T)) != 0) ++differing, first = k;
   }
   return ::testing::AssertionFailure() << differing << " of " << a.size() << " elements differ, first at " << first
-                                       << std::hexfloat << ": " << a[first] << " and " << b[first];
+                                       << std::hexfloat << ": " << static_cast<double>(a[first]) << " and "
+                                       << static_cast<double>(b[first]);
 }
 
 template <class T>
 bool all_nan(const std::vector<T>& values) {
-  return std::all_of(values.begin(), values.end(), [](T v) { return std::isnan(v); });
+  return std::all_of(values.begin(), values.end(), [](T v) { return std::isnan(static_cast<double>(v)); });
 }
 
 template <class T>
 bool all_finite(const std::vector<T>& values) {
-  return std::all_of(values.begin(), values.end(), [](T v) { return std::isfinite(v); });
+  return std::all_of(values.begin(), values.end(), [](T v) { return std::isfinite(static_cast<double>(v)); });
 }
 
 }  // namespace unitvar::test

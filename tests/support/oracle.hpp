@@ -14,9 +14,9 @@
 /// What the reference says a problem's results are, and the comparison with it.
 namespace unitvar::test {
 
-/// float is judged in double, double in long double.
+/// Everything is judged in double, double in long double.
 template <class T>
-using oracle_t = std::conditional_t<std::is_same_v<T, float>, double, long double>;
+using oracle_t = std::conditional_t<std::is_same_v<T, double>, long double, double>;
 
 template <class R, class T>
 std::vector<R> as(const std::vector<T>& values) {
@@ -58,7 +58,8 @@ void measure_scales(Expected<T, R>& e, const Problem<T>& p) {
     dgamma += dy * dy * std::max(x_hat * x_hat, cache.var[c] * cache.rstd[c] * cache.rstd[c]);
     dbeta += dy * dy;
   }
-  e.y_scale = std::sqrt(y), e.dx_scale = std::sqrt(dx);
+  const R least = std::sqrt(static_cast<R>(p.x.size())) * static_cast<R>(smallest_normal<T>);
+  e.y_scale = std::max(std::sqrt(y), least), e.dx_scale = std::max(std::sqrt(dx), least);
   e.dgamma_scale = std::sqrt(dgamma), e.dbeta_scale = std::sqrt(dbeta);
 }
 

@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "support/dtypes.hpp"
+
 /// The one table of tolerances: how far a result may be from the reference, per dtype and quantity.
 namespace unitvar::test {
 
@@ -14,6 +16,21 @@ struct Bound {
   const char* reason;
 };
 
+template <class T>
+constexpr Bound half_bound(Quantity quantity) {
+  switch (quantity) {
+    case Quantity::y:
+    case Quantity::dx:
+      return {half_step<T> + 1e-6, 0, "rounding to 16 bits, at most half a step; arithmetic in float adds 1e-6"};
+    case Quantity::dgamma:
+    case Quantity::dbeta:
+      return {1e-6, 0,
+              "products are rounded to float, and summed 8 at a time in float: a few 6e-8, more if few values"};
+    default:
+      return {2e-7, 0, "as those of float"};
+  }
+}
+
 /// y, dx, dgamma, dbeta: relative L2 error over the whole array. mean: the same in units of the channels' std.
 /// var, rstd: relative error of the worst channel. The statistics are saved in double whatever the dtype.
 template <class T>
@@ -22,6 +39,7 @@ constexpr Bound bound(Quantity quantity) {
   constexpr Bound promised_f64{1e-14, 1e-15, "a saved mean in double is off by 1.1e-16 |mean|, so x_hat by that / std"};
   constexpr Bound statistics_f32{2e-7, 0, "differences and squares are rounded to float; errors average out over N"};
   constexpr Bound statistics_f64{1e-14, 1e-15, "a mean in double is off by 1.1e-16 |mean|; merging spreads it to var"};
+  if constexpr (is_half<T>) return half_bound<T>(quantity);
   switch (quantity) {
     case Quantity::y:
     case Quantity::dx:

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "support/arena.hpp"
+#include "support/dtypes.hpp"
 #include "support/isas.hpp"
 #include "support/measure.hpp"
 #include "support/run.hpp"
@@ -29,8 +30,7 @@ class LegalAliasing : public ::testing::Test {
   }
 };
 
-using Dtypes = ::testing::Types<float, double>;
-TYPED_TEST_SUITE(LegalAliasing, Dtypes);
+TYPED_TEST_SUITE(LegalAliasing, AllDtypes);
 
 TYPED_TEST(LegalAliasing, InferenceInPlace) {
   using T = TypeParam;
@@ -56,7 +56,8 @@ TYPED_TEST(LegalAliasing, BackwardWithDxOnDy) {
   using T = TypeParam;
   this->for_each_case([](const Problem<T>& p, const ForwardResult<T>& f, const Options& options) {
     const BackwardResult<T> apart = run_backward(p, f.mean, f.rstd, options);
-    std::vector<T> dx = p.dy, dgamma(f.mean.size()), dbeta(f.mean.size());
+    std::vector<T> dx = p.dy;
+    std::vector<param_t<T>> dgamma(f.mean.size()), dbeta(f.mean.size());
     batch_norm_backward<T>({.extent = p.extent,
                             .x = p.x,
                             .dy = dx,

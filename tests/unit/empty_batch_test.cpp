@@ -3,6 +3,7 @@
 #include <cmath>
 #include <vector>
 
+#include "support/dtypes.hpp"
 #include "support/guarded.hpp"
 #include "unitvar/unitvar.hpp"
 
@@ -16,8 +17,7 @@ class EmptyBatch : public ::testing::Test {
   std::vector<double> some = {1, 2, 3};
 };
 
-using Dtypes = ::testing::Types<float, double>;
-TYPED_TEST_SUITE(EmptyBatch, Dtypes);
+TYPED_TEST_SUITE(EmptyBatch, AllDtypes);
 
 TYPED_TEST(EmptyBatch, ForwardGivesZeroMeanAndVarianceAndTheRstdOfEpsilon) {
   for (const Extent& e : this->extents) {
@@ -33,7 +33,7 @@ TYPED_TEST(EmptyBatch, ForwardGivesZeroMeanAndVarianceAndTheRstdOfEpsilon) {
 
 TYPED_TEST(EmptyBatch, BackwardWritesZeroParameterGradients) {
   for (const Extent& e : this->extents) {
-    Guarded<TypeParam> dgamma(3), dbeta(3);
+    Guarded<param_t<TypeParam>> dgamma(3), dbeta(3);
     batch_norm_backward<TypeParam>({.extent = e,
                                     .x = {},
                                     .dy = {},
@@ -41,8 +41,8 @@ TYPED_TEST(EmptyBatch, BackwardWritesZeroParameterGradients) {
                                     .rstd = this->some,
                                     .dgamma = dgamma.span(),
                                     .dbeta = dbeta.span()});
-    EXPECT_EQ(dgamma.values(), (std::vector<TypeParam>{0, 0, 0}));
-    EXPECT_EQ(dbeta.values(), (std::vector<TypeParam>{0, 0, 0}));
+    EXPECT_EQ(dgamma.values(), (std::vector<param_t<TypeParam>>{0, 0, 0}));
+    EXPECT_EQ(dbeta.values(), (std::vector<param_t<TypeParam>>{0, 0, 0}));
     EXPECT_TRUE(dgamma.guards_intact() && dbeta.guards_intact());
   }
 }
@@ -94,7 +94,8 @@ TYPED_TEST(EmptyBatch, TheLayerUpdatesNothingButAcceptsIt) {
   }
   EXPECT_EQ(layer.batches_tracked(), 0);
   layer.backward({0, 3, 5}, {}, {}, {});
-  EXPECT_EQ(std::vector<TypeParam>(layer.dgamma().begin(), layer.dgamma().end()), (std::vector<TypeParam>{0, 0, 0}));
+  EXPECT_EQ(std::vector<param_t<TypeParam>>(layer.dgamma().begin(), layer.dgamma().end()),
+            (std::vector<param_t<TypeParam>>{0, 0, 0}));
 }
 
 }  // namespace
