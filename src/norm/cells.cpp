@@ -69,21 +69,21 @@ bool for_all(int64_t n, const Predicate& predicate) noexcept {
   return true;
 }
 
-/// What A leaves of a value.
+/// What A leaves of a value, times a factor.
 template <class A>
-double rounded_off(double value) noexcept {
-  return value - static_cast<double>(static_cast<A>(value));
+double rounded_off(double value, double factor = 1) noexcept {
+  return std::is_same_v<A, double> ? 0 : (value - static_cast<double>(static_cast<A>(value))) * factor;
 }
 
 /// The maps subtract the mean as A holds it. What is left of it is the same for a whole channel, and so goes into its
 /// beta, or into what is subtracted from its dy.
 template <class A>
 double beta_about(const NormalizeArrays& c, int64_t k) noexcept {
-  return c.beta[k] - rounded_off<A>(c.mean[k]) * c.scale[k];
+  return c.beta[k] - rounded_off<A>(c.mean[k], c.scale[k]);
 }
 template <class A>
 double level_about(const GradientArrays& c, int64_t k) noexcept {
-  return c.mean_dy[k] - rounded_off<A>(c.mean[k]) * c.slope[k];
+  return c.mean_dy[k] - rounded_off<A>(c.mean[k], c.slope[k]);
 }
 
 /// Whether Fast will do for channel `begin` + i, by its coefficients.

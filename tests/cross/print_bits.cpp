@@ -62,7 +62,7 @@ struct Kind {
 constexpr Kind kinds[] = {{"centered", 0, 1, 0, 1e-5},          {"mean 1e4", 1e4, 1, 0, 1e-5},
                           {"mean 1e6", 1e6, 1, 0, 1e-5},        {"outlier", 0, 1, 1e6, 1e-5},
                           {"constant", 0.1, 0, 0, 1e-5},        {"1e30", 1e30, 1e30, 0, 1e-5},
-                          {"denormal of float", 0, 1e-40, 0, 0}};
+                          {"denormal of float", 0, 1e-40, 0, 1e-82}};
 
 constexpr Extent extents[] = {{5, 3, 784}, {3, 4, 4097}, {33, 7, 49},  {60, 100, 1},
                               {2, 65, 1},  {2, 3, 17},   {8, 8, 6400}, {5000, 65, 1}};
