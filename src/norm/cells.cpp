@@ -110,9 +110,9 @@ struct Sample {
 };
 template <class T>
 Sample sample_of(const T* x, int64_t step) noexcept {
-  const auto v = [&](int64_t i) { return static_cast<double>(x[i * step]); };
-  const auto [low, high] = std::minmax({v(0), v(1), v(2), v(3)});
-  return {(v(0) + v(1) + v(2) + v(3)) / 4, high - low};
+  const auto a = static_cast<double>(x[0]), b = static_cast<double>(x[step]);
+  const auto c = static_cast<double>(x[2 * step]), d = static_cast<double>(x[3 * step]);
+  return {((a + b) + (c + d)) / 4, std::max(std::max(a, b), std::max(c, d)) - std::min(std::min(a, b), std::min(c, d))};
 }
 
 PairArrays from(PairArrays pair, int64_t i) noexcept { return {pair.first + i, pair.second + i}; }
@@ -207,8 +207,10 @@ void Cells<T>::sum_again(const T* x, const Cell& cell, double* shift, PairArrays
 template <class T>
 double* Cells<T>::choose_shifts(const T* x, const Cell& cell) const noexcept {
   auto* const shift = array<double>(cell, 3);  // of the whole cell: the parts' arrays 0 to 2 end before it
+  const T* data = x + offset(cell);
+  const int64_t inner = tiling_.extent.inner, step = sample_step(cell);
   for (int64_t c = 0; c < cell.channels(); ++c) {
-    const Sample sample = sample_of(x + offset(cell) + c * tiling_.extent.inner, sample_step(cell));
+    const Sample sample = sample_of(data + c * inner, step);
     shift[c] = coarse<Fast>(sample.mean, sample.range);
   }
   return shift;
@@ -217,9 +219,10 @@ double* Cells<T>::choose_shifts(const T* x, const Cell& cell) const noexcept {
 template <class T>
 double* Cells<T>::choose_centers(const T* x, const Cell& cell, const double* mean) const noexcept {
   auto* const center = array<double>(cell, 3);
+  const T* data = x + offset(cell);
+  const int64_t inner = tiling_.extent.inner, step = sample_step(cell);
   for (int64_t c = 0; c < cell.channels(); ++c) {
-    const Sample sample = sample_of(x + offset(cell) + c * tiling_.extent.inner, sample_step(cell));
-    center[c] = coarse<Fast>(mean[cell.begin + c], sample.range);
+    center[c] = coarse<Fast>(mean[cell.begin + c], sample_of(data + c * inner, step).range);
   }
   return center;
 }

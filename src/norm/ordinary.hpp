@@ -33,15 +33,13 @@ double coarse(double value, double spread) noexcept {
   if constexpr (std::is_same_v<A, double>) {
     return value;
   } else {
-    if (!(std::abs(value) <= 0x1p100)) return value;  // whatever A makes of it will not be trusted
-    const auto in_a = [](double v) { return static_cast<double>(static_cast<A>(v)); };
-    if (!(spread > 0)) return in_a(value);
-    if (std::abs(value) <= spread) return 0;
+    // Without branches: which way they go is random.
     constexpr std::uint64_t kExponent = 0x7ff0'0000'0000'0000;
     const double grid = std::bit_cast<double>(std::bit_cast<std::uint64_t>(spread) & kExponent) / 4;
-    const double steps = value / grid;
-    constexpr double kRound = 0x1.8p52;  // added and subtracted, it rounds to a whole number
-    return in_a(std::abs(steps) < 0x1p51 ? (steps + kRound - kRound) * grid : value);
+    const double round = grid * 0x1.8p52;  // added and subtracted, it rounds to a multiple of grid
+    const double rounded = std::abs(value) <= spread ? 0 : value + round - round;
+    const double in_a = static_cast<double>(static_cast<A>(spread > 0 ? rounded : value));
+    return std::abs(value) <= 0x1p100 ? in_a : value;  // else, whatever A makes of it will not be trusted
   }
 }
 

@@ -11,9 +11,10 @@ using std::int64_t;
 /// some; enough to make folding and merging cheap. 16 KiB of floats.
 constexpr int64_t kPlanarValues = 4096;
 
-/// An interleaved tile has about this many values per channel, and at least kInterleavedRows rows, so that a fold over
-/// a channel's columns is paid once per many rows.
+/// An interleaved tile has about this many values per channel, fewer if there would not be kSomeTiles for threads to
+/// share, and at least kInterleavedRows rows, so that a fold over a channel's columns is paid once per many rows.
 constexpr int64_t kInterleavedValues = 512;
+constexpr int64_t kSomeTiles = 8;
 constexpr int64_t kInterleavedRows = 64;
 
 /// Rows shorter than this leave a planar kernel mostly folding and finishing; as columns they are whole vectors.
@@ -35,7 +36,7 @@ Tiling cut(const Extent& extent) noexcept {
     t.tile_rows = std::max<int64_t>(1, kPlanarValues / extent.inner);
   } else {
     t.tile_cols = extent.inner;
-    t.tile_rows = std::max(kInterleavedRows, kInterleavedValues / extent.inner);
+    t.tile_rows = std::max(kInterleavedRows, std::min(kInterleavedValues / extent.inner, extent.outer / kSomeTiles));
   }
   t.row_tiles = divide_up(extent.outer, t.tile_rows);
   t.col_tiles = divide_up(extent.inner, t.tile_cols);
