@@ -14,9 +14,9 @@
 HWY_BEFORE_NAMESPACE();
 namespace unitvar::kernels::HWY_NAMESPACE {
 
-/// n rows at a time, so that a column's two sums are loaded and stored once for all of them. Rows that follow each other
-/// in memory are asked for in its order, far ahead; parts of rows, each a stream too short for the hardware to see coming,
-/// n rows ahead.
+/// n rows at a time, so that a column's two sums are loaded and stored once for all of them. Rows that follow each
+/// other in memory are asked for in its order, far ahead; parts of rows, each a stream too short for the hardware to
+/// see coming, n rows ahead.
 template <class T, class A, int n, class Source>
 HWY_INLINE void add_rows(const Source& source, int64_t row, const Rect& rect, double* first, double* second) {
   constexpr int64_t kWidth = Many<A>::kWidth;
@@ -47,7 +47,7 @@ HWY_INLINE void add_rows(const Source& source, int64_t row, const Rect& rect, do
 
 /// Rows taken at a time: 8 were slower, being twice as many streams, but not of one tensor of 16 bits.
 template <class Source>
-constexpr int kRows = kIsHalf<std::remove_cvref_t<decltype(*Source::x)>> && Source::kTensors == 1 ? 8 : 4;
+constexpr int kRows = kIsHalf<std::remove_cvref_t<decltype(*Source::x)>>&& Source::kTensors == 1 ? 8 : 4;
 
 /// From row r on: n rows at a time, then half as many, and so on.
 template <class T, class A, int n, class Source>

@@ -96,8 +96,8 @@ using fast_t = std::conditional_t<std::is_same_v<T, double>, double, float>;
 template <class T>
 inline constexpr bool kIsHalf = sizeof(T) == 2;
 
-/// Two phases of the planar shape in one sweep: the second phase of one rectangle, side by side with the first phase of another one of the
-/// same size, `next` elements away.
+/// Two phases of the planar shape in one sweep: the second phase of one rectangle, side by side with the first phase of
+/// another one of the same size, `next` elements away.
 template <class T>
 struct Fused {
   void (*forward)(const T* x, T* y, const NormalizeCoefficients<const fast_t<T>*>& c, const Rect& rect,

@@ -86,8 +86,9 @@ struct NormalizeMap {
   }
 };
 
-/// Phase 4: ((dy - level) - (x - center) * slope) * scale. In float, level.hi alone would be off by 6e-8 of a mean_dy that
-/// may be a million standard deviations; the first difference is exact where that matters, so subtracting lo repairs it.
+/// Phase 4: ((dy - level) - (x - center) * slope) * scale. In float, level.hi alone would be off by 6e-8 of a mean_dy
+/// that may be a million standard deviations; the first difference is exact where that matters, so subtracting lo
+/// repairs it.
 template <class T, class A, class V>
 struct InputGradientMap {
   using Vector = Widest<T, A, V>;

@@ -108,20 +108,19 @@ HWY_INLINE void add_rest(const Source& source, int64_t i, int64_t k, int64_t col
 }
 
 /// The line of memory in which one channel ends and the next begins, `split` elements from the line's beginning at
-/// element i. Both channels' values are computed for all of it: a torn line costs a read and a write of memory, which was
-/// half the time of rows of 14 x 14.
+/// element i. Both channels' values are computed for all of it: a torn line costs a read and a write of memory, which
+/// was half the time of rows of 14 x 14.
 template <class Map>
 HWY_INLINE void map_seam(const Map& before, const Map& map, int64_t i, int64_t split) {
   using U = typename Map::Vector;
   for (int64_t k = 0; k < kMapLine<Map>; k += U::kWidth) {
-    const auto value =
-        U::first_of(split - k, before.template value<U>(i + k, 0), map.template value<U>(i + k, 0));
+    const auto value = U::first_of(split - k, before.template value<U>(i + k, 0), map.template value<U>(i + k, 0));
     U::stream(value, map.out + i + k);
   }
 }
 
-/// One channel's part of a row, beginning at element `piece`: adds source's terms and writes map's values from `begin` to
-/// `end`, step by step side by side, so that memory is read and written all the time. Either may be Nothing.
+/// One channel's part of a row, beginning at element `piece`: adds source's terms and writes map's values from `begin`
+/// to `end`, step by step side by side, so that memory is read and written all the time. Either may be Nothing.
 template <class T, class A, bool kStream, class Source, class Map>
 HWY_INLINE void sweep_piece(const Source& source, const Map& map, int64_t piece, int64_t cols, int64_t begin,
                             int64_t end, const Ahead& ahead, int64_t offset, Partial<A>& sums) {
@@ -164,8 +163,7 @@ HWY_INLINE void stream_row(const Source& source, const Map& map, const Rect& rec
     // The last channel finishes its last line by itself, the others leave it to the next.
     const int64_t whole = begin + (rect.inner - begin) / kElements * kElements;
     const int64_t end = j + 1 < rect.channels ? whole : rect.inner;
-    sweep_piece<T, A, true>(source.channel(j), own, piece, rect.inner, begin, end, ahead, j * rect.inner,
-                             partial[j]);
+    sweep_piece<T, A, true>(source.channel(j), own, piece, rect.inner, begin, end, ahead, j * rect.inner, partial[j]);
   }
 }
 
@@ -189,8 +187,8 @@ HWY_INLINE void sweep_rows(const Source& source, const Map& map, const Rect& rec
 
 /// Adds source's terms to first[j] and second[j] of each channel j of the rectangle, and writes map's values.
 template <class T, class A, class Source, class Map>
-HWY_INLINE void planar_sweep(const Source& source, const Map& map, const Rect& rect, const Access& access, double* first,
-                      double* second) {
+HWY_INLINE void planar_sweep(const Source& source, const Map& map, const Rect& rect, const Access& access,
+                             double* first, double* second) {
   Partial<A> partial[kMostRun];
   if constexpr (!kIsNothing<Source>) {
     for (int64_t j = 0; j < rect.channels; ++j) partial[j].clear();

@@ -104,15 +104,10 @@ auto takes(const GradientArrays& c, int64_t begin) noexcept {
   };
 }
 
-/// Four of a tile's values.
-struct Sample {
-  double mean, range;
-};
 template <class T>
-Sample sample_of(const T* x, int64_t step) noexcept {
-  const auto a = static_cast<double>(x[0]), b = static_cast<double>(x[step]);
-  const auto c = static_cast<double>(x[2 * step]), d = static_cast<double>(x[3 * step]);
-  return {((a + b) + (c + d)) / 4, std::max(std::max(a, b), std::max(c, d)) - std::min(std::min(a, b), std::min(c, d))};
+Sample sample_at(const T* x, int64_t step) noexcept {
+  const auto v = [&](int64_t i) { return static_cast<double>(x[i * step]); };
+  return sample_of(v(0), v(1), v(2), v(3));
 }
 
 PairArrays from(PairArrays pair, int64_t i) noexcept { return {pair.first + i, pair.second + i}; }
@@ -210,8 +205,8 @@ double* Cells<T>::choose_shifts(const T* x, const Cell& cell) const noexcept {
   const T* data = x + offset(cell);
   const int64_t inner = tiling_.extent.inner, step = sample_step(cell);
   for (int64_t c = 0; c < cell.channels(); ++c) {
-    const Sample sample = sample_of(data + c * inner, step);
-    shift[c] = coarse<Fast>(sample.mean, sample.range);
+    const Sample sample = sample_at(data + c * inner, step);
+    shift[c] = coarse<Fast>(sample.middle, sample);
   }
   return shift;
 }
@@ -222,7 +217,7 @@ double* Cells<T>::choose_centers(const T* x, const Cell& cell, const double* mea
   const T* data = x + offset(cell);
   const int64_t inner = tiling_.extent.inner, step = sample_step(cell);
   for (int64_t c = 0; c < cell.channels(); ++c) {
-    center[c] = coarse<Fast>(mean[cell.begin + c], sample_of(data + c * inner, step).range);
+    center[c] = coarse<Fast>(mean[cell.begin + c], sample_at(data + c * inner, step));
   }
   return center;
 }

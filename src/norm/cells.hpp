@@ -38,8 +38,9 @@ struct GradientArrays {
   const double* scale;
 };
 
-/// The four phases on one cell, and the pairs of them that a resident walk does at the same time. The only place that knows both memory shapes and both arithmetics: it picks the kernel
-/// and feeds it. Which arithmetic a channel gets depends on its own numbers alone, never on its neighbours in the cell.
+/// The four phases on one cell, and the pairs of them that a resident walk does at the same time. The only place that
+/// knows both memory shapes and both arithmetics: it picks the kernel and feeds it. Which arithmetic a channel gets
+/// depends on its own numbers alone, never on its neighbours in the cell.
 template <class T>
 class Cells {
  public:
@@ -99,16 +100,15 @@ class Cells {
     return tiling.shape == Shape::planar ? 1 : tiling.extent.inner;
   }
   /// Values that a kernel takes or gives for this many channels.
-  static std::int64_t columns(const Tiling& tiling, std::int64_t channels) noexcept {
-    return channels * width(tiling);
-  }
+  static std::int64_t columns(const Tiling& tiling, std::int64_t channels) noexcept { return channels * width(tiling); }
   /// The i-th array of V, one element for each of the cell's columns, in its scratch.
   template <class V>
   [[nodiscard]] V* array(const Cell& cell, int i) const noexcept {
     return reinterpret_cast<V*>(cell.scratch) + i * columns(tiling_, cell.channels());
   }
 
-  /// A shift for the moments, or a center for the gradient sums, of each of the cell's channels; they stay in its scratch.
+  /// A shift for the moments, or a center for the gradient sums, of each of the cell's channels; they stay in its
+  /// scratch.
   double* choose_shifts(const T* x, const Cell& cell) const noexcept;
   double* choose_centers(const T* x, const Cell& cell, const double* mean) const noexcept;
   /// {sum(x - shift), sum((x - shift)^2)} for each of the cell's channels.

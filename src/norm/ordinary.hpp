@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -25,20 +26,31 @@ bool is_moderate(double v) noexcept {
   return std::is_same_v<A, double> || std::abs(v) <= 0x1p100;
 }
 
+/// Where the middle of four of the data's values lies, and how far they are apart. One of them may be an outlier.
+struct Sample {
+  double middle, spread;
+};
+inline Sample sample_of(double a, double b, double c, double d) noexcept {
+  const double low = std::min(std::min(a, b), std::min(c, d)), high = std::max(std::max(a, b), std::max(c, d));
+  const double e = std::max(std::min(a, b), std::min(c, d)), f = std::min(std::max(a, b), std::max(c, d));
+  const double second = std::min(e, f), third = std::max(e, f);
+  return {(second + third) / 2, std::min(third - low, high - second)};
+}
+
 /// Near `value`, closer than the spread of the data, but a round number: one whose difference to most of them is exact
 /// in A. With a shift that has bits below the data's last, x - shift would be rounded the same way for thousands of x,
-/// and sums would be off by N of these errors, not by their square root.
+/// and sums would be off by N of these errors, not by their square root. Data that are mostly one number: that number.
 template <class A>
-double coarse(double value, double spread) noexcept {
+double coarse(double value, const Sample& sample) noexcept {
   if constexpr (std::is_same_v<A, double>) {
     return value;
   } else {
     // Without branches: which way they go is random.
     constexpr std::uint64_t kExponent = 0x7ff0'0000'0000'0000;
-    const double grid = std::bit_cast<double>(std::bit_cast<std::uint64_t>(spread) & kExponent) / 4;
+    const double grid = std::bit_cast<double>(std::bit_cast<std::uint64_t>(sample.spread) & kExponent) / 4;
     const double round = grid * 0x1.8p52;  // added and subtracted, it rounds to a multiple of grid
-    const double rounded = std::abs(value) <= spread ? 0 : value + round - round;
-    const double in_a = static_cast<double>(static_cast<A>(spread > 0 ? rounded : value));
+    const double rounded = std::abs(value) <= sample.spread ? 0 : value + round - round;
+    const double in_a = static_cast<double>(static_cast<A>(sample.spread > 0 ? rounded : sample.middle));
     return std::abs(value) <= 0x1p100 ? in_a : value;  // else, whatever A makes of it will not be trusted
   }
 }

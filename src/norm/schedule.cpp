@@ -28,8 +28,8 @@ constexpr int64_t kLongestRun = 4096;
 
 int64_t divide_up(int64_t a, int64_t b) noexcept { return (a + b - 1) / b; }
 
-/// Channels per block so that columns <= limit. As many as end with a line of memory, if that leaves any: a line that two
-/// blocks share is read and written twice.
+/// Channels per block so that columns <= limit. As many as end with a line of memory, if that leaves any: a line that
+/// two blocks share is read and written twice.
 int64_t channels_within(int64_t limit, int64_t inner) noexcept {
   const int64_t channels = std::max<int64_t>(1, limit / inner);
   const int64_t step = kColumnStep / std::gcd(kColumnStep, inner);
@@ -93,7 +93,12 @@ kernels::Stores stores_for(const Extent& extent, const ScheduleInput& input) noe
 }  // namespace
 
 Schedule make_schedule(const Extent& extent, const ScheduleInput& input) noexcept {
-  Schedule s{make_tiling(extent), Walk::resident, threads_for(extent, input), 1, 0, {.stores = stores_for(extent, input), .ahead = kernels::kNear / input.bytes_per_element}};
+  Schedule s{make_tiling(extent),
+             Walk::resident,
+             threads_for(extent, input),
+             1,
+             0,
+             {.stores = stores_for(extent, input), .ahead = kernels::kNear / input.bytes_per_element}};
 
   if (s.tiling.shape == Shape::planar) {
     if (!planar_resident(s.tiling, input, s.threads)) s.walk = Walk::streamed;

@@ -25,7 +25,8 @@ class Walker {
         scratch_bytes_(Cells<T>::scratch_bytes(s_.tiling, s_.block_channels)),
         slab_doubles_(slab_doubles(s_)),
         pairs_(std::make_unique_for_overwrite<double[]>(static_cast<std::size_t>(slabs() * slab_doubles_))),
-        scratch_(std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(2 * s_.threads * scratch_bytes_))) {}
+        scratch_(
+            std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(2 * s_.threads * scratch_bytes_))) {}
 
   /// First pass and merge for all channels. reduce(cell, pair) fills a pair of arrays with the cell's own numbers;
   /// merge(begin, end, leaf) makes the channels' result from leaf(t), the pair of tile t.
@@ -120,7 +121,8 @@ class Walker {
 
   template <class Reduce>
   void reduce_block(std::int64_t block, int thread, const Reduce& reduce_cell) {
-    for (std::int64_t t = 0; t < s_.tiling.tiles(); ++t) reduce_cell(cell(block, t, thread), pair(slab(block, thread), t));
+    for (std::int64_t t = 0; t < s_.tiling.tiles(); ++t)
+      reduce_cell(cell(block, t, thread), pair(slab(block, thread), t));
   }
 
   template <class Merge>

@@ -1,8 +1,12 @@
 // Writes a hash of the bits of every result to the file argv[1]. What two machines write must be the same text:
 // script/cross compares this one's with that of an emulated 64-bit Arm.
+#include <array>
+#include <bit>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <limits>
 #include <span>
 #include <string>
 #include <vector>
@@ -29,14 +33,16 @@ class Noise {
   std::uint64_t state_ = 20150211;
 };
 
-/// FNV-1a of all bytes that are given.
+/// FNV-1a of all bytes that are given; of a NaN, that it is one: which of them, is up to the processor.
 class Hash {
  public:
   template <class V>
   void add(const std::vector<V>& values) {
-    for (const unsigned char byte :
-         std::span(reinterpret_cast<const unsigned char*>(values.data()), values.size() * sizeof(V))) {
-      value_ = (value_ ^ byte) * 1099511628211U;
+    for (V value : values) {
+      if (std::isnan(static_cast<double>(value))) value = static_cast<V>(std::numeric_limits<double>::quiet_NaN());
+      for (const unsigned char byte : std::bit_cast<std::array<unsigned char, sizeof(V)>>(value)) {
+        value_ = (value_ ^ byte) * 1099511628211U;
+      }
     }
   }
   [[nodiscard]] unsigned long long value() const { return value_; }
@@ -59,9 +65,12 @@ struct Kind {
   double eps;
 };
 
-constexpr Kind kinds[] = {{"centered", 0, 1, 0, 1e-5},          {"mean 1e4", 1e4, 1, 0, 1e-5},
-                          {"mean 1e6", 1e6, 1, 0, 1e-5},        {"outlier", 0, 1, 1e6, 1e-5},
-                          {"constant", 0.1, 0, 0, 1e-5},        {"1e30", 1e30, 1e30, 0, 1e-5},
+constexpr Kind kinds[] = {{"centered", 0, 1, 0, 1e-5},
+                          {"mean 1e4", 1e4, 1, 0, 1e-5},
+                          {"mean 1e6", 1e6, 1, 0, 1e-5},
+                          {"outlier", 0, 1, 1e6, 1e-5},
+                          {"constant", 0.1, 0, 0, 1e-5},
+                          {"1e30", 1e30, 1e30, 0, 1e-5},
                           {"denormal of float", 0, 1e-40, 0, 1e-82}};
 
 constexpr Extent extents[] = {{5, 3, 784}, {3, 4, 4097}, {33, 7, 49},  {60, 100, 1},
