@@ -70,8 +70,7 @@ void Arguments::more_than_one_value(std::int64_t count) const {
   }
 }
 
-void Arguments::positive_variance(double var, double eps, std::int64_t channel) const {
-  if (!(var + eps <= 0)) return;
+void Arguments::fail_variance(double var, double eps, std::int64_t channel) const {
   fail(ErrorCode::bad_epsilon,
        "var + eps is " + number(var) + " + " + number(eps) + " in channel " + std::to_string(channel) + ", want > 0");
 }

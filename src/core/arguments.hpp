@@ -46,7 +46,9 @@ class Arguments {
   void not_negative(const char* name, double value) const;
   void options(const Options& options) const;
   /// Throws bad_epsilon if var + eps <= 0 (NaN is not).
-  void positive_variance(double var, double eps, std::int64_t channel) const;
+  void positive_variance(double var, double eps, std::int64_t channel) const {
+    if (var + eps <= 0) fail_variance(var, eps, channel);
+  }
   /// A batch variance needs two values per channel, or none at all.
   void more_than_one_value(std::int64_t count) const;
 
@@ -54,6 +56,8 @@ class Arguments {
   [[nodiscard]] const char* operation() const noexcept { return operation_; }
 
  private:
+  [[noreturn]] void fail_variance(double var, double eps, std::int64_t channel) const;
+
   struct Argument {
     const char* name;
     const void* data;

@@ -12,8 +12,8 @@ using std::int64_t;
 /// much. Few tiles have it: those whose shift was taken from an outlier. False for NaN, which nothing repairs.
 bool is_off_center(double n, double first, double second) noexcept {
   constexpr double kMost = 3 * 3;
-  const double between = first * (first / n);
-  return between > kMost * (second - between);
+  const double between = first * first;
+  return between > kMost * (second * n - between);
 }
 
 /// Moves the shifts that are off to the mean that their own sums give. True if one moved.
@@ -37,9 +37,21 @@ void to_moments(double n, int64_t channels, const double* shift, PairArrays sums
   }
 }
 
+/// Without branches, so that compilers make vectors of it.
+template <class Predicate>
+bool for_all(int64_t n, const Predicate& predicate) noexcept {
+  int64_t missed = 0;
+  for (int64_t i = 0; i < n; ++i) missed |= predicate(i) ? 0 : 1;
+  return missed == 0;
+}
+
 /// Calls f(begin, end, value) for each maximal run of 0 .. n-1 with the same value of predicate(index).
 template <class Predicate, class F>
 void for_runs(int64_t n, const Predicate& predicate, const F& f) noexcept {
+  if (for_all(n, predicate)) {
+    f(0, n, true);
+    return;
+  }
   for (int64_t begin = 0; begin < n;) {
     const bool value = predicate(begin);
     int64_t end = begin + 1;
@@ -59,14 +71,6 @@ void in_arithmetic(bool fast, const F& f) noexcept {
     }
   }
   f(double());
-}
-
-template <class Predicate>
-bool for_all(int64_t n, const Predicate& predicate) noexcept {
-  for (int64_t i = 0; i < n; ++i) {
-    if (!predicate(i)) return false;
-  }
-  return true;
 }
 
 /// What A leaves of a value, times a factor.
@@ -91,16 +95,16 @@ template <class Fast>
 auto takes(const NormalizeArrays& c, int64_t begin) noexcept {
   return [&c, begin](int64_t i) {
     const int64_t k = begin + i;
-    return is_ordinary<Fast>(c.mean[k]) && is_ordinary<Fast>(c.scale[k]) && is_ordinary<Fast>(c.beta[k]) &&
-           is_moderate<Fast>(beta_about<Fast>(c, k));
+    return every(is_ordinary<Fast>(c.mean[k]), is_ordinary<Fast>(c.scale[k]), is_ordinary<Fast>(c.beta[k]),
+                 is_moderate<Fast>(beta_about<Fast>(c, k)));
   };
 }
 template <class Fast>
 auto takes(const GradientArrays& c, int64_t begin) noexcept {
   return [&c, begin](int64_t i) {
     const int64_t k = begin + i;
-    return is_ordinary<Fast>(c.mean[k]) && is_ordinary<Fast>(c.mean_dy[k]) && is_ordinary<Fast>(c.slope[k]) &&
-           is_ordinary<Fast>(c.scale[k]) && is_moderate<Fast>(level_about<Fast>(c, k));
+    return every(is_ordinary<Fast>(c.mean[k]), is_ordinary<Fast>(c.mean_dy[k]), is_ordinary<Fast>(c.slope[k]),
+                 is_ordinary<Fast>(c.scale[k]), is_moderate<Fast>(level_about<Fast>(c, k)));
   };
 }
 
@@ -135,8 +139,12 @@ template <class T>
 template <class A, class Value>
 const A* Cells<T>::fill(const Cell& cell, int i, const Value& value) const noexcept {
   auto* const out = array<A>(cell, i);
-  A* next = out;
-  for (int64_t c = 0; c < cell.channels(); ++c) next = std::fill_n(next, width(tiling_), static_cast<A>(value(c)));
+  const int64_t channels = cell.channels(), n = width(tiling_);
+  if (n == 1) {
+    for (int64_t c = 0; c < channels; ++c) out[c] = static_cast<A>(value(c));
+  } else {
+    for (int64_t c = 0; c < channels; ++c) std::fill_n(out + c * n, n, static_cast<A>(value(c)));
+  }
   return out;
 }
 
@@ -226,7 +234,7 @@ template <class T>
 void Cells<T>::finish_moments(const T* x, const Cell& cell, double* shift, PairArrays out) const noexcept {
   const auto n = static_cast<double>(cell.tile.rows * cell.tile.cols);
   const auto trusted = [&](int64_t c) {
-    return is_ordinary_sum<Fast>(out.second[c]) && !is_off_center(n, out.first[c], out.second[c]);
+    return every(is_ordinary_sum<Fast>(out.second[c]), !is_off_center(n, out.first[c], out.second[c]));
   };
   for_runs(cell.channels(), trusted, [&](int64_t b, int64_t e, bool good) {
     if (!good) sum_again(x, cell.part(b, e), shift + b, from(out, b));
@@ -247,7 +255,7 @@ void Cells<T>::finish_sums(const T* x, const T* dy, const Cell& cell, const doub
                            PairArrays out) const noexcept {
   const double* means = mean + cell.begin;
   const auto trusted = [&](int64_t c) {
-    return is_ordinary<Fast>(center[c]) && is_ordinary<Fast>(out.first[c]) && is_ordinary_sum<Fast>(out.second[c]);
+    return every(is_ordinary<Fast>(center[c]), is_ordinary<Fast>(out.first[c]), is_ordinary_sum<Fast>(out.second[c]));
   };
   for_runs(cell.channels(), trusted, [&](int64_t b, int64_t e, bool good) {
     for (int64_t c = b; c < e; ++c) out.second[c] += (center[c] - means[c]) * out.first[c];

@@ -2,8 +2,9 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
+
+#include "core/workspace.hpp"
 
 /// The formulas that stand between the phases, one channel at a time, in double.
 namespace unitvar::norm {
@@ -28,14 +29,13 @@ double beta_at(std::span<const P> beta, std::int64_t c) noexcept {
 class ChannelArrays {
  public:
   ChannelArrays(int count, std::int64_t channels)
-      : channels_(channels),
-        memory_(std::make_unique_for_overwrite<double[]>(static_cast<std::size_t>(count * channels))) {}
+      : channels_(channels), memory_(static_cast<std::size_t>(count * channels) * sizeof(double)) {}
 
-  [[nodiscard]] double* operator[](int i) const noexcept { return memory_.get() + i * channels_; }
+  [[nodiscard]] double* operator[](int i) const noexcept { return memory_.as<double>() + i * channels_; }
 
  private:
   std::int64_t channels_;
-  std::unique_ptr<double[]> memory_;
+  core::Workspace memory_;
 };
 
 }  // namespace unitvar::norm

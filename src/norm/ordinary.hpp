@@ -8,6 +8,12 @@
 /// Where arithmetic in float keeps float's digits. Outside, the same phase runs in double: rare, slower, right.
 namespace unitvar::norm {
 
+/// All of the conditions, without branches: a loop over channels that asks it can become vectors.
+template <class... Conditions>
+bool every(Conditions... conditions) noexcept {
+  return (static_cast<int>(conditions) & ...) != 0;
+}
+
 /// A coefficient that float holds to its last digit, and whose products with data of ordinary size neither overflow
 /// nor lose digits to underflow. False for NaN. Arithmetic in double takes all.
 template <class A>
@@ -16,7 +22,7 @@ bool is_ordinary(double v) noexcept {
     return true;
   } else {
     const double size = std::abs(v);
-    return size == 0 || (size >= 0x1p-90 && size <= 0x1p100);
+    return every(size <= 0x1p100, static_cast<int>(size >= 0x1p-90) | static_cast<int>(size == 0));
   }
 }
 
@@ -62,7 +68,7 @@ bool is_ordinary_sum(double sum) noexcept {
     return true;
   } else {
     const double size = std::abs(sum);
-    return size >= 0x1p-80 && size <= 0x1p100;
+    return every(size >= 0x1p-80, size <= 0x1p100);
   }
 }
 

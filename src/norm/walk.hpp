@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 
 #include "core/parallel.hpp"
+#include "core/workspace.hpp"
 #include "norm/cells.hpp"
 #include "norm/schedule.hpp"
 
@@ -24,9 +24,8 @@ class Walker {
       : s_(schedule),
         scratch_bytes_(Cells<T>::scratch_bytes(s_.tiling, s_.block_channels)),
         slab_doubles_(slab_doubles(s_)),
-        pairs_(std::make_unique_for_overwrite<double[]>(static_cast<std::size_t>(slabs() * slab_doubles_))),
-        scratch_(
-            std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(2 * s_.threads * scratch_bytes_))) {}
+        pairs_(static_cast<std::size_t>(slabs() * slab_doubles_) * sizeof(double)),
+        scratch_(static_cast<std::size_t>(2 * s_.threads * scratch_bytes_)) {}
 
   /// First pass and merge for all channels. reduce(cell, pair) fills a pair of arrays with the cell's own numbers;
   /// merge(begin, end, leaf) makes the channels' result from leaf(t), the pair of tile t.
@@ -101,7 +100,7 @@ class Walker {
   [[nodiscard]] Cell cell(std::int64_t block, std::int64_t t, int thread) const noexcept {
     const std::int64_t begin = block * s_.block_channels;
     return {begin, std::min(begin + s_.block_channels, s_.tiling.extent.channels), s_.tiling.tile(t),
-            scratch_.get() + (2 * thread + block % 2) * scratch_bytes_};
+            scratch_.template as<std::byte>() + (2 * thread + block % 2) * scratch_bytes_};
   }
 
   /// Threads that write their slabs at the same time do so on cache lines of their own.
@@ -115,7 +114,7 @@ class Walker {
   [[nodiscard]] static std::int64_t slab(std::int64_t block, int thread) noexcept { return 2 * thread + block % 2; }
 
   [[nodiscard]] PairArrays pair(std::int64_t slab, std::int64_t t) const noexcept {
-    double* first = pairs_.get() + slab * slab_doubles_ + 2 * t * s_.block_channels;
+    double* first = pairs_.template as<double>() + slab * slab_doubles_ + 2 * t * s_.block_channels;
     return {first, first + s_.block_channels};
   }
 
@@ -135,8 +134,8 @@ class Walker {
   const Schedule& s_;
   std::int64_t scratch_bytes_;
   std::int64_t slab_doubles_;
-  std::unique_ptr<double[]> pairs_;
-  std::unique_ptr<std::byte[]> scratch_;
+  core::Workspace pairs_;
+  core::Workspace scratch_;
 };
 
 }  // namespace unitvar::norm

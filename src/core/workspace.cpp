@@ -1,0 +1,45 @@
+#include "core/workspace.hpp"
+
+#include <algorithm>
+#include <array>
+#include <new>
+#include <utility>
+
+namespace unitvar::core {
+namespace {
+
+constexpr std::align_val_t kLine{64};
+
+// The address sanitizer sees the end of a block only if no other call is given the same one.
+#ifdef __SANITIZE_ADDRESS__
+constexpr std::size_t kMostKept = 0;
+#else
+constexpr std::size_t kMostKept = std::size_t{256} << 10;
+#endif
+
+/// A call takes three at a time.
+thread_local std::array<Workspace::Block, 4> kept;
+
+Workspace::Block take(std::size_t bytes) {
+  for (Workspace::Block& block : kept) {
+    if (block.memory && block.bytes >= bytes) return std::exchange(block, {});
+  }
+  const std::size_t whole_pages = (bytes + 4095) / 4096 * 4096;
+  return {std::unique_ptr<std::byte, Workspace::Free>(static_cast<std::byte*>(::operator new(whole_pages, kLine))),
+          whole_pages};
+}
+
+}  // namespace
+
+void Workspace::Free::operator()(std::byte* memory) const noexcept { ::operator delete(memory, kLine); }
+
+Workspace::Workspace(std::size_t bytes) : block_(take(bytes)) {}
+
+Workspace::~Workspace() {
+  if (block_.bytes > kMostKept) return;
+  const auto smallest =
+      std::min_element(kept.begin(), kept.end(), [](const Block& a, const Block& b) { return a.bytes < b.bytes; });
+  if (smallest->bytes < block_.bytes) *smallest = std::move(block_);
+}
+
+}  // namespace unitvar::core
