@@ -71,7 +71,7 @@ constexpr int64_t kShortRun = 12 << 10;
 int64_t planar_channels(const Tiling& tiling, const ScheduleInput& input, int threads, Walk walk) noexcept {
   const Extent& e = tiling.extent;
   if (tiling.col_tiles > 1) return 1;
-  const int64_t longest = std::clamp<int64_t>(tiling.tile_cols == 0 ? 1 : kLongestRun / e.inner, 1, kernels::kMostRun);
+  const int64_t longest = std::clamp<int64_t>(kLongestRun / e.inner, 1, kernels::kMostRun);
   const int64_t bytes_per_row = e.inner * input.bytes_per_element;
   const int64_t bytes_per_channel = std::max<int64_t>(1, e.outer) * bytes_per_row * input.tensors_read;
   const int64_t fitting = input.cache.l2 * 3 / 4 / (2 * bytes_per_channel);
@@ -100,18 +100,18 @@ Schedule make_schedule(const Extent& extent, const ScheduleInput& input) noexcep
              0,
              {.stores = stores_for(extent, input), .ahead = kernels::kNear / input.bytes_per_element}};
 
+  const auto unless_forced = [&input](bool resident) {
+    if (input.walk != Walk::automatic) return input.walk;
+    return resident ? Walk::resident : Walk::streamed;
+  };
   if (s.tiling.shape == Shape::planar) {
-    if (!planar_resident(s.tiling, input, s.threads)) s.walk = Walk::streamed;
-    if (input.walk != Walk::automatic) s.walk = input.walk;
+    s.walk = unless_forced(planar_resident(s.tiling, input, s.threads));
     s.block_channels = planar_channels(s.tiling, input, s.threads, s.walk);
   } else {
-    s.block_channels = resident_channels(s.tiling, input, s.threads);
-    if (s.block_channels == 0) {
-      s.walk = Walk::streamed;
-      s.block_channels = channels_within(most_columns(s.tiling.extent), s.tiling.extent.inner);
-    }
+    const int64_t resident = resident_channels(s.tiling, input, s.threads);
+    s.walk = unless_forced(resident > 0);
+    s.block_channels = resident > 0 ? resident : channels_within(most_columns(s.tiling.extent), s.tiling.extent.inner);
   }
-  if (input.walk != Walk::automatic) s.walk = input.walk;
   s.blocks = divide_up(s.tiling.extent.channels, s.block_channels);
   // A resident block's second pass finds its data in the cache and asks for the next block's instead.
   if (s.tiling.shape == Shape::interleaved && s.walk == Walk::resident) {

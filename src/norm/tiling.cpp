@@ -15,7 +15,9 @@ constexpr int64_t kPlanarValues = 4096;
 /// share, and at least kInterleavedRows rows, so that a fold over a channel's columns is paid once per many rows.
 constexpr int64_t kInterleavedValues = 512;
 constexpr int64_t kSomeTiles = 8;
-constexpr int64_t kInterleavedRows = 64;
+constexpr int64_t kInterleavedRows = 256;
+/// Kernels take up to as many rows at a time.
+constexpr int64_t kRowStep = 8;
 
 /// Rows shorter than this leave a planar kernel mostly folding and finishing; as columns they are whole vectors.
 constexpr int64_t kShortRow = 64;
@@ -36,7 +38,10 @@ Tiling cut(const Extent& extent) noexcept {
     t.tile_rows = std::max<int64_t>(1, kPlanarValues / extent.inner);
   } else {
     t.tile_cols = extent.inner;
-    t.tile_rows = std::max(kInterleavedRows, std::min(kInterleavedValues / extent.inner, extent.outer / kSomeTiles));
+    const int64_t outer = std::max<int64_t>(1, extent.outer);
+    const int64_t most = std::max(kInterleavedRows, std::min(kInterleavedValues / extent.inner, outer / kSomeTiles));
+    const int64_t equal = divide_up(outer, divide_up(outer, most));
+    t.tile_rows = divide_up(equal, kRowStep) * kRowStep;
   }
   t.row_tiles = divide_up(extent.outer, t.tile_rows);
   t.col_tiles = divide_up(extent.inner, t.tile_cols);

@@ -56,6 +56,12 @@ TEST(Tiling, CountsTheValuesBeforeEachTile) {
 
 TEST(Tiling, OfAnEmptyBatchHasNoTiles) { EXPECT_EQ(0, make_tiling({0, 3, 5}).tiles()); }
 
+TEST(Tiling, TakesFewRowsAsOneTileAndSomeMoreAsEqualOnes) {
+  EXPECT_EQ(1, make_tiling(Extent::nhwc(1, 15, 15, 512)).tiles());
+  const Tiling some = make_tiling(Extent::nhwc(1, 29, 29, 128));
+  for (int64_t t = 0; t < some.tiles(); ++t) EXPECT_GE(some.tile(t).rows, 150) << t;
+}
+
 TEST(Tiling, SeesShortRowsAsColumnsAndLongRowsAsPlanes) {
   EXPECT_EQ(Shape::planar, make_tiling(Extent::nchw(32, 64, 56, 56)).shape);
   EXPECT_EQ(Shape::interleaved, make_tiling(Extent::nchw(32, 2048, 7, 7)).shape);
