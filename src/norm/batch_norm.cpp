@@ -83,12 +83,11 @@ void batch_norm_forward(const BatchNormForward<T>& args, const Options& options)
 
   const auto merge = [&](int64_t begin, int64_t end, const auto& leaf) {
     engine.merge_moments_into(begin, end, leaf, mean, var);
-    for (int64_t c = begin; c < end; ++c) {
-      var[c] = norm::biased_variance(var[c], count);
-      rstd[c] = norm::rstd_of(var[c], args.eps);
-      scale[c] = norm::gamma_at(args.gamma, c) * rstd[c];
-      beta[c] = norm::beta_at(args.beta, c);
-    }
+    // A loop for each, so that they become vectors.
+    for (int64_t c = begin; c < end; ++c) var[c] = norm::biased_variance(var[c], count);
+    for (int64_t c = begin; c < end; ++c) rstd[c] = norm::rstd_of(var[c], args.eps);
+    for (int64_t c = begin; c < end; ++c) scale[c] = norm::gamma_at(args.gamma, c) * rstd[c];
+    for (int64_t c = begin; c < end; ++c) beta[c] = norm::beta_at(args.beta, c);
   };
   const auto check = [&] {
     if (!variance_may_fail) return;
