@@ -1,37 +1,13 @@
 #include "bench/digits.hpp"
 
 #if UNITVAR_ONEDNN
-#include <oneapi/dnnl/dnnl.hpp>
 #include <unordered_map>
 
+#include "bench/onednn_descriptors.hpp"
+
 namespace unitvar::bench {
-namespace {
 
 using dnnl::memory;
-using Forward = dnnl::batch_normalization_forward;
-using Backward = dnnl::batch_normalization_backward;
-
-const auto flags = dnnl::normalization_flags::use_scale | dnnl::normalization_flags::use_shift;
-
-#if DNNL_VERSION_MAJOR >= 3
-Forward::primitive_desc forward_of(const memory::desc& tensor, float eps, const dnnl::engine& engine) {
-  return {engine, dnnl::prop_kind::forward_training, tensor, tensor, eps, flags};
-}
-Backward::primitive_desc backward_of(const memory::desc& tensor, float eps, const dnnl::engine& engine,
-                                     const Forward::primitive_desc& forward) {
-  return {engine, dnnl::prop_kind::backward, tensor, tensor, tensor, eps, flags, forward};
-}
-#else
-Forward::primitive_desc forward_of(const memory::desc& tensor, float eps, const dnnl::engine& engine) {
-  return {{dnnl::prop_kind::forward_training, tensor, eps, flags}, engine};
-}
-Backward::primitive_desc backward_of(const memory::desc& tensor, float eps, const dnnl::engine& engine,
-                                     const Forward::primitive_desc& forward) {
-  return {{dnnl::prop_kind::backward, tensor, tensor, eps, flags}, engine, forward};
-}
-#endif
-
-}  // namespace
 
 std::optional<Outcome> run_onednn(const Images& images, float eps) {
   const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
@@ -50,13 +26,14 @@ std::optional<Outcome> run_onednn(const Images& images, float eps) {
   const memory x = on(tensor, in.x), scale = on(vector, gamma), mean_memory = on(vector, mean),
                var_memory = on(vector, var);
 
-  const auto forward = forward_of(tensor, eps, engine);
-  Forward(forward).execute(stream, {{DNNL_ARG_SRC, x},
-                                    {DNNL_ARG_DST, on(tensor, out.y)},
-                                    {DNNL_ARG_MEAN, mean_memory},
-                                    {DNNL_ARG_VARIANCE, var_memory},
-                                    {DNNL_ARG_SCALE, scale},
-                                    {DNNL_ARG_SHIFT, on(vector, beta)}});
+  const Descriptors of = describe(Pass::backward, tensor, eps, engine);
+  dnnl::batch_normalization_forward(of.forward)
+      .execute(stream, {{DNNL_ARG_SRC, x},
+                        {DNNL_ARG_DST, on(tensor, out.y)},
+                        {DNNL_ARG_MEAN, mean_memory},
+                        {DNNL_ARG_VARIANCE, var_memory},
+                        {DNNL_ARG_SCALE, scale},
+                        {DNNL_ARG_SHIFT, on(vector, beta)}});
   std::unordered_map<int, memory> arguments = {{DNNL_ARG_SRC, x},
                                                {DNNL_ARG_DIFF_DST, on(tensor, in.dy)},
                                                {DNNL_ARG_MEAN, mean_memory},
@@ -65,8 +42,8 @@ std::optional<Outcome> run_onednn(const Images& images, float eps) {
                                                {DNNL_ARG_DIFF_SRC, on(tensor, out.dx)},
                                                {DNNL_ARG_DIFF_SCALE, on(vector, out.dgamma)},
                                                {DNNL_ARG_DIFF_SHIFT, on(vector, dbeta)}};
-  if (DNNL_VERSION_MAJOR < 3) arguments[DNNL_ARG_SHIFT] = on(vector, beta);  // 3.x refuses it there
-  Backward(backward_of(tensor, eps, engine, forward)).execute(stream, arguments);
+  if (backward_takes_shift) arguments[DNNL_ARG_SHIFT] = on(vector, beta);
+  dnnl::batch_normalization_backward(*of.backward).execute(stream, arguments);
   stream.wait();
   return out;
 }

@@ -154,6 +154,12 @@ struct Refusal {
   std::string named;
 };
 
+/// ctest names the cases by it.
+void PrintTo(const Refusal& refusal, std::ostream* to) {
+  for (const std::string& argument : refusal.arguments)
+    *to << (&argument == refusal.arguments.data() ? "" : " ") << argument;
+}
+
 class BenchRefusal : public ::testing::TestWithParam<Refusal> {};
 
 TEST_P(BenchRefusal, NamesValueSeenAndWantedBeforeAnythingIsMeasured) {

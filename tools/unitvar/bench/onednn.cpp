@@ -11,13 +11,13 @@
 #include <unordered_map>
 
 #include "bench/element_order.hpp"
+#include "bench/onednn_descriptors.hpp"
 
 namespace unitvar::bench {
 namespace {
 
 using dnnl::memory;
 using Tag = memory::format_tag;
-using Flags = dnnl::normalization_flags;
 
 struct Format {
   const char* name;
@@ -40,43 +40,9 @@ std::optional<memory::data_type> type_of(std::string_view dtype) {
 // Depth counts as height: normalization does not care.
 memory::dims dims_of(const Shape& s) { return {s.n, s.c, s.d * s.h, s.w}; }
 
-struct Descriptors {
-  dnnl::batch_normalization_forward::primitive_desc forward;
-  std::optional<dnnl::batch_normalization_backward::primitive_desc> backward;
-};
-
-Flags flags_of(Pass pass) {
-  const Flags parameters = Flags::use_scale | Flags::use_shift;
-  return pass == Pass::inference ? parameters | Flags::use_global_stats : parameters;
+Descriptors descriptors(Pass pass, const memory::desc& tensor, const dnnl::engine& engine) {
+  return describe(pass, tensor, static_cast<float>(eps), engine);
 }
-
-dnnl::prop_kind kind_of(Pass pass) {
-  return pass == Pass::inference ? dnnl::prop_kind::forward_inference : dnnl::prop_kind::forward_training;
-}
-
-#if DNNL_VERSION_MAJOR >= 3
-Descriptors describe(Pass pass, const memory::desc& tensor, const dnnl::engine& engine) {
-  const auto small = static_cast<float>(eps);
-  const Flags flags = flags_of(pass);
-  Descriptors result{{engine, kind_of(pass), tensor, tensor, small, flags}, {}};
-  if (pass == Pass::backward) {
-    result.backward.emplace(engine, dnnl::prop_kind::backward, tensor, tensor, tensor, small, flags, result.forward);
-  }
-  return result;
-}
-#else
-Descriptors describe(Pass pass, const memory::desc& tensor, const dnnl::engine& engine) {
-  const auto small = static_cast<float>(eps);
-  const Flags flags = flags_of(pass);
-  Descriptors result{{{kind_of(pass), tensor, small, flags}, engine}, {}};
-  if (pass == Pass::backward) {
-    result.backward.emplace(
-        dnnl::batch_normalization_backward::desc{dnnl::prop_kind::backward, tensor, tensor, small, flags}, engine,
-        result.forward);
-  }
-  return result;
-}
-#endif
 
 // A dnnl::memory on memory of our own, aligned and paged as that of the problem.
 struct Tensor {
@@ -118,7 +84,7 @@ struct Onednn::Implementation {
   // oneDNN has its fast code for the block size of its instruction set, and reference loops for others.
   [[nodiscard]] bool worthwhile(const Format& format) const {
     try {
-      const std::string name = describe(Pass::forward, desc_of(format), engine).forward.impl_info_str();
+      const std::string name = descriptors(Pass::forward, desc_of(format), engine).forward.impl_info_str();
       return name.find("ref:") == std::string::npos;
     } catch (const dnnl::error&) {
       return false;
@@ -161,8 +127,7 @@ struct Onednn::Implementation {
 
   std::unordered_map<int, memory> arguments(const Place& place, Pass pass) {
     std::unordered_map<int, memory> args = {{DNNL_ARG_SRC, place.x}, {DNNL_ARG_SCALE, vector_of(problem.gamma)}};
-    // 2.x wants it in the backward pass, too; 3.x refuses it there.
-    if (pass != Pass::backward || DNNL_VERSION_MAJOR < 3) args[DNNL_ARG_SHIFT] = vector_of(problem.beta);
+    if (pass != Pass::backward || backward_takes_shift) args[DNNL_ARG_SHIFT] = vector_of(problem.beta);
     const bool inference = pass == Pass::inference;
     args[DNNL_ARG_MEAN] = vector_of(inference ? problem.running_mean : pass == Pass::forward ? mean : problem.mean);
     args[DNNL_ARG_VARIANCE] = vector_of(inference ? problem.running_var : pass == Pass::forward ? var : problem.var);
@@ -178,7 +143,7 @@ struct Onednn::Implementation {
   }
 
   Work work(const Place& place, Pass pass) {
-    const Descriptors of = describe(pass, place.desc, engine);
+    const Descriptors of = descriptors(pass, place.desc, engine);
     const dnnl::primitive primitive = of.backward ? dnnl::primitive(dnnl::batch_normalization_backward(*of.backward))
                                                   : dnnl::primitive(dnnl::batch_normalization_forward(of.forward));
     return [this, primitive, args = arguments(place, pass)] {
@@ -206,7 +171,7 @@ bool onednn_supports(std::string_view dtype) {
   if (!type_of(dtype)) return false;
   try {
     const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
-    (void)describe(Pass::backward, {{2, 16, 2, 2}, *type_of(dtype), Tag::nchw}, engine);
+    (void)descriptors(Pass::backward, {{2, 16, 2, 2}, *type_of(dtype), Tag::nchw}, engine);
     return true;
   } catch (const dnnl::error&) {
     return false;  // bf16 and f16 need instructions that not every machine has.

@@ -1,0 +1,1 @@
+// Nothing: CMake wants a source where headers are precompiled.
