@@ -12,8 +12,8 @@ using std::int64_t;
 /// much. Few tiles have it: those whose shift was taken from an outlier. False for NaN, which nothing repairs.
 bool is_off_center(double n, double first, double second) noexcept {
   constexpr double kMost = 3 * 3;
-  const double between = first * first;
-  return between > kMost * (second * n - between);
+  const double between = first * (first / n);
+  return between > kMost * (second - between);
 }
 
 /// Moves the shifts that are off to the mean that their own sums give. True if one moved.
