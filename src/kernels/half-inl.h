@@ -148,7 +148,7 @@ HWY_INLINE hn::Vec<D> load_alternate(D d, const bf16* p) {
 /// Two vectors of even and of odd ones, rounded to nearest even as above, both at once: 1 is added where the lower half
 /// that goes, less 1 if the upper is even, is half a step or more.
 template <class D>
-HWY_INLINE hn::Vec<Bits2<D>> narrow_alternate(D d, hn::Vec<D> even, hn::Vec<D> odd) {
+HWY_INLINE hn::Vec<Bits2<D>> narrow_alternate(D, hn::Vec<D> even, hn::Vec<D> odd) {
   const Bits2<D> u;
   const hn::RebindToSigned<Bits2<D>> i;
   const Bits32<D> wide;
