@@ -29,7 +29,7 @@ HWY_INLINE void add_rows(const Source& source, int64_t row, const Rect& rect, do
       const int64_t next = whole_rows ? row + n * k + int64_t{4 * kNear / sizeof(T)} : row + n * rect.stride + k;
       for (int r = 0; r < n; ++r) source.prefetch(next + r * step);
     }
-    Wide<Many<A>> a, b;
+    Wide<A> a, b;
     a.load(first + k);
     b.load(second + k);
     const auto terms = tree<Many<A>, n>(source, row + k, rect.stride, k);

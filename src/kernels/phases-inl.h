@@ -120,17 +120,17 @@ struct Nothing {
 template <class Side>
 constexpr bool kIsNothing = std::is_same_v<Side, Nothing>;
 
-/// Sums in double, one for each element of a U.
-template <class U>
+/// Sums in double, one for each element of a vector of A.
+template <class A>
 struct Wide {
-  using A = typename U::Lane;
   using D = Many<double>;
-  static constexpr int kVectors = U::kWidth / D::kWidth;
+  using Narrow = typename Many<A>::Value;
+  static constexpr int kVectors = Many<A>::kWidth / D::kWidth;
   D::Value v[kVectors];
 
   HWY_INLINE Wide() {}  // the compiler's own would lack the instruction set, and Arm's vectors have constructors
   HWY_INLINE void clear() {
-    for (auto& sum : v) sum = D::zero();
+    for (auto& sum : v) sum = hn::Zero(Tag<double>());
   }
   HWY_INLINE void load(const double* p) {
     for (int j = 0; j < kVectors; ++j) v[j] = D::load(p + j * D::kWidth);
@@ -138,13 +138,13 @@ struct Wide {
   HWY_INLINE void store(double* p) const {
     for (int j = 0; j < kVectors; ++j) D::store(v[j], p + j * D::kWidth);
   }
-  HWY_INLINE void add(typename U::Value terms) {
+  HWY_INLINE void add(Narrow terms) {
     if constexpr (std::is_same_v<A, double>) {
       v[0] = D::add(v[0], terms);
     } else {
 #if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
-      A narrow[U::kWidth];
-      U::store(terms, narrow);
+      A narrow[Many<A>::kWidth];
+      Many<A>::store(terms, narrow);
       for (int j = 0; j < kVectors; ++j) v[j] = D::add(v[j], D::load(narrow + j * D::kWidth));
 #else
       const hn::Half<Tag<A>> half;
@@ -154,31 +154,6 @@ struct Wide {
     }
   }
 };
-
-#if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
-/// Even and odd elements are added apart, and stored in order.
-template <class T>
-struct Wide<Two<T, false>> {
-  using U = Two<T, false>;
-  Wide<Many<float>> even, odd;
-
-  HWY_INLINE Wide() {}
-  HWY_INLINE void clear() {
-    even.clear();
-    odd.clear();
-  }
-  HWY_INLINE void store(double* p) const {
-    double parts[U::kWidth];
-    even.store(parts);
-    odd.store(parts + U::kWidth / 2);
-    for (int k = 0; k < U::kWidth; ++k) p[k] = parts[k % 2 * (U::kWidth / 2) + k / 2];
-  }
-  HWY_INLINE void add(typename U::Value terms) {
-    even.add(terms.a);
-    odd.add(terms.b);
-  }
-};
-#endif
 
 /// The terms at i, i + step, ... i + (n - 1) * step, added as a binary tree in A: what is added to the sums in double.
 template <class U, int n, class Source>
