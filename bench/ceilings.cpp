@@ -40,7 +40,7 @@ Tensor tensor(int64_t floats) {
 
 struct Memory {
   const float* x;
-  const float* dy;  // null forward
+  const float* dy;  // read backward only
   float* out;
 };
 
