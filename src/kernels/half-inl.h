@@ -29,8 +29,6 @@ using Bits32 = hn::RebindToUnsigned<D>;
 
 #if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
 
-constexpr bool kHasVectors = false;
-
 template <class D, class T>
 HWY_INLINE hn::Vec<D> load_half(D d, const T* p) {
   hn::TFromD<D> lanes[hn::MaxLanes(D())];
@@ -40,8 +38,6 @@ HWY_INLINE hn::Vec<D> load_half(D d, const T* p) {
 
 #else
 
-constexpr bool kHasVectors = true;
-
 /// Instructions for f16: Highway's own code without them knows neither infinities nor rounding.
 #if HWY_TARGET == HWY_SSE4
 constexpr bool kHasF16 = false;
@@ -49,9 +45,9 @@ constexpr bool kHasF16 = false;
 constexpr bool kHasF16 = true;
 #endif
 
-/// f16 to float in integers: Half::operator float.
+/// f16 to float in integers: Half::operator float. Too long to be wanted in every place of use, as is rounded(f16).
 template <class D>
-HWY_INLINE hn::Vec<D> widen_f16(D d, hn::Vec<Bits32<D>> bits) {
+HWY_NOINLINE hn::Vec<D> widen_f16(D d, hn::Vec<Bits32<D>> bits) {
   const Bits32<D> u;
   const hn::RebindToSigned<D> i;
   const auto rebias = hn::Set(u, (127U - 15U) << 23);
@@ -99,7 +95,7 @@ HWY_INLINE hn::Vec<Bits32<D>> rounded(bf16, D, hn::Vec<D> v) {
 }
 
 template <class D>
-HWY_INLINE hn::Vec<Bits32<D>> rounded(f16, D d, hn::Vec<D> v) {
+HWY_NOINLINE hn::Vec<Bits32<D>> rounded(f16, D d, hn::Vec<D> v) {
   const Bits32<D> u;
   const auto size = hn::Abs(v);
   const auto bits = hn::Sub(hn::BitCast(u, size), hn::Set(u, (127U - 15U) << 23));
@@ -149,11 +145,17 @@ HWY_INLINE hn::Vec<D> load_alternate(D d, const bf16* p) {
   return hn::BitCast(d, hn::And(bits, hn::Set(Bits32<D>(), 0xffff0000)));
 }
 
+/// Two vectors of even and of odd ones, rounded to nearest even as above, both at once: 1 is added where the lower half
+/// that goes, less 1 if the upper is even, is half a step or more.
 template <class D>
-HWY_INLINE hn::Vec<Bits2<D>> narrow_alternate(D d, hn::Vec<D> even, hn::Vec<D> odd) {
-  const Bits2<D> both;
-  return hn::OddEven(hn::BitCast(both, rounded(bf16(), d, odd)),
-                     hn::BitCast(both, hn::ShiftRight<16>(rounded(bf16(), d, even))));
+HWY_INLINE hn::Vec<Bits2<D>> narrow_alternate(D, hn::Vec<D> even, hn::Vec<D> odd) {
+  const Bits2<D> u;
+  const hn::RebindToSigned<Bits2<D>> i;
+  const Bits32<D> wide;
+  const auto upper = hn::OddEven(hn::BitCast(u, odd), hn::BitCast(u, hn::ShiftRight<16>(hn::BitCast(wide, even))));
+  const auto lower = hn::OddEven(hn::BitCast(u, hn::ShiftLeft<16>(hn::BitCast(wide, odd))), hn::BitCast(u, even));
+  const auto excess = hn::SaturatedSub(lower, hn::AndNot(upper, hn::Set(u, 1)));
+  return hn::Sub(upper, hn::BitCast(u, hn::ShiftRight<15>(hn::BitCast(i, excess))));
 }
 
 #endif

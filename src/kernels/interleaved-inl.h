@@ -18,7 +18,7 @@ namespace unitvar::kernels::HWY_NAMESPACE {
 /// other in memory are asked for in its order, far ahead; parts of rows, each a stream too short for the hardware to
 /// see coming, n rows ahead.
 template <class T, class A, int n, class Source>
-HWY_INLINE void add_rows(const Source& source, int64_t row, const Rect& rect, double* first, double* second) {
+UNITVAR_PART void add_rows(const Source& source, int64_t row, const Rect& rect, double* first, double* second) {
   constexpr int64_t kWidth = Many<A>::kWidth;
   const int64_t cols = rect.cols();
   const bool whole_rows = cols == rect.stride;
@@ -29,7 +29,7 @@ HWY_INLINE void add_rows(const Source& source, int64_t row, const Rect& rect, do
       const int64_t next = whole_rows ? row + n * k + int64_t{4 * kNear / sizeof(T)} : row + n * rect.stride + k;
       for (int r = 0; r < n; ++r) source.prefetch(next + r * step);
     }
-    Wide<A> a, b;
+    Wide<Many<A>> a, b;
     a.load(first + k);
     b.load(second + k);
     const auto terms = tree<Many<A>, n>(source, row + k, rect.stride, k);
@@ -59,7 +59,7 @@ HWY_INLINE void add_all_rows(const Source& source, const Rect& rect, double* fir
 /// A whole row, line by line. Streamed stores go past the caches by whole lines of memory; what is left of a line at
 /// both ends goes through them, since a torn line costs a read and a write of memory.
 template <class A, bool kStream, class Map>
-HWY_INLINE void map_row(const Map& map, int64_t row, int64_t cols, int64_t ahead) {
+UNITVAR_PART void map_row(const Map& map, int64_t row, int64_t cols, int64_t ahead) {
   int64_t k = kStream ? std::min(cols, to_next_line(map.out + row)) : 0;
   map_columns<A>(map, row, 0, k);
   for (; k + kMapLine<Map> <= cols; k += kMapLine<Map>) {
@@ -71,7 +71,7 @@ HWY_INLINE void map_row(const Map& map, int64_t row, int64_t cols, int64_t ahead
 
 /// Two rows that are whole lines of memory, of 16 bits: there the loads of coefficients are what limits.
 template <bool kStream, class Map>
-HWY_INLINE void map_two_rows(const Map& map, int64_t row, const Rect& rect, int64_t ahead) {
+UNITVAR_PART void map_two_rows(const Map& map, int64_t row, const Rect& rect, int64_t ahead) {
   using U = typename Map::Vector;
   for (int64_t k = 0; k < rect.cols(); k += kMapLine<Map>) {
     map.prefetch(row + k + ahead);

@@ -120,17 +120,17 @@ struct Nothing {
 template <class Side>
 constexpr bool kIsNothing = std::is_same_v<Side, Nothing>;
 
-/// Sums in double, one for each element of a vector of A.
-template <class A>
+/// Sums in double, one for each element of a U.
+template <class U>
 struct Wide {
+  using A = typename U::Lane;
   using D = Many<double>;
-  using Narrow = typename Many<A>::Value;
-  static constexpr int kVectors = Many<A>::kWidth / D::kWidth;
+  static constexpr int kVectors = U::kWidth / D::kWidth;
   D::Value v[kVectors];
 
   HWY_INLINE Wide() {}  // the compiler's own would lack the instruction set, and Arm's vectors have constructors
   HWY_INLINE void clear() {
-    for (auto& sum : v) sum = hn::Zero(Tag<double>());
+    for (auto& sum : v) sum = D::zero();
   }
   HWY_INLINE void load(const double* p) {
     for (int j = 0; j < kVectors; ++j) v[j] = D::load(p + j * D::kWidth);
@@ -138,13 +138,13 @@ struct Wide {
   HWY_INLINE void store(double* p) const {
     for (int j = 0; j < kVectors; ++j) D::store(v[j], p + j * D::kWidth);
   }
-  HWY_INLINE void add(Narrow terms) {
+  HWY_INLINE void add(typename U::Value terms) {
     if constexpr (std::is_same_v<A, double>) {
       v[0] = D::add(v[0], terms);
     } else {
 #if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
-      A narrow[Many<A>::kWidth];
-      Many<A>::store(terms, narrow);
+      A narrow[U::kWidth];
+      U::store(terms, narrow);
       for (int j = 0; j < kVectors; ++j) v[j] = D::add(v[j], D::load(narrow + j * D::kWidth));
 #else
       const hn::Half<Tag<A>> half;
@@ -154,6 +154,31 @@ struct Wide {
     }
   }
 };
+
+#if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
+/// Even and odd elements are added apart, and stored in order.
+template <class T>
+struct Wide<Two<T, false>> {
+  using U = Two<T, false>;
+  Wide<Many<float>> even, odd;
+
+  HWY_INLINE Wide() {}
+  HWY_INLINE void clear() {
+    even.clear();
+    odd.clear();
+  }
+  HWY_INLINE void store(double* p) const {
+    double parts[U::kWidth];
+    even.store(parts);
+    odd.store(parts + U::kWidth / 2);
+    for (int k = 0; k < U::kWidth; ++k) p[k] = parts[k % 2 * (U::kWidth / 2) + k / 2];
+  }
+  HWY_INLINE void add(typename U::Value terms) {
+    even.add(terms.a);
+    odd.add(terms.b);
+  }
+};
+#endif
 
 /// The terms at i, i + step, ... i + (n - 1) * step, added as a binary tree in A: what is added to the sums in double.
 template <class U, int n, class Source>
@@ -184,7 +209,7 @@ HWY_INLINE int64_t map_vectors(const Map& map, int64_t row, int64_t k, int64_t e
 /// Columns [begin, end) of the row. The last vector overlaps the one before; its value is computed first, since `out`
 /// may be what it is computed from.
 template <class A, class Map>
-HWY_INLINE void map_columns(const Map& map, int64_t row, int64_t begin, int64_t end) {
+UNITVAR_PART void map_columns(const Map& map, int64_t row, int64_t begin, int64_t end) {
   using U = Many<A>;
   if (end - begin < U::kWidth) {
     map_vectors<One<A>>(map, row, begin, end);
@@ -207,7 +232,7 @@ HWY_INLINE void put(typename U::Value value, T* p) {
 
 /// n whole lines from column k on; streamed ones are aligned.
 template <bool kStream, int64_t n, class Map>
-HWY_INLINE void map_lines(const Map& map, int64_t row, int64_t k) {
+UNITVAR_PART void map_lines(const Map& map, int64_t row, int64_t k) {
   using U = typename Map::Vector;
   for (int64_t i = 0; i < n * kMapLine<Map>; i += U::kWidth) {
     put<kStream, U>(map.template value<U>(row + k + i, k + i), map.out + row + k + i);

@@ -16,32 +16,43 @@ namespace unitvar::kernels::HWY_NAMESPACE {
 
 /// Groups of kLanes that are taken at a time, and whose terms are added as a tree.
 constexpr int kDepth = 4;
-constexpr int64_t kStep = int64_t{kDepth} * kLanes;
+constexpr int64_t kStep = kDepth * kLanes;
+
+/// All of n lanes, folded in halves: a fixed tree, whatever the vector width.
+template <int n>
+HWY_INLINE double fold_lanes(double* lanes) {
+  if constexpr (n == 1) {
+    return lanes[0];
+  } else {
+    using D = std::conditional_t<(n / 2 >= Many<double>::kWidth), Many<double>, One<double>>;
+    for (int k = 0; k < n / 2; k += D::kWidth) {
+      D::store(D::add(D::load(lanes + k), D::load(lanes + k + n / 2)), lanes + k);
+    }
+    return fold_lanes<n / 2>(lanes);
+  }
+}
 
 /// kLanes partial sums.
-template <class A>
+template <class T, class A>
 struct Lanes {
-  Wide<A> parts[kLanes / Many<A>::kWidth];
+  using U = Summed<T, A>;
+  Wide<U> parts[kLanes / U::kWidth];
 
   HWY_INLINE Lanes() {}
   HWY_INLINE void clear() {
     for (auto& part : parts) part.clear();
   }
-  /// All lanes, folded in halves: a fixed tree.
   HWY_INLINE double fold() const {
     double lanes[kLanes];
-    for (int k = 0; k < kLanes; k += Many<A>::kWidth) parts[k / Many<A>::kWidth].store(lanes + k);
-    for (int width = kLanes / 2; width > 0; width /= 2) {
-      for (int k = 0; k < width; ++k) lanes[k] += lanes[k + width];
-    }
-    return lanes[0];
+    for (int k = 0; k < kLanes; k += U::kWidth) parts[k / U::kWidth].store(lanes + k);
+    return fold_lanes<kLanes>(lanes);
   }
 };
 
 /// The sums of one channel while its rows are added.
-template <class A>
+template <class T, class A>
 struct Partial {
-  Lanes<A> first, second;
+  Lanes<T, A> first, second;
 
   HWY_INLINE Partial() {}
   HWY_INLINE void clear() {
@@ -70,40 +81,50 @@ struct Ahead {
   }
 };
 
-/// Element k of a row belongs to lane k % kLanes. n groups of kLanes are taken as a tree.
-template <class A, int n, class Source>
-HWY_INLINE void add_groups(const Source& source, int64_t i, Partial<A>& sums) {
-  constexpr int kWidth = Many<A>::kWidth;
-  for (int p = 0; p < kLanes / kWidth; ++p) {
-    const auto terms = tree<Many<A>, n>(source, i + p * kWidth, kLanes, 0);
-    sums.first.parts[p].add(terms.first);
-    sums.second.parts[p].add(terms.second);
+/// Element k of a row belongs to lane k % kLanes. n groups of kLanes are taken as a tree: part p of it.
+template <class T, class A, int n, class Source>
+HWY_INLINE void add_part(const Source& source, int64_t i, int p, Partial<T, A>& sums) {
+  using U = Summed<T, A>;
+  const auto terms = tree<U, n>(source, i + p * U::kWidth, kLanes, 0);
+  sums.first.parts[p].add(terms.first);
+  sums.second.parts[p].add(terms.second);
+}
+
+/// All parts, without a loop, which keeps the sums in registers; without vectors they are too many for that.
+template <class T, class A, int n, int p = 0, class Source>
+UNITVAR_PART void add_groups(const Source& source, int64_t i, Partial<T, A>& sums) {
+  constexpr int kWidth = Summed<T, A>::kWidth;
+  if constexpr (kWidth == 1) {
+    for (int part = 0; part < kLanes; ++part) add_part<T, A, n>(source, i, part, sums);
+  } else {
+    add_part<T, A, n>(source, i, p, sums);
+    if constexpr ((p + 1) * kWidth < kLanes) add_groups<T, A, n, p + 1>(source, i, sums);
   }
 }
 
 /// The same for n < kLanes elements; as many as kLanes are read.
-template <class A, class Source>
-HWY_INLINE void add_some(const Source& source, int64_t i, int64_t n, Partial<A>& sums) {
-  constexpr int kWidth = Many<A>::kWidth;
-  for (int p = 0; p * kWidth < n; ++p) {
-    const auto terms = source.template terms<Many<A>>(i + p * kWidth, 0);
-    const auto some = first_n<A>(n - p * kWidth);
-    sums.first.parts[p].add(hn::IfThenElseZero(some, terms.first));
-    sums.second.parts[p].add(hn::IfThenElseZero(some, terms.second));
+template <class T, class A, class Source>
+UNITVAR_PART void add_some(const Source& source, int64_t i, int64_t n, Partial<T, A>& sums) {
+  using U = Summed<T, A>;
+  for (int p = 0; p * U::kWidth < n; ++p) {
+    const auto terms = source.template terms<U>(i + p * U::kWidth, 0);
+    sums.first.parts[p].add(U::first_of(n - p * U::kWidth, terms.first, U::zero()));
+    sums.second.parts[p].add(U::first_of(n - p * U::kWidth, terms.second, U::zero()));
   }
 }
 
 /// Adds elements [k, cols) of the row that starts at i. Nothing from `bound` on may be read.
 template <class T, class A, int n, class Source>
-HWY_INLINE void add_rest(const Source& source, int64_t i, int64_t k, int64_t cols, int64_t bound, Partial<A>& sums) {
-  for (; k + n * kLanes <= cols; k += n * kLanes) add_groups<A, n>(source, i + k, sums);
+UNITVAR_PART void add_rest(const Source& source, int64_t i, int64_t k, int64_t cols, int64_t bound,
+                           Partial<T, A>& sums) {
+  for (; k + n * kLanes <= cols; k += n * kLanes) add_groups<T, A, n>(source, i + k, sums);
   if constexpr (n > 1) {
     add_rest<T, A, n / 2>(source, i, k, cols, bound, sums);
   } else if (k < cols && i + k + kLanes <= bound) {
-    add_some(source, i + k, cols - k, sums);
+    add_some<T, A>(source, i + k, cols - k, sums);
   } else if (k < cols) {
     T copy[2 * kLanes] = {};
-    add_some(source.copied(i + k, cols - k, copy), 0, cols - k, sums);
+    add_some<T, A>(source.copied(i + k, cols - k, copy), 0, cols - k, sums);
   }
 }
 
@@ -111,7 +132,7 @@ HWY_INLINE void add_rest(const Source& source, int64_t i, int64_t k, int64_t col
 /// element i. Both channels' values are computed for all of it: a torn line costs a read and a write of memory, which
 /// was half the time of rows of 14 x 14.
 template <class Map>
-HWY_INLINE void map_seam(const Map& before, const Map& map, int64_t i, int64_t split) {
+UNITVAR_PART void map_seam(const Map& before, const Map& map, int64_t i, int64_t split) {
   using U = typename Map::Vector;
   for (int64_t k = 0; k < kMapLine<Map>; k += U::kWidth) {
     const auto value = U::first_of(split - k, before.template value<U>(i + k, 0), map.template value<U>(i + k, 0));
@@ -122,20 +143,22 @@ HWY_INLINE void map_seam(const Map& before, const Map& map, int64_t i, int64_t s
 /// One channel's part of a row, beginning at element `piece`: adds source's terms and writes map's values from `begin`
 /// to `end`, step by step side by side, so that memory is read and written all the time. Either may be Nothing.
 template <class T, class A, bool kStream, class Source, class Map>
-HWY_INLINE void sweep_piece(const Source& source, const Map& map, int64_t piece, int64_t cols, int64_t begin,
-                            int64_t end, const Ahead& ahead, int64_t offset, Partial<A>& sums) {
+UNITVAR_PART void sweep_piece(const Source& source, const Map& map, int64_t piece, int64_t cols, int64_t begin,
+                              int64_t end, const Ahead& ahead, int64_t offset, Partial<T, A>& sums) {
   constexpr int64_t kElements = kLine<T>;
   int64_t k = 0, m = begin;
+  Partial<T, A> own = sums;
   for (; std::max(k, m) + kStep <= cols; k += kStep, m += kStep) {
     if constexpr (kIsNothing<Source>) {
       ahead.template ask<kStep, kElements>(map, offset + m);
     } else {
       ahead.template ask<kStep, kElements>(source, offset + k);
-      add_groups<A, kDepth>(source, piece + k, sums);
+      add_groups<T, A, kDepth>(source, piece + k, own);
     }
     if constexpr (!kIsNothing<Map>) map_lines<kStream, kStep / kMapLine<Map>>(map, piece, m);
   }
   if constexpr (!kIsNothing<Source>) {
+    sums = own;
     for (int64_t line = k; line < cols; line += kElements) source.prefetch(ahead.at(offset + line));
     add_rest<T, A, kDepth>(source, piece, k, cols, ahead.bound, sums);
   }
@@ -147,8 +170,8 @@ HWY_INLINE void sweep_piece(const Source& source, const Map& map, int64_t piece,
 
 /// Rows that are written by whole lines of memory, past the caches.
 template <class T, class A, class Source, class Map>
-HWY_INLINE void stream_row(const Source& source, const Map& map, const Rect& rect, const Ahead& ahead,
-                           Partial<A>* partial) {
+UNITVAR_PART void stream_row(const Source& source, const Map& map, const Rect& rect, const Ahead& ahead,
+                             Partial<T, A>* partial) {
   for (int64_t j = 0; j < rect.channels; ++j) {
     const int64_t piece = ahead.row + j * rect.inner;
     const auto own = map.channel(j);
@@ -169,7 +192,7 @@ HWY_INLINE void stream_row(const Source& source, const Map& map, const Rect& rec
 
 template <class T, class A, bool kStream, class Source, class Map>
 HWY_INLINE void sweep_rows(const Source& source, const Map& map, const Rect& rect, const Access& access,
-                           Partial<A>* partial) {
+                           Partial<T, A>* partial) {
   for (int64_t r = 0; r < rect.rows; ++r) {
     const int64_t row = r * rect.stride;
     const Ahead ahead{row, rect.cols(), r + 1 < rect.rows ? row + rect.stride : access.after,
@@ -189,7 +212,7 @@ HWY_INLINE void sweep_rows(const Source& source, const Map& map, const Rect& rec
 template <class T, class A, class Source, class Map>
 HWY_INLINE void planar_sweep(const Source& source, const Map& map, const Rect& rect, const Access& access,
                              double* first, double* second) {
-  Partial<A> partial[kMostRun];
+  Partial<T, A> partial[kMostRun];
   if constexpr (!kIsNothing<Source>) {
     for (int64_t j = 0; j < rect.channels; ++j) partial[j].clear();
   }

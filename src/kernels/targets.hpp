@@ -4,3 +4,11 @@
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
 /// Those below the compiler's own baseline too, which Highway would leave out: portable on Arm, all with -march=native.
 #define HWY_COMPILE_ALL_ATTAINABLE
+
+/// The parts of a kernel that need not be in line to be right. Under the address sanitizer they are not: checks of every
+/// access make them long, and compilers take minutes over kernels that hold many copies.
+#ifdef __SANITIZE_ADDRESS__
+#define UNITVAR_PART HWY_NOINLINE
+#else
+#define UNITVAR_PART HWY_INLINE
+#endif

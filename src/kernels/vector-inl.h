@@ -34,6 +34,7 @@ HWY_INLINE auto first_n(int64_t n) {
 /// Arithmetic in A on a vector of elements, whatever memory holds them as (T).
 template <class A>
 struct Many {
+  using Lane = A;
   using Value = hn::Vec<Tag<A>>;
   static constexpr int kWidth = static_cast<int>(hn::MaxLanes(Tag<A>()));
 
@@ -71,6 +72,7 @@ struct Many {
     store(v, p);
   }
 
+  static HWY_INLINE Value zero() { return hn::Zero(Tag<A>()); }
   static HWY_INLINE Value add(Value a, Value b) { return hn::Add(a, b); }
   static HWY_INLINE Value sub(Value a, Value b) { return hn::Sub(a, b); }
   static HWY_INLINE Value mul(Value a, Value b) { return hn::Mul(a, b); }
@@ -104,6 +106,7 @@ struct Two {
   static HWY_INLINE void store(Value v, T* p) { hn::StoreU(narrowed(v), Bits2<Tag<float>>(), &p->bits); }
   static HWY_INLINE void stream(Value v, T* p) { hn::Stream(narrowed(v), Bits2<Tag<float>>(), &p->bits); }
 
+  static HWY_INLINE Value zero() { return {M::zero(), M::zero()}; }
   static HWY_INLINE Value add(Value v, Value w) { return {M::add(v.a, w.a), M::add(v.b, w.b)}; }
   static HWY_INLINE Value sub(Value v, Value w) { return {M::sub(v.a, w.a), M::sub(v.b, w.b)}; }
   static HWY_INLINE Value mul(Value v, Value w) { return {M::mul(v.a, w.a), M::mul(v.b, w.b)}; }
@@ -148,6 +151,11 @@ struct WidestOf<f16, float, V> {
 #endif
 template <class T, class A, class V>
 using Widest = typename WidestOf<T, A, V>::U;
+
+/// What planar rows are summed in: as above, if sums by lanes of kLanes allow it.
+template <class T, class A>
+using Summed =
+    std::conditional_t<std::is_same_v<T, bf16> && Widest<T, A, A>::kWidth <= kLanes, Widest<T, A, A>, Many<A>>;
 
 /// The same on one element: what is left over of a row. The same operations in the same order, so the same bits.
 template <class A>
