@@ -3,12 +3,14 @@
 #include <algorithm>
 
 #include "core/arguments.hpp"
+#include "core/vector_loop.hpp"
 #include "norm/engine.hpp"
 
 namespace unitvar {
 namespace {
 
 using core::Arguments;
+using core::vector_loop;
 using std::int64_t;
 
 template <class T>
@@ -83,11 +85,12 @@ void batch_norm_forward(const BatchNormForward<T>& args, const Options& options)
 
   const auto merge = [&](int64_t begin, int64_t end, const auto& leaf) {
     engine.merge_moments_into(begin, end, leaf, mean, var);
-    // A loop for each, so that they become vectors.
-    for (int64_t c = begin; c < end; ++c) var[c] = norm::biased_variance(var[c], count);
-    for (int64_t c = begin; c < end; ++c) rstd[c] = norm::rstd_of(var[c], args.eps);
-    for (int64_t c = begin; c < end; ++c) scale[c] = norm::gamma_at(args.gamma, c) * rstd[c];
-    for (int64_t c = begin; c < end; ++c) beta[c] = norm::beta_at(args.beta, c);
+    const auto gamma = args.gamma;
+    const double eps = args.eps;
+    vector_loop(begin, end, [=](int64_t c) { var[c] = norm::biased_variance(var[c], count); });
+    vector_loop(begin, end, [=](int64_t c) { rstd[c] = norm::rstd_of(var[c], eps); });
+    vector_loop(begin, end, [=](int64_t c) { scale[c] = norm::gamma_at(gamma, c) * rstd[c]; });
+    vector_loop(begin, end, [=, given = args.beta](int64_t c) { beta[c] = norm::beta_at(given, c); });
   };
   const auto check = [&] {
     if (!variance_may_fail) return;
@@ -110,10 +113,10 @@ void batch_norm_inference(const BatchNormInference<T>& args, const Options& opti
   const int64_t C = args.extent.channels;
   norm::Engine<T> engine(args.extent, norm::in_one_pass(options), 1);
   const norm::ChannelArrays arrays(2, C);
-  for (int64_t c = 0; c < C; ++c) {
-    arrays[0][c] = norm::gamma_at(args.gamma, c) * norm::rstd_of(args.var[static_cast<std::size_t>(c)], args.eps);
-    arrays[1][c] = norm::beta_at(args.beta, c);
-  }
+  vector_loop(0, C, [=, scale = arrays[0], var = args.var.data(), eps = args.eps, gamma = args.gamma](int64_t c) {
+    scale[c] = norm::gamma_at(gamma, c) * norm::rstd_of(var[c], eps);
+  });
+  vector_loop(0, C, [=, beta = arrays[1], given = args.beta](int64_t c) { beta[c] = norm::beta_at(given, c); });
   engine.walker().apply(engine.normalize(args.x.data(), args.y.data(), {args.mean.data(), arrays[0], arrays[1]}));
 }
 
@@ -133,11 +136,16 @@ void batch_norm_backward(const BatchNormBackward<T>& args, const Options& option
   const auto reduce = engine.gradient_sums(x, args.dy.data(), args.mean.data());
   const auto merge = [&](int64_t begin, int64_t end, const auto& leaf) {
     engine.merge_sums_into(begin, end, leaf, sum_dy, sum_dy_xmu);
-    for (int64_t c = begin; c < end; ++c) {
-      const auto i = static_cast<std::size_t>(c);
-      finish(c, args.rstd[i], norm::gamma_at(args.gamma, c), sum_dy[c], sum_dy_xmu[c]);
-      if (!args.dgamma.empty()) args.dgamma[i] = static_cast<param_t<T>>(args.rstd[i] * sum_dy_xmu[c]);  // (B14)
-      if (!args.dbeta.empty()) args.dbeta[i] = static_cast<param_t<T>>(sum_dy[c]);                       // (B15)
+    using P = param_t<T>;
+    const double* rstd = args.rstd.data();
+    vector_loop(begin, end, [=, gamma = args.gamma](int64_t c) {
+      finish(c, rstd[c], norm::gamma_at(gamma, c), sum_dy[c], sum_dy_xmu[c]);
+    });
+    if (P* dgamma = args.dgamma.data(); !args.dgamma.empty()) {
+      vector_loop(begin, end, [=](int64_t c) { dgamma[c] = static_cast<P>(rstd[c] * sum_dy_xmu[c]); });  // (B14)
+    }
+    if (P* dbeta = args.dbeta.data(); !args.dbeta.empty()) {
+      vector_loop(begin, end, [=](int64_t c) { dbeta[c] = static_cast<P>(sum_dy[c]); });  // (B15)
     }
   };
   if (args.dx.empty()) {

@@ -1,11 +1,14 @@
 #include "norm/cells.hpp"
 
+#include "core/vector_loop.hpp"
 #include "norm/ordinary.hpp"
 #include "unitvar/dtype.hpp"
 
 namespace unitvar::norm {
 namespace {
 
+using core::for_all;
+using core::vector_loop;
 using std::int64_t;
 
 /// A shift k standard deviations away from the mean costs a factor 1 + k^2 of precision in M2; beyond k = 3 it is too
@@ -29,20 +32,12 @@ bool recenter(double n, int64_t channels, double* shift, PairArrays sums) noexce
 
 /// In place, {sum(x - shift), sum((x - shift)^2)} of n values -> mean and M2.
 void to_moments(double n, int64_t channels, const double* shift, PairArrays sums) noexcept {
-  for (int64_t c = 0; c < channels; ++c) {
+  vector_loop(0, channels, [=](int64_t c) {
     const double from_shift = sums.first[c] / n;
     const double m2 = sums.second[c] - sums.first[c] * from_shift;
     sums.first[c] = shift[c] + from_shift;
     sums.second[c] = m2 < 0 ? 0 : m2;  // keeps NaN
-  }
-}
-
-/// Without branches, so that compilers make vectors of it.
-template <class Predicate>
-bool for_all(int64_t n, const Predicate& predicate) noexcept {
-  int64_t missed = 0;
-  for (int64_t i = 0; i < n; ++i) missed |= predicate(i) ? 0 : 1;
-  return missed == 0;
+  });
 }
 
 /// Calls f(begin, end, value) for each maximal run of 0 .. n-1 with the same value of predicate(index).
@@ -141,7 +136,7 @@ const A* Cells<T>::fill(const Cell& cell, int i, const Value& value) const noexc
   auto* const out = array<A>(cell, i);
   const int64_t channels = cell.channels(), n = width(tiling_);
   if (n == 1) {
-    for (int64_t c = 0; c < channels; ++c) out[c] = static_cast<A>(value(c));
+    vector_loop(0, channels, [&](int64_t c) { out[c] = static_cast<A>(value(c)); });
   } else {
     for (int64_t c = 0; c < channels; ++c) std::fill_n(out + c * n, n, static_cast<A>(value(c)));
   }
@@ -212,10 +207,10 @@ double* Cells<T>::choose_shifts(const T* x, const Cell& cell) const noexcept {
   auto* const shift = array<double>(cell, 3);  // of the whole cell: the parts' arrays 0 to 2 end before it
   const T* data = x + offset(cell);
   const int64_t inner = tiling_.extent.inner, step = sample_step(cell);
-  for (int64_t c = 0; c < cell.channels(); ++c) {
+  vector_loop(0, cell.channels(), [=](int64_t c) {
     const Sample sample = sample_at(data + c * inner, step);
     shift[c] = coarse<Fast>(sample.middle, sample);
-  }
+  });
   return shift;
 }
 
@@ -224,9 +219,9 @@ double* Cells<T>::choose_centers(const T* x, const Cell& cell, const double* mea
   auto* const center = array<double>(cell, 3);
   const T* data = x + offset(cell);
   const int64_t inner = tiling_.extent.inner, step = sample_step(cell);
-  for (int64_t c = 0; c < cell.channels(); ++c) {
-    center[c] = coarse<Fast>(mean[cell.begin + c], sample_at(data + c * inner, step));
-  }
+  const double* const means = mean + cell.begin;
+  vector_loop(0, cell.channels(),
+              [=](int64_t c) { center[c] = coarse<Fast>(means[c], sample_at(data + c * inner, step)); });
   return center;
 }
 
@@ -258,7 +253,7 @@ void Cells<T>::finish_sums(const T* x, const T* dy, const Cell& cell, const doub
     return every(is_ordinary<Fast>(center[c]), is_ordinary<Fast>(out.first[c]), is_ordinary_sum<Fast>(out.second[c]));
   };
   for_runs(cell.channels(), trusted, [&](int64_t b, int64_t e, bool good) {
-    for (int64_t c = b; c < e; ++c) out.second[c] += (center[c] - means[c]) * out.first[c];
+    vector_loop(b, e, [=](int64_t c) { out.second[c] += (center[c] - means[c]) * out.first[c]; });
     if (good) return;
     double* const kept = center;
     std::copy(out.first + b, out.first + e, kept + b);
