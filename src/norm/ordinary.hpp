@@ -56,7 +56,7 @@ double coarse(double value, const Sample& sample) noexcept {
     const double grid = std::bit_cast<double>(std::bit_cast<std::uint64_t>(sample.spread) & kExponent) / 4;
     const double round = grid * 0x1.8p52;  // added and subtracted, it rounds to a multiple of grid
     const double rounded = std::abs(value) <= sample.spread ? 0 : value + round - round;
-    const double in_a = static_cast<double>(static_cast<A>(sample.spread > 0 ? rounded : sample.middle));
+    const auto in_a = static_cast<double>(static_cast<A>(sample.spread > 0 ? rounded : sample.middle));
     return std::abs(value) <= 0x1p100 ? in_a : value;  // else, whatever A makes of it will not be trusted
   }
 }

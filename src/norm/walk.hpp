@@ -25,7 +25,7 @@ class Walker {
         scratch_bytes_(Cells<T>::scratch_bytes(s_.tiling, s_.block_channels)),
         slab_doubles_(slab_doubles(s_)),
         pairs_(static_cast<std::size_t>(slabs() * slab_doubles_) * sizeof(double)),
-        scratch_(static_cast<std::size_t>(2 * s_.threads * scratch_bytes_)) {}
+        scratch_(static_cast<std::size_t>(std::int64_t{2} * s_.threads * scratch_bytes_)) {}
 
   /// First pass and merge for all channels. reduce(cell, pair) fills a pair of arrays with the cell's own numbers;
   /// merge(begin, end, leaf) makes the channels' result from leaf(t), the pair of tile t.
@@ -100,7 +100,7 @@ class Walker {
   [[nodiscard]] Cell cell(std::int64_t block, std::int64_t t, int thread) const noexcept {
     const std::int64_t begin = block * s_.block_channels;
     return {begin, std::min(begin + s_.block_channels, s_.tiling.extent.channels), s_.tiling.tile(t),
-            scratch_.template as<std::byte>() + (2 * thread + block % 2) * scratch_bytes_};
+            scratch_.template as<std::byte>() + (std::int64_t{2} * thread + block % 2) * scratch_bytes_};
   }
 
   /// Threads that write their slabs at the same time do so on cache lines of their own.
@@ -110,8 +110,12 @@ class Walker {
   }
 
   /// Pairs of all tiles of one block: two slabs per thread if resident, one per block if streamed.
-  [[nodiscard]] std::int64_t slabs() const noexcept { return s_.walk == Walk::resident ? 2 * s_.threads : s_.blocks; }
-  [[nodiscard]] static std::int64_t slab(std::int64_t block, int thread) noexcept { return 2 * thread + block % 2; }
+  [[nodiscard]] std::int64_t slabs() const noexcept {
+    return s_.walk == Walk::resident ? std::int64_t{2} * s_.threads : s_.blocks;
+  }
+  [[nodiscard]] static std::int64_t slab(std::int64_t block, int thread) noexcept {
+    return std::int64_t{2} * thread + block % 2;
+  }
 
   [[nodiscard]] PairArrays pair(std::int64_t slab, std::int64_t t) const noexcept {
     double* first = pairs_.template as<double>() + slab * slab_doubles_ + 2 * t * s_.block_channels;
