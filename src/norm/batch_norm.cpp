@@ -85,12 +85,10 @@ void batch_norm_forward(const BatchNormForward<T>& args, const Options& options)
 
   const auto merge = [&](int64_t begin, int64_t end, const auto& leaf) {
     engine.merge_moments_into(begin, end, leaf, mean, var);
-    const auto gamma = args.gamma;
-    const double eps = args.eps;
     vector_loop(begin, end, [=](int64_t c) { var[c] = norm::biased_variance(var[c], count); });
-    vector_loop(begin, end, [=](int64_t c) { rstd[c] = norm::rstd_of(var[c], eps); });
-    vector_loop(begin, end, [=](int64_t c) { scale[c] = norm::gamma_at(gamma, c) * rstd[c]; });
-    vector_loop(begin, end, [=, given = args.beta](int64_t c) { beta[c] = norm::beta_at(given, c); });
+    vector_loop(begin, end, [=, eps = args.eps](int64_t c) { rstd[c] = norm::rstd_of(var[c], eps); });
+    const auto rstd_at = [=](int64_t c) { return rstd[c]; };
+    norm::normalize_coefficients(begin, end, rstd_at, args.gamma, args.beta, scale, beta);
   };
   const auto check = [&] {
     if (!variance_may_fail) return;
@@ -113,10 +111,8 @@ void batch_norm_inference(const BatchNormInference<T>& args, const Options& opti
   const int64_t C = args.extent.channels;
   norm::Engine<T> engine(args.extent, norm::in_one_pass(options), 1);
   const norm::ChannelArrays arrays(2, C);
-  vector_loop(0, C, [=, scale = arrays[0], var = args.var.data(), eps = args.eps, gamma = args.gamma](int64_t c) {
-    scale[c] = norm::gamma_at(gamma, c) * norm::rstd_of(var[c], eps);
-  });
-  vector_loop(0, C, [=, beta = arrays[1], given = args.beta](int64_t c) { beta[c] = norm::beta_at(given, c); });
+  const auto rstd_at = [var = args.var.data(), eps = args.eps](int64_t c) { return norm::rstd_of(var[c], eps); };
+  norm::normalize_coefficients(0, C, rstd_at, args.gamma, args.beta, arrays[0], arrays[1]);
   engine.walker().apply(engine.normalize(args.x.data(), args.y.data(), {args.mean.data(), arrays[0], arrays[1]}));
 }
 
@@ -138,9 +134,7 @@ void batch_norm_backward(const BatchNormBackward<T>& args, const Options& option
     engine.merge_sums_into(begin, end, leaf, sum_dy, sum_dy_xmu);
     using P = param_t<T>;
     const double* rstd = args.rstd.data();
-    vector_loop(begin, end, [=, gamma = args.gamma](int64_t c) {
-      finish(c, rstd[c], norm::gamma_at(gamma, c), sum_dy[c], sum_dy_xmu[c]);
-    });
+    finish(begin, end, rstd, args.gamma, sum_dy, sum_dy_xmu);
     if (P* dgamma = args.dgamma.data(); !args.dgamma.empty()) {
       vector_loop(begin, end, [=](int64_t c) { dgamma[c] = static_cast<P>(rstd[c] * sum_dy_xmu[c]); });  // (B14)
     }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 
+#include "core/vector_loop.hpp"
 #include "core/workspace.hpp"
 
 /// The formulas that stand between the phases, one channel at a time, in double.
@@ -23,6 +24,14 @@ double gamma_at(std::span<const P> gamma, std::int64_t c) noexcept {
 template <class P>
 double beta_at(std::span<const P> beta, std::int64_t c) noexcept {
   return beta.empty() ? 0 : static_cast<double>(beta[static_cast<std::size_t>(c)]);
+}
+
+/// What y = (x - mean) * scale + beta takes, for channels [begin, end): scale = gamma * rstd(c), and beta in double.
+template <class P, class Rstd>
+void normalize_coefficients(std::int64_t begin, std::int64_t end, const Rstd& rstd, std::span<const P> gamma,
+                            std::span<const P> given_beta, double* scale, double* beta) noexcept {
+  core::vector_loop(begin, end, [=](std::int64_t c) { scale[c] = gamma_at(gamma, c) * rstd(c); });
+  core::vector_loop(begin, end, [=](std::int64_t c) { beta[c] = beta_at(given_beta, c); });
 }
 
 /// `count` arrays of C doubles in one allocation.

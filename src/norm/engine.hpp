@@ -1,9 +1,11 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
+#include <span>
 
 #include "core/cache.hpp"
 #include "core/parallel.hpp"
+#include "core/vector_loop.hpp"
 #include "norm/cells.hpp"
 #include "norm/channel_math.hpp"
 #include "norm/schedule.hpp"
@@ -107,18 +109,22 @@ class Engine {
   Walker<T> walker_;
 };
 
-/// Channel c's coefficients of dx = ((dy - mean_dy) - (x - mean) * slope) * scale (B31). rstd multiplies before and
-/// after the division by count, so that nothing under- or overflows that the result does not.
+/// The coefficients of dx = ((dy - mean_dy) - (x - mean) * slope) * scale (B31), for channels [begin, end). rstd
+/// multiplies before and after the division by count, so that nothing under- or overflows that the result does not.
 struct GradientFinish {
   double count;
   double* mean_dy;
   double* slope;
   double* scale;
 
-  void operator()(std::int64_t c, double rstd, double gamma, double sum_dy, double sum_dy_xmu) const noexcept {
-    mean_dy[c] = sum_dy / count;
-    slope[c] = sum_dy_xmu * rstd / count * rstd;
-    scale[c] = gamma * rstd;
+  template <class P>
+  void operator()(std::int64_t begin, std::int64_t end, const double* rstd, std::span<const P> gamma,
+                  const double* sum_dy, const double* sum_dy_xmu) const noexcept {
+    core::vector_loop(begin, end, [=, to = *this](std::int64_t c) {
+      to.mean_dy[c] = sum_dy[c] / to.count;
+      to.slope[c] = sum_dy_xmu[c] * rstd[c] / to.count * rstd[c];
+      to.scale[c] = gamma_at(gamma, c) * rstd[c];
+    });
   }
 };
 

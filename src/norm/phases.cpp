@@ -84,10 +84,8 @@ void normalize(const Normalize<T>& args, const Options& options) {
 
   norm::Engine<T> engine(args.extent, norm::in_one_pass(options), 1);
   const norm::ChannelArrays arrays(2, C);
-  for (int64_t c = 0; c < C; ++c) {
-    arrays[0][c] = norm::gamma_at(args.gamma, c) * args.rstd[static_cast<std::size_t>(c)];
-    arrays[1][c] = norm::beta_at(args.beta, c);
-  }
+  const auto rstd_at = [rstd = args.rstd.data()](int64_t c) { return rstd[c]; };
+  norm::normalize_coefficients(0, C, rstd_at, args.gamma, args.beta, arrays[0], arrays[1]);
   engine.walker().apply(engine.normalize(args.x.data(), args.y.data(), {args.mean.data(), arrays[0], arrays[1]}));
 }
 
@@ -133,10 +131,7 @@ void input_gradient(const InputGradient<T>& args, const Options& options) {
   norm::Engine<T> engine(args.extent, norm::in_one_pass(options), 2);
   const norm::ChannelArrays arrays(3, C);
   const norm::GradientFinish finish{args.count, arrays[0], arrays[1], arrays[2]};
-  for (int64_t c = 0; c < C; ++c) {
-    const auto i = static_cast<std::size_t>(c);
-    finish(c, args.rstd[i], norm::gamma_at(args.gamma, c), args.sum_dy[i], args.sum_dy_xmu[i]);
-  }
+  finish(0, C, args.rstd.data(), args.gamma, args.sum_dy.data(), args.sum_dy_xmu.data());
   engine.walker().apply(engine.input_gradient(args.x.data(), args.dy.data(), args.dx.data(),
                                               {args.mean.data(), arrays[0], arrays[1], arrays[2]}));
 }
