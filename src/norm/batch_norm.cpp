@@ -132,15 +132,9 @@ void batch_norm_backward(const BatchNormBackward<T>& args, const Options& option
   const auto reduce = engine.gradient_sums(x, args.dy.data(), args.mean.data());
   const auto merge = [&](int64_t begin, int64_t end, const auto& leaf) {
     engine.merge_sums_into(begin, end, leaf, sum_dy, sum_dy_xmu);
-    using P = param_t<T>;
     const double* rstd = args.rstd.data();
     finish(begin, end, rstd, args.gamma, sum_dy, sum_dy_xmu);
-    if (P* dgamma = args.dgamma.data(); !args.dgamma.empty()) {
-      vector_loop(begin, end, [=](int64_t c) { dgamma[c] = static_cast<P>(rstd[c] * sum_dy_xmu[c]); });  // (B14)
-    }
-    if (P* dbeta = args.dbeta.data(); !args.dbeta.empty()) {
-      vector_loop(begin, end, [=](int64_t c) { dbeta[c] = static_cast<P>(sum_dy[c]); });  // (B15)
-    }
+    norm::parameter_gradients(begin, end, rstd, sum_dy, sum_dy_xmu, args.dgamma, args.dbeta);
   };
   if (args.dx.empty()) {
     engine.walker().reduce(reduce, merge);
