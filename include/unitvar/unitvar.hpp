@@ -9,6 +9,7 @@
 #include "unitvar/frozen.hpp"
 #include "unitvar/options.hpp"
 #include "unitvar/phases.hpp"
+#include "unitvar/renorm.hpp"
 #include "unitvar/running_statistics.hpp"
 #include "unitvar/schedule.hpp"
 #include "unitvar/version.hpp"

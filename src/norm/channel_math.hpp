@@ -34,7 +34,7 @@ void normalize_coefficients(std::int64_t begin, std::int64_t end, const Rstd& rs
   core::vector_loop(begin, end, [=](std::int64_t c) { beta[c] = beta_at(given_beta, c); });
 }
 
-/// (B14) and (B15), each if it is wanted, for channels [begin, end).
+/// dgamma = rstd * sum_dy_xmu (B14) and dbeta = sum_dy (B15), each if it is wanted, for channels [begin, end).
 template <class P>
 void parameter_gradients(std::int64_t begin, std::int64_t end, const double* rstd, const double* sum_dy,
                          const double* sum_dy_xmu, std::span<P> dgamma, std::span<P> dbeta) noexcept {
