@@ -36,6 +36,12 @@ int64_t channels_within(int64_t limit, int64_t inner) noexcept {
   return channels < step ? channels : channels / step * step;
 }
 
+/// As many channels or a few more, so that their columns are a multiple of 8.
+int64_t whole_bytes(int64_t channels, int64_t inner) noexcept {
+  const int64_t step = 8 / std::gcd(int64_t{8}, inner);
+  return divide_up(channels, step) * step;
+}
+
 int64_t most_columns(const Extent& e) noexcept {
   const int64_t row = e.channels * e.inner;
   return row <= 2 * kMostColumns ? row : kMostColumns;
@@ -93,12 +99,13 @@ kernels::Stores stores_for(const Extent& extent, const ScheduleInput& input) noe
 }  // namespace
 
 Schedule make_schedule(const Extent& extent, const ScheduleInput& input) noexcept {
-  Schedule s{make_tiling(extent),
+  Schedule s{make_tiling(extent, input.weighted),
              Walk::resident,
              threads_for(extent, input),
              1,
              0,
-             {.stores = stores_for(extent, input), .ahead = kernels::kNear / input.bytes_per_element}};
+             {.stores = input.weighted ? kernels::Stores::cached : stores_for(extent, input),
+              .ahead = kernels::kNear / input.bytes_per_element}};
 
   const auto unless_forced = [&input](bool resident) {
     if (input.walk != Walk::automatic) return input.walk;
@@ -111,6 +118,9 @@ Schedule make_schedule(const Extent& extent, const ScheduleInput& input) noexcep
     const int64_t resident = resident_channels(s.tiling, input, s.threads);
     s.walk = unless_forced(resident > 0);
     s.block_channels = resident > 0 ? resident : channels_within(most_columns(s.tiling.extent), s.tiling.extent.inner);
+  }
+  if (s.tiling.shape == Shape::interleaved && input.has_bits) {
+    s.block_channels = whole_bytes(s.block_channels, s.tiling.extent.inner);
   }
   s.blocks = divide_up(s.tiling.extent.channels, s.block_channels);
   // A resident block's second pass finds its data in the cache and asks for the next block's instead.

@@ -16,6 +16,8 @@ struct ScheduleInput {
   core::CacheSizes cache;
   int threads;  ///< at most this many
   Walk walk = Walk::automatic;
+  bool weighted = false;  ///< see make_tiling
+  bool has_bits = false;  ///< a bit for each element comes along: blocks of columns end with a byte
 };
 
 /// How the phases walk memory. The tensor is a grid of cells, (block of channels) x (tile); resident finishes one

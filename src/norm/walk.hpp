@@ -99,7 +99,7 @@ class Walker {
 
   [[nodiscard]] Cell cell(std::int64_t block, std::int64_t t, int thread) const noexcept {
     const std::int64_t begin = block * s_.block_channels;
-    return {begin, std::min(begin + s_.block_channels, s_.tiling.extent.channels), s_.tiling.tile(t),
+    return {begin, std::min(begin + s_.block_channels, s_.tiling.extent.channels), t, s_.tiling.tile(t),
             scratch_.template as<std::byte>() + (std::int64_t{2} * thread + block % 2) * scratch_bytes_};
   }
 
