@@ -6,6 +6,7 @@
 #include "unitvar/dtype.hpp"
 #include "unitvar/error.hpp"
 #include "unitvar/extent.hpp"
+#include "unitvar/fold.hpp"
 #include "unitvar/frozen.hpp"
 #include "unitvar/options.hpp"
 #include "unitvar/phases.hpp"
