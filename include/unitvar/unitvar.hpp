@@ -1,6 +1,7 @@
 #pragma once
 /// The layers. Not included: the executable mathematics (unitvar/reference.hpp) and numeric differentiation
 /// (unitvar/gradcheck.hpp), which training and inference do not need.
+#include "unitvar/accumulator.hpp"
 #include "unitvar/batch_norm.hpp"
 #include "unitvar/batch_norm_layer.hpp"
 #include "unitvar/dtype.hpp"

@@ -1,5 +1,4 @@
 #pragma once
-#include <algorithm>
 #include <cstdint>
 #include <span>
 
@@ -75,35 +74,14 @@ class Engine {
   /// The merges: from the tiles' pairs, leaf(t), to first and second of channels [begin, end).
   template <class Leaf>
   void merge_moments_into(std::int64_t begin, std::int64_t end, const Leaf& leaf, double* mean, double* m2) const {
-    const Tiling& tiling = schedule_.tiling;
-    merge_tree(tiling.tiles(), [&](std::int64_t i, std::int64_t j, std::int64_t step) {
-      const std::int64_t middle = tiling.values_before(j);
-      const auto count_a = static_cast<double>(middle - tiling.values_before(i));
-      const auto count_b = static_cast<double>(tiling.values_before(j + step) - middle);
-      merge_moments(count_a, leaf(i), count_b, leaf(j).first, leaf(j).second, end - begin);
-    });
-    copy_root(begin, end, leaf, mean, m2);
+    merge_tile_moments(schedule_.tiling, begin, end, leaf, mean, m2);
   }
   template <class Leaf>
   void merge_sums_into(std::int64_t begin, std::int64_t end, const Leaf& leaf, double* first, double* second) const {
-    merge_tree(schedule_.tiling.tiles(),
-               [&](std::int64_t i, std::int64_t j, std::int64_t) { merge_sums(leaf(i), leaf(j), end - begin); });
-    copy_root(begin, end, leaf, first, second);
+    merge_tile_sums(schedule_.tiling, begin, end, leaf, first, second);
   }
 
  private:
-  /// An empty batch has no tiles: zeros.
-  template <class Leaf>
-  void copy_root(std::int64_t begin, std::int64_t end, const Leaf& leaf, double* first, double* second) const {
-    if (schedule_.tiling.tiles() == 0) {
-      std::fill(first + begin, first + end, 0.0);
-      std::fill(second + begin, second + end, 0.0);
-      return;
-    }
-    std::copy_n(leaf(0).first, end - begin, first + begin);
-    std::copy_n(leaf(0).second, end - begin, second + begin);
-  }
-
   Schedule schedule_;
   Cells<T> cells_;
   Walker<T> walker_;
