@@ -1,12 +1,14 @@
 #pragma once
 /// The layers. Not included: the executable mathematics (unitvar/reference.hpp) and numeric differentiation
 /// (unitvar/gradcheck.hpp), which training and inference do not need.
+#include "unitvar/accumulator.hpp"
 #include "unitvar/activation.hpp"
 #include "unitvar/batch_norm.hpp"
 #include "unitvar/batch_norm_layer.hpp"
 #include "unitvar/dtype.hpp"
 #include "unitvar/error.hpp"
 #include "unitvar/extent.hpp"
+#include "unitvar/fold.hpp"
 #include "unitvar/frozen.hpp"
 #include "unitvar/in_place.hpp"
 #include "unitvar/options.hpp"
