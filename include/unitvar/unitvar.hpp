@@ -6,6 +6,8 @@
 #include "unitvar/dtype.hpp"
 #include "unitvar/error.hpp"
 #include "unitvar/extent.hpp"
+#include "unitvar/ghost.hpp"
+#include "unitvar/group_norm.hpp"
 #include "unitvar/options.hpp"
 #include "unitvar/phases.hpp"
 #include "unitvar/running_statistics.hpp"

@@ -36,12 +36,16 @@ class Engine {
  public:
   /// `tensors_read`: tensors that the first pass reads and the second reads again.
   Engine(const Extent& extent, const Options& options, std::int64_t tensors_read)
-      : schedule_(make_schedule(extent, schedule_input(options, sizeof(T), tensors_read))),
-        cells_(kernels::kernels_for<T>(options.isa), schedule_.tiling, schedule_.access),
+      : Engine(extent, schedule_input(options, sizeof(T), tensors_read), options.isa) {}
+  Engine(const Extent& extent, const ScheduleInput& input, Isa isa)
+      : schedule_(make_schedule(extent, input)),
+        cells_(kernels::kernels_for<T>(isa), schedule_.tiling, schedule_.access),
         walker_(schedule_) {}
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
+  [[nodiscard]] const Schedule& schedule() const noexcept { return schedule_; }
+  [[nodiscard]] const Cells<T>& cells() const noexcept { return cells_; }
   Walker<T>& walker() noexcept { return walker_; }
 
   /// Phases 1 and 3: what to do with a cell in the first pass.
