@@ -23,8 +23,9 @@ constexpr int64_t kColumnStep = 16;
 /// and what the system says of its size may be another machine's.
 constexpr int64_t kStreamedShare = 4;
 
-/// Elements of a run of planar channels, at most: a page or four.
+/// Elements of a run of planar channels, at most: a page or four; more where one run follows the other without a gap.
 constexpr int64_t kLongestRun = 4096;
+constexpr int64_t kLongestRunOfARow = 16384;
 
 int64_t divide_up(int64_t a, int64_t b) noexcept { return (a + b - 1) / b; }
 
@@ -55,7 +56,8 @@ int64_t longest_run(const Tiling& tiling) noexcept {
   const int64_t inner = tiling.extent.inner;
   if (tiling.shape == Shape::interleaved)
     return channels_within(std::max(most_columns(tiling.extent), kColumnStep), inner);
-  return tiling.col_tiles > 1 ? 1 : std::clamp<int64_t>(kLongestRun / inner, 1, kernels::kMostRun);
+  const int64_t longest = tiling.extent.outer == 1 ? kLongestRunOfARow : kLongestRun;
+  return tiling.col_tiles > 1 ? 1 : std::clamp<int64_t>(longest / inner, 1, kernels::kMostRun);
 }
 
 /// The longest of the equal runs, none longer than `longest`, that n channels are cut into.
