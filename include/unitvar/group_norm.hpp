@@ -28,7 +28,7 @@
 ///   every thread count, instruction set and walk.
 /// - NaN and Inf in one group reach that group's results alone, and dgamma and dbeta of its channels.
 /// - Accuracy (tests/parity): relative L2 error <= 3e-7 for float, against the double formula on the same inputs, and
-///   <= max(1e-14, 1e-15 |mean|/std) for double, while |mean|/std <= 1e6 in every channel. For bf16 and f16, each y and
+///   <= max(1e-14, 1e-15 |mean|/std) for double, while |mean|/std <= 1e6 in every group. For bf16 and f16, each y and
 ///   dx is a step of the type at most from the double formula's, rounded once; dgamma and dbeta have a relative L2
 ///   error
 ///   <= 1e-6.
@@ -116,5 +116,39 @@ void group_norm_backward(const GroupNormBackward<T>& args, const Options& option
 /// The same with one channel per group: groups.groups is 0 or C, else bad_extent.
 template <class T>
 void instance_norm_backward(const GroupNormBackward<T>& args, const Options& options = {});
+
+/// Arguments of group_norm_double_backward and instance_norm_double_backward. grad_ names the gradient of a second
+/// loss: those for what the backward gave are inputs, those for what it was given are outputs.
+template <class T>
+struct GroupNormDoubleBackward {
+  Groups groups;
+  std::span<const T> x;                          ///< the forward's input
+  std::span<const T> dy;                         ///< the backward's input
+  std::span<const double> mean;                  ///< saved by the forward, N*G
+  std::span<const double> rstd;                  ///< saved by the forward, N*G
+  std::span<const param_t<T>> gamma = {};        ///< optional, C
+  std::span<const T> grad_dx = {};               ///< v, optional: absent is 0
+  std::span<const param_t<T>> grad_dgamma = {};  ///< u, optional, C: absent is 0
+  std::span<const param_t<T>> grad_dbeta = {};   ///< w, optional, C: absent is 0
+  std::span<T> grad_x = {};                      ///< output, optional
+  std::span<T> grad_dy = {};                     ///< output, optional
+  std::span<param_t<T>> grad_gamma = {};         ///< output, optional, C
+};
+
+/// Backward of the backward. With means over the group, P a = a - mean(a) - x_hat * mean(a * x_hat), gy = gamma_c dy:
+///
+///   grad_dy      = gamma_c rstd P v + u_c x_hat + w_c
+///   grad_gamma_c = sum over samples of rstd * sum(dy * P v)
+///   grad_x       = rstd P(u dy) - rstd^2 (x_hat (A - p q) + q P v + p P gy)
+///
+/// with p = mean(v x_hat), q = mean(gy x_hat), A = mean(v gy) - mean(v) mean(gy) (docs/derivation.md B89). dx does not
+/// depend on beta, which therefore has no gradient. Results are sums of terms that may cancel: the errors promised
+/// above are relative to the largest of them.
+template <class T>
+void group_norm_double_backward(const GroupNormDoubleBackward<T>& args, const Options& options = {});
+
+/// The same with one channel per group: groups.groups is 0 or C, else bad_extent.
+template <class T>
+void instance_norm_double_backward(const GroupNormDoubleBackward<T>& args, const Options& options = {});
 
 }  // namespace unitvar

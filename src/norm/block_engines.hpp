@@ -27,7 +27,7 @@ class BlockEngines {
       : p_(partition), full_(p_.extent.outer / p_.block_rows) {
     ScheduleInput input = schedule_input(options, sizeof(T), tensors_read);
     input.group_channels = p_.group_parts;
-    input.whole_bytes = p_.extent.size() * static_cast<int64_t>(sizeof(T));
+    input.tensor_bytes = p_.extent.size() * static_cast<int64_t>(sizeof(T));
     const Extent block{p_.block_rows, p_.extent.channels, p_.extent.inner};
     if (p_.last_rows() > 0) last_.emplace(Extent{p_.last_rows(), block.channels, block.inner}, input, options.isa);
     if (full_ == 0) return;

@@ -1,6 +1,7 @@
 #include "unitvar/group_norm.hpp"
 
 #include "core/arguments.hpp"
+#include "norm/group_arguments.hpp"
 #include "norm/grouped.hpp"
 
 namespace unitvar {
@@ -42,21 +43,11 @@ void check_arguments(const char* operation, const GroupNormBackward<T>& a, const
   check.options(options);
 }
 
-void check_instances(const char* operation, const Groups& groups) {
-  if (groups.groups == 0 || groups.groups == groups.extent.channels) return;
-  throw Error(ErrorCode::bad_extent, std::string(operation) + ": groups is " + std::to_string(groups.groups) +
-                                         ", want 0 or extent.channels = " + std::to_string(groups.extent.channels));
-}
-
-norm::Partition partition_of(const Groups& groups) {
-  return norm::Partition::of(groups.extent, groups.sample_rows, groups.group_channels());
-}
-
 template <class T>
 void forward(const char* operation, const GroupNormForward<T>& args, const Options& options) {
   check_arguments(operation, args, options);
   norm::grouped_forward<T>(operation,
-                           {.partition = partition_of(args.groups),
+                           {.partition = norm::partition_of(args.groups),
                             .x = args.x.data(),
                             .gamma = args.gamma,
                             .beta = args.beta,
@@ -71,7 +62,7 @@ void forward(const char* operation, const GroupNormForward<T>& args, const Optio
 template <class T>
 void backward(const char* operation, const GroupNormBackward<T>& args, const Options& options) {
   check_arguments(operation, args, options);
-  norm::grouped_backward<T>({.partition = partition_of(args.groups),
+  norm::grouped_backward<T>({.partition = norm::partition_of(args.groups),
                              .x = args.x,
                              .dy = args.dy,
                              .mean = args.mean,
@@ -92,7 +83,7 @@ void group_norm_forward(const GroupNormForward<T>& args, const Options& options)
 
 template <class T>
 void instance_norm_forward(const GroupNormForward<T>& args, const Options& options) {
-  check_instances("instance_norm_forward", args.groups);
+  norm::check_instances("instance_norm_forward", args.groups);
   forward("instance_norm_forward", args, options);
 }
 
@@ -103,7 +94,7 @@ void group_norm_backward(const GroupNormBackward<T>& args, const Options& option
 
 template <class T>
 void instance_norm_backward(const GroupNormBackward<T>& args, const Options& options) {
-  check_instances("instance_norm_backward", args.groups);
+  norm::check_instances("instance_norm_backward", args.groups);
   backward("instance_norm_backward", args, options);
 }
 

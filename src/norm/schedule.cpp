@@ -37,6 +37,12 @@ int64_t channels_within(int64_t limit, int64_t inner) noexcept {
   return channels < step ? channels : channels / step * step;
 }
 
+/// As many channels or a few more, so that their columns are a multiple of 8.
+int64_t whole_bytes(int64_t channels, int64_t inner) noexcept {
+  const int64_t step = 8 / std::gcd(int64_t{8}, inner);
+  return divide_up(channels, step) * step;
+}
+
 int64_t most_columns(const Extent& e) noexcept {
   const int64_t row = e.channels * e.inner;
   return row <= 2 * kMostColumns ? row : kMostColumns;
@@ -111,19 +117,20 @@ int threads_for(const Extent& extent, const ScheduleInput& input) noexcept {
 }
 
 kernels::Stores stores_for(const Extent& extent, const ScheduleInput& input) noexcept {
-  const int64_t bytes = std::max(extent.size() * input.bytes_per_element, input.whole_bytes);
+  const int64_t bytes = std::max(extent.size() * input.bytes_per_element, input.tensor_bytes);
   return bytes > kStreamedShare * input.cache.l2 ? kernels::Stores::streamed : kernels::Stores::cached;
 }
 
 }  // namespace
 
 Schedule make_schedule(const Extent& extent, const ScheduleInput& input) noexcept {
-  Schedule s{make_tiling(extent),
+  Schedule s{make_tiling(extent, input.weighted),
              Walk::resident,
              threads_for(extent, input),
              1,
              0,
-             {.stores = stores_for(extent, input), .ahead = kernels::kNear / input.bytes_per_element},
+             {.stores = input.weighted ? kernels::Stores::cached : stores_for(extent, input),
+              .ahead = kernels::kNear / input.bytes_per_element},
              1};
 
   const auto unless_forced = [&input](bool resident) {
@@ -140,8 +147,11 @@ Schedule make_schedule(const Extent& extent, const ScheduleInput& input) noexcep
     const int64_t widest = channels_within(most_columns(s.tiling.extent), s.tiling.extent.inner);
     s.block_channels = resident > 0 ? resident : s.walk == Walk::streamed ? widest : some_groups(widest, input);
   }
+  if (s.tiling.shape == Shape::interleaved && input.has_bits) {
+    s.block_channels = whole_bytes(s.block_channels, s.tiling.extent.inner);
+  }
   s.blocks = divide_up(s.tiling.extent.channels, s.block_channels);
-  s.run_channels = equal_run(s.block_channels, longest_run(s.tiling));
+  s.run_channels = input.group_channels == 1 ? s.block_channels : equal_run(s.block_channels, longest_run(s.tiling));
   // A resident block's second pass finds its data in the cache and asks for the next block's instead.
   if (!planar && s.walk == Walk::resident) {
     s.access.ahead = s.block_channels * s.tiling.extent.inner;

@@ -16,8 +16,10 @@ struct ScheduleInput {
   core::CacheSizes cache;
   int threads;  ///< at most this many
   Walk walk = Walk::automatic;
+  bool weighted = false;            ///< see make_tiling
+  bool has_bits = false;            ///< a bit for each element comes along: blocks of columns end with a byte
   std::int64_t group_channels = 1;  ///< a resident block holds whole groups of so many consecutive channels
-  std::int64_t whole_bytes = 0;     ///< of the tensor that the extent is a part of; 0 if it is no part
+  std::int64_t tensor_bytes = 0;    ///< of the tensor that the extent is a part of; 0 if it is no part
 };
 
 /// How the phases walk memory. The tensor is a grid of cells, (run of channels) x (tile); resident finishes one block

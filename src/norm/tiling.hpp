@@ -31,7 +31,8 @@ struct Tiling {
   [[nodiscard]] std::int64_t values_before(std::int64_t t) const noexcept;
 };
 
-/// `extent` is checked.
-Tiling make_tiling(const Extent& extent) noexcept;
+/// `extent` is checked. Weights, one for each element of a row, are read along rows of one channel: `weighted` tensors
+/// are planar unless inner = 1.
+Tiling make_tiling(const Extent& extent, bool weighted = false) noexcept;
 
 }  // namespace unitvar::norm

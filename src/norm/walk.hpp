@@ -110,7 +110,7 @@ class Walker {
 
   [[nodiscard]] Cell cell(std::int64_t block, std::int64_t run, std::int64_t t, int thread) const noexcept {
     const std::int64_t begin = begin_of(block) + run * s_.run_channels;
-    return {begin, std::min(begin + s_.run_channels, begin_of(block + 1)), s_.tiling.tile(t),
+    return {begin, std::min(begin + s_.run_channels, begin_of(block + 1)), t, s_.tiling.tile(t),
             scratch_.template as<std::byte>() + (std::int64_t{2} * thread + block % 2) * scratch_bytes_};
   }
 

@@ -49,6 +49,25 @@ std::vector<R> group_mean(const Groups& groups, std::span<const R> x) {
   return mean;
 }
 
+/// P a: what is left of a without its means along 1 and along x_hat.
+template <class R>
+std::vector<R> project(const GroupCache<R>& cache, const std::vector<R>& a) {
+  const auto level = group_means<R>(cache.groups, [&](auto, auto, auto e) { return a[e]; });
+  const auto along = group_means<R>(cache.groups, [&](auto, auto, auto e) { return a[e] * cache.x_hat[e]; });
+  std::vector<R> projected(a.size());
+  for_each_group_element(cache.groups,
+                         [&](auto k, auto, auto e) { projected[e] = a[e] - level[k] - cache.x_hat[e] * along[k]; });
+  return projected;
+}
+
+/// Each element times its channel's value.
+template <class R>
+std::vector<R> scaled(const Extent& extent, const std::vector<R>& by, std::span<const R> values) {
+  std::vector<R> product(values.size());
+  for_each_element(extent, [&](auto c, auto e) { product[e] = by[c] * values[e]; });
+  return product;
+}
+
 template <class R>
 void require_cache(const char* operation, const GroupCache<R>& cache, std::span<const R> dy) {
   check_groups(operation, cache.groups, sizeof(R));
@@ -106,10 +125,45 @@ Gradients<R> group_norm_backward(const GroupCache<R>& cache, std::span<const R> 
           channel_sums<R>(extent, [&](auto, auto e) { return dy[e]; })};
 }
 
+template <class R>
+GroupDoubleGradients<R> group_norm_double_backward(const GroupCache<R>& cache, std::span<const R> dy,
+                                                   std::span<const R> grad_dx, std::span<const R> grad_dgamma,
+                                                   std::span<const R> grad_dbeta) {
+  constexpr auto operation = "reference::group_norm_double_backward";
+  require_cache(operation, cache, dy);
+  const Groups& groups = cache.groups;
+  const Extent& extent = groups.extent;
+  require_optional_length(operation, "grad_dx", grad_dx, extent.size());
+  require_optional_length(operation, "grad_dgamma", grad_dgamma, extent.channels);
+  require_optional_length(operation, "grad_dbeta", grad_dbeta, extent.channels);
+  const auto &rstd = cache.rstd, &x_hat = cache.x_hat, &gamma = cache.gamma;
+  const auto v = or_constant(grad_dx, extent.size(), R{0});
+  const auto u = or_constant(grad_dgamma, extent.channels, R{0}), w = or_constant(grad_dbeta, extent.channels, R{0});
+
+  const auto gy = scaled(extent, gamma, dy);
+  const auto p_v = project(cache, v), p_gy = project(cache, gy), p_udy = project(cache, scaled(extent, u, dy));
+  const auto p = group_means<R>(groups, [&](auto, auto, auto e) { return v[e] * x_hat[e]; });
+  const auto q = group_means<R>(groups, [&](auto, auto, auto e) { return gy[e] * x_hat[e]; });
+  const auto mean_v = group_means<R>(groups, [&](auto, auto, auto e) { return v[e]; });
+  const auto mean_gy = group_means<R>(groups, [&](auto, auto, auto e) { return gy[e]; });
+  const auto covariance =
+      group_means<R>(groups, [&](auto k, auto, auto e) { return (v[e] - mean_v[k]) * (gy[e] - mean_gy[k]); });
+  std::vector<R> grad_x(dy.size()), grad_dy(dy.size()), terms(dy.size());
+  for_each_group_element(groups, [&](auto k, auto c, auto e) {  // (B89)
+    grad_dy[e] = gamma[c] * rstd[k] * p_v[e] + u[c] * x_hat[e] + w[c];
+    terms[e] = dy[e] * rstd[k] * p_v[e];
+    grad_x[e] = rstd[k] * p_udy[e] -
+                rstd[k] * rstd[k] * (x_hat[e] * (covariance[k] - p[k] * q[k]) + q[k] * p_v[e] + p[k] * p_gy[e]);
+  });
+  return {grad_x, grad_dy, channel_sums<R>(extent, [&](auto, auto e) { return terms[e]; })};
+}
+
 #define UNITVAR_INSTANTIATE(R)                                                                       \
   template GroupForward<R> group_norm_forward(const Groups&, std::span<const R>, std::span<const R>, \
                                               std::span<const R>, R);                                \
-  template Gradients<R> group_norm_backward(const GroupCache<R>&, std::span<const R>);
+  template Gradients<R> group_norm_backward(const GroupCache<R>&, std::span<const R>);               \
+  template GroupDoubleGradients<R> group_norm_double_backward(                                       \
+      const GroupCache<R>&, std::span<const R>, std::span<const R>, std::span<const R>, std::span<const R>);
 UNITVAR_INSTANTIATE(double)
 UNITVAR_INSTANTIATE(long double)
 #undef UNITVAR_INSTANTIATE

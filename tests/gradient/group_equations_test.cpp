@@ -95,5 +95,48 @@ TEST(LibraryGroupGradient, BackwardMatchesNumericDifferentiationOfForward) {
   });
 }
 
+/// sum(v dx) + sum(u dgamma) + sum(w dbeta): the second loss.
+template <class Gradients>
+double second_loss(const GroupCotangents<double>& in, const Gradients& g) {
+  return loss_of(in.grad_dx, g.dx) + loss_of(in.grad_dgamma, g.dgamma) + loss_of(in.grad_dbeta, g.dbeta);
+}
+
+void expect_double_gradients(GroupProblem<double>& p, const ScalarFunction& loss, const std::vector<double>& grad_x,
+                             const std::vector<double>& grad_dy, const std::vector<double>& grad_gamma) {
+  EXPECT_LE(gradcheck(loss, p.of.x, grad_x).l2_error, 1e-9) << "grad_x";
+  EXPECT_LE(gradcheck(loss, p.of.dy, grad_dy).l2_error, 1e-9) << "grad_dy";
+  EXPECT_LE(gradcheck(loss, p.of.gamma, grad_gamma).l2_error, 1e-9) << "grad_gamma";
+}
+
+TEST(GroupEquations, B89DoubleBackwardMatchesNumericDifferentiationOfBackward) {
+  for_each_problem([](GroupProblem<double>& p) {
+    const auto in = make_cotangents<double>(p.groups);
+    const auto loss = [&](std::span<const double>) {
+      return second_loss(in, reference::group_norm_backward<double>(reference_forward(p).cache, p.of.dy));
+    };
+    const auto analytic = reference::group_norm_double_backward<double>(reference_forward(p).cache, p.of.dy, in.grad_dx,
+                                                                        in.grad_dgamma, in.grad_dbeta);
+    expect_double_gradients(p, loss, analytic.grad_x, analytic.grad_dy, analytic.grad_gamma);
+  });
+}
+
+TEST(LibraryGroupGradient, DoubleBackwardMatchesNumericDifferentiationOfBackward) {
+  for_each_problem([](GroupProblem<double>& p) {
+    auto in = make_cotangents<double>(p.groups);
+    for (const bool has_v : {true, false}) {
+      if (!has_v) in.grad_dx.clear();
+      const auto loss = [&](std::span<const double>) {
+        BackwardResult<double> gradients = run_backward(p, run_forward(p));
+        if (!has_v) gradients.dx.clear();
+        return second_loss(in, gradients);
+      };
+      const auto analytic = run_double_backward(p, run_forward(p), in);
+      // Of dgamma and dbeta alone, gamma is no part.
+      if (!has_v) EXPECT_EQ(analytic.grad_gamma, std::vector<double>(p.of.gamma.size()));
+      expect_double_gradients(p, loss, analytic.grad_x, analytic.grad_dy, analytic.grad_gamma);
+    }
+  });
+}
+
 }  // namespace
 }  // namespace unitvar::test

@@ -129,4 +129,46 @@ void expect_parity(const GroupForwardResult<T>& forward, const BackwardResult<T>
   expect_within<T>(Quantity::dbeta, relative_l2(backward.dbeta, e.backward.dbeta, e.dbeta_scale), ratio);
 }
 
+/// What comes in for the backward's results, and what the backward of the backward makes of it.
+template <class T>
+struct GroupCotangents {
+  std::vector<T> grad_dx;
+  std::vector<param_t<T>> grad_dgamma, grad_dbeta;
+};
+
+template <class T>
+GroupCotangents<T> make_cotangents(const Groups& groups) {
+  Random random(5);
+  const std::int64_t c = groups.extent.channels;
+  return {normal_values<T>(groups.extent.size(), random, 0.5), normal_values<param_t<T>>(c, random),
+          normal_values<param_t<T>>(c, random)};
+}
+
+template <class T>
+struct GroupDoubleResult {
+  std::vector<T> grad_x, grad_dy;
+  std::vector<param_t<T>> grad_gamma;
+};
+
+template <class T>
+GroupDoubleResult<T> run_double_backward(const GroupProblem<T>& p, const GroupForwardResult<T>& forward,
+                                         const GroupCotangents<T>& in, const Options& options = {}) {
+  GroupDoubleResult<T> r{std::vector<T>(p.of.x.size()), std::vector<T>(p.of.x.size()),
+                         std::vector<param_t<T>>(to_size(p.groups.extent.channels))};
+  group_norm_double_backward<T>({.groups = p.groups,
+                                 .x = p.of.x,
+                                 .dy = p.of.dy,
+                                 .mean = forward.mean,
+                                 .rstd = forward.rstd,
+                                 .gamma = p.of.gamma,
+                                 .grad_dx = in.grad_dx,
+                                 .grad_dgamma = in.grad_dgamma,
+                                 .grad_dbeta = in.grad_dbeta,
+                                 .grad_x = r.grad_x,
+                                 .grad_dy = r.grad_dy,
+                                 .grad_gamma = r.grad_gamma},
+                                options);
+  return r;
+}
+
 }  // namespace unitvar::test

@@ -202,7 +202,7 @@ TEST(Schedule, StreamsGroupsThatNoCacheHoldsAndThoseTooFewForTheThreads) {
 
 TEST(Schedule, StreamsTheResultsOfAPartAsThoseOfItsWhole) {
   ScheduleInput part = input(1);
-  part.whole_bytes = int64_t{1} << 26;
+  part.tensor_bytes = int64_t{1} << 26;
   EXPECT_EQ(kernels::Stores::streamed, make_schedule(Extent::nchw(1, 64, 14, 14), part).access.stores);
 }
 

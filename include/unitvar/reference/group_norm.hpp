@@ -45,4 +45,26 @@ GroupForward<R> group_norm_forward(const Groups& groups, std::span<const R> x, s
 template <class R>
 Gradients<R> group_norm_backward(const GroupCache<R>& cache, std::span<const R> dy);
 
+/// What the backward of the backward gives: gradients of a second loss.
+template <class R>
+struct GroupDoubleGradients {
+  std::vector<R> grad_x;      ///< extent.size()
+  std::vector<R> grad_dy;     ///< extent.size()
+  std::vector<R> grad_gamma;  ///< C
+};
+
+/// Backward of group_norm_backward. With v, u, w for grad_dx, grad_dgamma, grad_dbeta (empty is 0), means over the
+/// group, P a = a - mean(a) - x_hat * mean(a * x_hat) and gy = gamma_c dy:
+///
+///   p = mean(v * x_hat),  q = mean(gy * x_hat),  A = mean(v * gy) - mean(v) * mean(gy)
+///   grad_dy    = gamma_c * rstd * P v + u_c * x_hat + w_c
+///   grad_gamma = sum of dy * rstd * P v over all samples' channel c
+///   grad_x     = rstd * P(u dy) - rstd^2 * (x_hat * (A - p q) + q * P v + p * P gy)
+///
+/// (B89).
+template <class R>
+GroupDoubleGradients<R> group_norm_double_backward(const GroupCache<R>& cache, std::span<const R> dy,
+                                                   std::span<const R> grad_dx, std::span<const R> grad_dgamma,
+                                                   std::span<const R> grad_dbeta);
+
 }  // namespace unitvar::reference
