@@ -126,9 +126,9 @@ Gradients<R> group_norm_backward(const GroupCache<R>& cache, std::span<const R> 
 }
 
 template <class R>
-GroupDoubleGradients<R> group_norm_double_backward(const GroupCache<R>& cache, std::span<const R> dy,
-                                                   std::span<const R> grad_dx, std::span<const R> grad_dgamma,
-                                                   std::span<const R> grad_dbeta) {
+DoubleGradients<R> group_norm_double_backward(const GroupCache<R>& cache, std::span<const R> dy,
+                                              std::span<const R> grad_dx, std::span<const R> grad_dgamma,
+                                              std::span<const R> grad_dbeta) {
   constexpr auto operation = "reference::group_norm_double_backward";
   require_cache(operation, cache, dy);
   const Groups& groups = cache.groups;
@@ -158,12 +158,12 @@ GroupDoubleGradients<R> group_norm_double_backward(const GroupCache<R>& cache, s
   return {grad_x, grad_dy, channel_sums<R>(extent, [&](auto, auto e) { return terms[e]; })};
 }
 
-#define UNITVAR_INSTANTIATE(R)                                                                       \
-  template GroupForward<R> group_norm_forward(const Groups&, std::span<const R>, std::span<const R>, \
-                                              std::span<const R>, R);                                \
-  template Gradients<R> group_norm_backward(const GroupCache<R>&, std::span<const R>);               \
-  template GroupDoubleGradients<R> group_norm_double_backward(                                       \
-      const GroupCache<R>&, std::span<const R>, std::span<const R>, std::span<const R>, std::span<const R>);
+#define UNITVAR_INSTANTIATE(R)                                                                                         \
+  template GroupForward<R> group_norm_forward(const Groups&, std::span<const R>, std::span<const R>,                   \
+                                              std::span<const R>, R);                                                  \
+  template Gradients<R> group_norm_backward(const GroupCache<R>&, std::span<const R>);                                 \
+  template DoubleGradients<R> group_norm_double_backward(const GroupCache<R>&, std::span<const R>, std::span<const R>, \
+                                                         std::span<const R>, std::span<const R>);
 UNITVAR_INSTANTIATE(double)
 UNITVAR_INSTANTIATE(long double)
 #undef UNITVAR_INSTANTIATE

@@ -31,7 +31,7 @@ std::vector<Groups> few_groups() {
 /// The reference's results, and the size of the terms that they are sums of.
 template <class T, class R = oracle_t<T>>
 struct Wanted {
-  reference::GroupDoubleGradients<R> gradients;
+  reference::DoubleGradients<R> gradients;
   R grad_x_scale = 0, grad_dy_scale = 0, grad_gamma_scale = 0;
   double mean_over_std;
 };

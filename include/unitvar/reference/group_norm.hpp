@@ -4,6 +4,7 @@
 
 #include "unitvar/group_norm.hpp"
 #include "unitvar/reference/closed_forms.hpp"
+#include "unitvar/reference/derivatives.hpp"
 
 /// Group normalization; instance normalization is G = C. The rules at the top of unitvar/reference.hpp hold, with
 /// groups in the place of channels: M = groups.count() values per group, statistics have N*G = groups.size() elements.
@@ -45,14 +46,6 @@ GroupForward<R> group_norm_forward(const Groups& groups, std::span<const R> x, s
 template <class R>
 Gradients<R> group_norm_backward(const GroupCache<R>& cache, std::span<const R> dy);
 
-/// What the backward of the backward gives: gradients of a second loss.
-template <class R>
-struct GroupDoubleGradients {
-  std::vector<R> grad_x;      ///< extent.size()
-  std::vector<R> grad_dy;     ///< extent.size()
-  std::vector<R> grad_gamma;  ///< C
-};
-
 /// Backward of group_norm_backward. With v, u, w for grad_dx, grad_dgamma, grad_dbeta (empty is 0), means over the
 /// group, P a = a - mean(a) - x_hat * mean(a * x_hat) and gy = gamma_c dy:
 ///
@@ -63,8 +56,8 @@ struct GroupDoubleGradients {
 ///
 /// (B89).
 template <class R>
-GroupDoubleGradients<R> group_norm_double_backward(const GroupCache<R>& cache, std::span<const R> dy,
-                                                   std::span<const R> grad_dx, std::span<const R> grad_dgamma,
-                                                   std::span<const R> grad_dbeta);
+DoubleGradients<R> group_norm_double_backward(const GroupCache<R>& cache, std::span<const R> dy,
+                                              std::span<const R> grad_dx, std::span<const R> grad_dgamma,
+                                              std::span<const R> grad_dbeta);
 
 }  // namespace unitvar::reference
