@@ -10,6 +10,8 @@
 #include "unitvar/extent.hpp"
 #include "unitvar/fold.hpp"
 #include "unitvar/frozen.hpp"
+#include "unitvar/ghost.hpp"
+#include "unitvar/group_norm.hpp"
 #include "unitvar/in_place.hpp"
 #include "unitvar/options.hpp"
 #include "unitvar/phases.hpp"

@@ -8,6 +8,7 @@ namespace unitvar::norm {
 namespace {
 
 using core::for_all;
+using core::for_runs;
 using core::vector_loop;
 using std::int64_t;
 
@@ -38,22 +39,6 @@ void to_moments(double n, int64_t channels, const double* shift, PairArrays sums
     sums.first[c] = shift[c] + from_shift;
     sums.second[c] = m2 < 0 ? 0 : m2;  // keeps NaN
   });
-}
-
-/// Calls f(begin, end, value) for each maximal run of 0 .. n-1 with the same value of predicate(index).
-template <class Predicate, class F>
-void for_runs(int64_t n, const Predicate& predicate, const F& f) noexcept {
-  if (for_all(n, predicate)) {
-    f(0, n, true);
-    return;
-  }
-  for (int64_t begin = 0; begin < n;) {
-    const bool value = predicate(begin);
-    int64_t end = begin + 1;
-    while (end < n && predicate(end) == value) ++end;
-    f(begin, end, value);
-    begin = end;
-  }
 }
 
 /// Calls f with a value of the type to compute in.

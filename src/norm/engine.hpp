@@ -48,8 +48,10 @@ class Engine {
   /// `extras`, if the call has some, go with all phases; their pointers are to the tensors' first elements.
   Engine(const Extent& extent, const Options& options, std::int64_t tensors_read,
          const kernels::Extras<T>* extras = nullptr)
-      : schedule_(make_schedule(extent, schedule_input(options, sizeof(T), tensors_read, extras))),
-        cells_(options.isa, schedule_.tiling, schedule_.access, extras == nullptr ? nullptr : &extras_),
+      : Engine(extent, schedule_input(options, sizeof(T), tensors_read, extras), options.isa, extras) {}
+  Engine(const Extent& extent, const ScheduleInput& input, Isa isa, const kernels::Extras<T>* extras = nullptr)
+      : schedule_(make_schedule(extent, input)),
+        cells_(isa, schedule_.tiling, schedule_.access, extras == nullptr ? nullptr : &extras_),
         walker_(schedule_) {
     if (extras == nullptr) return;
     extras_.tensor = *extras;
@@ -60,6 +62,8 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
+  [[nodiscard]] const Schedule& schedule() const noexcept { return schedule_; }
+  [[nodiscard]] const Cells<T>& cells() const noexcept { return cells_; }
   Walker<T>& walker() noexcept { return walker_; }
 
   /// Phases 1 and 3: what to do with a cell in the first pass.

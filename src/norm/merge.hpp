@@ -12,9 +12,25 @@ struct PairArrays {
   double* second;
 };
 
-/// Chan, Golub, LeVeque 1983, equation 2.1, for `channels` channels at once (B8):
+/// Chan, Golub, LeVeque 1983, equation 2.1 (B8):
 ///   mean_a += d * n_b / n,  M2_a += M2_b + d^2 * n_a * n_b / n,  with d = mean_b - mean_a, n = n_a + n_b.
-/// The one merge of the library: of tiles, of threads, of ranks. n must be > 0.
+/// The one merge of the library: of tiles, of threads, of ranks, of the channels of a group. n must be > 0.
+class MomentMerge {
+ public:
+  MomentMerge(double count_a, double count_b) noexcept
+      : weight_b_(count_b / (count_a + count_b)), cross_(count_a * weight_b_) {}
+
+  void operator()(double& mean_a, double& m2_a, double mean_b, double m2_b) const noexcept {
+    const double d = mean_b - mean_a;
+    mean_a += d * weight_b_;
+    m2_a += m2_b + d * d * cross_;
+  }
+
+ private:
+  double weight_b_, cross_;
+};
+
+/// The same for `channels` channels at once.
 void merge_moments(double count_a, PairArrays a, double count_b, double const* mean_b, double const* m2_b,
                    std::int64_t channels) noexcept;
 

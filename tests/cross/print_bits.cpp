@@ -165,6 +165,62 @@ void write_hashes_of_extras(std::FILE* file, const Extent& e) {
                hash_of(x, rstd, dx, dgamma));
 }
 
+template <class T>
+std::vector<T> noise(std::size_t size, Noise& from, double mean, double scale) {
+  std::vector<T> values(size);
+  for (T& v : values) v = static_cast<T>(mean + scale * from.next());
+  return values;
+}
+
+/// Channels first and last; groups of a few channels, and of one.
+const unitvar::Groups groups[] = {
+    {{3, 6, 49}, 1, 2}, {{2, 4, 4097}, 1, 2}, {{2 * 49, 6, 1}, 49, 2}, {{5, 3, 784}, 1, 3}};
+
+template <class T>
+void write_group_hashes(std::FILE* file, const unitvar::Groups& g, const Kind& kind) {
+  using P = unitvar::param_t<T>;
+  const auto size = static_cast<std::size_t>(g.extent.size()), channels = static_cast<std::size_t>(g.extent.channels);
+  Noise from;
+  std::vector<T> x = noise<T>(size, from, kind.mean, kind.scale);
+  if (kind.outlier != 0) x[0] = static_cast<T>(kind.scale * kind.outlier);
+  const std::vector<T> dy = noise<T>(size, from, 0.25, 1), v = noise<T>(size, from, 0, 1);
+  const std::vector<P> gamma = noise<P>(channels, from, 1, 1), u = noise<P>(channels, from, 0, 1);
+  std::vector<T> y(size), dx(size), grad_x(size), grad_dy(size);
+  std::vector<P> dgamma(channels), dbeta(channels), grad_gamma(channels);
+  std::vector<double> mean(static_cast<std::size_t>(g.size())), rstd(mean.size());
+
+  const unitvar::Options options{.threads = 3};
+  unitvar::group_norm_forward<T>(
+      {.groups = g, .x = x, .gamma = gamma, .y = y, .mean = mean, .rstd = rstd, .eps = kind.eps}, options);
+  unitvar::group_norm_backward<T>({.groups = g,
+                                   .x = x,
+                                   .dy = dy,
+                                   .mean = mean,
+                                   .rstd = rstd,
+                                   .gamma = gamma,
+                                   .dx = dx,
+                                   .dgamma = dgamma,
+                                   .dbeta = dbeta},
+                                  options);
+  unitvar::group_norm_double_backward<T>({.groups = g,
+                                          .x = x,
+                                          .dy = dy,
+                                          .mean = mean,
+                                          .rstd = rstd,
+                                          .gamma = gamma,
+                                          .grad_dx = v,
+                                          .grad_dgamma = u,
+                                          .grad_x = grad_x,
+                                          .grad_dy = grad_dy,
+                                          .grad_gamma = grad_gamma},
+                                         options);
+  std::fprintf(file, "%s group norm %lld x %lld x %lld, %lld groups, %s: %016llx, backward %016llx, double %016llx\n",
+               std::string(unitvar::DtypeTraits<T>::name).c_str(), static_cast<long long>(g.extent.outer),
+               static_cast<long long>(g.extent.channels), static_cast<long long>(g.extent.inner),
+               static_cast<long long>(g.groups), kind.name, hash_of(y, mean, rstd), hash_of(dx, dgamma, dbeta),
+               hash_of(grad_x, grad_dy, grad_gamma));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -180,6 +236,12 @@ int main(int argc, char** argv) {
     }
 #define UNITVAR_WRITE_HASHES_OF_EXTRAS(T) write_hashes_of_extras<T>(file, extent);
     UNITVAR_FOR_EACH_DTYPE(UNITVAR_WRITE_HASHES_OF_EXTRAS)
+  }
+  for (const unitvar::Groups& g : groups) {
+    for (const Kind& kind : kinds) {
+#define UNITVAR_WRITE_GROUP_HASHES(T) write_group_hashes<T>(file, g, kind);
+      UNITVAR_FOR_EACH_DTYPE(UNITVAR_WRITE_GROUP_HASHES)
+    }
   }
   return std::fclose(file) == 0 ? 0 : 1;
 }
