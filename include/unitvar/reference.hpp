@@ -20,5 +20,6 @@
 #include "unitvar/reference/calculus.hpp"
 #include "unitvar/reference/closed_forms.hpp"
 #include "unitvar/reference/forward.hpp"
+#include "unitvar/reference/layer_norm.hpp"
 #include "unitvar/reference/staged.hpp"
 #include "unitvar/reference/statistics.hpp"
