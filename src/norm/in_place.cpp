@@ -95,8 +95,8 @@ void batch_norm_in_place_forward(const BatchNormInPlaceForward<T>& args, const O
                          args.negative_slope == 1 ? nullptr : &extras);
 }
 
-/// y - beta stands for gamma * x_hat: beta is the mean of y, and |gamma| nearly its standard deviation. So these are the
-/// plain phases about beta, with 1 / gamma where rstd is.
+/// y - beta stands for gamma * x_hat: beta is the mean of y, and |gamma| nearly its standard deviation. So these are
+/// the plain phases about beta, with 1 / gamma where rstd is.
 template <class T>
 void batch_norm_in_place_backward(const BatchNormInPlaceBackward<T>& args, const Options& options) {
   check_arguments(args, options);
@@ -125,8 +125,8 @@ void batch_norm_in_place_backward(const BatchNormInPlaceBackward<T>& args, const
   norm::training_backward(plain, options, parameters, args.negative_slope == 1 ? nullptr : &extras);
 }
 
-#define UNITVAR_INSTANTIATE(T)                                                                       \
-  template void batch_norm_in_place_forward<T>(const BatchNormInPlaceForward<T>&, const Options&);   \
+#define UNITVAR_INSTANTIATE(T)                                                                     \
+  template void batch_norm_in_place_forward<T>(const BatchNormInPlaceForward<T>&, const Options&); \
   template void batch_norm_in_place_backward<T>(const BatchNormInPlaceBackward<T>&, const Options&);
 UNITVAR_FOR_EACH_DTYPE(UNITVAR_INSTANTIATE)
 

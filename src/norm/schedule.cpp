@@ -111,25 +111,25 @@ int64_t planar_channels(const Tiling& tiling, const ScheduleInput& input, int th
   return walk == Walk::streamed ? channels : some_groups(channels, input);
 }
 
-int threads_for(const Extent& extent, const ScheduleInput& input) noexcept {
-  const int64_t bytes = extent.size() * input.bytes_per_element * input.tensors_read;
+}  // namespace
+
+int threads_for(int64_t elements, const ScheduleInput& input) noexcept {
+  const int64_t bytes = elements * input.bytes_per_element * input.tensors_read;
   return static_cast<int>(std::clamp<int64_t>(bytes / kBytesPerThread, 1, std::max(1, input.threads)));
 }
 
-kernels::Stores stores_for(const Extent& extent, const ScheduleInput& input) noexcept {
-  const int64_t bytes = std::max(extent.size() * input.bytes_per_element, input.tensor_bytes);
+kernels::Stores stores_for(int64_t elements, const ScheduleInput& input) noexcept {
+  const int64_t bytes = std::max(elements * input.bytes_per_element, input.tensor_bytes);
   return bytes > kStreamedShare * input.cache.l2 ? kernels::Stores::streamed : kernels::Stores::cached;
 }
-
-}  // namespace
 
 Schedule make_schedule(const Extent& extent, const ScheduleInput& input) noexcept {
   Schedule s{make_tiling(extent, input.weighted),
              Walk::resident,
-             threads_for(extent, input),
+             threads_for(extent.size(), input),
              1,
              0,
-             {.stores = input.weighted ? kernels::Stores::cached : stores_for(extent, input),
+             {.stores = input.weighted ? kernels::Stores::cached : stores_for(extent.size(), input),
               .ahead = kernels::kNear / input.bytes_per_element},
              1};
 

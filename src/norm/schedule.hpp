@@ -22,6 +22,12 @@ struct ScheduleInput {
   std::int64_t tensor_bytes = 0;    ///< of the tensor that the extent is a part of; 0 if it is no part
 };
 
+/// Threads that work on tensors of so many elements each: 1 for small work.
+int threads_for(std::int64_t elements, const ScheduleInput& input) noexcept;
+
+/// Past the caches if the result is much larger than them.
+kernels::Stores stores_for(std::int64_t elements, const ScheduleInput& input) noexcept;
+
 /// How the phases walk memory. The tensor is a grid of cells, (run of channels) x (tile); resident finishes one block
 /// of runs after the other, streamed passes over all cells. Changes speed, never bits.
 struct Schedule {

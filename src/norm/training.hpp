@@ -18,7 +18,7 @@ inline void copy_if_wanted(const double* from, std::span<double> to) { std::copy
 /// Returns the number of values of a channel, or the sum of their weights.
 template <class T, class Coefficients>
 double training_forward(const char* operation, const BatchNormForward<T>& args, const Options& options,
-                      const Coefficients& coefficients, const kernels::Extras<T>* extras = nullptr) {
+                        const Coefficients& coefficients, const kernels::Extras<T>* extras = nullptr) {
   using core::vector_loop;
   using std::int64_t;
   const int64_t C = args.extent.channels;

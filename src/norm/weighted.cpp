@@ -101,7 +101,7 @@ void weighted_batch_norm_backward(const WeightedBatchNormBackward<T>& args, cons
   norm::training_backward(plain, options, norm::gradients_of_parameters(plain), &extras);
 }
 
-#define UNITVAR_INSTANTIATE(T)                                                                         \
+#define UNITVAR_INSTANTIATE(T)                                                                        \
   template double weighted_batch_norm_forward<T>(const WeightedBatchNormForward<T>&, const Options&); \
   template void weighted_batch_norm_backward<T>(const WeightedBatchNormBackward<T>&, const Options&);
 UNITVAR_FOR_EACH_DTYPE(UNITVAR_INSTANTIATE)
