@@ -3,6 +3,7 @@
 /// (unitvar/gradcheck.hpp), which training and inference do not need.
 #include "unitvar/batch_norm.hpp"
 #include "unitvar/batch_norm_layer.hpp"
+#include "unitvar/derivatives.hpp"
 #include "unitvar/dtype.hpp"
 #include "unitvar/error.hpp"
 #include "unitvar/extent.hpp"

@@ -54,7 +54,9 @@ struct Batch {
     vector_loop(0, channels, [=](int64_t c) { values[c] = value(c); });
     return values;
   }
-  double* zeros(double* values) const noexcept { return std::fill_n(values, channels, 0.0) - channels; }
+  double* zeros(double* values) const noexcept {
+    return fill(values, [](int64_t) { return 0.0; });
+  }
 
   /// sum(b) and sum(b * (a - center)); 0 if b is absent, or the batch empty.
   void sums(const T* a, std::span<const T> b, const double* center, double* sum, double* sum_of_products) {
@@ -88,10 +90,12 @@ struct Batch {
     if (v.empty()) {
       engine.walker().apply(engine.normalize(x, out, {mean, x_slope, offset}));
     } else {
-      engine.walker().apply(engine.combine(
-          {x, v.data(), nullptr}, out,
-          {.x_center = mean, .x_slope = x_slope, .a_center = of_v.mean, .a_slope = v_slope, .offset = offset}));
+      combine({x, v.data(), nullptr}, {mean, x_slope, of_v.mean, v_slope, nullptr, nullptr, offset}, out);
     }
+  }
+
+  void combine(const kernels::CombineTensors<T>& in, const norm::CombineArrays& c, T* out) {
+    engine.walker().apply(engine.combine(in, out, c));
   }
 
   double* gamma_rstd(double* values) const noexcept {
@@ -181,15 +185,14 @@ void write_grad_x(Batch<T>& batch, const BatchNormDoubleBackward<T>& args, const
   const double* c = batch.fill(arrays[3], [=](int64_t k) {
     return -rstd[k] * (scale[k] * rstd[k] * (form[k] / n) + a[k] * p[k] + b[k] * q[k]);
   });
-  const T* third = args.grad_dx.empty() ? nullptr : args.grad_dx.data();
-  batch.engine.walker().apply(batch.engine.combine({batch.x, args.dy.data(), third}, args.grad_x.data(),
-                                                   {.x_center = batch.mean,
-                                                    .x_slope = c,
-                                                    .a_center = dy.mean,
-                                                    .a_slope = b,
-                                                    .b_center = v.mean,
-                                                    .b_slope = a,
-                                                    .offset = batch.zeros(arrays[4])}));
+  const double* zeros = batch.zeros(arrays[4]);
+  if (args.grad_dx.empty()) {
+    batch.combine({batch.x, args.dy.data(), nullptr}, {batch.mean, c, dy.mean, b, nullptr, nullptr, zeros},
+                  args.grad_x.data());
+  } else {
+    batch.combine({batch.x, args.dy.data(), args.grad_dx.data()}, {batch.mean, c, dy.mean, b, v.mean, a, zeros},
+                  args.grad_x.data());
+  }
 }
 
 }  // namespace
@@ -216,14 +219,14 @@ void batch_norm_statistics_backward(const BatchNormStatisticsBackward<T>& args, 
     return 2 * or_zero(dvar, c) / n - scale[c] * rstd[c] * dy.along[c];
   });
   const double* offset = batch.fill(arrays[5], [=, dmean = args.dmean](int64_t c) { return or_zero(dmean, c) / n; });
-  batch.engine.walker().apply(batch.engine.combine(
-      {batch.x, args.dy.data(), nullptr}, args.dx.data(),  // (B50)
-      {.x_center = batch.mean, .x_slope = x_slope, .a_center = dy.mean, .a_slope = scale, .offset = offset}));
+  batch.combine({batch.x, args.dy.data(), nullptr}, {batch.mean, x_slope, dy.mean, scale, nullptr, nullptr, offset},
+                args.dx.data());  // (B50)
 }
 
 template <class T>
 void batch_norm_double_backward(const BatchNormDoubleBackward<T>& args, const Options& options) {
   checked("batch_norm_double_backward", args, options).more_than_one_value(args.extent.count());
+  if (args.grad_x.empty() && args.grad_dy.empty() && args.grad_gamma.empty()) return;
   Batch<T> batch(args, options);
   const ChannelArrays arrays(6, batch.channels);
   const Averages v = batch.averages(args.grad_dx, arrays[0], arrays[1]);
