@@ -22,6 +22,8 @@
 #include "unitvar/reference/closed_forms.hpp"
 #include "unitvar/reference/derivatives.hpp"
 #include "unitvar/reference/forward.hpp"
+#include "unitvar/reference/group_norm.hpp"
+#include "unitvar/reference/layer_norm.hpp"
 #include "unitvar/reference/staged.hpp"
 #include "unitvar/reference/statistics.hpp"
 #include "unitvar/reference/variants.hpp"

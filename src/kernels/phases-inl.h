@@ -246,6 +246,10 @@ HWY_INLINE int64_t map_vectors(const Map& map, int64_t row, int64_t k, int64_t e
 template <class A, class Map>
 UNITVAR_PART void map_columns(const Map& map, int64_t row, int64_t begin, int64_t end) {
   using U = Many<A>;
+  if constexpr (Map::kExtended) {  // longer, and so written out less often
+    map_vectors<One<A>>(map, row, map_vectors<U>(map, row, begin, end), end);
+    return;
+  }
   if (end - begin < U::kWidth) {
     map_vectors<One<A>>(map, row, begin, end);
     return;
@@ -260,8 +264,15 @@ UNITVAR_PART void map_columns(const Map& map, int64_t row, int64_t begin, int64_
 template <bool kStream, int64_t n, class Map>
 UNITVAR_PART void map_lines(const Map& map, int64_t row, int64_t k) {
   using U = typename Map::Vector;
-  for (int64_t i = 0; i < n * kMapLine<Map>; i += U::kWidth) {
-    write<kStream, U>(map, map.template value<U>(row + k + i, k + i), row + k + i);
+  if constexpr (Map::kExtended) {
+#pragma GCC unroll 1
+    for (int64_t i = 0; i < n * kMapLine<Map>; i += U::kWidth) {
+      write<kStream, U>(map, map.template value<U>(row + k + i, k + i), row + k + i);
+    }
+  } else {
+    for (int64_t i = 0; i < n * kMapLine<Map>; i += U::kWidth) {
+      write<kStream, U>(map, map.template value<U>(row + k + i, k + i), row + k + i);
+    }
   }
 }
 

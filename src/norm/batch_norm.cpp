@@ -67,12 +67,7 @@ void check_arguments(const BatchNormBackward<T>& a, const Options& options) {
 template <class T>
 void batch_norm_forward(const BatchNormForward<T>& args, const Options& options) {
   check_arguments(args, options);
-  norm::training_forward(
-      "batch_norm_forward", args, options,
-      [&](int64_t begin, int64_t end, const double*, const double* rstd, double* scale, double* beta) {
-        const auto rstd_at = [=](int64_t c) { return rstd[c]; };
-        norm::normalize_coefficients(begin, end, rstd_at, args.gamma, args.beta, scale, beta);
-      });
+  norm::training_forward("batch_norm_forward", args, options, norm::affine(args));
 }
 
 template <class T>
@@ -89,10 +84,7 @@ void batch_norm_inference(const BatchNormInference<T>& args, const Options& opti
 template <class T>
 void batch_norm_backward(const BatchNormBackward<T>& args, const Options& options) {
   check_arguments(args, options);
-  norm::training_backward(
-      args, options, [&](int64_t begin, int64_t end, const double* sum_dy, const double* sum_dy_xmu, double*) {
-        norm::parameter_gradients(begin, end, args.rstd.data(), sum_dy, sum_dy_xmu, args.dgamma, args.dbeta);
-      });
+  norm::training_backward(args, options, norm::gradients_of_parameters(args));
 }
 
 #define UNITVAR_INSTANTIATE(T)                                                         \

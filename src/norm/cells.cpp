@@ -1,6 +1,7 @@
 #include "norm/cells.hpp"
 
 #include "core/vector_loop.hpp"
+#include "norm/arithmetic.hpp"
 #include "norm/ordinary.hpp"
 #include "unitvar/dtype.hpp"
 
@@ -8,16 +9,9 @@ namespace unitvar::norm {
 namespace {
 
 using core::for_all;
+using core::for_runs;
 using core::vector_loop;
 using std::int64_t;
-
-/// A shift k standard deviations away from the mean costs a factor 1 + k^2 of precision in M2; beyond k = 3 it is too
-/// much. Few tiles have it: those whose shift was taken from an outlier. False for NaN, which nothing repairs.
-bool is_off_center(double n, double first, double second) noexcept {
-  constexpr double kMost = 3 * 3;
-  const double between = first * (first / n);
-  return between > kMost * (second - between);
-}
 
 /// Moves the shifts that are off to the mean that their own sums give. True if one moved.
 bool recenter(double n, int64_t channels, double* shift, PairArrays sums) noexcept {
@@ -38,40 +32,6 @@ void to_moments(double n, int64_t channels, const double* shift, PairArrays sums
     sums.first[c] = shift[c] + from_shift;
     sums.second[c] = m2 < 0 ? 0 : m2;  // keeps NaN
   });
-}
-
-/// Calls f(begin, end, value) for each maximal run of 0 .. n-1 with the same value of predicate(index).
-template <class Predicate, class F>
-void for_runs(int64_t n, const Predicate& predicate, const F& f) noexcept {
-  if (for_all(n, predicate)) {
-    f(0, n, true);
-    return;
-  }
-  for (int64_t begin = 0; begin < n;) {
-    const bool value = predicate(begin);
-    int64_t end = begin + 1;
-    while (end < n && predicate(end) == value) ++end;
-    f(begin, end, value);
-    begin = end;
-  }
-}
-
-/// Calls f with a value of the type to compute in.
-template <class Fast, class F>
-void in_arithmetic(bool fast, const F& f) noexcept {
-  if constexpr (!std::is_same_v<Fast, double>) {
-    if (fast) {
-      f(Fast());
-      return;
-    }
-  }
-  f(double());
-}
-
-/// What A leaves of a value, times a factor.
-template <class A>
-double rounded_off(double value, double factor = 1) noexcept {
-  return std::is_same_v<A, double> ? 0 : (value - static_cast<double>(static_cast<A>(value))) * factor;
 }
 
 /// The maps subtract the mean as A holds it. What is left of it is the same for a whole channel, and so goes into its
@@ -118,12 +78,6 @@ auto takes(const CombineArrays& c, int64_t begin) noexcept {
                  is_ordinary<Fast>(value_at(c.b_slope, k)), is_ordinary<Fast>(c.offset[k]),
                  is_moderate<Fast>(offset_about<Fast>(c, k)));
   };
-}
-
-template <class T>
-Sample sample_at(const T* x, const std::array<int64_t, 4>& places) noexcept {
-  const auto v = [&](std::size_t i) { return static_cast<double>(x[places[i]]); };
-  return sample_of(v(0), v(1), v(2), v(3));
 }
 
 PairArrays from(PairArrays pair, int64_t i) noexcept { return {pair.first + i, pair.second + i}; }

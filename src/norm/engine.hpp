@@ -1,5 +1,4 @@
 #pragma once
-#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -49,8 +48,10 @@ class Engine {
   /// `extras`, if the call has some, go with all phases; their pointers are to the tensors' first elements.
   Engine(const Extent& extent, const Options& options, std::int64_t tensors_read,
          const kernels::Extras<T>* extras = nullptr)
-      : schedule_(make_schedule(extent, schedule_input(options, sizeof(T), tensors_read, extras))),
-        cells_(options.isa, schedule_.tiling, schedule_.access, extras == nullptr ? nullptr : &extras_),
+      : Engine(extent, schedule_input(options, sizeof(T), tensors_read, extras), options.isa, extras) {}
+  Engine(const Extent& extent, const ScheduleInput& input, Isa isa, const kernels::Extras<T>* extras = nullptr)
+      : schedule_(make_schedule(extent, input)),
+        cells_(isa, schedule_.tiling, schedule_.access, extras == nullptr ? nullptr : &extras_),
         walker_(schedule_) {
     if (extras == nullptr) return;
     extras_.tensor = *extras;
@@ -61,6 +62,8 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
+  [[nodiscard]] const Schedule& schedule() const noexcept { return schedule_; }
+  [[nodiscard]] const Cells<T>& cells() const noexcept { return cells_; }
   Walker<T>& walker() noexcept { return walker_; }
 
   /// Phases 1 and 3: what to do with a cell in the first pass.
@@ -98,40 +101,22 @@ class Engine {
   /// The merges: from the tiles' pairs, leaf(t), to first and second of channels [begin, end).
   template <class Leaf>
   void merge_moments_into(std::int64_t begin, std::int64_t end, const Leaf& leaf, double* mean, double* m2) const {
-    merge_tree(schedule_.tiling.tiles(), [&](std::int64_t i, std::int64_t j, std::int64_t step) {
-      const double count_a = count(i, j), count_b = count(j, j + step);
-      if (count_b == 0) return;  // a tile without any weight
-      merge_moments(count_a, leaf(i), count_b, leaf(j).first, leaf(j).second, end - begin);
-    });
-    copy_root(begin, end, leaf, mean, m2);
+    merge_tile_moments(schedule_.tiling, counts(), begin, end, leaf, mean, m2);
   }
   template <class Leaf>
   void merge_sums_into(std::int64_t begin, std::int64_t end, const Leaf& leaf, double* first, double* second) const {
-    merge_tree(schedule_.tiling.tiles(),
-               [&](std::int64_t i, std::int64_t j, std::int64_t) { merge_sums(leaf(i), leaf(j), end - begin); });
-    copy_root(begin, end, leaf, first, second);
+    merge_tile_sums(schedule_.tiling, begin, end, leaf, first, second);
   }
 
   /// The number of values of a channel, or the sum of their weights.
-  [[nodiscard]] double count() const noexcept { return count(0, schedule_.tiling.tiles()); }
+  [[nodiscard]] double count() const noexcept { return counts()(0, schedule_.tiling.tiles()); }
 
  private:
   /// Of the values in tiles [i, j).
-  [[nodiscard]] double count(std::int64_t i, std::int64_t j) const noexcept {
-    if (weights_) return weights_->sum(i, j);
-    return static_cast<double>(schedule_.tiling.values_before(j) - schedule_.tiling.values_before(i));
-  }
-
-  /// An empty batch has no tiles: zeros.
-  template <class Leaf>
-  void copy_root(std::int64_t begin, std::int64_t end, const Leaf& leaf, double* first, double* second) const {
-    if (schedule_.tiling.tiles() == 0) {
-      std::fill(first + begin, first + end, 0.0);
-      std::fill(second + begin, second + end, 0.0);
-      return;
-    }
-    std::copy_n(leaf(0).first, end - begin, first + begin);
-    std::copy_n(leaf(0).second, end - begin, second + begin);
+  [[nodiscard]] auto counts() const noexcept {
+    return [this](std::int64_t i, std::int64_t j) {
+      return weights_ ? weights_->sum(i, j) : schedule_.tiling.count(i, j);
+    };
   }
 
   Schedule schedule_;

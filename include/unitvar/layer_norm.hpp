@@ -1,0 +1,126 @@
+#pragma once
+#include <span>
+
+#include "unitvar/dtype.hpp"
+#include "unitvar/options.hpp"
+#include "unitvar/row_extent.hpp"
+
+/// Layer and RMS normalization as free functions on the caller's memory: each row of D contiguous elements is
+/// normalized by itself, and gamma and beta have a value for each element of a row. T is the storage type: float,
+/// double, bf16 or f16. Statistics are summed and saved in double whatever T is; parameters and their gradients are
+/// param_t<T>, float for the 16-bit types. The arithmetic on single elements is in double for double, in float for all
+/// else, and in double for rows whose numbers float would lose digits of (src/norm/ordinary.hpp).
+///
+/// Common to all functions:
+/// - Tensors are contiguous, of extent.size() = rows * D elements, D = extent.length; parameters have D elements,
+///   statistics one for each row.
+/// - A span marked "optional" may be empty: an absent gamma is 1, an absent beta is 0, an absent output is not
+///   computed.
+/// - Errors are thrown as Error before anything is written: null_data, wrong_length, bad_extent, overflow,
+///   bad_epsilon, overlap, bad_argument, unsupported_isa.
+/// - Outputs may not overlap any other argument, except where a function says so. Inputs may overlap one another.
+/// - D = 1 is legal (layer normalization then gives y = beta), and so is an empty batch: rows = 0 gives
+///   dgamma = dbeta = 0.
+/// - Re-entrant; no global state. Options::threads OpenMP threads share the rows; the result has the same bits for
+/// every
+///   thread count and instruction set. Options::walk has no effect: a row goes through all passes while it is cached.
+/// - NaN and Inf in one row reach that row's results alone, and, in its columns, dgamma and dbeta.
+/// - Accuracy (tests/parity): relative L2 error <= 3e-7 for float, against the double formula on the same inputs, and
+///   <= max(1e-14, 1e-15 |mean|/std) for double, while |mean|/std <= 1e6. For bf16 and f16, each y and dx is a step of
+///   the type at most from the double formula's, rounded once; dgamma and dbeta have a relative L2 error <= 1e-6. For
+///   float, bf16 and f16, dx's error is in relation to gamma * dy * rstd, of which it may be a small difference.
+///
+/// ONNX: LayerNormalization-17 gives Y, Mean, InvStdDev = y, mean, rstd for RowExtent::from_axis(shape, axis),
+/// Scale = gamma, B = beta, epsilon = eps; its stash_type asks for statistics in float at least, and these are double.
+/// RMSNormalization-23 is rms_norm_forward without beta.
+namespace unitvar {
+
+/// Arguments of layer_norm_forward.
+template <class T>
+struct LayerNormForward {
+  RowExtent extent;
+  std::span<const T> x;                    ///< input
+  std::span<const param_t<T>> gamma = {};  ///< scale, optional, D
+  std::span<const param_t<T>> beta = {};   ///< shift, optional, D
+  std::span<T> y;                          ///< output; may be exactly x, if no backward needs it
+  std::span<double> mean = {};             ///< output, optional: each row's mean
+  std::span<double> rstd = {};             ///< output, optional: 1 / sqrt(var + eps) with the row's biased var
+  double eps = 1e-5;                       ///< finite; var + eps must be > 0
+};
+
+/// Normalizes each row by its own mean and biased variance.
+///
+///   mean = sum(x) / D,  var = sum((x - mean)^2) / D,  y_i = gamma_i * (x_i - mean) / sqrt(var + eps) + beta_i
+///
+/// (Ba, Kiros & Hinton 2016, equation 3; docs/derivation.md B80). With eps <= 0 all variances are checked before the
+/// first write.
+template <class T>
+void layer_norm_forward(const LayerNormForward<T>& args, const Options& options = {});
+
+/// Arguments of layer_norm_backward.
+template <class T>
+struct LayerNormBackward {
+  RowExtent extent;
+  std::span<const T> x;                    ///< the forward's input
+  std::span<const T> dy;                   ///< dL/dy
+  std::span<const double> mean;            ///< saved by the forward
+  std::span<const double> rstd;            ///< saved by the forward
+  std::span<const param_t<T>> gamma = {};  ///< optional, D
+  std::span<T> dx = {};                    ///< output, optional: dL/dx; may be exactly dy
+  std::span<param_t<T>> dgamma = {};       ///< output, optional: dL/dgamma, D
+  std::span<param_t<T>> dbeta = {};        ///< output, optional: dL/dbeta, D
+};
+
+/// Backward of layer_norm_forward. With g = gamma * dy and x_hat = (x - mean) * rstd,
+///
+///   dx     = rstd * (g - sum(g) / D - x_hat * sum(g * x_hat) / D)    sums over the row
+///   dgamma = sum(dy * x_hat),  dbeta = sum(dy)                       sums over the rows, for each column
+///
+/// (docs/derivation.md B81).
+template <class T>
+void layer_norm_backward(const LayerNormBackward<T>& args, const Options& options = {});
+
+/// Arguments of rms_norm_forward.
+template <class T>
+struct RmsNormForward {
+  RowExtent extent;
+  std::span<const T> x;                    ///< input
+  std::span<const param_t<T>> gamma = {};  ///< scale, optional, D
+  std::span<const param_t<T>> beta = {};   ///< shift, optional, D
+  std::span<T> y;                          ///< output; may be exactly x, if no backward needs it
+  std::span<double> rstd = {};             ///< output, optional: each row's 1 / sqrt(mean(x^2) + eps)
+  double eps = 1e-5;                       ///< finite; mean(x^2) + eps must be > 0
+};
+
+/// Normalizes each row by its root mean square.
+///
+///   y_i = gamma_i * x_i / sqrt(sum(x^2) / D + eps) + beta_i
+///
+/// (Zhang & Sennrich 2019, equation 4; docs/derivation.md B83). With eps <= 0 all rows are checked before the first
+/// write.
+template <class T>
+void rms_norm_forward(const RmsNormForward<T>& args, const Options& options = {});
+
+/// Arguments of rms_norm_backward.
+template <class T>
+struct RmsNormBackward {
+  RowExtent extent;
+  std::span<const T> x;                    ///< the forward's input
+  std::span<const T> dy;                   ///< dL/dy
+  std::span<const double> rstd;            ///< saved by the forward
+  std::span<const param_t<T>> gamma = {};  ///< optional, D
+  std::span<T> dx = {};                    ///< output, optional: dL/dx; may be exactly dy
+  std::span<param_t<T>> dgamma = {};       ///< output, optional: dL/dgamma, D
+  std::span<param_t<T>> dbeta = {};        ///< output, optional: dL/dbeta, D
+};
+
+/// Backward of rms_norm_forward. With g = gamma * dy and x_hat = x * rstd,
+///
+///   dx     = rstd * (g - x_hat * sum(g * x_hat) / D)    sum over the row
+///   dgamma = sum(dy * x_hat),  dbeta = sum(dy)          sums over the rows, for each column
+///
+/// (docs/derivation.md B84).
+template <class T>
+void rms_norm_backward(const RmsNormBackward<T>& args, const Options& options = {});
+
+}  // namespace unitvar

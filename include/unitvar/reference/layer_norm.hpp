@@ -1,0 +1,61 @@
+#pragma once
+#include <span>
+#include <vector>
+
+#include "unitvar/reference/closed_forms.hpp"
+#include "unitvar/row_extent.hpp"
+
+/// Layer and RMS normalization of rows. The rules at the top of unitvar/reference.hpp hold, with rows in place of
+/// channels: tensors have extent.size() = rows * D elements, statistics one for each row, gamma and beta D.
+namespace unitvar::reference {
+
+/// What the forward of rows keeps for the backward.
+template <class R>
+struct RowCache {
+  RowExtent extent;
+  bool centered;         ///< layer normalization, which subtracts the mean
+  std::vector<R> mean;   ///< 0 if not centered
+  std::vector<R> var;    ///< mean square of x - mean
+  std::vector<R> rstd;   ///< 1 / sqrt(var + eps)
+  std::vector<R> x_hat;  ///< (x - mean) * rstd
+  std::vector<R> gamma;  ///< as given, or D ones
+};
+
+template <class R>
+struct RowForward {
+  std::vector<R> y;
+  RowCache<R> cache;
+};
+
+/// mean = sum(x) / D, var = sum((x - mean)^2) / D, y_i = gamma_i (x_i - mean) / sqrt(var + eps) + beta_i (B80);
+/// Ba, Kiros & Hinton 2016, equation 3.
+template <class R>
+RowForward<R> layer_norm_forward(const RowExtent& extent, std::span<const R> x, std::span<const R> gamma,
+                                 std::span<const R> beta, R eps);
+
+/// y_i = gamma_i x_i / sqrt(sum(x^2) / D + eps) + beta_i (B83); Zhang & Sennrich 2019, equation 4.
+template <class R>
+RowForward<R> rms_norm_forward(const RowExtent& extent, std::span<const R> x, std::span<const R> gamma,
+                               std::span<const R> beta, R eps);
+
+/// (B81), or (B84) if the forward was not centered. With g = gamma dy and means over the row,
+///
+///   dx = rstd (g - mean(g) - x_hat mean(g x_hat)), dgamma = sum over rows of dy x_hat, dbeta = sum over rows of dy
+///
+/// where mean(g) is left out if not centered.
+template <class R>
+Gradients<R> row_norm_backward(const RowCache<R>& cache, std::span<const R> dy);
+
+/// Gradients of sum(v dx) + sum(p dgamma) + sum(q dbeta), the backward's results against given cotangents.
+template <class R>
+struct RowSecondGradients {
+  std::vector<R> x, dy, gamma;
+};
+
+/// (B82), or (B85) if the forward was not centered. v has extent.size() elements, p and q have D; each may be empty,
+/// which is 0.
+template <class R>
+RowSecondGradients<R> row_norm_double_backward(const RowCache<R>& cache, std::span<const R> dy, std::span<const R> v,
+                                               std::span<const R> p, std::span<const R> q);
+
+}  // namespace unitvar::reference

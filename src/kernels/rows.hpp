@@ -1,0 +1,55 @@
+#pragma once
+#include <cstdint>
+
+#include "kernels/kernels.hpp"
+#include "unitvar/dtype.hpp"
+#include "unitvar/row_extent.hpp"
+
+/// The kernels of layer and RMS normalization: rows of contiguous elements that have their coefficients each, and
+/// gamma and beta with a value for each column. As all kernels, they give the same bits on every instruction set.
+namespace unitvar::kernels {
+
+/// A value for each column; neither may be absent.
+template <class T>
+struct ColumnParameters {
+  const param_t<T>* gamma;
+  const param_t<T>* beta;
+};
+
+/// Passes over some rows, computed in A; sums end in double. Coefficients and row sums are arrays with a value for each
+/// row, column sums with one for each column. Pointers to elements are to the first row's first.
+template <class T, class A>
+struct RowPhases {
+  /// Of each row, sum(x - shift) and sum((x - shift)^2).
+  void (*moments)(const T* x, const A* shift, const RowExtent& rows, double* first, double* second);
+  /// y = ((x - c.center) * c.scale + c.beta) * gamma + beta.
+  void (*normalize)(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const ColumnParameters<T>& parameters,
+                    const RowExtent& rows, const Access& access);
+  /// Of each row, sum(g) and sum(g * (x - center)), where g = gamma * dy.
+  void (*gradient_sums)(const T* x, const T* dy, const A* center, const param_t<T>* gamma, const RowExtent& rows,
+                        double* first, double* second);
+  /// dx = ((gamma * dy - c.level) - (x - c.center) * c.slope) * c.scale; dx may be dy.
+  void (*input_gradient)(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c,
+                         const param_t<T>* gamma, const RowExtent& rows, const Access& access);
+  /// Adds to each column sum(dy) and sum(dy * x_hat), x_hat = (x - c.center) * c.scale + c.beta. Rows are taken
+  /// rows_at_once(length) at a time, from the first on.
+  void (*parameter_sums)(const T* x, const T* dy, const NormalizeCoefficients<const A*>& c, const RowExtent& rows,
+                         double* first, double* second);
+};
+
+/// Rows whose terms are added to each other before they are added to a column's sums: 4, so that these are loaded and
+/// stored once for all of them, but not more than the second-level cache holds.
+constexpr std::int64_t rows_at_once(std::int64_t length) noexcept { return length <= 8192 ? 4 : 1; }
+
+/// The kernels of one instruction set.
+template <class T>
+struct RowKernels {
+  RowPhases<T, fast_t<T>> fast;
+  RowPhases<T, double> wide;
+};
+
+/// The kernels that a call with Options{.isa = isa} runs. Throws as selected_isa does.
+template <class T>
+const RowKernels<T>& row_kernels_for(Isa isa);
+
+}  // namespace unitvar::kernels

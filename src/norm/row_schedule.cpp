@@ -1,0 +1,47 @@
+#include "norm/row_schedule.hpp"
+
+#include "kernels/rows.hpp"
+
+namespace unitvar::norm {
+namespace {
+
+using std::int64_t;
+
+/// A tile has this many rows, fewer if there would not be kSomeTiles for threads to share, more if there would be more
+/// than kMostTiles: each has two doubles a column.
+constexpr int64_t kTileRows = 64;
+constexpr int64_t kSomeTiles = 16;
+constexpr int64_t kMostTiles = 64;
+/// Kernels take up to as many rows at a time.
+constexpr int64_t kRowStep = 4;
+
+/// Passes of short rows over the first-level cache: half of it, so that the next batch finds room.
+constexpr int64_t kBatchBytes = 16 << 10;
+
+int64_t divide_up(int64_t a, int64_t b) noexcept { return (a + b - 1) / b; }
+
+RowTiling cut(const RowExtent& extent) noexcept {
+  const int64_t fewest = divide_up(extent.rows, kMostTiles), most = divide_up(extent.rows, kSomeTiles);
+  const int64_t rows = std::max(fewest, std::min(kTileRows, most));
+  const int64_t tile_rows = std::max(kRowStep, divide_up(rows, kRowStep) * kRowStep);
+  return {extent, tile_rows, divide_up(extent.rows, tile_rows)};
+}
+
+/// A whole number of the rows that kernels take at once, so that batches do not change the order of additions.
+int64_t batch_rows(const RowExtent& extent, const ScheduleInput& input) noexcept {
+  const int64_t step = kernels::rows_at_once(extent.length);
+  const int64_t fitting = kBatchBytes / (extent.length * input.bytes_per_element * input.tensors_read);
+  return std::clamp(fitting / step * step, step, kMostBatchRows);
+}
+
+}  // namespace
+
+RowSchedule make_row_schedule(const RowExtent& extent, const ScheduleInput& input) noexcept {
+  const int64_t rows = batch_rows(extent, input);
+  return {cut(extent),
+          rows,
+          threads_for(extent.size(), input),
+          {.stores = stores_for(extent.size(), input), .ahead = rows * extent.length}};
+}
+
+}  // namespace unitvar::norm

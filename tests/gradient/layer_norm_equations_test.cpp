@@ -1,0 +1,120 @@
+// B80 to B85: layer and RMS normalization and their gradients, the reference's and the library's own, against numeric
+// differentiation.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+#include "support/rows.hpp"
+#include "unitvar/gradcheck.hpp"
+
+namespace unitvar::test {
+namespace {
+
+const RowExtent extents[] = {{1, 3}, {3, 5}, {2, 17}, {5, 40}};
+
+using Problem64 = RowProblem<double>;
+
+reference::RowForward<double> reference_forward(const Problem64& p) {
+  const auto f = p.norm == RowNorm::layer ? reference::layer_norm_forward<double> : reference::rms_norm_forward<double>;
+  return f(p.extent, p.x, p.gamma, p.beta, p.eps);
+}
+
+double dot(const std::vector<double>& a, const std::vector<double>& b) {
+  long double sum = 0;
+  for (std::size_t k = 0; k < a.size(); ++k) sum += static_cast<long double>(a[k]) * static_cast<long double>(b[k]);
+  return static_cast<double>(sum);
+}
+
+template <class Body>
+void for_each_problem(const Body& body) {
+  for (const RowNorm norm : both_row_norms) {
+    for (const RowExtent& extent : extents) {
+      for (const double mean : {0.0, 3.0}) {
+        SCOPED_TRACE(describe(norm, extent) + ", mean " + std::to_string(mean));
+        auto p = make_row_problem<double>(norm, extent, mean);
+        p.eps = 1e-2;
+        body(p);
+      }
+    }
+  }
+}
+
+TEST(RowNormEquations, B80B83ForwardFollowsTheFormula) {
+  for_each_problem([](const Problem64& p) {
+    const auto f = reference_forward(p);
+    const auto D = to_size(p.extent.length);
+    for (std::size_t r = 0; r < to_size(p.extent.rows); ++r) {
+      double mean = 0, square = 0;
+      for (std::size_t i = 0; i < D; ++i) mean += p.x[r * D + i] / static_cast<double>(D);
+      if (p.norm == RowNorm::rms) mean = 0;
+      for (std::size_t i = 0; i < D; ++i) square += std::pow(p.x[r * D + i] - mean, 2) / static_cast<double>(D);
+      for (std::size_t i = 0; i < D; ++i) {
+        const double x_hat = (p.x[r * D + i] - mean) / std::sqrt(square + p.eps);
+        EXPECT_NEAR(f.y[r * D + i], p.gamma[i] * x_hat + p.beta[i], 1e-13);
+      }
+    }
+  });
+}
+
+TEST(RowNormEquations, B81B84BackwardMatchesNumericDifferentiationOfForward) {
+  for_each_problem([](Problem64 p) {
+    const auto analytic = reference::row_norm_backward<double>(reference_forward(p).cache, p.dy);
+    const ScalarFunction loss = [&p](std::span<const double>) { return dot(p.dy, reference_forward(p).y); };
+    EXPECT_LE(gradcheck(loss, p.x, analytic.dx).l2_error, 1e-9) << "dx";
+    EXPECT_LE(gradcheck(loss, p.gamma, analytic.dgamma).l2_error, 1e-9) << "dgamma";
+    EXPECT_LE(gradcheck(loss, p.beta, analytic.dbeta).l2_error, 1e-9) << "dbeta";
+  });
+}
+
+/// Cotangents of dx, dgamma and dbeta.
+struct Cotangents {
+  std::vector<double> v, p, q;
+};
+
+Cotangents make_cotangents(const RowExtent& e) {
+  Random random(7);
+  return {normal_values<double>(e.size(), random), normal_values<double>(e.length, random),
+          normal_values<double>(e.length, random)};
+}
+
+TEST(RowNormEquations, B82B85DoubleBackwardMatchesNumericDifferentiationOfBackward) {
+  for_each_problem([](Problem64 p) {
+    const Cotangents c = make_cotangents(p.extent);
+    const auto analytic = reference::row_norm_double_backward<double>(reference_forward(p).cache, p.dy, c.v, c.p, c.q);
+    const ScalarFunction loss = [&](std::span<const double>) {
+      const auto b = reference::row_norm_backward<double>(reference_forward(p).cache, p.dy);
+      return dot(c.v, b.dx) + dot(c.p, b.dgamma) + dot(c.q, b.dbeta);
+    };
+    EXPECT_LE(gradcheck(loss, p.x, analytic.x).l2_error, 1e-9) << "x";
+    EXPECT_LE(gradcheck(loss, p.dy, analytic.dy).l2_error, 1e-9) << "dy";
+    EXPECT_LE(gradcheck(loss, p.gamma, analytic.gamma).l2_error, 1e-9) << "gamma";
+  });
+}
+
+TEST(RowNormEquations, B82B85AbsentCotangentsAreZero) {
+  for_each_problem([](const Problem64& p) {
+    const Cotangents c = make_cotangents(p.extent);
+    const auto cache = reference_forward(p).cache;
+    const std::vector<double> none(p.x.size()), no_column(p.gamma.size());
+    const auto absent = reference::row_norm_double_backward<double>(cache, p.dy, c.v, {}, {});
+    const auto zero = reference::row_norm_double_backward<double>(cache, p.dy, c.v, no_column, no_column);
+    EXPECT_EQ(absent.x, zero.x);
+    EXPECT_EQ(absent.dy, zero.dy);
+    EXPECT_EQ(reference::row_norm_double_backward<double>(cache, p.dy, {}, c.p, c.q).x,
+              reference::row_norm_double_backward<double>(cache, p.dy, none, c.p, c.q).x);
+  });
+}
+
+TEST(RowNormEquations, LibraryBackwardMatchesNumericDifferentiationOfItsForward) {
+  for_each_problem([](Problem64 p) {
+    const auto analytic = run_backward(p, run_forward(p));
+    const ScalarFunction loss = [&p](std::span<const double>) { return dot(p.dy, run_forward(p).y); };
+    EXPECT_LE(gradcheck(loss, p.x, analytic.dx).l2_error, 1e-9) << "dx";
+    EXPECT_LE(gradcheck(loss, p.gamma, analytic.dgamma).l2_error, 1e-9) << "dgamma";
+    EXPECT_LE(gradcheck(loss, p.beta, analytic.dbeta).l2_error, 1e-9) << "dbeta";
+  });
+}
+
+}  // namespace
+}  // namespace unitvar::test
