@@ -5,6 +5,7 @@
 #include "unitvar/activation.hpp"
 #include "unitvar/batch_norm.hpp"
 #include "unitvar/batch_norm_layer.hpp"
+#include "unitvar/derivatives.hpp"
 #include "unitvar/dtype.hpp"
 #include "unitvar/error.hpp"
 #include "unitvar/extent.hpp"
