@@ -19,7 +19,7 @@ namespace {
 using std::int64_t;
 
 constexpr double eps = 1e-5;
-constexpr int64_t kBlockBytes = 512 << 10;  // of a convolution's result: stays in a second-level cache
+constexpr int64_t kBlockBytes = 512 << 10;  // of a convolution's result: about what a second-level cache holds
 constexpr int64_t kColumnStep = 64;
 const Options one_thread{.threads = 1};
 
