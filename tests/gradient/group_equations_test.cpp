@@ -132,7 +132,9 @@ TEST(LibraryGroupGradient, DoubleBackwardMatchesNumericDifferentiationOfBackward
       };
       const auto analytic = run_double_backward(p, run_forward(p), in);
       // Of dgamma and dbeta alone, gamma is no part.
-      if (!has_v) EXPECT_EQ(analytic.grad_gamma, std::vector<double>(p.of.gamma.size()));
+      if (!has_v) {
+        EXPECT_EQ(analytic.grad_gamma, std::vector<double>(p.of.gamma.size()));
+      }
       expect_double_gradients(p, loss, analytic.grad_x, analytic.grad_dy, analytic.grad_gamma);
     }
   });

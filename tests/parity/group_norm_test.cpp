@@ -38,10 +38,10 @@ std::vector<Groups> few_groups() {
 std::vector<Groups> large_groups() {
   std::vector<Groups> all;
   for (const Layout layout : both_layouts) {
-    all.push_back(make_groups(layout, 16, 24, 784, 4));
-    all.push_back(make_groups(layout, 16, 24, 784, 0));
-    all.push_back(make_groups(layout, 2, 256, 900, 1));
-    all.push_back(make_groups(layout, 3, 10, 9000, 5));
+    all.push_back(make_groups(layout, 9, 24, 784, 4));
+    all.push_back(make_groups(layout, 9, 24, 784, 0));
+    all.push_back(make_groups(layout, 2, 128, 900, 1));
+    all.push_back(make_groups(layout, 3, 6, 9000, 3));
   }
   return all;
 }
@@ -182,7 +182,7 @@ TYPED_TEST_SUITE(GroupNormBits, AllDtypes);
 
 TYPED_TEST(GroupNormBits, AreTheSameForEveryThreadCountInstructionSetAndWalk) {
   for (const Groups& groups : few_groups()) this->expect_same(make_group_problem<TypeParam>(groups, 10), {1, 3});
-  for (const Groups& groups : large_groups()) this->expect_same(make_group_problem<TypeParam>(groups, 10), {1, 2, 7});
+  for (const Groups& groups : large_groups()) this->expect_same(make_group_problem<TypeParam>(groups, 10), {2, 7});
 }
 
 TYPED_TEST(GroupNormBits, AreTheSameWithGammasOfZeroAndOutliers) {
@@ -190,7 +190,7 @@ TYPED_TEST(GroupNormBits, AreTheSameWithGammasOfZeroAndOutliers) {
     auto p = make_group_problem<TypeParam>(groups, 1);
     for (std::size_t c = 0; c < p.of.gamma.size(); c += 3) p.of.gamma[c] = 0;
     for (std::size_t k = 0; k < p.of.x.size(); k += 5000) p.of.x[k] = TypeParam(6e4);
-    this->expect_same(p, {1, 3});
+    this->expect_same(p, {3});
   }
 }
 
