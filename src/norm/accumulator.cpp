@@ -14,7 +14,7 @@ using norm::Cells;
 using norm::PairArrays;
 using std::int64_t;
 
-/// (end - begin) channels of a tile in a block of this stride; a block may be longer.
+/// So many channels of a tile in blocks of this stride; a block may be longer than they are.
 class BlockCheck {
  public:
   BlockCheck(Arguments& check, const norm::Tile& tile, int64_t channels, int64_t stride) : check_(check) {

@@ -4,27 +4,10 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "core/vector_loop.hpp"
 #include "norm/ordinary.hpp"
 
 /// Which of a block's channels, or rows, are computed in float, and which in double.
 namespace unitvar::norm {
-
-/// Calls f(begin, end, value) for each maximal run of 0 .. n-1 with the same value of predicate(index).
-template <class Predicate, class F>
-void for_runs(std::int64_t n, const Predicate& predicate, const F& f) noexcept {
-  if (core::for_all(n, predicate)) {
-    f(0, n, true);
-    return;
-  }
-  for (std::int64_t begin = 0; begin < n;) {
-    const bool value = predicate(begin);
-    std::int64_t end = begin + 1;
-    while (end < n && predicate(end) == value) ++end;
-    f(begin, end, value);
-    begin = end;
-  }
-}
 
 /// Calls f with a value of the type to compute in.
 template <class Fast, class F>

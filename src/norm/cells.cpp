@@ -350,7 +350,8 @@ template <class A>
 kernels::CombineCoefficients<const A*> Cells<T>::coefficients(const Cell& cell, const CombineArrays& c) const noexcept {
   const int64_t b = cell.begin;
   const A* offset = fill<A>(cell, 0, [&](int64_t i) { return offset_about<A>(c, b + i); });
-  const auto array = [&](const double* values, int i) {  // what is null is not used, but may be read
+  // Without b a planar kernel still loads its coefficients, whatever they are, and does not use them.
+  const auto array = [&](const double* values, int i) -> const A* {
     return values == nullptr ? offset : per_column<A>(values + b, cell, i);
   };
   return {array(c.x_center, 1),

@@ -11,6 +11,7 @@ namespace unitvar::norm {
 namespace {
 
 using core::for_all;
+using core::for_runs;
 using core::vector_loop;
 using std::int64_t;
 

@@ -36,7 +36,7 @@ class TilePairs {
   void check_tile(const core::Arguments& check, std::int64_t t) const {
     if (t >= 0 && t < tiling().tiles()) return;
     check.fail(ErrorCode::bad_argument,
-               "tile is " + std::to_string(t) + ", want 0 to " + std::to_string(tiling().tiles() - 1));
+               "tile is " + std::to_string(t) + ", want 0 <= tile < " + std::to_string(tiling().tiles()));
   }
 
   /// Tile t of channels [begin, end) is there, and was not added before.

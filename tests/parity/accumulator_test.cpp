@@ -247,8 +247,8 @@ TEST_F(AccumulatorRefuses, TilesThatAreMissingOrCameBefore) {
 }
 
 TEST_F(AccumulatorRefuses, TilesAndChannelsThatAreNotThere) {
-  expect_error(ErrorCode::bad_argument, {"tile", "4", "0 to 3"}, [&] { a.add(4, 0, 4, p.x); });
-  expect_error(ErrorCode::bad_argument, {"tile", "-1", "0 to 3"}, [&] { (void)a.tile(-1); });
+  expect_error(ErrorCode::bad_argument, {"tile is 4", "tile < 4"}, [&] { a.add(4, 0, 4, p.x); });
+  expect_error(ErrorCode::bad_argument, {"tile is -1", "tile < 4"}, [&] { (void)a.tile(-1); });
   for (const auto& [begin, end] : {std::pair{-1, 2}, {3, 2}, {0, 5}}) {
     expect_error(ErrorCode::bad_argument, {"channels", std::to_string(begin), std::to_string(end), "C = 4"},
                  [&, begin = begin, end = end] { g.add(0, begin, end, p.x, p.dy); });

@@ -217,7 +217,9 @@ TEST(InPlaceNormOfFloats, LosesAsManyDigitsAsItSays) {
     const double error = relative_l2(dx, e.backward.dx);
     EXPECT_LE(error, 3e-7 * (1 + ratio));
     // x_hat's error enters dx times mean(dy x_hat), 1 / sqrt(6272) of it: that some is lost shows where much is.
-    if (ratio == 1000) EXPECT_GE(error, 1e-7);
+    if (ratio == 1000) {
+      EXPECT_GE(error, 1e-7);
+    }
   }
 }
 

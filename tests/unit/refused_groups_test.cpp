@@ -164,6 +164,42 @@ TEST_F(GroupNormRefuses, GroupsOfSeveralChannelsAsInstances) {
   EXPECT_TRUE(y.untouched());
 }
 
+TEST_F(GroupNormRefuses, WrongLengthsAndOverlapsOfTheDoubleBackward) {
+  const GroupNormDoubleBackward<float> args{.groups = p.groups,
+                                            .x = p.of.x,
+                                            .dy = p.of.dy,
+                                            .mean = saved.mean,
+                                            .rstd = saved.rstd,
+                                            .gamma = p.of.gamma,
+                                            .grad_dx = other,
+                                            .grad_x = y.span(),
+                                            .grad_gamma = dgamma.span()};
+  const auto double_refused = [&](ErrorCode code, std::initializer_list<std::string> parts,
+                                  const GroupNormDoubleBackward<float>& spoilt, const Options& options = {}) {
+    expect_error(code, parts, [&] { group_norm_double_backward<float>(spoilt, options); });
+    EXPECT_TRUE(y.untouched() && dgamma.untouched());
+  };
+  const std::vector<float> three(3);
+  auto spoilt = args;
+  spoilt.grad_dx = spoilt.grad_dx.first(59);
+  double_refused(ErrorCode::wrong_length, {"group_norm_double_backward", "grad_dx has 59", "60"}, spoilt);
+  spoilt = args, spoilt.grad_dgamma = three;
+  double_refused(ErrorCode::wrong_length, {"grad_dgamma has 3", "C = 4"}, spoilt);
+  spoilt = args, spoilt.grad_dbeta = three;
+  double_refused(ErrorCode::wrong_length, {"grad_dbeta has 3", "C = 4"}, spoilt);
+  spoilt = args, spoilt.rstd = spoilt.rstd.first(4);
+  double_refused(ErrorCode::wrong_length, {"rstd has 4", "N*G = 6"}, spoilt);
+  spoilt = args, spoilt.grad_dx = y.span();
+  double_refused(ErrorCode::overlap, {"grad_x overlaps grad_dx"}, spoilt);
+  spoilt = args, spoilt.groups.groups = 3;
+  double_refused(ErrorCode::bad_extent, {"groups is 3"}, spoilt);
+  double_refused(ErrorCode::bad_argument, {"options.threads is -1"}, args, {.threads = -1});
+  expect_error(ErrorCode::bad_extent, {"instance_norm_double_backward", "groups is 2"},
+               [&] { instance_norm_double_backward(args); });
+  EXPECT_TRUE(y.untouched());
+  EXPECT_NO_THROW(group_norm_double_backward(args));
+}
+
 TEST(GroupNorm, TakesAnEpsBelowZeroWhereTheVariancesAllowIt) {
   for (const Layout layout : both_layouts) {
     auto p = make_group_problem<float>(make_groups(layout, 3, 4, 50, 2));
