@@ -19,14 +19,15 @@ namespace {
 using std::int64_t;
 
 constexpr double eps = 1e-5;
-constexpr int64_t kBlockBytes = 512 << 10;  // of a convolution's result: about what a second-level cache holds
 constexpr int64_t kColumnStep = 64;
 const Options one_thread{.threads = 1};
 
 class Layer {
  public:
-  Layer(int64_t images, int64_t side, int64_t inputs, int64_t outputs)
-      : extent_(Extent::nhwc(images, side, side, outputs)),
+  /// The convolution's result is computed in blocks of about `block_bytes`.
+  Layer(int64_t images, int64_t side, int64_t inputs, int64_t outputs, int64_t block_bytes)
+      : block_bytes_(block_bytes),
+        extent_(Extent::nhwc(images, side, side, outputs)),
         inputs_(inputs),
         x_(random_values<float>(extent_.outer * inputs, 0.5, 1, 1)),
         weight_(random_values<float>(inputs * outputs, 0, 0.1, 2)),
@@ -91,7 +92,7 @@ class Layer {
   void for_each_block(const After& after) {
     for (int64_t t = 0; t < accumulator_.tiles(); ++t) {
       const TileRange tile = accumulator_.tile(t);
-      const int64_t fitting = kBlockBytes / (tile.outers * int64_t{sizeof(float)}) / kColumnStep * kColumnStep;
+      const int64_t fitting = block_bytes_ / (tile.outers * int64_t{sizeof(float)}) / kColumnStep * kColumnStep;
       const int64_t columns = std::max(kColumnStep, fitting);
       for (int64_t begin = 0; begin < extent_.channels; begin += columns) {
         const int64_t end = std::min(begin + columns, extent_.channels);
@@ -101,6 +102,7 @@ class Layer {
     }
   }
 
+  int64_t block_bytes_;
   Extent extent_;
   int64_t inputs_;
   std::vector<float> x_, weight_, gamma_, beta_, z_, y_;
@@ -108,9 +110,9 @@ class Layer {
   MomentsAccumulator<float> accumulator_;
 };
 
-void measure(int64_t side, int64_t inputs, int64_t outputs, double budget_seconds) {
-  Layer(2, side, inputs, outputs).require_same_results();
-  Layer layer(32, side, inputs, outputs);
+void measure(int64_t side, int64_t inputs, int64_t outputs, double budget_seconds, int64_t block_bytes) {
+  Layer(2, side, inputs, outputs, block_bytes).require_same_results();
+  Layer layer(32, side, inputs, outputs, block_bytes);
   layer.require_same_results();
   const auto t = median_seconds({[&] { layer.convolve(); }, [&] { layer.convolve_in_blocks(); },
                                  [&] {
@@ -133,10 +135,11 @@ void measure(int64_t side, int64_t inputs, int64_t outputs, double budget_second
 }  // namespace
 }  // namespace unitvar::bench
 
-/// producer_conv [seconds per shape, 4 by default]
+/// producer_conv [seconds per shape [KiB per block]]; 4 and 512, about what a second-level cache holds, by default.
 int main(int argc, char** argv) {
   openblas_set_num_threads(1);
   const double budget = argc > 1 ? std::atof(argv[1]) : 4;
+  const std::int64_t block_bytes = (argc > 2 ? std::atoll(argv[2]) : 512) << 10;
   std::printf(
       "| H x W x C_in -> C, N = 32 | convolution, ms | in blocks, ms | convolution + batch norm, ms | "
       "in blocks + batch norm, ms | feeding + normalize, ms | best plain / feeding | saved, ms |\n"
@@ -147,6 +150,6 @@ int main(int argc, char** argv) {
   };
   for (const auto& [side, inputs, outputs] :
        {Shape{56, 64, 256}, {56, 256, 64}, {28, 512, 128}, {14, 256, 1024}, {56, 128, 128}, {28, 256, 128}}) {
-    unitvar::bench::measure(side, inputs, outputs, budget);
+    unitvar::bench::measure(side, inputs, outputs, budget, block_bytes);
   }
 }

@@ -31,8 +31,8 @@
 ///   <= max(1e-14, 1e-15 |mean|/std) for double, while |mean|/std <= 1e4 in x and the other tensors have no mean beyond
 ///   their standard deviation; where the terms of a result all but cancel (few values per channel), relative to these
 ///   terms. For bf16 and f16, tensors are rounded once, and what belongs to channels has an error <= 1e-6.
-/// - Memory is passed over once for each pair of tensors whose products are summed, (x, dy), (x, v) and (dy, v) at most,
-///   and once for each tensor written.
+/// - Memory is passed over once for each pair of tensors whose products are summed, (x, dy), (x, v) and (dy, v) for
+///   the double backward, and once for each tensor that is written.
 namespace unitvar {
 
 /// Arguments of batch_norm_statistics_backward.

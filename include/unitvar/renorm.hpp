@@ -36,9 +36,9 @@ struct BatchRenormForward {
 ///   y = gamma * (x_hat * r + d) + beta,             x_hat = (x - mean) / std
 ///
 /// (Ioffe 2017, algorithm 1; docs/derivation.md B68, B69). r_max = 1 and d_max = 0, the defaults, are batch
-/// normalization, to the bit for finite parameters; without bounds y is inference's. The running statistics are only read:
-/// update_running_statistics moves them afterwards. Errors and accuracy are batch_norm_forward's, and bad_argument for
-/// r_max or d_max out of range. Of an empty batch, r and d are those of mean = var = 0.
+/// normalization, to the bit for finite parameters; without bounds y is inference's. The running statistics are only
+/// read: update_running_statistics moves them afterwards. Errors and accuracy are batch_norm_forward's, and
+/// bad_argument for r_max or d_max out of range. Of an empty batch, r and d are those of mean = var = 0.
 template <class T>
 void batch_renorm_forward(const BatchRenormForward<T>& args, const Options& options = {});
 

@@ -116,8 +116,9 @@ GhostForward<R> ghost_forward(const Extent& extent, std::int64_t ghost, std::spa
 }
 
 template <class R>
-Gradients<R> ghost_backward(const std::vector<Cache<R>>& caches, std::span<const R> dy) {
+Gradients<R> ghost_backward(const GhostForward<R>& forward, std::span<const R> dy) {
   constexpr auto operation = "reference::ghost_backward";
+  const auto& caches = forward.caches;
   if (caches.empty()) refuse(operation, "there is no ghost batch");
   Extent whole = caches.front().extent;
   whole.outer = 0;
@@ -193,13 +194,14 @@ LinearMap<R> fold(std::span<const R> weight, std::span<const R> bias, std::span<
                   std::span<const R> gamma, std::span<const R> beta, R eps) {
   constexpr auto operation = "reference::fold";
   const auto channels = std::ssize(mean);
-  const auto row = channels == 0 ? 0 : std::ssize(weight) / channels;
+  const auto row = std::ssize(weight) / std::max<std::int64_t>(channels, 1);
   require_length(operation, "weight", weight, row * channels);
   require_optional_length(operation, "bias", bias, channels);
   const auto map = scale_shift(mean, var, gamma, beta, eps);
   LinearMap<R> folded{{weight.begin(), weight.end()}, or_constant(bias, channels, R{0})};
-  for (std::size_t k = 0; k < weight.size(); ++k) folded.weight[k] *= map.scale[k / static_cast<std::size_t>(row)];
   for (std::size_t c = 0; c < mean.size(); ++c) {  // (B71)
+    const auto begin = folded.weight.begin() + static_cast<std::ptrdiff_t>(c) * row;
+    std::for_each(begin, begin + row, [&](R& of_row) { of_row *= map.scale[c]; });
     folded.bias[c] = map.scale[c] * folded.bias[c] + map.shift[c];
   }
   return folded;
@@ -212,7 +214,7 @@ LinearMap<R> fold(std::span<const R> weight, std::span<const R> bias, std::span<
   template R digits_lost_in_place(R, R);                                                                               \
   template GhostForward<R> ghost_forward(const Extent&, std::int64_t, std::span<const R>, std::span<const R>,          \
                                          std::span<const R>, R);                                                       \
-  template Gradients<R> ghost_backward(const std::vector<Cache<R>>&, std::span<const R>);                              \
+  template Gradients<R> ghost_backward(const GhostForward<R>&, std::span<const R>);                                    \
   template RenormForward<R> renorm_forward(const Extent&, std::span<const R>, std::span<const R>, std::span<const R>,  \
                                            R, const Renormalization<R>&);                                              \
   template Gradients<R> renorm_backward(const RenormForward<R>&, std::span<const R>);                                  \

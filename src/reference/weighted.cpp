@@ -27,7 +27,7 @@ std::size_t position(const Extent& extent, std::size_t e) {
 
 /// Chosen, not multiplied: 0 times NaN is NaN.
 template <class R>
-R weighted(R weight, R value) {
+R times(R weight, R value) {
   return weight > 0 ? weight * value : R{0};
 }
 
@@ -50,7 +50,7 @@ Moments<R> weighted_moments(std::span<const R> x, std::span<const R> weight) {
   require_weights(operation, weight, std::ssize(x));
   const Extent one_channel{std::ssize(x), 1, 1};
   const auto sum = [&](auto value) {
-    return channel_sums<R>(one_channel, [&](auto, auto e) { return weighted<R>(weight[e], value(e)); })[0];
+    return channel_sums<R>(one_channel, [&](auto, auto e) { return times<R>(weight[e], value(e)); })[0];
   };
   Moments<R> m{sum([](auto) { return R{1}; }), 0, 0};  // (B62)
   if (m.count == 0) return m;
@@ -92,19 +92,19 @@ WeightedForward<R> weighted_forward(const Extent& extent, std::span<const R> x, 
 }
 
 template <class R>
-Gradients<R> weighted_backward(const WeightedCache<R>& weighted_cache, std::span<const R> dy) {
+Gradients<R> weighted_backward(const WeightedCache<R>& weighted, std::span<const R> dy) {
   constexpr auto operation = "reference::weighted_backward";
-  const auto& [cache, weight, total] = weighted_cache;
+  const Cache<R>& cache = weighted.cache;
   require_cache(operation, cache, dy);
   const Extent& extent = cache.extent;
-  require_weights<R>(operation, weight, extent.count());
-  const auto of = [&](std::size_t e) { return weight[position(extent, e)]; };
+  require_weights<R>(operation, weighted.weight, extent.count());
+  const auto of = [&](std::size_t e) { return weighted.weight[position(extent, e)]; };
   const auto where_weighted = [&](std::size_t e, R value) { return of(e) > 0 ? value : R{0}; };
   const auto dbeta = channel_sums<R>(extent, [&](auto, auto e) { return where_weighted(e, dy[e]); });  // (B65)
   const auto dgamma = channel_sums<R>(extent, [&](auto, auto e) { return where_weighted(e, dy[e] * cache.x_hat[e]); });
   std::vector<R> dx(dy.size());
   for_each_element(extent, [&](auto c, auto e) {  // (B66)
-    const R share = of(e) / total;
+    const R share = of(e) / weighted.total;
     const R of_batch = dbeta[c] * share + cache.x_hat[e] * (dgamma[c] * share);
     dx[e] = where_weighted(e, cache.gamma[c] * cache.rstd[c] * (dy[e] - of_batch));
   });

@@ -60,7 +60,7 @@ TEST(Ghost, B67EachGroupOfRowsIsABatchOfItsOwnAndTheLastMayBeShorter) {
   for (const Extent& e : {Extent::nc(16, 4), Extent::nchw(5, 3, 3, 2)}) {
     const auto c = make_case<double>(e, 3, 1e-3);
     const auto f = ghost_forward<double>(e, 3, c.x, c.gamma, c.beta, c.eps);
-    const auto g = ghost_backward<double>(f.caches, c.dy);
+    const auto g = ghost_backward<double>(f, c.dy);
     EXPECT_EQ(f.caches.size(), to_size((e.outer + 2) / 3));
     std::vector<double> y, dx, dgamma(to_size(e.channels));
     const auto row = to_size(e.channels * e.inner);
@@ -87,7 +87,7 @@ TEST(Ghost, B67GradientsMatchNumericDifferentiation) {
     return ghost_forward<long double>(c.extent, 2, x, gamma, c.beta, c.eps).y;
   };
   const auto f = ghost_forward<long double>(c.extent, 2, c.x, c.gamma, c.beta, c.eps);
-  const auto g = ghost_backward<long double>(f.caches, c.dy);
+  const auto g = ghost_backward<long double>(f, c.dy);
   expect_gradient_of([&](const Wide& x) { return dot(c.dy, y_of(x, c.gamma)); }, narrow.x, g.dx, "x");
   expect_gradient_of([&](const Wide& gamma) { return dot(c.dy, y_of(c.x, gamma)); }, narrow.gamma, g.dgamma, "gamma");
 }

@@ -52,9 +52,10 @@ template <class R>
 GhostForward<R> ghost_forward(const Extent& extent, std::int64_t ghost, std::span<const R> x, std::span<const R> gamma,
                               std::span<const R> beta, R eps);
 
-/// Backward of ghost_forward: dx group by group; dgamma and dbeta summed over the groups (B67). At least one cache.
+/// Backward of ghost_forward: dx group by group; dgamma and dbeta summed over the groups (B67). At least one group,
+/// else Error (bad_argument).
 template <class R>
-Gradients<R> ghost_backward(const std::vector<Cache<R>>& caches, std::span<const R> dy);
+Gradients<R> ghost_backward(const GhostForward<R>& forward, std::span<const R> dy);
 
 /// What batch renormalization needs beside what batch normalization does.
 template <class R>

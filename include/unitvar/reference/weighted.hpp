@@ -55,6 +55,6 @@ WeightedForward<R> weighted_forward(const Extent& extent, std::span<const R> x, 
 ///
 /// What y is where w = 0 counts as a constant: its dy is not asked for.
 template <class R>
-Gradients<R> weighted_backward(const WeightedCache<R>& cache, std::span<const R> dy);
+Gradients<R> weighted_backward(const WeightedCache<R>& weighted, std::span<const R> dy);
 
 }  // namespace unitvar::reference
