@@ -33,8 +33,20 @@ class BatchNorm {
   void eval() noexcept { train(false); }
   [[nodiscard]] bool training() const noexcept { return training_; }
 
-  /// Training: batch_norm_forward, then the running update (none for an empty batch). Eval: batch_norm_inference;
-  /// y may be x there. A call that throws has changed nothing. extent.channels must be channels().
+  /// Whether training moves the running statistics. Off while activations are recomputed (checkpointing), which would
+  /// count a batch twice; the saved statistics are computed all the same. No effect without track_running_statistics.
+  void track(bool on = true) noexcept { tracking_ = on; }
+  [[nodiscard]] bool tracking() const noexcept { return tracking_; }
+
+  /// Whether training takes the running statistics for constants: its forward is batch_norm_inference, its backward
+  /// batch_norm_frozen_backward, and the running statistics stay. Throws Error (bad_state) without
+  /// track_running_statistics.
+  void freeze(bool on = true);
+  [[nodiscard]] bool frozen() const noexcept { return frozen_; }
+
+  /// Training: batch_norm_forward, then the running update (none for an empty batch). Eval, or training while frozen:
+  /// batch_norm_inference; y may be x there (if frozen, without affine: backward needs x for dgamma). A call that
+  /// throws has changed nothing. extent.channels must be channels().
   void forward(const Extent& extent, std::span<const T> x, std::span<T> y);
 
   /// batch_norm_inference by the running statistics, whatever the mode; y may be x. Safe for concurrent calls. Throws
@@ -42,8 +54,8 @@ class BatchNorm {
   void infer(const Extent& extent, std::span<const T> x, std::span<T> y) const;
 
   /// Gradients of the last training forward; overwrites dgamma() and dbeta(), and dx unless it is empty (dx may be
-  /// exactly dy). Throws Error (bad_state) if no forward by batch statistics came before, or if the last one had
-  /// another extent.
+  /// exactly dy). Throws Error (bad_state) if no training forward (or other forward by batch statistics) came before,
+  /// or if the last one had another extent.
   void backward(const Extent& extent, std::span<const T> x, std::span<const T> dy, std::span<T> dx);
 
   [[nodiscard]] std::int64_t channels() const noexcept { return channels_; }
@@ -64,14 +76,19 @@ class BatchNorm {
   [[nodiscard]] std::span<const double> running_mean() const noexcept { return running_mean_; }
   [[nodiscard]] std::span<const double> running_var() const noexcept { return running_var_; }
   [[nodiscard]] std::int64_t batches_tracked() const noexcept { return batches_tracked_; }
+  /// Batches that config().running.skip_nonfinite kept out of the running statistics.
+  [[nodiscard]] std::int64_t batches_skipped() const noexcept { return batches_skipped_; }
 
-  /// The last training forward's mean, biased variance and rstd, C each; empty before the first.
+  /// The mean, biased variance and rstd of the last training forward, C each; empty before the first. Of a frozen one,
+  /// the running statistics that it used.
   [[nodiscard]] std::span<const double> saved_mean() const noexcept { return saved(saved_mean_); }
   [[nodiscard]] std::span<const double> saved_var() const noexcept { return saved(saved_var_); }
   [[nodiscard]] std::span<const double> saved_rstd() const noexcept { return saved(saved_rstd_); }
 
  private:
   void check_channels(const char* operation, const Extent& extent) const;
+  void forward_by_batch(const Extent& extent, std::span<const T> x, std::span<T> y);
+  void save_running_statistics();
   [[nodiscard]] bool has_saved() const noexcept { return saved_extent_.channels > 0; }
   [[nodiscard]] std::span<const double> saved(const std::vector<double>& values) const noexcept {
     return has_saved() ? std::span<const double>(values) : std::span<const double>();
@@ -79,11 +96,12 @@ class BatchNorm {
 
   std::int64_t channels_;
   BatchNormConfig config_;
-  bool training_ = true;
+  bool training_ = true, tracking_ = true, frozen_ = false;
   std::vector<param_t<T>> gamma_, beta_, dgamma_, dbeta_;
   std::vector<double> running_mean_, running_var_;
-  std::int64_t batches_tracked_ = 0;
+  std::int64_t batches_tracked_ = 0, batches_skipped_ = 0;
   Extent saved_extent_ = {};
+  bool saved_frozen_ = false;  ///< whether the saved statistics are running ones
   std::vector<double> saved_mean_, saved_var_, saved_rstd_;
 };
 

@@ -17,9 +17,14 @@
 /// - Errors are thrown as Error: wrong_length, null_data, bad_extent, overflow; bad_epsilon where eps is an argument
 ///   and is not finite or leaves var + eps <= 0.
 /// - Pure functions: safe to call from any number of threads.
+#include "unitvar/reference/activation.hpp"
 #include "unitvar/reference/calculus.hpp"
 #include "unitvar/reference/closed_forms.hpp"
+#include "unitvar/reference/derivatives.hpp"
 #include "unitvar/reference/forward.hpp"
+#include "unitvar/reference/group_norm.hpp"
 #include "unitvar/reference/layer_norm.hpp"
 #include "unitvar/reference/staged.hpp"
 #include "unitvar/reference/statistics.hpp"
+#include "unitvar/reference/variants.hpp"
+#include "unitvar/reference/weighted.hpp"

@@ -27,6 +27,7 @@ struct RunningPolicy {
   double momentum = 0.1;  ///< any finite number; ignored by the cumulative average
   MomentumSense sense = MomentumSense::weight_of_new;
   VarianceKind variance = VarianceKind::unbiased;
+  bool skip_nonfinite = false;  ///< a batch with NaN or Inf in its statistics, of any channel, changes nothing
 };
 
 /// Running statistics in the caller's memory.
@@ -34,15 +35,24 @@ struct RunningStatistics {
   std::span<double> mean;                   ///< C
   std::span<double> var;                    ///< C; biased or unbiased as the policy says
   std::int64_t* batches_tracked = nullptr;  ///< incremented by each update; required by the cumulative average
+  std::int64_t* batches_skipped = nullptr;  ///< incremented by each batch that skip_nonfinite skips
+};
+
+/// What became of a batch.
+enum class RunningUpdate {
+  updated,
+  empty,   ///< count = 0: nothing changed
+  skipped  ///< not finite, and the policy skips such batches: batches_skipped alone changed
 };
 
 /// Moves running statistics by one batch: running += w * (batch - running), where w is the weight of the new batch
 /// (momentum, 1 - momentum, or 1 / batches_tracked counted after the increment); docs/derivation.md B7.
 /// `mean` and `var` are the batch's, var the *biased* one; `count` is the number of values per channel. count = 0
-/// (empty batch) changes nothing. Throws Error before anything is written: null_data, wrong_length, overlap,
-/// bad_argument (momentum not finite, count negative, no counter for the cumulative average), too_few_values
-/// (unbiased variance with count = 1).
-void update_running_statistics(const RunningStatistics& running, double count, std::span<const double> mean,
-                               std::span<const double> var, const RunningPolicy& policy = {});
+/// (empty batch) changes nothing. With skip_nonfinite, neither does a batch whose mean or var holds NaN or Inf, but for
+/// batches_skipped; without it, such a batch spoils the running statistics of its channels for good. Throws Error
+/// before anything is written: null_data, wrong_length, overlap, bad_argument (momentum not finite, count negative, no
+/// counter for the cumulative average), too_few_values (unbiased variance with count = 1).
+RunningUpdate update_running_statistics(const RunningStatistics& running, double count, std::span<const double> mean,
+                                        std::span<const double> var, const RunningPolicy& policy = {});
 
 }  // namespace unitvar

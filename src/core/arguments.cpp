@@ -1,5 +1,6 @@
 #include "core/arguments.hpp"
 
+#include <algorithm>
 #include <cassert>
 #include <cmath>
 #include <cstring>
@@ -25,9 +26,14 @@ void Arguments::add(const Argument& argument, std::int64_t length, const char* m
   arguments_[size_++] = argument;
 }
 
-void Arguments::no_overlap(const char* may_be_same, const char* as) const {
+void Arguments::no_overlap(std::initializer_list<Same> allowed) const {
   const auto begin = [](const Argument& a) { return reinterpret_cast<std::uintptr_t>(a.data); };
   const auto end = [&](const Argument& a) { return begin(a) + a.length * a.bytes_per_element; };
+  const auto may_be_same = [&](const Argument& a, const Argument& b) {
+    return std::any_of(allowed.begin(), allowed.end(), [&](const Same& same) {
+      return std::strcmp(a.name, same.output) == 0 && std::strcmp(b.name, same.input) == 0;
+    });
+  };
   for (std::size_t i = 0; i < size_; ++i) {
     const Argument& a = arguments_[i];
     if (!a.is_output) continue;
@@ -35,10 +41,10 @@ void Arguments::no_overlap(const char* may_be_same, const char* as) const {
       const Argument& b = arguments_[j];
       if (i == j || (b.is_output && j < i) || a.length == 0 || b.length == 0) continue;
       if (begin(a) >= end(b) || begin(b) >= end(a)) continue;
-      const bool allowed = std::strcmp(a.name, may_be_same) == 0 && std::strcmp(b.name, as) == 0;
-      if (allowed && a.data == b.data) continue;
+      const bool same = may_be_same(a, b);
+      if (same && a.data == b.data) continue;
       fail(ErrorCode::overlap, std::string(a.name) + " overlaps " + b.name + ", want " +
-                                   (allowed ? "exactly the same or separate memory" : "separate memory"));
+                                   (same ? "exactly the same or separate memory" : "separate memory"));
     }
   }
 }

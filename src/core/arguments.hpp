@@ -1,6 +1,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 #include <string>
 
@@ -39,8 +40,14 @@ class Arguments {
     if (!span.empty()) output(name, span, length, meaning);
   }
 
-  /// No output may overlap another argument; `may_be_same` (an output) may be exactly `as` (an input).
-  void no_overlap(const char* may_be_same = "", const char* as = "") const;
+  /// `output` may be exactly `input`.
+  struct Same {
+    const char* output;
+    const char* input;
+  };
+  /// No output may overlap another argument, but for those allowed to be the same.
+  void no_overlap(std::initializer_list<Same> allowed = {}) const;
+  void no_overlap(const char* output, const char* input) const { no_overlap({{output, input}}); }
 
   void finite(const char* name, double value, ErrorCode code = ErrorCode::bad_argument) const;
   void not_negative(const char* name, double value) const;

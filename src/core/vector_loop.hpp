@@ -27,4 +27,20 @@ UNITVAR_FOR_NEWER_PROCESSORS_TOO bool for_all(std::int64_t n, const Predicate& p
   return missed == 0;
 }
 
+/// Calls f(begin, end, value) for each maximal run of 0 .. n-1 with the same value of predicate(index).
+template <class Predicate, class F>
+void for_runs(std::int64_t n, const Predicate& predicate, const F& f) noexcept {
+  if (for_all(n, predicate)) {
+    f(0, n, true);
+    return;
+  }
+  for (std::int64_t begin = 0; begin < n;) {
+    const bool value = predicate(begin);
+    std::int64_t end = begin + 1;
+    while (end < n && predicate(end) == value) ++end;
+    f(begin, end, value);
+    begin = end;
+  }
+}
+
 }  // namespace unitvar::core

@@ -18,28 +18,28 @@ namespace unitvar::kernels::HWY_NAMESPACE {
 /// other in memory are asked for in its order, far ahead; parts of rows, each a stream too short for the hardware to
 /// see coming, n rows ahead.
 template <class T, class A, int n, class Source>
-UNITVAR_PART void add_rows(const Source& source, int64_t row, const Rect& rect, double* first, double* second) {
+UNITVAR_PART void add_rows(const Source& source, int64_t r, const Rect& rect, double* first, double* second) {
   constexpr int64_t kWidth = Many<A>::kWidth;
-  const int64_t cols = rect.cols();
+  const int64_t row = r * rect.stride, cols = rect.cols();
   const bool whole_rows = cols == rect.stride;
   const int64_t step = whole_rows ? kLine<T> : rect.stride;
   int64_t k = 0;
   for (; k + kWidth <= cols; k += kWidth) {
     if (k % kLine<T> == 0) {
       const int64_t next = whole_rows ? row + n * k + int64_t{4 * kNear / sizeof(T)} : row + n * rect.stride + k;
-      for (int r = 0; r < n; ++r) source.prefetch(next + r * step);
+      for (int q = 0; q < n; ++q) source.prefetch(next + q * step);
     }
     Wide<Many<A>> a, b;
     a.load(first + k);
     b.load(second + k);
-    const auto terms = tree<Many<A>, n>(source, row + k, rect.stride, k);
+    const auto terms = tree<Many<A>, n, true>(source, row + k, rect.stride, k, r);
     a.add(terms.first);
     b.add(terms.second);
     a.store(first + k);
     b.store(second + k);
   }
   for (; k < cols; ++k) {
-    const auto terms = tree<One<A>, n>(source, row + k, rect.stride, k);
+    const auto terms = tree<One<A>, n, true>(source, row + k, rect.stride, k, r);
     first[k] += static_cast<double>(terms.first);
     second[k] += static_cast<double>(terms.second);
   }
@@ -52,7 +52,7 @@ constexpr int kRows = kIsHalf<std::remove_cvref_t<decltype(*Source::x)>>&& Sourc
 /// From row r on: n rows at a time, then half as many, and so on.
 template <class T, class A, int n, class Source>
 HWY_INLINE void add_all_rows(const Source& source, const Rect& rect, double* first, double* second, int64_t r = 0) {
-  for (; r + n <= rect.rows; r += n) add_rows<T, A, n>(source, r * rect.stride, rect, first, second);
+  for (; r + n <= rect.rows; r += n) add_rows<T, A, n>(source, r, rect, first, second);
   if constexpr (n > 1) add_all_rows<T, A, n / 2>(source, rect, first, second, r);
 }
 
@@ -90,13 +90,13 @@ UNITVAR_PART void map_two_rows(const Map& map, int64_t row, const Rect& rect, in
 template <class T, class A, bool kStream, class Map>
 HWY_INLINE void map_rows(const Map& map, const Rect& rect, int64_t ahead) {
   int64_t r = 0;
-  if constexpr (kIsHalf<T>) {
+  if constexpr (kIsHalf<T> && !Map::kExtended) {
     const bool aligned = to_next_line(map.out) == 0 && rect.stride % kMapLine<Map> == 0;
     if (rect.cols() % kMapLine<Map> == 0 && (!kStream || aligned)) {
       for (; r + 2 <= rect.rows; r += 2) map_two_rows<kStream>(map, r * rect.stride, rect, ahead);
     }
   }
-  for (; r < rect.rows; ++r) map_row<A, kStream>(map, r * rect.stride, rect.cols(), ahead);
+  for (; r < rect.rows; ++r) map_row<A, kStream>(map.row(r, r * rect.stride), r * rect.stride, rect.cols(), ahead);
 }
 
 template <class T, class A, class Map>

@@ -8,34 +8,10 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#include "kernels/interleaved-inl.h"
-#include "kernels/planar-inl.h"
+#include "kernels/shapes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace unitvar::kernels::HWY_NAMESPACE {
-
-struct Planar {
-  template <class T, class A, class Source>
-  static HWY_INLINE void add(const Source& source, const Rect& rect, const Access& access, double* first,
-                             double* second) {
-    planar_sweep<T, A>(source, Nothing(), rect, access, first, second);
-  }
-  template <class T, class A, class Map>
-  static HWY_INLINE void write(const Map& map, const Rect& rect, const Access& access) {
-    planar_sweep<T, A>(Nothing(), map, rect, access, nullptr, nullptr);
-  }
-};
-
-struct Interleaved {
-  template <class T, class A, class Source>
-  static HWY_INLINE void add(const Source& source, const Rect& rect, const Access&, double* first, double* second) {
-    add_all_rows<T, A, kRows<Source>>(source, rect, first, second);
-  }
-  template <class T, class A, class Map>
-  static HWY_INLINE void write(const Map& map, const Rect& rect, const Access& access) {
-    map_all_rows<T, A>(map, rect, access);
-  }
-};
 
 template <class Shape, class T, class A>
 void moments(const T* x, const A* shift, const Rect& rect, const Access& access, double* first, double* second) {
@@ -110,7 +86,7 @@ const Kernels<f16>* table_f16() { return &kTable<f16>; }
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-#include "kernels/isa.hpp"
+#include "kernels/dispatch.hpp"
 
 namespace unitvar::kernels {
 
@@ -119,36 +95,24 @@ HWY_EXPORT(table_f64);
 HWY_EXPORT(table_bf16);
 HWY_EXPORT(table_f16);
 
-namespace {
-
-/// Picks from a Highway dispatch table without its process-wide state, so that each call may ask for its own.
-template <class Table>
-auto pick(const Table& table, Isa isa) {
-  hwy::ChosenTarget target;
-  target.Update(highway_target(isa));
-  return (std::size(table) == 1 ? table[0] : table[target.GetIndex()])();
-}
-
-}  // namespace
-
 template <>
 const Kernels<float>& kernels_for<float>(Isa isa) {
-  return *pick(HWY_DISPATCH_TABLE(table_f32), resolve(isa));
+  return *pick(HWY_DISPATCH_TABLE(table_f32), isa);
 }
 
 template <>
 const Kernels<double>& kernels_for<double>(Isa isa) {
-  return *pick(HWY_DISPATCH_TABLE(table_f64), resolve(isa));
+  return *pick(HWY_DISPATCH_TABLE(table_f64), isa);
 }
 
 template <>
 const Kernels<bf16>& kernels_for<bf16>(Isa isa) {
-  return *pick(HWY_DISPATCH_TABLE(table_bf16), resolve(isa));
+  return *pick(HWY_DISPATCH_TABLE(table_bf16), isa);
 }
 
 template <>
 const Kernels<f16>& kernels_for<f16>(Isa isa) {
-  return *pick(HWY_DISPATCH_TABLE(table_f16), resolve(isa));
+  return *pick(HWY_DISPATCH_TABLE(table_f16), isa);
 }
 
 void finish_stores() noexcept { hwy::FlushStream(); }

@@ -13,7 +13,8 @@ HWY_BEFORE_NAMESPACE();
 namespace unitvar::kernels::HWY_NAMESPACE {
 
 // In all of them V is A where one channel is meant, and const A* where there is a value for each column or channel;
-// channel(j) is the same for channel j alone. U says how many elements are taken at once: Many or One.
+// channel(j) is the same for channel j alone, row(r, i) for row r alone, which begins at element i: the plain phases do
+// the same in all rows. U says how many elements are taken at once: Many or One.
 
 template <class Value>
 struct Terms {
@@ -24,7 +25,9 @@ struct Terms {
 /// What phase 1 adds up for one element: d = x - shift and d * d.
 template <class T, class A, class V>
 struct MomentTerms {
+  static constexpr bool kExtended = false;
   static constexpr int kTensors = 1;
+  using Sum = Summed<T, A>;
   const T* x;
   V shift;
 
@@ -35,6 +38,7 @@ struct MomentTerms {
   }
   HWY_INLINE void prefetch(int64_t i) const { kernels::HWY_NAMESPACE::prefetch(x + i); }
   HWY_INLINE auto channel(int64_t j) const { return MomentTerms<T, A, A>{x, shift[j]}; }
+  HWY_INLINE const MomentTerms& row(int64_t, int64_t) const { return *this; }
   /// The n elements from i on, copied to where kLanes can be read.
   HWY_INLINE MomentTerms copied(int64_t i, int64_t n, T* to) const {
     std::copy_n(x + i, n, to);
@@ -45,7 +49,9 @@ struct MomentTerms {
 /// What phase 3 adds up: dy and dy * (x - center).
 template <class T, class A, class V>
 struct GradientTerms {
+  static constexpr bool kExtended = false;
   static constexpr int kTensors = 2;
+  using Sum = Summed<T, A>;
   const T* x;
   const T* dy;
   V center;
@@ -60,6 +66,7 @@ struct GradientTerms {
     kernels::HWY_NAMESPACE::prefetch(dy + i);
   }
   HWY_INLINE auto channel(int64_t j) const { return GradientTerms<T, A, A>{x, dy, center[j]}; }
+  HWY_INLINE const GradientTerms& row(int64_t, int64_t) const { return *this; }
   HWY_INLINE GradientTerms copied(int64_t i, int64_t n, T* to) const {
     std::copy_n(x + i, n, to);
     std::copy_n(dy + i, n, to + kLanes);
@@ -70,6 +77,7 @@ struct GradientTerms {
 /// Phase 2: (x - center) * scale + beta, not x * a + b: the second form cancels when |mean| is large.
 template <class T, class A, class V>
 struct NormalizeMap {
+  static constexpr bool kExtended = false;
   using Vector = Widest<T, A, V>;
   const T* x;
   T* out;
@@ -84,6 +92,7 @@ struct NormalizeMap {
   HWY_INLINE auto channel(int64_t j) const {
     return NormalizeMap<T, A, A>{x, out, {c.center[j], c.scale[j], c.beta[j]}};
   }
+  HWY_INLINE const NormalizeMap& row(int64_t, int64_t) const { return *this; }
 };
 
 /// Phase 4: ((dy - level) - (x - center) * slope) * scale. In float, level.hi alone would be off by 6e-8 of a mean_dy
@@ -91,6 +100,7 @@ struct NormalizeMap {
 /// repairs it.
 template <class T, class A, class V>
 struct InputGradientMap {
+  static constexpr bool kExtended = false;
   using Vector = Widest<T, A, V>;
   const T* x;
   const T* dy;
@@ -111,11 +121,14 @@ struct InputGradientMap {
   HWY_INLINE auto channel(int64_t j) const {
     return InputGradientMap<T, A, A>{x, dy, out, {c.center[j], at<A>(c.level, j), c.slope[j], c.scale[j]}};
   }
+  HWY_INLINE const InputGradientMap& row(int64_t, int64_t) const { return *this; }
 };
 
 /// In place of terms to add up, or of a map to write.
 struct Nothing {
+  using Sum = Many<double>;  // of which there is none
   HWY_INLINE Nothing channel(int64_t) const { return {}; }
+  HWY_INLINE Nothing row(int64_t, int64_t) const { return {}; }
 };
 template <class Side>
 constexpr bool kIsNothing = std::is_same_v<Side, Nothing>;
@@ -181,14 +194,17 @@ struct Wide<Two<T, false>> {
 #endif
 
 /// The terms at i, i + step, ... i + (n - 1) * step, added as a binary tree in A: what is added to the sums in double.
-template <class U, int n, class Source>
-HWY_INLINE Terms<typename U::Value> tree(const Source& source, int64_t i, int64_t step, int64_t k) {
-  if constexpr (n == 1) {
-    return source.template terms<U>(i, k);
-  } else {
-    const auto a = tree<U, n / 2>(source, i, step, k);
-    const auto b = tree<U, n / 2>(source, i + n / 2 * step, step, k);
+/// If kDown, these are column k of row r and of those below it.
+template <class U, int n, bool kDown = false, class Source>
+HWY_INLINE Terms<typename U::Value> tree(const Source& source, int64_t i, int64_t step, int64_t k, int64_t r = 0) {
+  if constexpr (n > 1) {
+    const auto a = tree<U, n / 2, kDown>(source, i, step, k, r);
+    const auto b = tree<U, n / 2, kDown>(source, i + n / 2 * step, step, k, r + n / 2);
     return {U::add(a.first, b.first), U::add(a.second, b.second)};
+  } else if constexpr (kDown) {
+    return source.row(r, i - k).template terms<U>(i, k);
+  } else {
+    return source.template terms<U>(i, k);
   }
 }
 
@@ -199,28 +215,6 @@ constexpr int64_t kLine = 64 / sizeof(T);
 template <class Map>
 constexpr int64_t kMapLine = std::max<int64_t>(64 / sizeof(*Map::out), Map::Vector::kWidth);
 
-/// The whole vectors U of columns [k, end) of the row that starts at element `row`. Returns the first column left over.
-template <class U, class Map>
-HWY_INLINE int64_t map_vectors(const Map& map, int64_t row, int64_t k, int64_t end) {
-  for (; k + U::kWidth <= end; k += U::kWidth) U::store(map.template value<U>(row + k, k), map.out + row + k);
-  return k;
-}
-
-/// Columns [begin, end) of the row. The last vector overlaps the one before; its value is computed first, since `out`
-/// may be what it is computed from.
-template <class A, class Map>
-UNITVAR_PART void map_columns(const Map& map, int64_t row, int64_t begin, int64_t end) {
-  using U = Many<A>;
-  if (end - begin < U::kWidth) {
-    map_vectors<One<A>>(map, row, begin, end);
-    return;
-  }
-  const auto last = map.template value<U>(row + end - U::kWidth, end - U::kWidth);
-  const int64_t k = map_vectors<typename Map::Vector>(map, row, begin, end);
-  map_vectors<U>(map, row, k, end);
-  U::store(last, map.out + row + end - U::kWidth);
-}
-
 template <bool kStream, class U, class T>
 HWY_INLINE void put(typename U::Value value, T* p) {
   if constexpr (kStream) {
@@ -230,12 +224,55 @@ HWY_INLINE void put(typename U::Value value, T* p) {
   }
 }
 
+/// Writes what map.value gave for element i and those beside it.
+template <bool kStream, class U, class Map, class Value>
+HWY_INLINE void write(const Map& map, const Value& value, int64_t i) {
+  if constexpr (Map::kExtended) {
+    map.template write<kStream, U>(value, i);
+  } else {
+    put<kStream, U>(value, map.out + i);
+  }
+}
+
+/// The whole vectors U of columns [k, end) of the row that starts at element `row`. Returns the first column left over.
+template <class U, class Map>
+HWY_INLINE int64_t map_vectors(const Map& map, int64_t row, int64_t k, int64_t end) {
+  for (; k + U::kWidth <= end; k += U::kWidth) write<false, U>(map, map.template value<U>(row + k, k), row + k);
+  return k;
+}
+
+/// Columns [begin, end) of the row. The last vector overlaps the one before; its value is computed first, since `out`
+/// may be what it is computed from.
+template <class A, class Map>
+UNITVAR_PART void map_columns(const Map& map, int64_t row, int64_t begin, int64_t end) {
+  using U = Many<A>;
+  if constexpr (Map::kExtended) {  // longer, and so written out less often
+    map_vectors<One<A>>(map, row, map_vectors<U>(map, row, begin, end), end);
+    return;
+  }
+  if (end - begin < U::kWidth) {
+    map_vectors<One<A>>(map, row, begin, end);
+    return;
+  }
+  const auto last = map.template value<U>(row + end - U::kWidth, end - U::kWidth);
+  const int64_t k = map_vectors<typename Map::Vector>(map, row, begin, end);
+  map_vectors<U>(map, row, k, end);
+  write<false, U>(map, last, row + end - U::kWidth);
+}
+
 /// n whole lines from column k on; streamed ones are aligned.
 template <bool kStream, int64_t n, class Map>
 UNITVAR_PART void map_lines(const Map& map, int64_t row, int64_t k) {
   using U = typename Map::Vector;
-  for (int64_t i = 0; i < n * kMapLine<Map>; i += U::kWidth) {
-    put<kStream, U>(map.template value<U>(row + k + i, k + i), map.out + row + k + i);
+  if constexpr (Map::kExtended) {
+#pragma GCC unroll 1
+    for (int64_t i = 0; i < n * kMapLine<Map>; i += U::kWidth) {
+      write<kStream, U>(map, map.template value<U>(row + k + i, k + i), row + k + i);
+    }
+  } else {
+    for (int64_t i = 0; i < n * kMapLine<Map>; i += U::kWidth) {
+      write<kStream, U>(map, map.template value<U>(row + k + i, k + i), row + k + i);
+    }
   }
 }
 

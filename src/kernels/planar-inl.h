@@ -32,10 +32,9 @@ HWY_INLINE double fold_lanes(double* lanes) {
   }
 }
 
-/// kLanes partial sums.
-template <class T, class A>
+/// kLanes partial sums of what is taken a U at a time.
+template <class U>
 struct Lanes {
-  using U = Summed<T, A>;
   Wide<U> parts[kLanes / U::kWidth];
 
   HWY_INLINE Lanes() {}
@@ -50,9 +49,9 @@ struct Lanes {
 };
 
 /// The sums of one channel while its rows are added.
-template <class T, class A>
+template <class U>
 struct Partial {
-  Lanes<T, A> first, second;
+  Lanes<U> first, second;
 
   HWY_INLINE Partial() {}
   HWY_INLINE void clear() {
@@ -82,30 +81,27 @@ struct Ahead {
 };
 
 /// Element k of a row belongs to lane k % kLanes. n groups of kLanes are taken as a tree: part p of it.
-template <class T, class A, int n, class Source>
-HWY_INLINE void add_part(const Source& source, int64_t i, int p, Partial<T, A>& sums) {
-  using U = Summed<T, A>;
+template <int n, class U, class Source>
+HWY_INLINE void add_part(const Source& source, int64_t i, int p, Partial<U>& sums) {
   const auto terms = tree<U, n>(source, i + p * U::kWidth, kLanes, 0);
   sums.first.parts[p].add(terms.first);
   sums.second.parts[p].add(terms.second);
 }
 
 /// All parts, without a loop, which keeps the sums in registers; without vectors they are too many for that.
-template <class T, class A, int n, int p = 0, class Source>
-UNITVAR_PART void add_groups(const Source& source, int64_t i, Partial<T, A>& sums) {
-  constexpr int kWidth = Summed<T, A>::kWidth;
-  if constexpr (kWidth == 1) {
-    for (int part = 0; part < kLanes; ++part) add_part<T, A, n>(source, i, part, sums);
+template <int n, int p = 0, class U, class Source>
+UNITVAR_PART void add_groups(const Source& source, int64_t i, Partial<U>& sums) {
+  if constexpr (U::kWidth == 1) {
+    for (int part = 0; part < kLanes; ++part) add_part<n>(source, i, part, sums);
   } else {
-    add_part<T, A, n>(source, i, p, sums);
-    if constexpr ((p + 1) * kWidth < kLanes) add_groups<T, A, n, p + 1>(source, i, sums);
+    add_part<n>(source, i, p, sums);
+    if constexpr ((p + 1) * U::kWidth < kLanes) add_groups<n, p + 1>(source, i, sums);
   }
 }
 
 /// The same for n < kLanes elements; as many as kLanes are read.
-template <class T, class A, class Source>
-UNITVAR_PART void add_some(const Source& source, int64_t i, int64_t n, Partial<T, A>& sums) {
-  using U = Summed<T, A>;
+template <class U, class Source>
+UNITVAR_PART void add_some(const Source& source, int64_t i, int64_t n, Partial<U>& sums) {
   for (int p = 0; p * U::kWidth < n; ++p) {
     const auto terms = source.template terms<U>(i + p * U::kWidth, 0);
     sums.first.parts[p].add(U::first_of(n - p * U::kWidth, terms.first, U::zero()));
@@ -113,18 +109,35 @@ UNITVAR_PART void add_some(const Source& source, int64_t i, int64_t n, Partial<T
   }
 }
 
+/// The same one by one: nothing else is read of anything.
+template <class U, class Source>
+UNITVAR_PART void add_few(const Source& source, int64_t i, int64_t n, Partial<U>& sums) {
+  using A = typename U::Lane;
+  A first[kLanes] = {}, second[kLanes] = {};
+  for (int64_t k = 0; k < n; ++k) {
+    const auto terms = source.template terms<One<A>>(i + k, 0);
+    first[k] = terms.first;
+    second[k] = terms.second;
+  }
+  for (int p = 0; p * U::kWidth < kLanes; ++p) {
+    sums.first.parts[p].add(U::load(first + p * U::kWidth));
+    sums.second.parts[p].add(U::load(second + p * U::kWidth));
+  }
+}
+
 /// Adds elements [k, cols) of the row that starts at i. Nothing from `bound` on may be read.
-template <class T, class A, int n, class Source>
-UNITVAR_PART void add_rest(const Source& source, int64_t i, int64_t k, int64_t cols, int64_t bound,
-                           Partial<T, A>& sums) {
-  for (; k + n * kLanes <= cols; k += n * kLanes) add_groups<T, A, n>(source, i + k, sums);
+template <class T, int n, class U, class Source>
+UNITVAR_PART void add_rest(const Source& source, int64_t i, int64_t k, int64_t cols, int64_t bound, Partial<U>& sums) {
+  for (; k + n * kLanes <= cols; k += n * kLanes) add_groups<n>(source, i + k, sums);
   if constexpr (n > 1) {
-    add_rest<T, A, n / 2>(source, i, k, cols, bound, sums);
+    add_rest<T, n / 2>(source, i, k, cols, bound, sums);
+  } else if constexpr (Source::kExtended) {
+    if (k < cols) add_few(source, i + k, cols - k, sums);
   } else if (k < cols && i + k + kLanes <= bound) {
-    add_some<T, A>(source, i + k, cols - k, sums);
+    add_some(source, i + k, cols - k, sums);
   } else if (k < cols) {
     T copy[2 * kLanes] = {};
-    add_some<T, A>(source.copied(i + k, cols - k, copy), 0, cols - k, sums);
+    add_some(source.copied(i + k, cols - k, copy), 0, cols - k, sums);
   }
 }
 
@@ -135,32 +148,36 @@ template <class Map>
 UNITVAR_PART void map_seam(const Map& before, const Map& map, int64_t i, int64_t split) {
   using U = typename Map::Vector;
   for (int64_t k = 0; k < kMapLine<Map>; k += U::kWidth) {
-    const auto value = U::first_of(split - k, before.template value<U>(i + k, 0), map.template value<U>(i + k, 0));
-    U::stream(value, map.out + i + k);
+    if constexpr (Map::kExtended) {
+      Map::template seam<U>(before, map, i + k, split - k);
+    } else {
+      const auto value = U::first_of(split - k, before.template value<U>(i + k, 0), map.template value<U>(i + k, 0));
+      U::stream(value, map.out + i + k);
+    }
   }
 }
 
 /// One channel's part of a row, beginning at element `piece`: adds source's terms and writes map's values from `begin`
 /// to `end`, step by step side by side, so that memory is read and written all the time. Either may be Nothing.
-template <class T, class A, bool kStream, class Source, class Map>
+template <class T, class A, bool kStream, class Source, class Map, class U>
 UNITVAR_PART void sweep_piece(const Source& source, const Map& map, int64_t piece, int64_t cols, int64_t begin,
-                              int64_t end, const Ahead& ahead, int64_t offset, Partial<T, A>& sums) {
+                              int64_t end, const Ahead& ahead, int64_t offset, Partial<U>& sums) {
   constexpr int64_t kElements = kLine<T>;
   int64_t k = 0, m = begin;
-  Partial<T, A> own = sums;
+  Partial<U> own = sums;
   for (; std::max(k, m) + kStep <= cols; k += kStep, m += kStep) {
     if constexpr (kIsNothing<Source>) {
       ahead.template ask<kStep, kElements>(map, offset + m);
     } else {
       ahead.template ask<kStep, kElements>(source, offset + k);
-      add_groups<T, A, kDepth>(source, piece + k, own);
+      add_groups<kDepth>(source, piece + k, own);
     }
     if constexpr (!kIsNothing<Map>) map_lines<kStream, kStep / kMapLine<Map>>(map, piece, m);
   }
   if constexpr (!kIsNothing<Source>) {
     sums = own;
     for (int64_t line = k; line < cols; line += kElements) source.prefetch(ahead.at(offset + line));
-    add_rest<T, A, kDepth>(source, piece, k, cols, ahead.bound, sums);
+    add_rest<T, kDepth>(source, piece, k, cols, ahead.bound, sums);
   }
   if constexpr (!kIsNothing<Map>) {
     for (; m + kMapLine<Map> <= end; m += kMapLine<Map>) map_lines<kStream, 1>(map, piece, m);
@@ -169,41 +186,43 @@ UNITVAR_PART void sweep_piece(const Source& source, const Map& map, int64_t piec
 }
 
 /// Rows that are written by whole lines of memory, past the caches.
-template <class T, class A, class Source, class Map>
-UNITVAR_PART void stream_row(const Source& source, const Map& map, const Rect& rect, const Ahead& ahead,
-                             Partial<T, A>* partial) {
+template <class T, class A, class Source, class Map, class U>
+UNITVAR_PART void stream_row(const Source& source, const Map& map, const Rect& rect, int64_t r, const Ahead& ahead,
+                             Partial<U>* partial) {
   for (int64_t j = 0; j < rect.channels; ++j) {
     const int64_t piece = ahead.row + j * rect.inner;
-    const auto own = map.channel(j);
+    const auto own = map.channel(j).row(r, piece);
     constexpr int64_t kElements = kMapLine<decltype(own)>;
     const int64_t begin = std::min(rect.inner, to_next_line(map.out + piece));
     if (j == 0 || begin == rect.inner) {
       map_columns<A>(own, piece, 0, begin);
     } else if (begin > 0) {
       const int64_t line = piece + begin - kElements;
-      map_seam(map.channel(j - 1), own, line, piece - line);
+      map_seam(map.channel(j - 1).row(r, piece - rect.inner), own, line, piece - line);
     }
     // The last channel finishes its last line by itself, the others leave it to the next.
     const int64_t whole = begin + (rect.inner - begin) / kElements * kElements;
     const int64_t end = j + 1 < rect.channels ? whole : rect.inner;
-    sweep_piece<T, A, true>(source.channel(j), own, piece, rect.inner, begin, end, ahead, j * rect.inner, partial[j]);
+    sweep_piece<T, A, true>(source.channel(j).row(r, piece), own, piece, rect.inner, begin, end, ahead, j * rect.inner,
+                            partial[j]);
   }
 }
 
-template <class T, class A, bool kStream, class Source, class Map>
+template <class T, class A, bool kStream, class Source, class Map, class U>
 HWY_INLINE void sweep_rows(const Source& source, const Map& map, const Rect& rect, const Access& access,
-                           Partial<T, A>* partial) {
+                           Partial<U>* partial) {
   for (int64_t r = 0; r < rect.rows; ++r) {
     const int64_t row = r * rect.stride;
     const Ahead ahead{row, rect.cols(), r + 1 < rect.rows ? row + rect.stride : access.after,
                       std::min(access.ahead, rect.cols()), (rect.rows - 1) * rect.stride + rect.cols()};
     if constexpr (kStream) {
-      stream_row<T, A>(source, map, rect, ahead, partial);
+      stream_row<T, A>(source, map, rect, r, ahead, partial);
       continue;
     }
     for (int64_t j = 0; j < rect.channels; ++j) {
-      sweep_piece<T, A, false>(source.channel(j), map.channel(j), row + j * rect.inner, rect.inner, 0, rect.inner,
-                               ahead, j * rect.inner, partial[j]);
+      const int64_t piece = row + j * rect.inner;
+      sweep_piece<T, A, false>(source.channel(j).row(r, piece), map.channel(j).row(r, piece), piece, rect.inner, 0,
+                               rect.inner, ahead, j * rect.inner, partial[j]);
     }
   }
 }
@@ -212,7 +231,7 @@ HWY_INLINE void sweep_rows(const Source& source, const Map& map, const Rect& rec
 template <class T, class A, class Source, class Map>
 HWY_INLINE void planar_sweep(const Source& source, const Map& map, const Rect& rect, const Access& access,
                              double* first, double* second) {
-  Partial<T, A> partial[kMostRun];
+  Partial<typename Source::Sum> partial[kMostRun];
   if constexpr (!kIsNothing<Source>) {
     for (int64_t j = 0; j < rect.channels; ++j) partial[j].clear();
   }

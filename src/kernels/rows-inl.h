@@ -41,7 +41,7 @@ struct RowGradientTerms {
 
 /// kLanes sums, and what is left over of the row, an element for each of the first lanes.
 template <class A>
-HWY_INLINE double fold_with(const Lanes<A, A>& sums, const double* rest) {
+HWY_INLINE double fold_with(const Lanes<Many<A>>& sums, const double* rest) {
   using U = Many<A>;
   double lanes[kLanes];
   for (int k = 0; k < kLanes; k += U::kWidth) sums.parts[k / U::kWidth].store(lanes + k);
@@ -52,6 +52,7 @@ HWY_INLINE double fold_with(const Lanes<A, A>& sums, const double* rest) {
 /// ((x - center) * scale + shift) * gamma + beta: center is the mean as A holds it, shift what that leaves of it.
 template <class T, class A>
 struct RowNormalizeMap {
+  static constexpr bool kExtended = false;
   using Vector = Widest<T, A, const A*>;
   const T* x;
   T* out;
@@ -72,6 +73,7 @@ struct RowNormalizeMap {
 /// ((gamma * dy - level) - (x - center) * slope) * scale.
 template <class T, class A>
 struct RowGradientMap {
+  static constexpr bool kExtended = false;
   using Vector = Widest<T, A, const A*>;
   const T* x;
   const T* dy;
@@ -96,8 +98,8 @@ struct RowGradientMap {
 
 /// Adds elements [k, cols), by groups of kLanes and one by one, and folds: both sums of a row.
 template <class A, class Source>
-UNITVAR_PART Terms<double> finish_row(const Source& source, int64_t k, int64_t cols, Partial<A, A>& sums) {
-  for (; k + kLanes <= cols; k += kLanes) add_groups<A, A, 1>(source, k, sums);
+UNITVAR_PART Terms<double> finish_row(const Source& source, int64_t k, int64_t cols, Partial<Many<A>>& sums) {
+  for (; k + kLanes <= cols; k += kLanes) add_groups<1>(source, k, sums);
   if (k == cols) return {sums.first.fold(), sums.second.fold()};
   double first[kLanes] = {}, second[kLanes] = {};
   for (int lane = 0; k < cols; ++k, ++lane) {
@@ -113,7 +115,7 @@ UNITVAR_PART Terms<double> finish_row(const Source& source, int64_t k, int64_t c
 /// elements later is asked for.
 template <class A, bool kStream, class Source, class Map>
 HWY_INLINE Terms<double> sweep_row(const Source& source, const Map& map, int64_t cols, int64_t ahead) {
-  Partial<A, A> sums;
+  Partial<Many<A>> sums;
   int64_t k = 0, m = 0;
   if constexpr (!kIsNothing<Source>) sums.clear();
   if constexpr (!kIsNothing<Map> && kStream) {
@@ -122,7 +124,7 @@ HWY_INLINE Terms<double> sweep_row(const Source& source, const Map& map, int64_t
   }
   for (; std::max(k, m) + kStep <= cols; k += kStep, m += kStep) {
     if constexpr (!kIsNothing<Map>) map.prefetch_step(k + ahead);
-    if constexpr (!kIsNothing<Source>) add_groups<A, A, kDepth>(source, k, sums);
+    if constexpr (!kIsNothing<Source>) add_groups<kDepth>(source, k, sums);
     if constexpr (!kIsNothing<Map>) map_lines<kStream, kStep / kMapLine<Map>>(map, 0, m);
   }
   if constexpr (!kIsNothing<Map>) {
@@ -133,7 +135,7 @@ HWY_INLINE Terms<double> sweep_row(const Source& source, const Map& map, int64_t
   if constexpr (kIsNothing<Source>) {
     return {};
   } else {
-    for (; k + kStep <= cols; k += kStep) add_groups<A, A, kDepth>(source, k, sums);
+    for (; k + kStep <= cols; k += kStep) add_groups<kDepth>(source, k, sums);
     return finish_row<A>(source, k, cols, sums);
   }
 }

@@ -160,7 +160,7 @@ const RowKernels<f16>* row_table_f16() { return &kRowTable<f16>; }
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-#include "kernels/isa.hpp"
+#include "kernels/dispatch.hpp"
 
 namespace unitvar::kernels {
 
@@ -169,36 +169,24 @@ HWY_EXPORT(row_table_f64);
 HWY_EXPORT(row_table_bf16);
 HWY_EXPORT(row_table_f16);
 
-namespace {
-
-/// Picks from a Highway dispatch table without its process-wide state, as kernels.cpp does.
-template <class Table>
-auto pick(const Table& table, Isa isa) {
-  hwy::ChosenTarget target;
-  target.Update(highway_target(isa));
-  return (std::size(table) == 1 ? table[0] : table[target.GetIndex()])();
-}
-
-}  // namespace
-
 template <>
 const RowKernels<float>& row_kernels_for<float>(Isa isa) {
-  return *pick(HWY_DISPATCH_TABLE(row_table_f32), resolve(isa));
+  return *pick(HWY_DISPATCH_TABLE(row_table_f32), isa);
 }
 
 template <>
 const RowKernels<double>& row_kernels_for<double>(Isa isa) {
-  return *pick(HWY_DISPATCH_TABLE(row_table_f64), resolve(isa));
+  return *pick(HWY_DISPATCH_TABLE(row_table_f64), isa);
 }
 
 template <>
 const RowKernels<bf16>& row_kernels_for<bf16>(Isa isa) {
-  return *pick(HWY_DISPATCH_TABLE(row_table_bf16), resolve(isa));
+  return *pick(HWY_DISPATCH_TABLE(row_table_bf16), isa);
 }
 
 template <>
 const RowKernels<f16>& row_kernels_for<f16>(Isa isa) {
-  return *pick(HWY_DISPATCH_TABLE(row_table_f16), resolve(isa));
+  return *pick(HWY_DISPATCH_TABLE(row_table_f16), isa);
 }
 
 }  // namespace unitvar::kernels

@@ -171,6 +171,7 @@ struct One {
   static HWY_INLINE void store(Value v, T* p) {
     *p = static_cast<T>(v);
   }
+  static HWY_INLINE Value zero() { return 0; }
   static HWY_INLINE Value add(Value a, Value b) { return a + b; }
   static HWY_INLINE Value sub(Value a, Value b) { return a - b; }
   static HWY_INLINE Value mul(Value a, Value b) { return a * b; }

@@ -1,28 +1,13 @@
 #pragma once
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
 
-#include "core/vector_loop.hpp"
 #include "norm/ordinary.hpp"
 
 /// Which of a block's channels, or rows, are computed in float, and which in double.
 namespace unitvar::norm {
-
-/// Calls f(begin, end, value) for each maximal run of 0 .. n-1 with the same value of predicate(index).
-template <class Predicate, class F>
-void for_runs(std::int64_t n, const Predicate& predicate, const F& f) noexcept {
-  if (core::for_all(n, predicate)) {
-    f(0, n, true);
-    return;
-  }
-  for (std::int64_t begin = 0; begin < n;) {
-    const bool value = predicate(begin);
-    std::int64_t end = begin + 1;
-    while (end < n && predicate(end) == value) ++end;
-    f(begin, end, value);
-    begin = end;
-  }
-}
 
 /// Calls f with a value of the type to compute in.
 template <class Fast, class F>
@@ -44,9 +29,10 @@ inline bool is_off_center(double n, double first, double second) noexcept {
   return between > kMost * (second - between);
 }
 
+/// The values at four places.
 template <class T>
-Sample sample_at(const T* x, std::int64_t step) noexcept {
-  const auto v = [&](std::int64_t i) { return static_cast<double>(x[i * step]); };
+Sample sample_at(const T* x, const std::array<std::int64_t, 4>& places) noexcept {
+  const auto v = [&](std::size_t i) { return static_cast<double>(x[places[i]]); };
   return sample_of(v(0), v(1), v(2), v(3));
 }
 

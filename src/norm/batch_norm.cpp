@@ -1,16 +1,12 @@
 #include "unitvar/batch_norm.hpp"
 
-#include <algorithm>
-
 #include "core/arguments.hpp"
-#include "core/vector_loop.hpp"
-#include "norm/engine.hpp"
+#include "norm/training.hpp"
 
 namespace unitvar {
 namespace {
 
 using core::Arguments;
-using core::vector_loop;
 using std::int64_t;
 
 template <class T>
@@ -66,43 +62,12 @@ void check_arguments(const BatchNormBackward<T>& a, const Options& options) {
   check.options(options);
 }
 
-void copy_if_wanted(const double* from, std::span<double> to) { std::copy_n(from, to.size(), to.data()); }
-
 }  // namespace
 
 template <class T>
 void batch_norm_forward(const BatchNormForward<T>& args, const Options& options) {
   check_arguments(args, options);
-  const int64_t C = args.extent.channels;
-  const bool variance_may_fail = args.eps <= 0;
-  Options run = options;
-  if (variance_may_fail) run.walk = Walk::streamed;  // all variances are known before the first write
-
-  norm::Engine<T> engine(args.extent, run, 1);
-  const norm::ChannelArrays arrays(5, C);
-  double *mean = arrays[0], *var = arrays[1], *rstd = arrays[2], *scale = arrays[3], *beta = arrays[4];
-  const auto count = static_cast<double>(args.extent.count());
-
-  const auto merge = [&](int64_t begin, int64_t end, const auto& leaf) {
-    engine.merge_moments_into(begin, end, leaf, mean, var);
-    vector_loop(begin, end, [=](int64_t c) { var[c] = norm::biased_variance(var[c], count); });
-    vector_loop(begin, end, [=, eps = args.eps](int64_t c) { rstd[c] = norm::rstd_of(var[c], eps); });
-    const auto rstd_at = [=](int64_t c) { return rstd[c]; };
-    norm::normalize_coefficients(begin, end, rstd_at, args.gamma, args.beta, scale, beta);
-  };
-  const auto check = [&] {
-    if (!variance_may_fail) return;
-    const Arguments arguments("batch_norm_forward");
-    for (int64_t c = 0; c < C; ++c) arguments.positive_variance(var[c], args.eps, c);
-  };
-  const T* x = args.x.data();
-  T* y = args.y.data();
-  const norm::NormalizeArrays c{mean, scale, beta};
-  engine.walker().reduce_and_apply(engine.moments(x), merge, check, engine.normalize(x, y, c),
-                                   engine.normalize_and_moments(x, y, c));
-  copy_if_wanted(mean, args.mean);
-  copy_if_wanted(var, args.var);
-  copy_if_wanted(rstd, args.rstd);
+  norm::training_forward("batch_norm_forward", args, options, norm::affine(args));
 }
 
 template <class T>
@@ -119,38 +84,7 @@ void batch_norm_inference(const BatchNormInference<T>& args, const Options& opti
 template <class T>
 void batch_norm_backward(const BatchNormBackward<T>& args, const Options& options) {
   check_arguments(args, options);
-  if (args.dx.empty() && args.dgamma.empty() && args.dbeta.empty()) return;
-  const int64_t C = args.extent.channels;
-  const bool needs_x = !args.dx.empty() || !args.dgamma.empty();
-  const T* x = needs_x ? args.x.data() : args.dy.data();  // sum(dy) alone: what stands in for x is in the cache anyway
-
-  norm::Engine<T> engine(args.extent, options, needs_x ? 2 : 1);
-  const norm::ChannelArrays arrays(5, C);
-  double *sum_dy = arrays[0], *sum_dy_xmu = arrays[1];
-  const norm::GradientFinish finish{static_cast<double>(args.extent.count()), arrays[2], arrays[3], arrays[4]};
-
-  const auto reduce = engine.gradient_sums(x, args.dy.data(), args.mean.data());
-  const auto merge = [&](int64_t begin, int64_t end, const auto& leaf) {
-    engine.merge_sums_into(begin, end, leaf, sum_dy, sum_dy_xmu);
-    using P = param_t<T>;
-    const double* rstd = args.rstd.data();
-    finish(begin, end, rstd, args.gamma, sum_dy, sum_dy_xmu);
-    if (P* dgamma = args.dgamma.data(); !args.dgamma.empty()) {
-      vector_loop(begin, end, [=](int64_t c) { dgamma[c] = static_cast<P>(rstd[c] * sum_dy_xmu[c]); });  // (B14)
-    }
-    if (P* dbeta = args.dbeta.data(); !args.dbeta.empty()) {
-      vector_loop(begin, end, [=](int64_t c) { dbeta[c] = static_cast<P>(sum_dy[c]); });  // (B15)
-    }
-  };
-  if (args.dx.empty()) {
-    engine.walker().reduce(reduce, merge);
-    return;
-  }
-  const T* dy = args.dy.data();
-  T* dx = args.dx.data();
-  const norm::GradientArrays c{args.mean.data(), arrays[2], arrays[3], arrays[4]};
-  engine.walker().reduce_and_apply(
-      reduce, merge, [] {}, engine.input_gradient(x, dy, dx, c), engine.input_gradient_and_sums(x, dy, dx, c));
+  norm::training_backward(args, options, norm::gradients_of_parameters(args));
 }
 
 #define UNITVAR_INSTANTIATE(T)                                                         \

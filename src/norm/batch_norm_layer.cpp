@@ -2,7 +2,9 @@
 
 #include "core/arguments.hpp"
 #include "core/text.hpp"
+#include "norm/channel_math.hpp"
 #include "unitvar/batch_norm.hpp"
+#include "unitvar/frozen.hpp"
 
 namespace unitvar {
 namespace {
@@ -64,12 +66,23 @@ void BatchNorm<T>::infer(const Extent& extent, std::span<const T> x, std::span<T
 }
 
 template <class T>
-void BatchNorm<T>::forward(const Extent& extent, std::span<const T> x, std::span<T> y) {
-  check_channels("BatchNorm::forward", extent);
-  if (!training_ && config_.track_running_statistics) {
-    infer(extent, x, y);
-    return;
+void BatchNorm<T>::freeze(bool on) {
+  if (on && !config_.track_running_statistics) {
+    core::Arguments("BatchNorm::freeze")
+        .fail(ErrorCode::bad_state, "track_running_statistics is false, want running statistics to normalize by");
   }
+  frozen_ = on;
+}
+
+template <class T>
+void BatchNorm<T>::save_running_statistics() {
+  saved_mean_ = running_mean_;
+  saved_var_ = running_var_;
+  for (std::size_t c = 0; c < saved_rstd_.size(); ++c) saved_rstd_[c] = norm::rstd_of(saved_var_[c], config_.eps);
+}
+
+template <class T>
+void BatchNorm<T>::forward_by_batch(const Extent& extent, std::span<const T> x, std::span<T> y) {
   batch_norm_forward<T>({.extent = extent,
                          .x = x,
                          .gamma = gamma_,
@@ -80,22 +93,51 @@ void BatchNorm<T>::forward(const Extent& extent, std::span<const T> x, std::span
                          .rstd = saved_rstd_,
                          .eps = config_.eps},
                         config_.options);
-  saved_extent_ = extent;
-  if (training_ && config_.track_running_statistics) {
-    update_running_statistics({running_mean_, running_var_, &batches_tracked_}, static_cast<double>(extent.count()),
-                              saved_mean_, saved_var_, config_.running);
+  if (!training_ || !tracking_ || !config_.track_running_statistics) return;
+  update_running_statistics({running_mean_, running_var_, &batches_tracked_, &batches_skipped_},
+                            static_cast<double>(extent.count()), saved_mean_, saved_var_, config_.running);
+}
+
+template <class T>
+void BatchNorm<T>::forward(const Extent& extent, std::span<const T> x, std::span<T> y) {
+  check_channels("BatchNorm::forward", extent);
+  if (!training_ && config_.track_running_statistics) {
+    infer(extent, x, y);
+    return;
   }
+  if (frozen_) {
+    infer(extent, x, y);
+    save_running_statistics();
+  } else {
+    forward_by_batch(extent, x, y);
+  }
+  saved_extent_ = extent;
+  saved_frozen_ = frozen_;
 }
 
 template <class T>
 void BatchNorm<T>::backward(const Extent& extent, std::span<const T> x, std::span<const T> dy, std::span<T> dx) {
   check_channels("BatchNorm::backward", extent);
   const core::Arguments check("BatchNorm::backward");
-  if (!has_saved()) check.fail(ErrorCode::bad_state, "no forward by batch statistics came before, want one");
+  if (!has_saved()) check.fail(ErrorCode::bad_state, "no training forward came before, want one");
   if (extent != saved_extent_) {
     const Extent& s = saved_extent_;
     check.fail(ErrorCode::bad_state, "extent is " + core::shape_text(extent.outer, extent.channels, extent.inner) +
                                          ", want the forward's " + core::shape_text(s.outer, s.channels, s.inner));
+  }
+  if (saved_frozen_) {
+    batch_norm_frozen_backward<T>({.extent = extent,
+                                   .x = x,
+                                   .dy = dy,
+                                   .mean = saved_mean_,
+                                   .var = saved_var_,
+                                   .gamma = gamma_,
+                                   .dx = dx,
+                                   .dgamma = dgamma_,
+                                   .dbeta = dbeta_,
+                                   .eps = config_.eps},
+                                  config_.options);
+    return;
   }
   batch_norm_backward<T>({.extent = extent,
                           .x = x,

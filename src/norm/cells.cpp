@@ -9,6 +9,7 @@ namespace unitvar::norm {
 namespace {
 
 using core::for_all;
+using core::for_runs;
 using core::vector_loop;
 using std::int64_t;
 
@@ -62,6 +63,23 @@ auto takes(const GradientArrays& c, int64_t begin) noexcept {
   };
 }
 
+double value_at(const double* values, int64_t k) noexcept { return values == nullptr ? 0 : values[k]; }
+template <class A>
+double offset_about(const CombineArrays& c, int64_t k) noexcept {
+  return c.offset[k] - rounded_off<A>(c.x_center[k], c.x_slope[k]) - rounded_off<A>(c.a_center[k], c.a_slope[k]) -
+         rounded_off<A>(value_at(c.b_center, k), value_at(c.b_slope, k));
+}
+template <class Fast>
+auto takes(const CombineArrays& c, int64_t begin) noexcept {
+  return [&c, begin](int64_t i) {
+    const int64_t k = begin + i;
+    return every(is_ordinary<Fast>(c.x_center[k]), is_ordinary<Fast>(c.x_slope[k]), is_ordinary<Fast>(c.a_center[k]),
+                 is_ordinary<Fast>(c.a_slope[k]), is_ordinary<Fast>(value_at(c.b_center, k)),
+                 is_ordinary<Fast>(value_at(c.b_slope, k)), is_ordinary<Fast>(c.offset[k]),
+                 is_moderate<Fast>(offset_about<Fast>(c, k)));
+  };
+}
+
 PairArrays from(PairArrays pair, int64_t i) noexcept { return {pair.first + i, pair.second + i}; }
 
 }  // namespace
@@ -78,9 +96,35 @@ int64_t Cells<T>::after(const Cell& cell) const noexcept {
 }
 
 template <class T>
-int64_t Cells<T>::sample_step(const Cell& cell) const noexcept {
-  if (planar()) return std::min<int64_t>(cell.tile.cols, kernels::kNear / sizeof(T)) / 4;
-  return cell.tile.rows < 4 ? 0 : tiling_.extent.channels * tiling_.extent.inner;
+std::array<int64_t, 4> Cells<T>::sample_places(const Cell& cell) const noexcept {
+  if (weighted()) return extras_->weights->samples(cell.t);
+  const int64_t row = tiling_.extent.channels * tiling_.extent.inner;
+  const int64_t step = planar()             ? std::min<int64_t>(cell.tile.cols, kernels::kNear / sizeof(T)) / 4
+                       : cell.tile.rows < 4 ? 0
+                                            : row;
+  return {0, step, 2 * step, 3 * step};
+}
+
+template <class T>
+kernels::Extras<T> Cells<T>::extras(const Cell& cell) const noexcept {
+  kernels::Extras<T> e = extras_->tensor;
+  const Extent& of = tiling_.extent;
+  const Tile& tile = cell.tile;
+  if (e.residual != nullptr) e.residual += offset(cell);
+  if (e.dresidual != nullptr) e.dresidual += offset(cell);
+  if (e.bits != nullptr) {
+    const int64_t row = bytes_per_row_of_bits(tiling_);
+    e.bits += planar() ? (tile.row * of.channels + cell.begin) * row : tile.row * row;
+    e.bits_row = planar() ? of.channels * row : row;
+    e.bits_channel = planar() ? row : 0;
+    e.bits_begin = planar() ? tile.col : cell.begin * of.inner;
+  }
+  if (e.weights != nullptr) {
+    e.weights += tile.row * of.inner + tile.col;
+    e.weights_row = of.inner;
+    e.weights_step = planar() ? 1 : 0;
+  }
+  return e;
 }
 
 template <class T>
@@ -132,7 +176,12 @@ void Cells<T>::shifted_sums(const T* x, const Cell& cell, const double* shift, P
   // All columns of a channel share a shift, so that their sums simply add.
   const A* shifts = per_column<A>(shift, cell, 0);
   sum_columns(cell, out, [&](double* first, double* second) {
-    phases<A>().moments(x + offset(cell), shifts, rect(cell), access(cell), first, second);
+    const T* from = x + offset(cell);
+    if (weighted()) {
+      phases<A>(extended_).moments(from, shifts, rect(cell), access(cell), extras(cell), first, second);
+    } else {
+      phases<A>(kernels_).moments(from, shifts, rect(cell), access(cell), first, second);
+    }
   });
 }
 
@@ -143,14 +192,18 @@ void Cells<T>::centered_sums(const T* x, const T* dy, const Cell& cell, const do
   const A* centers = per_column<A>(center, cell, 0);
   sum_columns(cell, out, [&](double* first, double* second) {
     const int64_t o = offset(cell);
-    phases<A>().gradient_sums(x + o, dy + o, centers, rect(cell), access(cell), first, second);
+    if (extras_ != nullptr) {
+      phases<A>(extended_).gradient_sums(x + o, dy + o, centers, rect(cell), access(cell), extras(cell), first, second);
+    } else {
+      phases<A>(kernels_).gradient_sums(x + o, dy + o, centers, rect(cell), access(cell), first, second);
+    }
   });
 }
 
 /// For channels whose first sums are not to be trusted: in double, about a better shift if it is the shift's fault.
 template <class T>
 void Cells<T>::sum_again(const T* x, const Cell& cell, double* shift, PairArrays out) const noexcept {
-  const auto n = static_cast<double>(cell.tile.rows * cell.tile.cols);
+  const double n = count(cell);
   if constexpr (!std::is_same_v<Fast, double>) shifted_sums<double>(x, cell, shift, out);
   if (recenter(n, cell.channels(), shift, out)) shifted_sums<double>(x, cell, shift, out);
 }
@@ -159,9 +212,9 @@ template <class T>
 double* Cells<T>::choose_shifts(const T* x, const Cell& cell) const noexcept {
   auto* const shift = array<double>(cell, 3);  // of the whole cell: the parts' arrays 0 to 2 end before it
   const T* data = x + offset(cell);
-  const int64_t inner = tiling_.extent.inner, step = sample_step(cell);
-  vector_loop(0, cell.channels(), [=](int64_t c) {
-    const Sample sample = sample_at(data + c * inner, step);
+  const int64_t inner = tiling_.extent.inner;
+  vector_loop(0, cell.channels(), [=, places = sample_places(cell)](int64_t c) {
+    const Sample sample = sample_at(data + c * inner, places);
     shift[c] = coarse<Fast>(sample.middle, sample);
   });
   return shift;
@@ -171,16 +224,17 @@ template <class T>
 double* Cells<T>::choose_centers(const T* x, const Cell& cell, const double* mean) const noexcept {
   auto* const center = array<double>(cell, 3);
   const T* data = x + offset(cell);
-  const int64_t inner = tiling_.extent.inner, step = sample_step(cell);
+  const int64_t inner = tiling_.extent.inner;
   const double* const means = mean + cell.begin;
-  vector_loop(0, cell.channels(),
-              [=](int64_t c) { center[c] = coarse<Fast>(means[c], sample_at(data + c * inner, step)); });
+  vector_loop(0, cell.channels(), [=, places = sample_places(cell)](int64_t c) {
+    center[c] = coarse<Fast>(means[c], sample_at(data + c * inner, places));
+  });
   return center;
 }
 
 template <class T>
 void Cells<T>::finish_moments(const T* x, const Cell& cell, double* shift, PairArrays out) const noexcept {
-  const auto n = static_cast<double>(cell.tile.rows * cell.tile.cols);
+  const double n = count(cell);
   const auto trusted = [&](int64_t c) {
     return every(is_ordinary_sum<Fast>(out.second[c]), !is_off_center(n, out.first[c], out.second[c]));
   };
@@ -192,6 +246,11 @@ void Cells<T>::finish_moments(const T* x, const Cell& cell, double* shift, PairA
 
 template <class T>
 void Cells<T>::moments(const T* x, const Cell& cell, PairArrays out) const noexcept {
+  if (weighted() && count(cell) == 0) {
+    std::fill_n(out.first, cell.channels(), 0.0);
+    std::fill_n(out.second, cell.channels(), 0.0);
+    return;
+  }
   double* const shift = choose_shifts(x, cell);
   shifted_sums<Fast>(x, cell, shift, out);
   finish_moments(x, cell, shift, out);
@@ -251,7 +310,11 @@ template <class T>
 template <class A>
 void Cells<T>::normalize_in(const T* x, T* y, const Cell& cell, const NormalizeArrays& c) const noexcept {
   const int64_t o = offset(cell);
-  phases<A>().normalize(x + o, y + o, coefficients<A>(cell, c), rect(cell), access(cell));
+  if (extras_ != nullptr) {
+    phases<A>(extended_).normalize(x + o, y + o, coefficients<A>(cell, c), rect(cell), access(cell), extras(cell));
+  } else {
+    phases<A>(kernels_).normalize(x + o, y + o, coefficients<A>(cell, c), rect(cell), access(cell));
+  }
 }
 
 template <class T>
@@ -259,7 +322,12 @@ template <class A>
 void Cells<T>::input_gradient_in(const T* x, const T* dy, T* dx, const Cell& cell,
                                  const GradientArrays& c) const noexcept {
   const int64_t o = offset(cell);
-  phases<A>().input_gradient(x + o, dy + o, dx + o, coefficients<A>(cell, c), rect(cell), access(cell));
+  const auto of = coefficients<A>(cell, c);
+  if (extras_ != nullptr) {
+    phases<A>(extended_).input_gradient(x + o, dy + o, dx + o, of, rect(cell), access(cell), extras(cell));
+  } else {
+    phases<A>(kernels_).input_gradient(x + o, dy + o, dx + o, of, rect(cell), access(cell));
+  }
 }
 
 template <class T>
@@ -278,9 +346,48 @@ void Cells<T>::input_gradient(const T* x, const T* dy, T* dx, const Cell& cell,
 }
 
 template <class T>
+template <class A>
+kernels::CombineCoefficients<const A*> Cells<T>::coefficients(const Cell& cell, const CombineArrays& c) const noexcept {
+  const int64_t b = cell.begin;
+  const A* offset = fill<A>(cell, 0, [&](int64_t i) { return offset_about<A>(c, b + i); });
+  // Without b a planar kernel still loads its coefficients, whatever they are, and does not use them.
+  const auto array = [&](const double* values, int i) -> const A* {
+    return values == nullptr ? offset : per_column<A>(values + b, cell, i);
+  };
+  return {array(c.x_center, 1),
+          array(c.x_slope, 2),
+          array(c.a_center, 3),
+          array(c.a_slope, 4),
+          array(c.b_center, 5),
+          array(c.b_slope, 6),
+          offset};
+}
+
+template <class T>
+template <class A>
+void Cells<T>::combine_in(const kernels::CombineTensors<T>& in, T* out, const Cell& cell,
+                          const CombineArrays& c) const noexcept {
+  const int64_t o = offset(cell);
+  const kernels::CombineTensors<T> from{in.x + o, in.a + o, in.b == nullptr ? nullptr : in.b + o};
+  phases<A>(combine_)(from, out + o, coefficients<A>(cell, c), rect(cell), access(cell));
+}
+
+/// Seven arrays of doubles for each column would be more than the scratch of a cell, which has two channels or more:
+/// then one channel after the other.
+template <class T>
+void Cells<T>::combine(const kernels::CombineTensors<T>& in, T* out, const Cell& cell,
+                       const CombineArrays& c) const noexcept {
+  for_runs(cell.channels(), takes<Fast>(c, cell.begin), [&](int64_t b, int64_t e, bool fast) {
+    if (fast && !std::is_same_v<Fast, double>) return combine_in<Fast>(in, out, cell.part(b, e), c);
+    const int64_t step = width(tiling_) == 1 ? e - b : 1;
+    for (int64_t k = b; k < e; k += step) combine_in<double>(in, out, cell.part(k, k + step), c);
+  });
+}
+
+template <class T>
 void Cells<T>::normalize_and_moments(const T* x, T* y, const Cell& cell, const NormalizeArrays& c, const Cell& next,
                                      PairArrays out) const noexcept {
-  if (!can_fuse(cell, next) || !for_all(cell.channels(), takes<Fast>(c, cell.begin))) {
+  if (weighted() || !can_fuse(cell, next) || !for_all(cell.channels(), takes<Fast>(c, cell.begin))) {
     normalize(x, y, cell, c);
     moments(x, next, out);
     return;
@@ -288,9 +395,13 @@ void Cells<T>::normalize_and_moments(const T* x, T* y, const Cell& cell, const N
   double* const shift = choose_shifts(x, next);
   const Fast* shifts = per_column<Fast>(shift, next, 0);
   sum_columns(next, out, [&](double* first, double* second) {
-    const int64_t o = offset(cell);
-    kernels_.fused.forward(x + o, y + o, coefficients<Fast>(cell, c), rect(cell), access(cell), offset(next) - o,
-                           shifts, first, second);
+    const int64_t o = offset(cell), to_next = offset(next) - o;
+    const auto of = coefficients<Fast>(cell, c);
+    if (extras_ != nullptr) {
+      extended_.fused.forward(x + o, y + o, of, rect(cell), access(cell), extras(cell), to_next, shifts, first, second);
+    } else {
+      kernels_.fused.forward(x + o, y + o, of, rect(cell), access(cell), to_next, shifts, first, second);
+    }
   });
   finish_moments(x, next, shift, out);
 }
@@ -306,9 +417,14 @@ void Cells<T>::input_gradient_and_sums(const T* x, const T* dy, T* dx, const Cel
   double* const center = choose_centers(x, next, c.mean);
   const Fast* centers = per_column<Fast>(center, next, 0);
   sum_columns(next, out, [&](double* first, double* second) {
-    const int64_t o = offset(cell);
-    kernels_.fused.backward(x + o, dy + o, dx + o, coefficients<Fast>(cell, c), rect(cell), access(cell),
-                            offset(next) - o, centers, first, second);
+    const int64_t o = offset(cell), to_next = offset(next) - o;
+    const auto of = coefficients<Fast>(cell, c);
+    if (extras_ != nullptr) {
+      extended_.fused.backward(x + o, dy + o, dx + o, of, rect(cell), access(cell), extras(cell), to_next, extras(next),
+                               centers, first, second);
+    } else {
+      kernels_.fused.backward(x + o, dy + o, dx + o, of, rect(cell), access(cell), to_next, centers, first, second);
+    }
   });
   finish_sums(x, dy, next, c.mean, center, out);
 }

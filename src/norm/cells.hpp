@@ -1,9 +1,13 @@
 #pragma once
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/combine.hpp"
+#include "kernels/extended.hpp"
 #include "kernels/kernels.hpp"
+#include "norm/extras.hpp"
 #include "norm/merge.hpp"
 #include "norm/tiling.hpp"
 
@@ -13,13 +17,14 @@ namespace unitvar::norm {
 /// thread uses.
 struct Cell {
   std::int64_t begin, end;
+  std::int64_t t;  ///< the tile's number
   Tile tile;
   std::byte* scratch;
 
   [[nodiscard]] std::int64_t channels() const noexcept { return end - begin; }
   /// The same tile of its channels b .. e - 1, counted from its first.
   [[nodiscard]] Cell part(std::int64_t b, std::int64_t e) const noexcept {
-    return {begin + b, begin + e, tile, scratch};
+    return {begin + b, begin + e, t, tile, scratch};
   }
 };
 
@@ -38,14 +43,28 @@ struct GradientArrays {
   const double* scale;
 };
 
+/// For a combination: out = (x - x_center) * x_slope + (a - a_center) * a_slope + (b - b_center) * b_slope + offset.
+struct CombineArrays {
+  const double *x_center, *x_slope;
+  const double *a_center, *a_slope;
+  const double *b_center, *b_slope;  ///< null without b
+  const double* offset;
+};
+
 /// The four phases on one cell, and the pairs of them that a resident walk does at the same time. The only place that
 /// knows both memory shapes and both arithmetics: it picks the kernel and feeds it. Which arithmetic a channel gets
 /// depends on its own numbers alone, never on its neighbours in the cell.
 template <class T>
 class Cells {
  public:
-  Cells(const kernels::Kernels<T>& kernels, const Tiling& tiling, kernels::Access access) noexcept
-      : kernels_(kernels), tiling_(tiling), access_(access) {}
+  /// `extras`, if the call has some, are those of all phases.
+  Cells(Isa isa, const Tiling& tiling, kernels::Access access, const CallExtras<T>* extras)
+      : kernels_(kernels::kernels_for<T>(isa)),
+        extended_(kernels::extended_kernels_for<T>(isa)),
+        combine_(kernels::combine_kernels_for<T>(isa)),
+        tiling_(tiling),
+        access_(access),
+        extras_(extras) {}
 
   /// Scratch of a cell of this many channels: four doubles, or eight floats, for each of its columns.
   static std::int64_t scratch_bytes(const Tiling& tiling, std::int64_t channels) noexcept {
@@ -60,6 +79,8 @@ class Cells {
   void normalize(const T* x, T* y, const Cell& cell, const NormalizeArrays& c) const noexcept;
   /// Phase 4.
   void input_gradient(const T* x, const T* dy, T* dx, const Cell& cell, const GradientArrays& c) const noexcept;
+  /// A linear map of up to three tensors.
+  void combine(const kernels::CombineTensors<T>& in, T* out, const Cell& cell, const CombineArrays& c) const noexcept;
   /// Phase 2 of `cell` and phase 1 of `next`, which has the same tile; in one sweep over memory where that is possible.
   void normalize_and_moments(const T* x, T* y, const Cell& cell, const NormalizeArrays& c, const Cell& next,
                              PairArrays out) const noexcept;
@@ -70,15 +91,15 @@ class Cells {
  private:
   using Fast = kernels::fast_t<T>;
 
-  template <class A>
-  [[nodiscard]] const kernels::Phases<T, A>& phases() const noexcept {
+  template <class A, class Table>
+  [[nodiscard]] const auto& phases(const Table& kernels) const noexcept {
     const auto in_shape = [this](const auto& shapes) -> const auto& {
       return planar() ? shapes.planar : shapes.interleaved;
     };
     if constexpr (std::is_same_v<A, double>) {
-      return in_shape(kernels_.wide);
+      return in_shape(kernels.wide);
     } else {
-      return in_shape(kernels_.fast);
+      return in_shape(kernels.fast);
     }
   }
   [[nodiscard]] bool planar() const noexcept { return tiling_.shape == Shape::planar; }
@@ -91,10 +112,19 @@ class Cells {
   [[nodiscard]] kernels::Access access(const Cell& cell) const noexcept {
     return {access_.stores, access_.ahead, planar() ? after(cell) : 0};
   }
+  [[nodiscard]] bool weighted() const noexcept { return extras_ != nullptr && extras_->weights != nullptr; }
+  /// What stands for the number of values: that of the cell's tile, or the sum of its weights.
+  [[nodiscard]] double count(const Cell& cell) const noexcept {
+    return weighted() ? extras_->weights->sum(cell.t, cell.t + 1)
+                      : static_cast<double>(cell.tile.rows * cell.tile.cols);
+  }
+  /// The call's extras, from the cell's first element on.
+  [[nodiscard]] kernels::Extras<T> extras(const Cell& cell) const noexcept;
   /// From the cell to the one that a walk of its channels, and then of the next ones, comes to.
   [[nodiscard]] std::int64_t after(const Cell& cell) const noexcept;
-  /// Between the values of a sample: from the tile's first rows, which are read next anyway.
-  [[nodiscard]] std::int64_t sample_step(const Cell& cell) const noexcept;
+  /// Where the values of a sample stand, from a channel's first: in the tile's first rows, which are read next anyway,
+  /// or where there are weights.
+  [[nodiscard]] std::array<std::int64_t, 4> sample_places(const Cell& cell) const noexcept;
   /// Elements that share coefficients and sums of their own.
   static std::int64_t width(const Tiling& tiling) noexcept {
     return tiling.shape == Shape::planar ? 1 : tiling.extent.inner;
@@ -131,6 +161,11 @@ class Cells {
   kernels::NormalizeCoefficients<const A*> coefficients(const Cell& cell, const NormalizeArrays& c) const noexcept;
   template <class A>
   kernels::GradientCoefficients<const A*> coefficients(const Cell& cell, const GradientArrays& c) const noexcept;
+  template <class A>
+  kernels::CombineCoefficients<const A*> coefficients(const Cell& cell, const CombineArrays& c) const noexcept;
+  template <class A>
+  void combine_in(const kernels::CombineTensors<T>& in, T* out, const Cell& cell,
+                  const CombineArrays& c) const noexcept;
   [[nodiscard]] bool can_fuse(const Cell& cell, const Cell& next) const noexcept {
     return planar() && cell.channels() == next.channels();
   }
@@ -146,8 +181,11 @@ class Cells {
   void sum_columns(const Cell& cell, PairArrays out, const Sum& sum) const noexcept;
 
   const kernels::Kernels<T>& kernels_;
+  const kernels::ExtendedKernels<T>& extended_;
+  const kernels::CombineKernels<T>& combine_;
   const Tiling& tiling_;
   kernels::Access access_;
+  const CallExtras<T>* extras_;
 };
 
 }  // namespace unitvar::norm

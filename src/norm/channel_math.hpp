@@ -34,6 +34,19 @@ void normalize_coefficients(std::int64_t begin, std::int64_t end, const Rstd& rs
   core::vector_loop(begin, end, [=](std::int64_t c) { beta[c] = beta_at(given_beta, c); });
 }
 
+/// dgamma = rstd * sum_dy_xmu (B14) and dbeta = sum_dy (B15), each if it is wanted, for channels [begin, end).
+template <class P>
+void parameter_gradients(std::int64_t begin, std::int64_t end, const double* rstd, const double* sum_dy,
+                         const double* sum_dy_xmu, std::span<P> dgamma, std::span<P> dbeta) noexcept {
+  if (!dgamma.empty()) {
+    core::vector_loop(begin, end,
+                      [=, to = dgamma.data()](std::int64_t c) { to[c] = static_cast<P>(rstd[c] * sum_dy_xmu[c]); });
+  }
+  if (!dbeta.empty()) {
+    core::vector_loop(begin, end, [=, to = dbeta.data()](std::int64_t c) { to[c] = static_cast<P>(sum_dy[c]); });
+  }
+}
+
 /// `count` arrays of C doubles in one allocation.
 class ChannelArrays {
  public:

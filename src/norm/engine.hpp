@@ -1,6 +1,6 @@
 #pragma once
-#include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "core/cache.hpp"
@@ -23,6 +23,16 @@ inline ScheduleInput schedule_input(const Options& options, std::int64_t bytes_p
           .walk = options.walk};
 }
 
+/// The same for a call with extras, if it has some.
+template <class T>
+ScheduleInput schedule_input(const Options& options, std::int64_t bytes_per_element, std::int64_t tensors_read,
+                             const kernels::Extras<T>* extras) {
+  ScheduleInput input = schedule_input(options, bytes_per_element, tensors_read);
+  input.weighted = extras != nullptr && extras->weights != nullptr;
+  input.has_bits = extras != nullptr && extras->bits != nullptr;
+  return input;
+}
+
 /// For a second phase alone: nothing is read twice, so memory is walked from end to end.
 inline Options in_one_pass(Options options) noexcept {
   options.walk = Walk::streamed;
@@ -35,13 +45,25 @@ template <class T>
 class Engine {
  public:
   /// `tensors_read`: tensors that the first pass reads and the second reads again.
-  Engine(const Extent& extent, const Options& options, std::int64_t tensors_read)
-      : schedule_(make_schedule(extent, schedule_input(options, sizeof(T), tensors_read))),
-        cells_(kernels::kernels_for<T>(options.isa), schedule_.tiling, schedule_.access),
-        walker_(schedule_) {}
+  /// `extras`, if the call has some, go with all phases; their pointers are to the tensors' first elements.
+  Engine(const Extent& extent, const Options& options, std::int64_t tensors_read,
+         const kernels::Extras<T>* extras = nullptr)
+      : Engine(extent, schedule_input(options, sizeof(T), tensors_read, extras), options.isa, extras) {}
+  Engine(const Extent& extent, const ScheduleInput& input, Isa isa, const kernels::Extras<T>* extras = nullptr)
+      : schedule_(make_schedule(extent, input)),
+        cells_(isa, schedule_.tiling, schedule_.access, extras == nullptr ? nullptr : &extras_),
+        walker_(schedule_) {
+    if (extras == nullptr) return;
+    extras_.tensor = *extras;
+    if (extras->weights == nullptr) return;
+    weights_.emplace(schedule_.tiling, extras->weights);
+    extras_.weights = &*weights_;
+  }
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
+  [[nodiscard]] const Schedule& schedule() const noexcept { return schedule_; }
+  [[nodiscard]] const Cells<T>& cells() const noexcept { return cells_; }
   Walker<T>& walker() noexcept { return walker_; }
 
   /// Phases 1 and 3: what to do with a cell in the first pass.
@@ -59,6 +81,10 @@ class Engine {
   auto input_gradient(const T* x, const T* dy, T* dx, const GradientArrays& c) const noexcept {
     return [=, this](const Cell& cell) { cells_.input_gradient(x, dy, dx, cell, c); };
   }
+  /// A linear map of two or three tensors (in.b may be null), for a second pass.
+  auto combine(const kernels::CombineTensors<T>& in, T* out, const CombineArrays& c) const noexcept {
+    return [=, this](const Cell& cell) { cells_.combine(in, out, cell, c); };
+  }
 
   /// Phase 2 of one cell with phase 1 of another, and phase 4 with phase 3.
   auto normalize_and_moments(const T* x, T* y, const NormalizeArrays& c) const noexcept {
@@ -75,36 +101,27 @@ class Engine {
   /// The merges: from the tiles' pairs, leaf(t), to first and second of channels [begin, end).
   template <class Leaf>
   void merge_moments_into(std::int64_t begin, std::int64_t end, const Leaf& leaf, double* mean, double* m2) const {
-    const Tiling& tiling = schedule_.tiling;
-    merge_tree(tiling.tiles(), [&](std::int64_t i, std::int64_t j, std::int64_t step) {
-      const std::int64_t middle = tiling.values_before(j);
-      const auto count_a = static_cast<double>(middle - tiling.values_before(i));
-      const auto count_b = static_cast<double>(tiling.values_before(j + step) - middle);
-      merge_moments(count_a, leaf(i), count_b, leaf(j).first, leaf(j).second, end - begin);
-    });
-    copy_root(begin, end, leaf, mean, m2);
+    merge_tile_moments(schedule_.tiling, counts(), begin, end, leaf, mean, m2);
   }
   template <class Leaf>
   void merge_sums_into(std::int64_t begin, std::int64_t end, const Leaf& leaf, double* first, double* second) const {
-    merge_tree(schedule_.tiling.tiles(),
-               [&](std::int64_t i, std::int64_t j, std::int64_t) { merge_sums(leaf(i), leaf(j), end - begin); });
-    copy_root(begin, end, leaf, first, second);
+    merge_tile_sums(schedule_.tiling, begin, end, leaf, first, second);
   }
 
+  /// The number of values of a channel, or the sum of their weights.
+  [[nodiscard]] double count() const noexcept { return counts()(0, schedule_.tiling.tiles()); }
+
  private:
-  /// An empty batch has no tiles: zeros.
-  template <class Leaf>
-  void copy_root(std::int64_t begin, std::int64_t end, const Leaf& leaf, double* first, double* second) const {
-    if (schedule_.tiling.tiles() == 0) {
-      std::fill(first + begin, first + end, 0.0);
-      std::fill(second + begin, second + end, 0.0);
-      return;
-    }
-    std::copy_n(leaf(0).first, end - begin, first + begin);
-    std::copy_n(leaf(0).second, end - begin, second + begin);
+  /// Of the values in tiles [i, j).
+  [[nodiscard]] auto counts() const noexcept {
+    return [this](std::int64_t i, std::int64_t j) {
+      return weights_ ? weights_->sum(i, j) : schedule_.tiling.count(i, j);
+    };
   }
 
   Schedule schedule_;
+  std::optional<TileWeights> weights_;
+  CallExtras<T> extras_;
   Cells<T> cells_;
   Walker<T> walker_;
 };

@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <cstdint>
 
 #include "norm/tiling.hpp"
@@ -11,9 +12,25 @@ struct PairArrays {
   double* second;
 };
 
-/// Chan, Golub, LeVeque 1983, equation 2.1, for `channels` channels at once (B8):
+/// Chan, Golub, LeVeque 1983, equation 2.1 (B8):
 ///   mean_a += d * n_b / n,  M2_a += M2_b + d^2 * n_a * n_b / n,  with d = mean_b - mean_a, n = n_a + n_b.
-/// The one merge of the library: of tiles, of threads, of ranks. n must be > 0.
+/// The one merge of the library: of tiles, of threads, of ranks, of the channels of a group. n must be > 0.
+class MomentMerge {
+ public:
+  MomentMerge(double count_a, double count_b) noexcept
+      : weight_b_(count_b / (count_a + count_b)), cross_(count_a * weight_b_) {}
+
+  void operator()(double& mean_a, double& m2_a, double mean_b, double m2_b) const noexcept {
+    const double d = mean_b - mean_a;
+    mean_a += d * weight_b_;
+    m2_a += m2_b + d * d * cross_;
+  }
+
+ private:
+  double weight_b_, cross_;
+};
+
+/// The same for `channels` channels at once.
 void merge_moments(double count_a, PairArrays a, double count_b, double const* mean_b, double const* m2_b,
                    std::int64_t channels) noexcept;
 
@@ -27,6 +44,41 @@ void merge_tree(std::int64_t n, const Combine& combine) {
   for (std::int64_t step = 1; step < n; step *= 2) {
     for (std::int64_t i = 0; i + step < n; i += 2 * step) combine(i, i + step, step);
   }
+}
+
+/// What the tree left in leaf 0, as first and second of channels [begin, end). An empty batch has no tiles: zeros.
+template <class Leaf>
+void copy_root(const Tiling& tiling, std::int64_t begin, std::int64_t end, const Leaf& leaf, double* first,
+               double* second) {
+  if (tiling.tiles() == 0) {
+    std::fill(first + begin, first + end, 0.0);
+    std::fill(second + begin, second + end, 0.0);
+    return;
+  }
+  std::copy_n(leaf(0).first, end - begin, first + begin);
+  std::copy_n(leaf(0).second, end - begin, second + begin);
+}
+
+/// From the tiles' pairs of channels [begin, end), leaf(t), which it spoils, to these channels' mean and M2. count(i,
+/// j) is the number of values in tiles [i, j), or the sum of their weights.
+template <class Count, class Leaf>
+void merge_tile_moments(const Tiling& tiling, const Count& count, std::int64_t begin, std::int64_t end,
+                        const Leaf& leaf, double* mean, double* m2) {
+  merge_tree(tiling.tiles(), [&](std::int64_t i, std::int64_t j, std::int64_t step) {
+    const double count_a = count(i, j), count_b = count(j, j + step);
+    if (count_b == 0) return;  // tiles without any weight
+    merge_moments(count_a, leaf(i), count_b, leaf(j).first, leaf(j).second, end - begin);
+  });
+  copy_root(tiling, begin, end, leaf, mean, m2);
+}
+
+/// The same of sums.
+template <class Leaf>
+void merge_tile_sums(const Tiling& tiling, std::int64_t begin, std::int64_t end, const Leaf& leaf, double* first,
+                     double* second) {
+  merge_tree(tiling.tiles(),
+             [&](std::int64_t i, std::int64_t j, std::int64_t) { merge_sums(leaf(i), leaf(j), end - begin); });
+  copy_root(tiling, begin, end, leaf, first, second);
 }
 
 }  // namespace unitvar::norm

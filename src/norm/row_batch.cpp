@@ -11,6 +11,7 @@ namespace unitvar::norm {
 namespace {
 
 using core::for_all;
+using core::for_runs;
 using core::vector_loop;
 using std::int64_t;
 
@@ -117,7 +118,7 @@ void RowBatch<T>::choose_shifts(const T* x, int64_t rows, double* shift) const n
   }
   const int64_t length = length_, step = std::min<int64_t>(length, kernels::kNear / sizeof(T)) / 4;
   vector_loop(0, rows, [=](int64_t r) {
-    const Sample sample = sample_at(x + r * length, step);
+    const Sample sample = sample_at(x + r * length, {0, step, 2 * step, 3 * step});
     shift[r] = coarse<Fast>(sample.middle, sample);
   });
 }

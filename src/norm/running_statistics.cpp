@@ -1,5 +1,8 @@
 #include "unitvar/running_statistics.hpp"
 
+#include <algorithm>
+#include <cmath>
+
 #include "core/arguments.hpp"
 
 namespace unitvar {
@@ -29,12 +32,20 @@ void check_arguments(const RunningStatistics& running, double count, std::span<c
   }
 }
 
+bool all_finite(std::span<const double> values) noexcept {
+  return std::ranges::all_of(values, [](double v) { return std::isfinite(v); });
+}
+
 }  // namespace
 
-void update_running_statistics(const RunningStatistics& running, double count, std::span<const double> mean,
-                               std::span<const double> var, const RunningPolicy& policy) {
+RunningUpdate update_running_statistics(const RunningStatistics& running, double count, std::span<const double> mean,
+                                        std::span<const double> var, const RunningPolicy& policy) {
   check_arguments(running, count, mean, var, policy);
-  if (count == 0) return;
+  if (count == 0) return RunningUpdate::empty;
+  if (policy.skip_nonfinite && !(all_finite(mean) && all_finite(var))) {
+    if (running.batches_skipped != nullptr) ++*running.batches_skipped;
+    return RunningUpdate::skipped;
+  }
 
   const std::int64_t batches = running.batches_tracked == nullptr ? 0 : ++*running.batches_tracked;
   const double weight = weight_of_batch(policy, batches);
@@ -43,6 +54,7 @@ void update_running_statistics(const RunningStatistics& running, double count, s
     running.mean[c] += weight * (mean[c] - running.mean[c]);
     running.var[c] += weight * (var[c] * bessel - running.var[c]);
   }
+  return RunningUpdate::updated;
 }
 
 }  // namespace unitvar

@@ -23,8 +23,9 @@ constexpr int64_t kColumnStep = 16;
 /// and what the system says of its size may be another machine's.
 constexpr int64_t kStreamedShare = 4;
 
-/// Elements of a run of planar channels, at most: a page or four.
+/// Elements of a run of planar channels, at most: a page or four; more where one run follows the other without a gap.
 constexpr int64_t kLongestRun = 4096;
+constexpr int64_t kLongestRunOfARow = 16384;
 
 int64_t divide_up(int64_t a, int64_t b) noexcept { return (a + b - 1) / b; }
 
@@ -36,10 +37,37 @@ int64_t channels_within(int64_t limit, int64_t inner) noexcept {
   return channels < step ? channels : channels / step * step;
 }
 
+/// As many channels or a few more, so that their columns are a multiple of 8.
+int64_t whole_bytes(int64_t channels, int64_t inner) noexcept {
+  const int64_t step = 8 / std::gcd(int64_t{8}, inner);
+  return divide_up(channels, step) * step;
+}
+
 int64_t most_columns(const Extent& e) noexcept {
   const int64_t row = e.channels * e.inner;
   return row <= 2 * kMostColumns ? row : kMostColumns;
 }
+
+/// As many channels as are whole groups, if that leaves any.
+int64_t whole_groups(int64_t channels, const ScheduleInput& input) noexcept {
+  return channels / input.group_channels * input.group_channels;
+}
+/// The same, but one group at least.
+int64_t some_groups(int64_t channels, const ScheduleInput& input) noexcept {
+  return std::max(whole_groups(channels, input), input.group_channels);
+}
+
+/// Channels of a cell, at most.
+int64_t longest_run(const Tiling& tiling) noexcept {
+  const int64_t inner = tiling.extent.inner;
+  if (tiling.shape == Shape::interleaved)
+    return channels_within(std::max(most_columns(tiling.extent), kColumnStep), inner);
+  const int64_t longest = tiling.extent.outer == 1 ? kLongestRunOfARow : kLongestRun;
+  return tiling.col_tiles > 1 ? 1 : std::clamp<int64_t>(longest / inner, 1, kernels::kMostRun);
+}
+
+/// The longest of the equal runs, none longer than `longest`, that n channels are cut into.
+int64_t equal_run(int64_t n, int64_t longest) noexcept { return divide_up(n, divide_up(n, longest)); }
 
 /// Channels per block whose columns, over all rows, fit the cache; 0 if no useful number does.
 int64_t resident_channels(const Tiling& tiling, const ScheduleInput& input, int threads) noexcept {
@@ -50,17 +78,20 @@ int64_t resident_channels(const Tiling& tiling, const ScheduleInput& input, int 
   const int64_t columns = std::min({fitting, most_columns(e), std::max(per_thread, kColumnStep)});
   const bool whole_row = columns >= e.channels * e.inner;
   if (columns < e.inner || (columns < kFewestColumns && !whole_row)) return 0;
-  return channels_within(std::max(columns, kColumnStep), e.inner);
+  const int64_t channels = whole_groups(channels_within(std::max(columns, kColumnStep), e.inner), input);
+  return channels == 0 && input.group_channels * e.inner <= fitting ? input.group_channels : channels;
 }
 
 /// Resident wins even if a channel exceeds the second-level cache, up to this many of them: the third level is larger.
 constexpr int64_t kResidentShare = 32;
 
-/// Unless channels are too large, or too few to keep all threads busy to the end.
+/// Unless groups are too large, or too few to keep all threads busy to the end.
 bool planar_resident(const Tiling& tiling, const ScheduleInput& input, int threads) noexcept {
   const Extent& e = tiling.extent;
-  if (e.count() * input.bytes_per_element * input.tensors_read > kResidentShare * input.cache.l2) return false;
-  return threads == 1 || tiling.tiles() == 1 || e.channels >= int64_t{4} * threads;
+  const int64_t bytes = input.group_channels * e.count() * input.bytes_per_element * input.tensors_read;
+  if (bytes > kResidentShare * input.cache.l2) return false;
+  const bool one_cell = tiling.tiles() == 1 && input.group_channels == 1;  // nothing more to share
+  return threads == 1 || one_cell || e.channels / input.group_channels >= int64_t{4} * threads;
 }
 
 /// A shorter run of channels leaves memory before it has come up to speed.
@@ -70,14 +101,14 @@ constexpr int64_t kShortRun = 12 << 10;
 /// some length; no more where nothing is re-read or threads would lack work.
 int64_t planar_channels(const Tiling& tiling, const ScheduleInput& input, int threads, Walk walk) noexcept {
   const Extent& e = tiling.extent;
-  if (tiling.col_tiles > 1) return 1;
-  const int64_t longest = std::clamp<int64_t>(kLongestRun / e.inner, 1, kernels::kMostRun);
+  const int64_t longest = longest_run(tiling);
   const int64_t bytes_per_row = e.inner * input.bytes_per_element;
   const int64_t bytes_per_channel = std::max<int64_t>(1, e.outer) * bytes_per_row * input.tensors_read;
   const int64_t fitting = input.cache.l2 * 3 / 4 / (2 * bytes_per_channel);
   const int64_t wanted = walk == Walk::streamed ? longest : std::max(fitting, divide_up(kShortRun, bytes_per_row));
   const int64_t per_thread = std::max<int64_t>(1, e.channels / (int64_t{8} * threads));
-  return std::min({wanted, longest, per_thread});
+  const int64_t channels = std::min({wanted, longest, per_thread});
+  return walk == Walk::streamed ? channels : some_groups(channels, input);
 }
 
 }  // namespace
@@ -88,33 +119,41 @@ int threads_for(int64_t elements, const ScheduleInput& input) noexcept {
 }
 
 kernels::Stores stores_for(int64_t elements, const ScheduleInput& input) noexcept {
-  const int64_t bytes = elements * input.bytes_per_element;
+  const int64_t bytes = std::max(elements * input.bytes_per_element, input.tensor_bytes);
   return bytes > kStreamedShare * input.cache.l2 ? kernels::Stores::streamed : kernels::Stores::cached;
 }
 
 Schedule make_schedule(const Extent& extent, const ScheduleInput& input) noexcept {
-  Schedule s{make_tiling(extent),
+  Schedule s{make_tiling(extent, input.weighted),
              Walk::resident,
              threads_for(extent.size(), input),
              1,
              0,
-             {.stores = stores_for(extent.size(), input), .ahead = kernels::kNear / input.bytes_per_element}};
+             {.stores = input.weighted ? kernels::Stores::cached : stores_for(extent.size(), input),
+              .ahead = kernels::kNear / input.bytes_per_element},
+             1};
 
   const auto unless_forced = [&input](bool resident) {
     if (input.walk != Walk::automatic) return input.walk;
     return resident ? Walk::resident : Walk::streamed;
   };
-  if (s.tiling.shape == Shape::planar) {
+  const bool planar = s.tiling.shape == Shape::planar;
+  if (planar) {
     s.walk = unless_forced(planar_resident(s.tiling, input, s.threads));
     s.block_channels = planar_channels(s.tiling, input, s.threads, s.walk);
   } else {
     const int64_t resident = resident_channels(s.tiling, input, s.threads);
     s.walk = unless_forced(resident > 0);
-    s.block_channels = resident > 0 ? resident : channels_within(most_columns(s.tiling.extent), s.tiling.extent.inner);
+    const int64_t widest = channels_within(most_columns(s.tiling.extent), s.tiling.extent.inner);
+    s.block_channels = resident > 0 ? resident : s.walk == Walk::streamed ? widest : some_groups(widest, input);
+  }
+  if (s.tiling.shape == Shape::interleaved && input.has_bits) {
+    s.block_channels = whole_bytes(s.block_channels, s.tiling.extent.inner);
   }
   s.blocks = divide_up(s.tiling.extent.channels, s.block_channels);
+  s.run_channels = input.group_channels == 1 ? s.block_channels : equal_run(s.block_channels, longest_run(s.tiling));
   // A resident block's second pass finds its data in the cache and asks for the next block's instead.
-  if (s.tiling.shape == Shape::interleaved && s.walk == Walk::resident) {
+  if (!planar && s.walk == Walk::resident) {
     s.access.ahead = s.block_channels * s.tiling.extent.inner;
   }
   return s;

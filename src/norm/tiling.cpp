@@ -26,13 +26,13 @@ constexpr int64_t kFewRows = 8;
 
 int64_t divide_up(int64_t a, int64_t b) noexcept { return (a + b - 1) / b; }
 
-Shape shape_of(const Extent& extent) noexcept {
+Shape shape_of(const Extent& extent, bool weighted) noexcept {
   if (extent.inner == 1) return extent.channels == 1 ? Shape::planar : Shape::interleaved;
-  return extent.inner < kShortRow && extent.outer >= kFewRows ? Shape::interleaved : Shape::planar;
+  return !weighted && extent.inner < kShortRow && extent.outer >= kFewRows ? Shape::interleaved : Shape::planar;
 }
 
-Tiling cut(const Extent& extent) noexcept {
-  Tiling t{shape_of(extent), extent, 0, 0, 0, 0};
+Tiling cut(const Extent& extent, bool weighted) noexcept {
+  Tiling t{shape_of(extent, weighted), extent, 0, 0, 0, 0};
   if (t.shape == Shape::planar) {
     t.tile_cols = std::min(extent.inner, kPlanarValues);
     t.tile_rows = std::max<int64_t>(1, kPlanarValues / extent.inner);
@@ -50,9 +50,9 @@ Tiling cut(const Extent& extent) noexcept {
 
 }  // namespace
 
-Tiling make_tiling(const Extent& extent) noexcept {
+Tiling make_tiling(const Extent& extent, bool weighted) noexcept {
   const bool one_row = extent.channels == 1 && extent.outer > 0;
-  return cut(one_row ? Extent{1, 1, extent.count()} : extent);
+  return cut(one_row ? Extent{1, 1, extent.count()} : extent, weighted);
 }
 
 Tile Tiling::tile(int64_t t) const noexcept {

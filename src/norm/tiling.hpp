@@ -29,9 +29,14 @@ struct Tiling {
   [[nodiscard]] Tile tile(std::int64_t t) const noexcept;
   /// Values of one channel in tiles [0, t).
   [[nodiscard]] std::int64_t values_before(std::int64_t t) const noexcept;
+  /// Values of one channel in tiles [i, j).
+  [[nodiscard]] double count(std::int64_t i, std::int64_t j) const noexcept {
+    return static_cast<double>(values_before(j) - values_before(i));
+  }
 };
 
-/// `extent` is checked.
-Tiling make_tiling(const Extent& extent) noexcept;
+/// `extent` is checked. Weights, one for each element of a row, are read along rows of one channel: `weighted` tensors
+/// are planar unless inner = 1.
+Tiling make_tiling(const Extent& extent, bool weighted = false) noexcept;
 
 }  // namespace unitvar::norm

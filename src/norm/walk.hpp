@@ -22,7 +22,7 @@ class Walker {
  public:
   explicit Walker(const Schedule& schedule)
       : s_(schedule),
-        scratch_bytes_(Cells<T>::scratch_bytes(s_.tiling, s_.block_channels)),
+        scratch_bytes_(Cells<T>::scratch_bytes(s_.tiling, s_.run_channels)),
         slab_doubles_(slab_doubles(s_)),
         pairs_(static_cast<std::size_t>(slabs() * slab_doubles_) * sizeof(double)),
         scratch_(static_cast<std::size_t>(std::int64_t{2} * s_.threads * scratch_bytes_)) {}
@@ -39,8 +39,8 @@ class Walker {
       return;
     }
     core::parallel_for(s_.threads, s_.cells(), [&](std::int64_t index, int thread) {
-      const auto [block, t] = position(index);
-      reduce_cell(cell(block, t, thread), pair(block, t));
+      const auto [block, run, t] = position(index);
+      if (run < runs(block)) reduce_cell(cell(block, run, t, thread), pair(block, run, t));
     });
     core::parallel_for(s_.threads, s_.blocks, [&](std::int64_t block, int) { merge(block, block, merge_block); });
   }
@@ -52,8 +52,8 @@ class Walker {
     core::parallel_for(
         s_.threads, s_.cells(),
         [&](std::int64_t index, int thread) {
-          const auto [block, t] = position(order == Order::ascending ? index : last - index);
-          apply_cell(cell(block, t, thread));
+          const auto [block, run, t] = position(order == Order::ascending ? index : last - index);
+          if (run < runs(block)) apply_cell(cell(block, run, t, thread));
         },
         kernels::finish_stores);
   }
@@ -73,13 +73,15 @@ class Walker {
       if (begin < end) reduce_block(begin, thread, reduce_cell);
       for (std::int64_t block = begin; block < end; ++block) {
         merge(block, slab(block, thread), merge_block);
-        for (std::int64_t t = 0; t < s_.tiling.tiles(); ++t) {
-          if (block + 1 < end) {
-            apply_and_reduce(cell(block, t, thread), cell(block + 1, t, thread), pair(slab(block + 1, thread), t));
+        const std::int64_t next_runs = block + 1 < end ? runs(block + 1) : 0;
+        for_cells(block, [&](std::int64_t run, std::int64_t t) {
+          if (run < next_runs) {
+            apply_and_reduce(cell(block, run, t, thread), cell(block + 1, run, t, thread),
+                             pair(slab(block + 1, thread), run, t));
           } else {
-            apply_cell(cell(block, t, thread));
+            apply_cell(cell(block, run, t, thread));
           }
-        }
+        });
       }
       kernels::finish_stores();
     });
@@ -87,20 +89,37 @@ class Walker {
 
  private:
   struct Position {
-    std::int64_t block, tile;
+    std::int64_t block, run, tile;
   };
 
-  /// Cells in the order of memory: rows of tiles, then blocks of channels, then the tiles that share their rows.
+  /// Cells in the order of memory: rows of tiles, then runs of channels, then the tiles that share their rows.
   [[nodiscard]] Position position(std::int64_t index) const noexcept {
-    const std::int64_t col_tiles = s_.tiling.col_tiles;
-    const std::int64_t block = index / col_tiles % s_.blocks;
-    return {block, index / (col_tiles * s_.blocks) * col_tiles + index % col_tiles};
+    const std::int64_t col_tiles = s_.tiling.col_tiles, all_runs = s_.blocks * s_.runs();
+    const std::int64_t run = index / col_tiles % all_runs;
+    return {run / s_.runs(), run % s_.runs(), index / (col_tiles * all_runs) * col_tiles + index % col_tiles};
   }
 
-  [[nodiscard]] Cell cell(std::int64_t block, std::int64_t t, int thread) const noexcept {
-    const std::int64_t begin = block * s_.block_channels;
-    return {begin, std::min(begin + s_.block_channels, s_.tiling.extent.channels), s_.tiling.tile(t),
+  /// The channels of a block begin at begin_of(block) and end at begin_of(block + 1).
+  [[nodiscard]] std::int64_t begin_of(std::int64_t block) const noexcept {
+    return std::min(block * s_.block_channels, s_.tiling.extent.channels);
+  }
+  /// Runs of this block: the last block may have fewer than the others.
+  [[nodiscard]] std::int64_t runs(std::int64_t block) const noexcept {
+    return (begin_of(block + 1) - begin_of(block) + s_.run_channels - 1) / s_.run_channels;
+  }
+
+  [[nodiscard]] Cell cell(std::int64_t block, std::int64_t run, std::int64_t t, int thread) const noexcept {
+    const std::int64_t begin = begin_of(block) + run * s_.run_channels;
+    return {begin, std::min(begin + s_.run_channels, begin_of(block + 1)), t, s_.tiling.tile(t),
             scratch_.template as<std::byte>() + (std::int64_t{2} * thread + block % 2) * scratch_bytes_};
+  }
+
+  /// Calls f(run, t) for the cells of a block.
+  template <class F>
+  void for_cells(std::int64_t block, const F& f) const {
+    for (std::int64_t run = 0; run < runs(block); ++run) {
+      for (std::int64_t t = 0; t < s_.tiling.tiles(); ++t) f(run, t);
+    }
   }
 
   /// Threads that write their slabs at the same time do so on cache lines of their own.
@@ -117,22 +136,22 @@ class Walker {
     return std::int64_t{2} * thread + block % 2;
   }
 
-  [[nodiscard]] PairArrays pair(std::int64_t slab, std::int64_t t) const noexcept {
-    double* first = pairs_.template as<double>() + slab * slab_doubles_ + 2 * t * s_.block_channels;
+  [[nodiscard]] PairArrays pair(std::int64_t slab, std::int64_t run, std::int64_t t) const noexcept {
+    double* first =
+        pairs_.template as<double>() + slab * slab_doubles_ + 2 * t * s_.block_channels + run * s_.run_channels;
     return {first, first + s_.block_channels};
   }
 
   template <class Reduce>
   void reduce_block(std::int64_t block, int thread, const Reduce& reduce_cell) {
-    for (std::int64_t t = 0; t < s_.tiling.tiles(); ++t)
-      reduce_cell(cell(block, t, thread), pair(slab(block, thread), t));
+    for_cells(block, [&](std::int64_t run, std::int64_t t) {
+      reduce_cell(cell(block, run, t, thread), pair(slab(block, thread), run, t));
+    });
   }
 
   template <class Merge>
   void merge(std::int64_t block, std::int64_t slab, const Merge& merge_block) {
-    const std::int64_t begin = block * s_.block_channels;
-    merge_block(begin, std::min(begin + s_.block_channels, s_.tiling.extent.channels),
-                [&](std::int64_t t) { return pair(slab, t); });
+    merge_block(begin_of(block), begin_of(block + 1), [&](std::int64_t t) { return pair(slab, 0, t); });
   }
 
   const Schedule& s_;

@@ -1,5 +1,6 @@
 // Writes a hash of the bits of every result to the file argv[1]. What two machines write must be the same text:
 // script/cross compares this one's with that of an emulated 64-bit Arm.
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -120,6 +121,106 @@ void write_hashes(std::FILE* file, const Extent& e, const Kind& kind) {
                hash_of(y, mean, var, rstd), hash_of(inference), hash_of(dx, dgamma, dbeta));
 }
 
+/// What is fused with the layer: a residual and an activation, weights, and normalization in place.
+template <class T>
+void write_hashes_of_extras(std::FILE* file, const Extent& e) {
+  using P = unitvar::param_t<T>;
+  const auto size = static_cast<std::size_t>(e.size()), channels = static_cast<std::size_t>(e.channels);
+  Noise noise;
+  std::vector<T> x(size), dy(size), residual(size), y(size), dx(size), dresidual(size);
+  std::vector<P> weight(static_cast<std::size_t>(e.count())), dgamma(channels), dbeta(channels);
+  std::vector<std::uint8_t> mask(static_cast<std::size_t>(unitvar::activation_mask_bytes(e)));
+  std::vector<double> mean(channels), rstd(channels);
+  for (auto* values : {&x, &dy, &residual}) {
+    for (T& v : *values) v = static_cast<T>(0.25 + noise.next());
+  }
+  for (P& v : weight) v = static_cast<P>(std::max(0.0, noise.next()));
+  const unitvar::Options options{.threads = 3};
+  unitvar::batch_norm_act_forward<T>(
+      {.extent = e, .x = x, .residual = residual, .y = y, .mask = mask, .mean = mean, .rstd = rstd}, options);
+  unitvar::batch_norm_act_backward<T>({.extent = e,
+                                       .x = x,
+                                       .dy = dy,
+                                       .mask = mask,
+                                       .mean = mean,
+                                       .rstd = rstd,
+                                       .dx = dx,
+                                       .dresidual = dresidual,
+                                       .dgamma = dgamma,
+                                       .dbeta = dbeta},
+                                      options);
+  const auto activation = hash_of(y, mask, dx, dresidual, dgamma, dbeta);
+  unitvar::weighted_batch_norm_forward<T>({.extent = e, .x = x, .weight = weight, .y = y, .mean = mean, .rstd = rstd},
+                                          options);
+  unitvar::weighted_batch_norm_backward<T>(
+      {.extent = e, .x = x, .dy = dy, .weight = weight, .mean = mean, .rstd = rstd, .dx = dx, .dgamma = dgamma},
+      options);
+  const auto weighted = hash_of(y, mean, rstd, dx, dgamma);
+  unitvar::batch_norm_in_place_forward<T>({.extent = e, .x = x, .rstd = rstd, .negative_slope = 0.25}, options);
+  unitvar::batch_norm_in_place_backward<T>(
+      {.extent = e, .y = x, .dy = dy, .rstd = rstd, .dx = dx, .dgamma = dgamma, .negative_slope = 0.25}, options);
+  std::fprintf(file, "%s %lld x %lld x %lld: activation %016llx, weighted %016llx, in place %016llx\n",
+               std::string(unitvar::DtypeTraits<T>::name).c_str(), static_cast<long long>(e.outer),
+               static_cast<long long>(e.channels), static_cast<long long>(e.inner), activation, weighted,
+               hash_of(x, rstd, dx, dgamma));
+}
+
+template <class T>
+std::vector<T> noise(std::size_t size, Noise& from, double mean, double scale) {
+  std::vector<T> values(size);
+  for (T& v : values) v = static_cast<T>(mean + scale * from.next());
+  return values;
+}
+
+/// Channels first and last; groups of a few channels, and of one.
+const unitvar::Groups groups[] = {
+    {{3, 6, 49}, 1, 2}, {{2, 4, 4097}, 1, 2}, {{2 * 49, 6, 1}, 49, 2}, {{5, 3, 784}, 1, 3}};
+
+template <class T>
+void write_group_hashes(std::FILE* file, const unitvar::Groups& g, const Kind& kind) {
+  using P = unitvar::param_t<T>;
+  const auto size = static_cast<std::size_t>(g.extent.size()), channels = static_cast<std::size_t>(g.extent.channels);
+  Noise from;
+  std::vector<T> x = noise<T>(size, from, kind.mean, kind.scale);
+  if (kind.outlier != 0) x[0] = static_cast<T>(kind.scale * kind.outlier);
+  const std::vector<T> dy = noise<T>(size, from, 0.25, 1), v = noise<T>(size, from, 0, 1);
+  const std::vector<P> gamma = noise<P>(channels, from, 1, 1), u = noise<P>(channels, from, 0, 1);
+  std::vector<T> y(size), dx(size), grad_x(size), grad_dy(size);
+  std::vector<P> dgamma(channels), dbeta(channels), grad_gamma(channels);
+  std::vector<double> mean(static_cast<std::size_t>(g.size())), rstd(mean.size());
+
+  const unitvar::Options options{.threads = 3};
+  unitvar::group_norm_forward<T>(
+      {.groups = g, .x = x, .gamma = gamma, .y = y, .mean = mean, .rstd = rstd, .eps = kind.eps}, options);
+  unitvar::group_norm_backward<T>({.groups = g,
+                                   .x = x,
+                                   .dy = dy,
+                                   .mean = mean,
+                                   .rstd = rstd,
+                                   .gamma = gamma,
+                                   .dx = dx,
+                                   .dgamma = dgamma,
+                                   .dbeta = dbeta},
+                                  options);
+  unitvar::group_norm_double_backward<T>({.groups = g,
+                                          .x = x,
+                                          .dy = dy,
+                                          .mean = mean,
+                                          .rstd = rstd,
+                                          .gamma = gamma,
+                                          .grad_dx = v,
+                                          .grad_dgamma = u,
+                                          .grad_x = grad_x,
+                                          .grad_dy = grad_dy,
+                                          .grad_gamma = grad_gamma},
+                                         options);
+  std::fprintf(file, "%s group norm %lld x %lld x %lld, %lld groups, %s: %016llx, backward %016llx, double %016llx\n",
+               std::string(unitvar::DtypeTraits<T>::name).c_str(), static_cast<long long>(g.extent.outer),
+               static_cast<long long>(g.extent.channels), static_cast<long long>(g.extent.inner),
+               static_cast<long long>(g.groups), kind.name, hash_of(y, mean, rstd), hash_of(dx, dgamma, dbeta),
+               hash_of(grad_x, grad_dy, grad_gamma));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -132,6 +233,14 @@ int main(int argc, char** argv) {
     for (const Kind& kind : kinds) {
 #define UNITVAR_WRITE_HASHES(T) write_hashes<T>(file, extent, kind);
       UNITVAR_FOR_EACH_DTYPE(UNITVAR_WRITE_HASHES)
+    }
+#define UNITVAR_WRITE_HASHES_OF_EXTRAS(T) write_hashes_of_extras<T>(file, extent);
+    UNITVAR_FOR_EACH_DTYPE(UNITVAR_WRITE_HASHES_OF_EXTRAS)
+  }
+  for (const unitvar::Groups& g : groups) {
+    for (const Kind& kind : kinds) {
+#define UNITVAR_WRITE_GROUP_HASHES(T) write_group_hashes<T>(file, g, kind);
+      UNITVAR_FOR_EACH_DTYPE(UNITVAR_WRITE_GROUP_HASHES)
     }
   }
   return std::fclose(file) == 0 ? 0 : 1;

@@ -34,6 +34,67 @@ TEST(ReferenceRefusals, LengthsThatDoNotFitTheExtent) {
   expect_error(wrong, {"identity_parameters: var has 3"}, [&] { (void)identity_parameters<double>(two, three, 1e-5); });
 }
 
+TEST(ReferenceRefusals, LengthsOfWhatTheOtherDerivativesTake) {
+  const auto wrong = ErrorCode::wrong_length;
+  const auto cache = forward<double>(extent, eight, {}, {}, 1e-5).cache;
+  expect_error(wrong, {"reference::statistics_backward: dvar has 3 elements, want 2"},
+               [&] { (void)statistics_backward<double>(cache, eight, two, three); });
+  expect_error(wrong, {"reference::double_backward: grad_dx has 2 elements, want 8"},
+               [&] { (void)double_backward<double>(cache, eight, two, two, two); });
+  expect_error(wrong, {"reference::double_backward: grad_dbeta has 3"},
+               [&] { (void)double_backward<double>(cache, eight, eight, two, three); });
+  expect_error(wrong, {"reference::frozen_double_backward: rstd has 3"},
+               [&] { (void)frozen_double_backward<double>(extent, eight, two, three, {}, eight, eight, {}, {}); });
+  expect_error(wrong, {"reference::jvp: gamma_dot has 3"}, [&] { (void)jvp<double>(cache, eight, three, two); });
+  expect_error(wrong, {"reference::frozen_jvp: x_dot has 2"},
+               [&] { (void)frozen_jvp<double>(extent, eight, two, two, {}, two, {}, {}); });
+}
+
+TEST(ReferenceRefusals, LengthsOfWhatTheVariantsTake) {
+  const auto wrong = ErrorCode::wrong_length;
+  const std::vector<bool> mask(2);
+  expect_error(wrong, {"reference::activation: z has 2 elements, want 8"},
+               [&] { (void)activation<double>(eight, two, 0); });
+  expect_error(wrong, {"reference::activation_backward: dy has 8 elements, want 2"},
+               [&] { (void)activation_backward<double>(mask, 0, eight); });
+  expect_error(wrong, {"reference::weighted_forward: weight has 8 elements, want 4"},
+               [&] { (void)weighted_forward<double>(extent, eight, eight, {}, {}, 1e-5, Weightless::zero); });
+  expect_error(wrong, {"reference::backward_from_output: rstd has 3"},
+               [&] { (void)backward_from_output<double>(extent, eight, three, {}, {}, 1, eight); });
+  expect_error(wrong, {"reference::ghost_backward: dy has 2"}, [&] {
+    (void)ghost_backward<double>(ghost_forward<double>(extent, 2, eight, {}, {}, 1e-5).caches, two);
+  });
+  expect_error(wrong, {"reference::renorm_forward: running_var has 3"}, [&] {
+    (void)renorm_forward<double>(extent, eight, {}, {}, 1e-5, {two, three, 2, 1});
+  });
+  expect_error(wrong, {"reference::fold: weight has 3 elements, want 2"},
+               [&] { (void)fold<double>(three, {}, two, two, {}, {}, 1e-5); });
+}
+
+TEST(ReferenceRefusals, NumbersOutsideTheirRange) {
+  const auto bad = ErrorCode::bad_argument;
+  const std::vector<double> negative = {1, 1, -1, 1}, endless = {1, 1, 1, INFINITY};
+  for (const auto& weight : {negative, endless}) {
+    expect_error(bad, {"reference::weighted_forward: weight["},
+                 [&] { (void)weighted_forward<double>(extent, eight, weight, {}, {}, 1e-5, Weightless::zero); });
+  }
+  expect_error(bad, {"reference::activation: slope"}, [&] { (void)activation<double>(eight, {}, NAN); });
+  expect_error(bad, {"reference::recover_x_hat: slope is 0"},
+               [&] { (void)recover_x_hat<double>(extent, eight, two, two, 0); });
+  expect_error(bad, {"reference::recover_x_hat: gamma[1] is 0"}, [&] {
+    (void)recover_x_hat<double>(extent, eight, std::vector<double>{1, 0}, two, 1);
+  });
+  expect_error(bad, {"reference::ghost_forward: ghost is 0"},
+               [&] { (void)ghost_forward<double>(extent, 0, eight, {}, {}, 1e-5); });
+  expect_error(bad, {"reference::ghost_backward: there is no"}, [&] { (void)ghost_backward<double>({}, {}); });
+  expect_error(bad, {"reference::renorm_forward: r_max"}, [&] {
+    (void)renorm_forward<double>(extent, eight, {}, {}, 1e-5, {two, two, 0.5, 1});
+  });
+  expect_error(bad, {"reference::renorm_forward: d_max"}, [&] {
+    (void)renorm_forward<double>(extent, eight, {}, {}, 1e-5, {two, two, 2, -1});
+  });
+}
+
 TEST(ReferenceRefusals, CacheThatWasTakenApart) {
   auto cache = forward<double>(extent, eight, {}, {}, 1e-5).cache;
   cache.x_hat.pop_back();

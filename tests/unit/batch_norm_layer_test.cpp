@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "support/expect_error.hpp"
 #include "support/measure.hpp"
 #include "support/run.hpp"
+#include "unitvar/frozen.hpp"
 
 namespace unitvar::test {
 namespace {
@@ -287,6 +289,93 @@ TYPED_TEST(BatchNormLayer, ACopyIsIndependent) {
   EXPECT_FALSE(State<TypeParam>(copy) == before);
   EXPECT_TRUE(layer.training());
   EXPECT_NE(copy.running_mean().data(), layer.running_mean().data());
+}
+
+TYPED_TEST(BatchNormLayer, ARecomputedForwardIsNotTrackedTwiceButSavedAgain) {
+  BatchNorm<TypeParam> layer(4);
+  this->set_parameters(layer);
+  EXPECT_TRUE(layer.tracking());
+  layer.forward(this->extent, this->p.x, this->y);
+  const State<TypeParam> before(layer);
+  layer.forward(this->extent, this->p.dy, this->y);  // another batch in between
+  const State<TypeParam> other(layer);
+  layer.track(false);
+  EXPECT_FALSE(layer.tracking());
+  layer.forward(this->extent, this->p.x, this->y);
+  EXPECT_TRUE(same_bits(this->y, run_forward(this->p).y));
+  EXPECT_EQ(State<TypeParam>(layer).saved_mean, before.saved_mean);
+  EXPECT_EQ(State<TypeParam>(layer).running_mean, other.running_mean);
+  EXPECT_EQ(State<TypeParam>(layer).running_var, other.running_var);
+  EXPECT_EQ(layer.batches_tracked(), 2);
+  layer.backward(this->extent, this->p.x, this->p.dy, this->dx);
+  EXPECT_TRUE(same_bits(this->dx, run_backward(this->p).dx));
+  layer.track();
+  layer.forward(this->extent, this->p.x, this->y);
+  EXPECT_EQ(layer.batches_tracked(), 3);
+}
+
+TYPED_TEST(BatchNormLayer, ABatchWithNanIsSkippedIfThePolicySaysSo) {
+  BatchNorm<TypeParam> layer(4, {.running = {.skip_nonfinite = true}});
+  layer.forward(this->extent, this->p.x, this->y);
+  const State<TypeParam> before(layer);
+  std::vector<TypeParam> x = this->p.x;
+  x[20] = std::numeric_limits<TypeParam>::quiet_NaN();
+  layer.forward(this->extent, x, this->y);
+  EXPECT_EQ(State<TypeParam>(layer).running_mean, before.running_mean);
+  EXPECT_EQ(State<TypeParam>(layer).running_var, before.running_var);
+  EXPECT_EQ(layer.batches_tracked(), 1);
+  EXPECT_EQ(layer.batches_skipped(), 1);
+  EXPECT_TRUE(std::isnan(layer.saved_mean()[2]));
+}
+
+TYPED_TEST(BatchNormLayer, FrozenTrainingTakesRunningStatisticsForConstants) {
+  using T = TypeParam;
+  BatchNorm<T> layer(4);
+  this->set_parameters(layer);
+  layer.forward(this->extent, this->p.x, this->y);
+  const std::vector<double> mean = copy_of(layer.running_mean()), var = copy_of(layer.running_var());
+  layer.freeze();
+  EXPECT_TRUE(layer.frozen());
+  layer.forward(this->extent, this->p.x, this->y);
+  EXPECT_TRUE(same_bits(this->y, run_inference(this->p, mean, var)));
+  EXPECT_EQ(copy_of(layer.saved_mean()), mean);
+  EXPECT_EQ(copy_of(layer.saved_var()), var);
+  EXPECT_EQ(copy_of(layer.running_mean()), mean);
+  EXPECT_EQ(layer.batches_tracked(), 1);
+
+  layer.running_mean()[0] = 100;  // what backward takes are the forward's
+  layer.freeze(false);
+  layer.backward(this->extent, this->p.x, this->p.dy, this->dx);
+  std::vector<T> want(this->dx.size()), dgamma(4), dbeta(4);
+  batch_norm_frozen_backward<T>({.extent = this->extent,
+                                 .x = this->p.x,
+                                 .dy = this->p.dy,
+                                 .mean = mean,
+                                 .var = var,
+                                 .gamma = this->p.gamma,
+                                 .dx = want,
+                                 .dgamma = dgamma,
+                                 .dbeta = dbeta});
+  EXPECT_TRUE(same_bits(this->dx, want));
+  EXPECT_TRUE(same_bits(copy_of(layer.dgamma()), dgamma));
+  EXPECT_TRUE(same_bits(copy_of(layer.dbeta()), dbeta));
+
+  layer.forward(this->extent, this->p.x, this->y);
+  EXPECT_TRUE(same_bits(this->y, run_forward(this->p).y));
+  layer.backward(this->extent, this->p.x, this->p.dy, this->dx);
+  EXPECT_TRUE(same_bits(this->dx, run_backward(this->p).dx));
+}
+
+TYPED_TEST(BatchNormLayer, AFrozenLayerNeedsRunningStatisticsAndTakesOneValuePerChannel) {
+  BatchNorm<TypeParam> without(4, {.track_running_statistics = false});
+  expect_error(ErrorCode::bad_state, {"BatchNorm::freeze", "track_running_statistics"}, [&] { without.freeze(); });
+  EXPECT_FALSE(without.frozen());
+  BatchNorm<TypeParam> layer(4);
+  layer.freeze();
+  const std::vector<TypeParam> x = {1, 2, 3, 4};
+  std::vector<TypeParam> out(4);
+  layer.forward({1, 4, 1}, x, out);
+  EXPECT_NO_THROW(layer.backward({1, 4, 1}, x, out, out));
 }
 
 TYPED_TEST(BatchNormLayer, ConstructorRefusesWhatIsOutsideItsRange) {

@@ -179,5 +179,31 @@ TEST_F(RunningStatisticsUpdate, ANanBatchReachesItsOwnChannelAlone) {
   EXPECT_NEAR(var[1], 0.65, 1e-14);
 }
 
+TEST_F(RunningStatisticsUpdate, SkippingABatchThatIsNotFiniteCountsItAndChangesNothingElse) {
+  std::int64_t skipped = 0;
+  const RunningStatistics running{.mean = mean, .var = var, .batches_tracked = &batches, .batches_skipped = &skipped};
+  const RunningPolicy policy{.skip_nonfinite = true};
+  const std::vector<double> bad_mean = {3, nan}, bad_var = {inf, 1.6};
+  EXPECT_EQ(update_running_statistics(running, 5, bad_mean, batch_var, policy), RunningUpdate::skipped);
+  EXPECT_EQ(update_running_statistics(running, 5, batch_mean, bad_var, policy), RunningUpdate::skipped);
+  EXPECT_EQ(skipped, 2);
+  EXPECT_EQ(update_running_statistics({.mean = mean, .var = var}, 5, bad_mean, batch_var, policy),
+            RunningUpdate::skipped);
+  expect_unchanged();
+}
+
+TEST_F(RunningStatisticsUpdate, SkippingLeavesOrdinaryBatchesAsTheyAre) {
+  std::int64_t skipped = 0;
+  const RunningStatistics running{.mean = mean, .var = var, .batches_tracked = &batches, .batches_skipped = &skipped};
+  EXPECT_EQ(update_running_statistics(running, 0, batch_mean, batch_var, {.skip_nonfinite = true}),
+            RunningUpdate::empty);
+  expect_unchanged();
+  EXPECT_EQ(update_running_statistics(running, 5, batch_mean, batch_var, {.skip_nonfinite = true}),
+            RunningUpdate::updated);
+  expect_running({1.2, -1.2}, {3.7, 0.65});
+  EXPECT_EQ(batches, 4);
+  EXPECT_EQ(skipped, 0);
+}
+
 }  // namespace
 }  // namespace unitvar::test

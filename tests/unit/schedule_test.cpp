@@ -162,6 +162,50 @@ TEST(Schedule, StreamsPlanarChannelsThatNoCacheHolds) {
   EXPECT_EQ(Walk::streamed, make_schedule(Extent::nchw(1024, 64, 112, 112), input(1)).walk);
 }
 
+ScheduleInput grouped(int threads, int64_t group_channels) {
+  ScheduleInput of_groups = input(threads);
+  of_groups.group_channels = group_channels;
+  return of_groups;
+}
+
+TEST(Schedule, FinishesWholeGroupsInRunsThatACellTakes) {
+  struct Case {
+    Extent extent;
+    int64_t group_channels;
+  };
+  const Case cases[] = {{{1, 32 * 256, 3136}, 8}, {{1, 32 * 64, 12544}, 2}, {{1, 32 * 512, 784}, 16},
+                        {{1, 90, 49}, 3},         {{1, 2 * 96, 784}, 48},   {{49, 2304, 1}, 2304},
+                        {{49, 2304, 1}, 9},       {{784, 90, 1}, 5}};
+  for (const auto& [extent, group_channels] : cases) {
+    for (const int threads : {1, 2}) {
+      for (const Walk walk : {Walk::automatic, Walk::resident}) {
+        ScheduleInput of_groups = grouped(threads, group_channels);
+        of_groups.walk = walk;
+        const Schedule s = make_schedule(extent, of_groups);
+        if (s.walk == Walk::streamed) continue;
+        EXPECT_EQ(0, s.block_channels % group_channels);
+        EXPECT_LT((s.runs() - 1) * s.run_channels, s.block_channels);
+        EXPECT_GE(s.runs() * s.run_channels, s.block_channels);
+        const bool planar = s.tiling.shape == Shape::planar;
+        EXPECT_LE(s.run_channels, !planar ? 2048 : s.tiling.col_tiles > 1 ? 1 : kernels::kMostRun);
+      }
+    }
+  }
+}
+
+TEST(Schedule, StreamsGroupsThatNoCacheHoldsAndThoseTooFewForTheThreads) {
+  EXPECT_EQ(Walk::resident, make_schedule({1, 32 * 256, 3136}, grouped(2, 8)).walk);
+  EXPECT_EQ(Walk::streamed, make_schedule({1, 32 * 4096, 3136}, grouped(1, 4096)).walk);
+  EXPECT_EQ(Walk::streamed, make_schedule({1, 2 * 256, 3136}, grouped(2, 256)).walk);
+  EXPECT_EQ(Walk::streamed, make_schedule({3136, 256, 1}, grouped(1, 256)).walk);
+}
+
+TEST(Schedule, StreamsTheResultsOfAPartAsThoseOfItsWhole) {
+  ScheduleInput part = input(1);
+  part.tensor_bytes = int64_t{1} << 26;
+  EXPECT_EQ(kernels::Stores::streamed, make_schedule(Extent::nchw(1, 64, 14, 14), part).access.stores);
+}
+
 TEST(Schedule, DescribesItselfInOneLine) {
   const std::string text = describe(make_schedule(Extent::nchw(32, 2048, 7, 7), input(2)));
   for (const char* part : {"interleaved", "2048 channels x 49", "resident", "streaming stores", "2 threads"}) {

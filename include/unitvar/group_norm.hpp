@@ -1,0 +1,154 @@
+#pragma once
+#include <cstdint>
+#include <span>
+
+#include "unitvar/dtype.hpp"
+#include "unitvar/extent.hpp"
+#include "unitvar/options.hpp"
+
+/// Group and instance normalization as free functions on the caller's memory: each sample's channels are normalized by
+/// themselves, in groups of C/G (Wu & He 2018) or one by one, G = C (Ulyanov et al. 2016). Same results in training and
+/// inference, whatever the batch. T is the storage type: float, double, bf16 or f16.
+///
+/// ONNX GroupNormalization-21 and InstanceNormalization-22 are these formulas; the sums end in double here, whatever
+/// `stash_type` asks for. PyTorch's group_norm and instance_norm (use_input_stats) are the same, but refuse one value
+/// per instance.
+///
+/// Common to all functions here:
+/// - Tensors are contiguous, of groups.extent.size() elements in the order of Extent; parameters have C elements, one
+///   for each channel; statistics have groups.size() = N*G elements in double, sample n's group g at n * G + g.
+/// - A span marked "optional" may be empty: an absent gamma is 1, an absent beta is 0, an absent output is not
+///   computed.
+/// - A group of one value (one channel of one element) is legal: x_hat = 0, y = beta, dx = 0. So is an empty batch:
+///   nothing is written but dgamma = dbeta = 0.
+/// - Errors are thrown as Error before anything is written: null_data, wrong_length, bad_extent, overflow, bad_epsilon,
+///   overlap, bad_argument, unsupported_isa.
+/// - Outputs may not overlap any other argument, except where a function says so. Inputs may overlap one another.
+/// - Re-entrant; no global state. Options::threads OpenMP threads work inside a call; the result has the same bits for
+///   every thread count, instruction set and walk.
+/// - NaN and Inf in one group reach that group's results alone, and dgamma and dbeta of its channels.
+/// - Accuracy (tests/parity): relative L2 error <= 3e-7 for float, against the double formula on the same inputs, and
+///   <= max(1e-14, 1e-15 |mean|/std) for double, while |mean|/std <= 1e6 in every group. For bf16 and f16, each y and
+///   dx is a step of the type at most from the double formula's, rounded once; dgamma and dbeta have a relative L2
+///   error
+///   <= 1e-6.
+namespace unitvar {
+
+/// A tensor as group normalization sees it. A sample is `sample_rows` consecutive outer rows of the extent: 1 if
+/// channels come first, the spatial size if they come last. A group is C / groups consecutive channels of a sample.
+struct Groups {
+  Extent extent;
+  std::int64_t sample_rows = 1;  ///< divides extent.outer
+  std::int64_t groups = 0;       ///< G per sample; divides extent.channels. 0: as many as there are channels
+
+  /// From the shape of a tensor of rank 2 to 5 whose axis 0 is N and whose axis 1 (channels first) or last axis
+  /// (channels last) is C. Throw Error (bad_extent, overflow).
+  static Groups channels_first(std::span<const std::int64_t> shape, std::int64_t groups = 0);
+  static Groups channels_last(std::span<const std::int64_t> shape, std::int64_t groups = 0);
+
+  /// These need a checked extent (see check_groups).
+  [[nodiscard]] constexpr std::int64_t samples() const noexcept { return extent.outer / sample_rows; }
+  [[nodiscard]] constexpr std::int64_t per_sample() const noexcept { return groups == 0 ? extent.channels : groups; }
+  [[nodiscard]] constexpr std::int64_t group_channels() const noexcept { return extent.channels / per_sample(); }
+  /// Groups of all samples, N*G.
+  [[nodiscard]] constexpr std::int64_t size() const noexcept { return samples() * per_sample(); }
+  /// Values of a group: the M of the formulas.
+  [[nodiscard]] constexpr std::int64_t count() const noexcept { return sample_rows * extent.inner * group_channels(); }
+
+  friend constexpr bool operator==(const Groups&, const Groups&) = default;
+};
+
+/// Throws Error (bad_extent, overflow) unless the extent is legal (check_extent), sample_rows >= 1 divides outer, and
+/// groups >= 0 divides channels. `operation` begins the message.
+void check_groups(const char* operation, const Groups& groups, std::int64_t bytes_per_element);
+
+/// Arguments of group_norm_forward and instance_norm_forward.
+template <class T>
+struct GroupNormForward {
+  Groups groups;
+  std::span<const T> x;                    ///< input
+  std::span<const param_t<T>> gamma = {};  ///< scale, optional, C
+  std::span<const param_t<T>> beta = {};   ///< shift, optional, C
+  std::span<T> y;                          ///< output; may not overlap x (backward needs x)
+  std::span<double> mean = {};             ///< output, optional, N*G
+  std::span<double> rstd = {};             ///< output, optional: 1 / sqrt(var + eps) with the biased var, N*G
+  double eps = 1e-5;                       ///< finite; var + eps must be > 0
+};
+
+/// Forward: normalizes each group by its own mean and biased variance.
+///
+///   mean = sum(x) / M,  var = sum((x - mean)^2) / M,  y = gamma_c * (x - mean) / sqrt(var + eps) + beta_c
+///
+/// with M values per group (docs/derivation.md B86, B87). With eps <= 0 all variances are checked before the first
+/// write.
+template <class T>
+void group_norm_forward(const GroupNormForward<T>& args, const Options& options = {});
+
+/// The same with one channel per group: groups.groups is 0 or C, else bad_extent.
+template <class T>
+void instance_norm_forward(const GroupNormForward<T>& args, const Options& options = {});
+
+/// Arguments of group_norm_backward and instance_norm_backward.
+template <class T>
+struct GroupNormBackward {
+  Groups groups;
+  std::span<const T> x;                    ///< the forward's input
+  std::span<const T> dy;                   ///< dL/dy
+  std::span<const double> mean;            ///< saved by the forward, N*G
+  std::span<const double> rstd;            ///< saved by the forward, N*G
+  std::span<const param_t<T>> gamma = {};  ///< optional, C
+  std::span<T> dx = {};                    ///< output, optional: dL/dx; may be exactly dy
+  std::span<param_t<T>> dgamma = {};       ///< output, optional: dL/dgamma, C
+  std::span<param_t<T>> dbeta = {};        ///< output, optional: dL/dbeta, C
+};
+
+/// Backward: the analytic gradients.
+///
+///   dbeta_c  = sum over samples of sum(dy)
+///   dgamma_c = sum over samples of sum(dy * x_hat),   x_hat = (x - mean) * rstd
+///   dx       = rstd * (gamma_c dy - mean(gamma dy) - x_hat * mean(gamma dy * x_hat)),   means over the group
+///
+/// (docs/derivation.md B88). Samples are added in order, in double. If only dbeta is asked for, x is still checked but
+/// not read.
+template <class T>
+void group_norm_backward(const GroupNormBackward<T>& args, const Options& options = {});
+
+/// The same with one channel per group: groups.groups is 0 or C, else bad_extent.
+template <class T>
+void instance_norm_backward(const GroupNormBackward<T>& args, const Options& options = {});
+
+/// Arguments of group_norm_double_backward and instance_norm_double_backward. grad_ names the gradient of a second
+/// loss: those for what the backward gave are inputs, those for what it was given are outputs.
+template <class T>
+struct GroupNormDoubleBackward {
+  Groups groups;
+  std::span<const T> x;                          ///< the forward's input
+  std::span<const T> dy;                         ///< the backward's input
+  std::span<const double> mean;                  ///< saved by the forward, N*G
+  std::span<const double> rstd;                  ///< saved by the forward, N*G
+  std::span<const param_t<T>> gamma = {};        ///< optional, C
+  std::span<const T> grad_dx = {};               ///< v, optional: absent is 0
+  std::span<const param_t<T>> grad_dgamma = {};  ///< u, optional, C: absent is 0
+  std::span<const param_t<T>> grad_dbeta = {};   ///< w, optional, C: absent is 0
+  std::span<T> grad_x = {};                      ///< output, optional
+  std::span<T> grad_dy = {};                     ///< output, optional
+  std::span<param_t<T>> grad_gamma = {};         ///< output, optional, C
+};
+
+/// Backward of the backward. With means over the group, P a = a - mean(a) - x_hat * mean(a * x_hat), gy = gamma_c dy:
+///
+///   grad_dy      = gamma_c rstd P v + u_c x_hat + w_c
+///   grad_gamma_c = sum over samples of rstd * sum(dy * P v)
+///   grad_x       = rstd P(u dy) - rstd^2 (x_hat (A - p q) + q P v + p P gy)
+///
+/// with p = mean(v x_hat), q = mean(gy x_hat), A = mean(v gy) - mean(v) mean(gy) (docs/derivation.md B89). dx does not
+/// depend on beta, which therefore has no gradient. Results are sums of terms that may cancel: the errors promised
+/// above are relative to the largest of them.
+template <class T>
+void group_norm_double_backward(const GroupNormDoubleBackward<T>& args, const Options& options = {});
+
+/// The same with one channel per group: groups.groups is 0 or C, else bad_extent.
+template <class T>
+void instance_norm_double_backward(const GroupNormDoubleBackward<T>& args, const Options& options = {});
+
+}  // namespace unitvar

@@ -1,0 +1,72 @@
+#pragma once
+#include <span>
+
+#include "unitvar/dtype.hpp"
+#include "unitvar/extent.hpp"
+#include "unitvar/options.hpp"
+
+/// Batch normalization that overwrites its input: y takes the place of x, alone or behind a leaky ReLU, and the backward
+/// pass gets x_hat back from y (Rota Bulo, Porzi & Kontschieder 2018, In-Place ABN; docs/derivation.md B58 to B61):
+///
+///   x_hat = (v - beta) / gamma,  v = y > 0 ? y : y / negative_slope
+///
+/// A network that keeps y for the next layer anyway then keeps no x: of a block of normalization and activation,
+/// one tensor instead of two.
+///
+/// What that costs is digits. y holds x_hat beside beta: of a rounding error of y, x_hat gets 1 + |beta| / |gamma| times
+/// as much as when it is computed from x, so that log10 of that many decimal digits are lost (B61). Nobody loses more
+/// than max_lost_digits without having said so: a channel that would is refused by name, before anything is written.
+///
+/// The rules at the top of batch_norm.hpp hold here too, but for accuracy: dx and dgamma keep the promise given there
+/// times 1 + |beta| / |gamma| of the worst channel; those of bf16 and f16, whose y is rounded to a step, are within
+/// 1 + |beta| / |gamma| steps relative to rms(x_hat) = 1.
+namespace unitvar {
+
+/// Arguments of batch_norm_in_place_forward.
+template <class T>
+struct BatchNormInPlaceForward {
+  Extent extent;
+  std::span<T> x;                          ///< input, and output y
+  std::span<const param_t<T>> gamma = {};  ///< optional, C; no channel's may be 0
+  std::span<const param_t<T>> beta = {};   ///< optional, C
+  std::span<double> mean = {};             ///< output, optional: batch mean, C
+  std::span<double> var = {};              ///< output, optional: biased batch variance, C
+  std::span<double> rstd = {};             ///< output, optional, C: what the backward needs
+  double eps = 1e-5;
+  double negative_slope = 1;   ///< of the leaky ReLU behind it; > 0, so that it can be taken back; 1 is none
+  double max_lost_digits = 1;  ///< decimal digits of x_hat that the backward may lose
+};
+
+/// Training forward in place: batch_norm_forward, then y = v > 0 ? v : negative_slope * v (B46), written over x.
+/// Throws Error (bad_argument) if gamma is 0 or not finite in a channel, or log10(1 + |beta| / |gamma|) exceeds
+/// max_lost_digits there.
+template <class T>
+void batch_norm_in_place_forward(const BatchNormInPlaceForward<T>& args, const Options& options = {});
+
+/// Arguments of batch_norm_in_place_backward.
+template <class T>
+struct BatchNormInPlaceBackward {
+  Extent extent;
+  std::span<const T> y;                    ///< what the forward made of x
+  std::span<const T> dy;                   ///< dL/dy
+  std::span<const double> rstd;            ///< saved by the forward, C
+  std::span<const param_t<T>> gamma = {};  ///< the forward's
+  std::span<const param_t<T>> beta = {};   ///< the forward's
+  std::span<T> dx = {};                    ///< output, optional: dL/dx; may be exactly dy
+  std::span<param_t<T>> dgamma = {};       ///< output, optional, C
+  std::span<param_t<T>> dbeta = {};        ///< output, optional, C
+  double negative_slope = 1;               ///< the forward's
+  double max_lost_digits = 1;              ///< as the forward's: checked again, with the gamma and beta of now
+};
+
+/// Backward from y instead of x (B60): with g = y > 0 ? dy : negative_slope * dy and v as above,
+///
+///   dbeta = sum(g),  dgamma = sum(g * (v - beta)) / gamma,
+///   dx = gamma * rstd * (g - dbeta / N - (v - beta) / gamma * dgamma / N)
+///
+/// The same passes over memory as batch_norm_backward. gamma and beta must be those of the forward: an optimizer's step
+/// between the two makes it wrong.
+template <class T>
+void batch_norm_in_place_backward(const BatchNormInPlaceBackward<T>& args, const Options& options = {});
+
+}  // namespace unitvar

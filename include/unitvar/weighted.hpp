@@ -1,0 +1,68 @@
+#pragma once
+#include <span>
+
+#include "unitvar/dtype.hpp"
+#include "unitvar/extent.hpp"
+#include "unitvar/options.hpp"
+
+/// Batch normalization with a weight for each position: 0 and 1 for padded sequences and images, or any numbers >= 0.
+///
+/// A position is an element of outer x inner, the same in all channels: for NLC a (sample, step), for NCHW and NHWC a
+/// (sample, pixel). weight[o * inner + i] belongs to the elements (o, c, i) of all c. With W = sum(weight),
+///
+///   mean = sum(w x) / W,  var = sum(w (x - mean)^2) / W
+///
+/// Where the weight is 0, x and dy are not used, whatever they hold, NaN included.
+///
+/// The rules at the top of batch_norm.hpp hold here too. Weights that are all 1 give the results of the plain functions
+/// up to rounding (the tiles of short rows are cut in another way). Errors, besides: bad_argument for a weight that is
+/// negative or not finite, too_few_values where a single one is > 0; none at all is the empty batch.
+namespace unitvar {
+
+/// Arguments of weighted_batch_norm_forward.
+template <class T>
+struct WeightedBatchNormForward {
+  Extent extent;
+  std::span<const T> x;
+  std::span<const param_t<T>> weight;      ///< outer * inner, each >= 0
+  std::span<const param_t<T>> gamma = {};  ///< optional, C
+  std::span<const param_t<T>> beta = {};   ///< optional, C
+  std::span<T> y;                          ///< output; may not overlap x
+  std::span<double> mean = {};             ///< output, optional, C
+  std::span<double> var = {};              ///< output, optional: biased variance, M2 / W, C
+  std::span<double> rstd = {};             ///< output, optional, C
+  double eps = 1e-5;
+  bool zero_unweighted = true;  ///< y = 0 where the weight is 0; else gamma * x_hat + beta there, too
+};
+
+/// Training forward by weighted statistics (docs/derivation.md B62 to B64). Returns W: the count for
+/// update_running_statistics, whose unbiased variance M2 / (W - 1) is one for weights that count samples, 0 and 1 above
+/// all.
+template <class T>
+double weighted_batch_norm_forward(const WeightedBatchNormForward<T>& args, const Options& options = {});
+
+/// Arguments of weighted_batch_norm_backward.
+template <class T>
+struct WeightedBatchNormBackward {
+  Extent extent;
+  std::span<const T> x;
+  std::span<const T> dy;
+  std::span<const param_t<T>> weight;      ///< the forward's
+  std::span<const double> mean;            ///< saved by the forward, C
+  std::span<const double> rstd;            ///< saved by the forward, C
+  std::span<const param_t<T>> gamma = {};  ///< optional, C
+  std::span<T> dx = {};                    ///< output, optional; may be exactly dy
+  std::span<param_t<T>> dgamma = {};       ///< output, optional, C
+  std::span<param_t<T>> dbeta = {};        ///< output, optional, C
+};
+
+/// Backward of the weighted forward (B65, B66). With g = dy where the weight is > 0 and 0 elsewhere,
+///
+///   dbeta = sum(g),  dgamma = sum(g * x_hat),
+///   dx = gamma * rstd * (g - w / W * dbeta - w / W * x_hat * dgamma), and 0 where the weight is 0
+///
+/// The weights are constants: they have no gradient. A loss that weighs its samples has done so in dy.
+template <class T>
+void weighted_batch_norm_backward(const WeightedBatchNormBackward<T>& args, const Options& options = {});
+
+}  // namespace unitvar

@@ -1,0 +1,113 @@
+// The table of extended kernels of each instruction set: this file compiles itself once per Highway target.
+#include "kernels/extended.hpp"
+
+#include "kernels/targets.hpp"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/extended.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "kernels/extended-inl.h"
+#include "kernels/shapes-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace unitvar::kernels::HWY_NAMESPACE {
+
+template <class Shape, class T, class A>
+void weighted_moments(const T* x, const A* shift, const Rect& rect, const Access& access, const Extras<T>& extras,
+                      double* first, double* second) {
+  Shape::template add<T, A>(WeightedMomentTerms<T, A, const A*>{x, shift, RowExtras<T, A>(extras)}, rect, access, first,
+                            second);
+}
+
+template <class Shape, class T, class A>
+void normalize(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Rect& rect, const Access& access,
+               const Extras<T>& extras) {
+  Shape::template write<T, A>(ExtendedNormalizeMap<T, A, const A*>{x, y, c, RowExtras<T, A>(extras)}, rect, access);
+}
+
+template <class Shape, class T, class A>
+void gradient_sums(const T* x, const T* dy, const A* center, const Rect& rect, const Access& access,
+                   const Extras<T>& extras, double* first, double* second) {
+  Shape::template add<T, A>(ExtendedGradientTerms<T, A, const A*>{x, dy, center, RowExtras<T, A>(extras)}, rect, access,
+                            first, second);
+}
+
+template <class Shape, class T, class A>
+void input_gradient(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c, const Rect& rect,
+                    const Access& access, const Extras<T>& extras) {
+  Shape::template write<T, A>(ExtendedInputGradientMap<T, A, const A*>{x, dy, dx, c, RowExtras<T, A>(extras)}, rect,
+                              access);
+}
+
+template <class T, class A = fast_t<T>>
+void fused_forward(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Rect& rect, const Access& access,
+                   const Extras<T>& extras, int64_t next, const A* shift, double* first, double* second) {
+  planar_sweep<T, A>(MomentTerms<T, A, const A*>{x + next, shift},
+                     ExtendedNormalizeMap<T, A, const A*>{x, y, c, RowExtras<T, A>(extras)}, rect, access, first,
+                     second);
+}
+
+template <class T, class A = fast_t<T>>
+void fused_backward(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c, const Rect& rect,
+                    const Access& access, const Extras<T>& extras, int64_t next, const Extras<T>& extras_of_next,
+                    const A* center, double* first, double* second) {
+  planar_sweep<T, A>(
+      ExtendedGradientTerms<T, A, const A*>{x + next, dy + next, center, RowExtras<T, A>(extras_of_next)},
+      ExtendedInputGradientMap<T, A, const A*>{x, dy, dx, c, RowExtras<T, A>(extras)}, rect, access, first, second);
+}
+
+template <class Shape, class T, class A>
+constexpr ExtendedPhases<T, A> kExtendedPhases{weighted_moments<Shape, T, A>, normalize<Shape, T, A>,
+                                               gradient_sums<Shape, T, A>, input_gradient<Shape, T, A>};
+
+template <class T, class A>
+constexpr ExtendedShapes<T, A> kExtendedShapes{kExtendedPhases<Quick<T, A, Planar>, T, A>,
+                                               kExtendedPhases<Quick<T, A, Interleaved>, T, A>};
+
+template <class T>
+constexpr ExtendedKernels<T> kExtendedTable{kExtendedShapes<T, fast_t<T>>,
+                                            kExtendedShapes<T, double>,
+                                            {fused_forward<T, fast_t<T>>, fused_backward<T, fast_t<T>>}};
+
+const ExtendedKernels<float>* extended_f32() { return &kExtendedTable<float>; }
+const ExtendedKernels<double>* extended_f64() { return &kExtendedTable<double>; }
+const ExtendedKernels<bf16>* extended_bf16() { return &kExtendedTable<bf16>; }
+const ExtendedKernels<f16>* extended_f16() { return &kExtendedTable<f16>; }
+
+}  // namespace unitvar::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+#include "kernels/dispatch.hpp"
+
+namespace unitvar::kernels {
+
+HWY_EXPORT(extended_f32);
+HWY_EXPORT(extended_f64);
+HWY_EXPORT(extended_bf16);
+HWY_EXPORT(extended_f16);
+
+template <>
+const ExtendedKernels<float>& extended_kernels_for<float>(Isa isa) {
+  return *pick(HWY_DISPATCH_TABLE(extended_f32), isa);
+}
+
+template <>
+const ExtendedKernels<double>& extended_kernels_for<double>(Isa isa) {
+  return *pick(HWY_DISPATCH_TABLE(extended_f64), isa);
+}
+
+template <>
+const ExtendedKernels<bf16>& extended_kernels_for<bf16>(Isa isa) {
+  return *pick(HWY_DISPATCH_TABLE(extended_bf16), isa);
+}
+
+template <>
+const ExtendedKernels<f16>& extended_kernels_for<f16>(Isa isa) {
+  return *pick(HWY_DISPATCH_TABLE(extended_f16), isa);
+}
+
+}  // namespace unitvar::kernels
+#endif

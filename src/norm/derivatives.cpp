@@ -1,0 +1,302 @@
+#include "unitvar/derivatives.hpp"
+
+#include <algorithm>
+
+#include "core/arguments.hpp"
+#include "core/vector_loop.hpp"
+#include "norm/engine.hpp"
+#include "unitvar/batch_norm.hpp"
+
+namespace unitvar {
+namespace {
+
+using core::Arguments;
+using core::vector_loop;
+using norm::ChannelArrays;
+using std::int64_t;
+
+/// A cotangent or tangent of a parameter; an absent one is 0.
+template <class P>
+double or_zero(std::span<const P> values, int64_t c) noexcept {
+  return values.empty() ? 0 : static_cast<double>(values[static_cast<std::size_t>(c)]);
+}
+
+template <class To>
+void store_if_wanted(const double* from, std::span<To> to) {
+  std::transform(from, from + to.size(), to.data(), [](double value) { return static_cast<To>(value); });
+}
+
+/// The mean of a tensor a over each channel, and its part along x_hat, mean(a * x_hat): what P takes away from a.
+struct Averages {
+  const double* mean;
+  const double* along;
+};
+
+/// What all derivatives of one call have in common, and the sums and maps that they are made of. Sums of several pairs
+/// of tensors stand between the first pass and the last, so all passes stream.
+template <class T>
+struct Batch {
+  using P = param_t<T>;
+
+  template <class Args>
+  Batch(const Args& args, const Options& options)
+      : engine(args.extent, norm::in_one_pass(options), 2),
+        channels(args.extent.channels),
+        count(static_cast<double>(args.extent.count())),
+        x(args.x.data()),
+        mean(args.mean.data()),
+        rstd(args.rstd.data()),
+        gamma(args.gamma) {}
+
+  /// values[c] = value(c) for every channel; returns values.
+  template <class Value>
+  double* fill(double* values, const Value& value) const noexcept {
+    vector_loop(0, channels, [=](int64_t c) { values[c] = value(c); });
+    return values;
+  }
+  double* zeros(double* values) const noexcept {
+    return fill(values, [](int64_t) { return 0.0; });
+  }
+
+  /// sum(b) and sum(b * (a - center)); 0 if b is absent, or the batch empty.
+  void sums(const T* a, std::span<const T> b, const double* center, double* sum, double* sum_of_products) {
+    zeros(sum), zeros(sum_of_products);
+    if (b.empty()) return;
+    engine.walker().reduce(engine.gradient_sums(a, b.data(), center),
+                           [&](int64_t begin, int64_t end, const auto& leaf) {
+                             engine.merge_sums_into(begin, end, leaf, sum, sum_of_products);
+                           });
+  }
+
+  /// The averages of an `a` with these sums, sum(a) and sum(a * (x - mean)), in their place (B51).
+  Averages averages_from(double* sum, double* sum_xmu) const noexcept {
+    if (count == 0) return {sum, sum_xmu};
+    return {fill(sum, [=, n = count](int64_t c) { return sum[c] / n; }),
+            fill(sum_xmu, [=, n = count, r = rstd](int64_t c) { return sum_xmu[c] * r[c] / n; })};
+  }
+  Averages averages(std::span<const T> a, double* mean_a, double* along) {
+    sums(x, a, mean, mean_a, along);
+    return averages_from(mean_a, along);
+  }
+
+  /// out = gamma * rstd * (v - v.mean - x_hat * v.along) + u * x_hat + w, which is (B52) and (B56), and if the averages
+  /// of v are given as 0, (B55) and (B57).
+  void write_tangent(std::span<const T> v, const Averages& of_v, std::span<const P> u, std::span<const P> w, T* out) {
+    const ChannelArrays arrays(3, channels);
+    const double* v_slope = gamma_rstd(arrays[0]);
+    const double* x_slope =
+        fill(arrays[1], [=, r = rstd](int64_t c) { return r[c] * (or_zero(u, c) - v_slope[c] * of_v.along[c]); });
+    const double* offset = fill(arrays[2], [=](int64_t c) { return or_zero(w, c); });
+    if (v.empty()) {
+      engine.walker().apply(engine.normalize(x, out, {mean, x_slope, offset}));
+    } else {
+      combine({x, v.data(), nullptr}, {mean, x_slope, of_v.mean, v_slope, nullptr, nullptr, offset}, out);
+    }
+  }
+
+  void combine(const kernels::CombineTensors<T>& in, const norm::CombineArrays& c, T* out) {
+    engine.walker().apply(engine.combine(in, out, c));
+  }
+
+  double* gamma_rstd(double* values) const noexcept {
+    return fill(values, [g = gamma, r = rstd](int64_t c) { return norm::gamma_at(g, c) * r[c]; });
+  }
+
+  norm::Engine<T> engine;
+  int64_t channels;
+  double count;
+  const T* x;
+  const double* mean;
+  const double* rstd;
+  std::span<const P> gamma;
+};
+
+template <class T>
+void check_arguments(const BatchNormStatisticsBackward<T>& a, const Options& options) {
+  Arguments check("batch_norm_statistics_backward");
+  check_extent(check.operation(), a.extent, sizeof(T));
+  const int64_t C = a.extent.channels;
+  check.input("x", a.x, a.extent.size(), "N*C*S");
+  check.input("dy", a.dy, a.extent.size(), "N*C*S");
+  check.input("mean", a.mean, C, "C");
+  check.input("rstd", a.rstd, C, "C");
+  check.optional_input("gamma", a.gamma, C, "C");
+  check.optional_input("dmean", a.dmean, C, "C");
+  check.optional_input("dvar", a.dvar, C, "C");
+  check.optional_output("dx", a.dx, a.extent.size(), "N*C*S");
+  check.optional_output("dgamma", a.dgamma, C, "C");
+  check.optional_output("dbeta", a.dbeta, C, "C");
+  check.no_overlap("dx", "dy");
+  check.more_than_one_value(a.extent.count());
+  check.options(options);
+}
+
+template <class T>
+Arguments checked(const char* operation, const BatchNormDoubleBackward<T>& a, const Options& options) {
+  Arguments check(operation);
+  check_extent(check.operation(), a.extent, sizeof(T));
+  const int64_t C = a.extent.channels;
+  check.input("x", a.x, a.extent.size(), "N*C*S");
+  check.input("dy", a.dy, a.extent.size(), "N*C*S");
+  check.input("mean", a.mean, C, "C");
+  check.input("rstd", a.rstd, C, "C");
+  check.optional_input("gamma", a.gamma, C, "C");
+  check.optional_input("grad_dx", a.grad_dx, a.extent.size(), "N*C*S");
+  check.optional_input("grad_dgamma", a.grad_dgamma, C, "C");
+  check.optional_input("grad_dbeta", a.grad_dbeta, C, "C");
+  check.optional_output("grad_x", a.grad_x, a.extent.size(), "N*C*S");
+  check.optional_output("grad_dy", a.grad_dy, a.extent.size(), "N*C*S");
+  check.optional_output("grad_gamma", a.grad_gamma, C, "C");
+  check.no_overlap();
+  check.options(options);
+  return check;
+}
+
+template <class T>
+Arguments checked(const char* operation, const BatchNormJvp<T>& a, const Options& options) {
+  Arguments check(operation);
+  check_extent(check.operation(), a.extent, sizeof(T));
+  const int64_t C = a.extent.channels;
+  check.input("x", a.x, a.extent.size(), "N*C*S");
+  check.input("mean", a.mean, C, "C");
+  check.input("rstd", a.rstd, C, "C");
+  check.optional_input("gamma", a.gamma, C, "C");
+  check.optional_input("x_dot", a.x_dot, a.extent.size(), "N*C*S");
+  check.optional_input("gamma_dot", a.gamma_dot, C, "C");
+  check.optional_input("beta_dot", a.beta_dot, C, "C");
+  check.optional_output("y_dot", a.y_dot, a.extent.size(), "N*C*S");
+  check.optional_output("mean_dot", a.mean_dot, C, "C");
+  check.optional_output("var_dot", a.var_dot, C, "C");
+  check.no_overlap();
+  check.options(options);
+  return check;
+}
+
+/// grad_x (B54), collected: a (v - mean(v)) + b (dy - mean(dy)) + c (x - mean), where form is N (A - p q).
+template <class T>
+void write_grad_x(Batch<T>& batch, const BatchNormDoubleBackward<T>& args, const Averages& v, const Averages& dy,
+                  const double* form) {
+  const ChannelArrays arrays(5, batch.channels);
+  const double *rstd = batch.rstd, *p = v.along, *q = dy.along, *scale = batch.gamma_rstd(arrays[0]);
+  const double n = batch.count;
+  const double* a = batch.fill(arrays[1], [=](int64_t c) { return -(scale[c] * rstd[c] * q[c]); });
+  const double* b = batch.fill(
+      arrays[2], [=, u = args.grad_dgamma](int64_t c) { return rstd[c] * (or_zero(u, c) - scale[c] * p[c]); });
+  const double* c = batch.fill(arrays[3], [=](int64_t k) {
+    return -rstd[k] * (scale[k] * rstd[k] * (form[k] / n) + a[k] * p[k] + b[k] * q[k]);
+  });
+  const double* zeros = batch.zeros(arrays[4]);
+  if (args.grad_dx.empty()) {
+    batch.combine({batch.x, args.dy.data(), nullptr}, {batch.mean, c, dy.mean, b, nullptr, nullptr, zeros},
+                  args.grad_x.data());
+  } else {
+    batch.combine({batch.x, args.dy.data(), args.grad_dx.data()}, {batch.mean, c, dy.mean, b, v.mean, a, zeros},
+                  args.grad_x.data());
+  }
+}
+
+}  // namespace
+
+template <class T>
+void batch_norm_statistics_backward(const BatchNormStatisticsBackward<T>& args, const Options& options) {
+  check_arguments(args, options);
+  if (args.dx.empty() || (args.dmean.empty() && args.dvar.empty())) {  // the statistics reach nothing but dx
+    batch_norm_backward<T>(
+        {args.extent, args.x, args.dy, args.mean, args.rstd, args.gamma, args.dx, args.dgamma, args.dbeta}, options);
+    return;
+  }
+  Batch<T> batch(args, options);
+  const ChannelArrays arrays(6, batch.channels);
+  double *sum_dy = arrays[0], *sum_dy_xmu = arrays[1];
+  const double *rstd = batch.rstd, n = batch.count;
+  batch.sums(batch.x, args.dy, batch.mean, sum_dy, sum_dy_xmu);
+  store_if_wanted(batch.fill(arrays[2], [=](int64_t c) { return rstd[c] * sum_dy_xmu[c]; }), args.dgamma);  // (B14)
+  store_if_wanted(sum_dy, args.dbeta);                                                                      // (B15)
+
+  const Averages dy = batch.averages_from(sum_dy, sum_dy_xmu);
+  const double* scale = batch.gamma_rstd(arrays[3]);
+  const double* x_slope = batch.fill(arrays[4], [=, dvar = args.dvar](int64_t c) {
+    return 2 * or_zero(dvar, c) / n - scale[c] * rstd[c] * dy.along[c];
+  });
+  const double* offset = batch.fill(arrays[5], [=, dmean = args.dmean](int64_t c) { return or_zero(dmean, c) / n; });
+  batch.combine({batch.x, args.dy.data(), nullptr}, {batch.mean, x_slope, dy.mean, scale, nullptr, nullptr, offset},
+                args.dx.data());  // (B50)
+}
+
+template <class T>
+void batch_norm_double_backward(const BatchNormDoubleBackward<T>& args, const Options& options) {
+  checked("batch_norm_double_backward", args, options).more_than_one_value(args.extent.count());
+  if (args.grad_x.empty() && args.grad_dy.empty() && args.grad_gamma.empty()) return;
+  Batch<T> batch(args, options);
+  const ChannelArrays arrays(6, batch.channels);
+  const Averages v = batch.averages(args.grad_dx, arrays[0], arrays[1]);
+  if (!args.grad_x.empty() || !args.grad_gamma.empty()) {
+    const Averages dy = batch.averages(args.dy, arrays[2], arrays[3]);
+    double *form = arrays[4], *sum_v = arrays[5];
+    batch.sums(args.dy.data(), args.grad_dx, dy.mean, sum_v, form);
+    batch.fill(form,
+               [=, n = batch.count](int64_t c) { return form[c] - n * v.along[c] * dy.along[c]; });  // N (A - p q)
+    if (!args.grad_x.empty()) write_grad_x(batch, args, v, dy, form);
+    store_if_wanted(batch.fill(form, [=, r = batch.rstd](int64_t c) { return r[c] * form[c]; }), args.grad_gamma);
+  }
+  if (args.grad_dy.empty()) return;
+  batch.write_tangent(args.grad_dx, v, args.grad_dgamma, args.grad_dbeta, args.grad_dy.data());
+}
+
+template <class T>
+void batch_norm_frozen_double_backward(const BatchNormDoubleBackward<T>& args, const Options& options) {
+  checked("batch_norm_frozen_double_backward", args, options);
+  Batch<T> batch(args, options);
+  const ChannelArrays arrays(3, batch.channels);
+  const double* none = batch.zeros(arrays[0]);
+  if (!args.grad_x.empty()) {
+    const double* scale =
+        batch.fill(arrays[1], [r = batch.rstd, u = args.grad_dgamma](int64_t c) { return or_zero(u, c) * r[c]; });
+    batch.engine.walker().apply(batch.engine.normalize(args.dy.data(), args.grad_x.data(), {none, scale, none}));
+  }
+  if (!args.grad_gamma.empty()) {
+    double *sum_v = arrays[1], *sum_v_dy = arrays[2];
+    batch.sums(args.dy.data(), args.grad_dx, none, sum_v, sum_v_dy);
+    store_if_wanted(batch.fill(sum_v_dy, [=, r = batch.rstd](int64_t c) { return r[c] * sum_v_dy[c]; }),
+                    args.grad_gamma);
+  }
+  if (args.grad_dy.empty()) return;
+  batch.write_tangent(args.grad_dx, {none, none}, args.grad_dgamma, args.grad_dbeta, args.grad_dy.data());
+}
+
+template <class T>
+void batch_norm_jvp(const BatchNormJvp<T>& args, const Options& options) {
+  checked("batch_norm_jvp", args, options).more_than_one_value(args.extent.count());
+  if (args.y_dot.empty() && args.mean_dot.empty() && args.var_dot.empty()) return;
+  Batch<T> batch(args, options);
+  const ChannelArrays arrays(3, batch.channels);
+  const Averages x_dot = batch.averages(args.x_dot, arrays[0], arrays[1]);
+  if (!args.y_dot.empty()) {
+    batch.write_tangent(args.x_dot, x_dot, args.gamma_dot, args.beta_dot, args.y_dot.data());
+  }
+  store_if_wanted(x_dot.mean, args.mean_dot);
+  const double* var_dot = batch.fill(arrays[2], [=, r = batch.rstd](int64_t c) { return 2 * x_dot.along[c] / r[c]; });
+  store_if_wanted(var_dot, args.var_dot);
+}
+
+template <class T>
+void batch_norm_frozen_jvp(const BatchNormJvp<T>& args, const Options& options) {
+  checked("batch_norm_frozen_jvp", args, options);
+  std::fill(args.mean_dot.begin(), args.mean_dot.end(), 0.0);
+  std::fill(args.var_dot.begin(), args.var_dot.end(), 0.0);
+  if (args.y_dot.empty()) return;
+  Batch<T> batch(args, options);
+  const ChannelArrays arrays(1, batch.channels);
+  const double* none = batch.zeros(arrays[0]);
+  batch.write_tangent(args.x_dot, {none, none}, args.gamma_dot, args.beta_dot, args.y_dot.data());
+}
+
+#define UNITVAR_INSTANTIATE(T)                                                                            \
+  template void batch_norm_statistics_backward<T>(const BatchNormStatisticsBackward<T>&, const Options&); \
+  template void batch_norm_double_backward<T>(const BatchNormDoubleBackward<T>&, const Options&);         \
+  template void batch_norm_frozen_double_backward<T>(const BatchNormDoubleBackward<T>&, const Options&);  \
+  template void batch_norm_jvp<T>(const BatchNormJvp<T>&, const Options&);                                \
+  template void batch_norm_frozen_jvp<T>(const BatchNormJvp<T>&, const Options&);
+UNITVAR_FOR_EACH_DTYPE(UNITVAR_INSTANTIATE)
+
+}  // namespace unitvar

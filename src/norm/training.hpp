@@ -1,0 +1,106 @@
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <span>
+
+#include "core/arguments.hpp"
+#include "norm/engine.hpp"
+#include "unitvar/batch_norm.hpp"
+
+/// Training forward and backward of batch normalization, and of relatives that differ from it only in what stands
+/// between the passes over memory. Arguments are checked.
+namespace unitvar::norm {
+
+inline void copy_if_wanted(const double* from, std::span<double> to) { std::copy_n(from, to.size(), to.data()); }
+
+/// coefficients(begin, end, mean, rstd, scale, beta) gives scale and beta of y = (x - mean) * scale + beta for
+/// channels [begin, end). With eps <= 0 all variances are checked before the first write, in the name of `operation`.
+/// Returns the number of values of a channel, or the sum of their weights.
+template <class T, class Coefficients>
+double training_forward(const char* operation, const BatchNormForward<T>& args, const Options& options,
+                        const Coefficients& coefficients, const kernels::Extras<T>* extras = nullptr) {
+  using core::vector_loop;
+  using std::int64_t;
+  const int64_t C = args.extent.channels;
+  const bool variance_may_fail = args.eps <= 0;
+  Options run = options;
+  if (variance_may_fail) run.walk = Walk::streamed;  // all variances are known before the first write
+
+  Engine<T> engine(args.extent, run, 1, extras);
+  const ChannelArrays arrays(5, C);
+  double *mean = arrays[0], *var = arrays[1], *rstd = arrays[2], *scale = arrays[3], *beta = arrays[4];
+  const double count = engine.count();
+
+  const auto merge = [&](int64_t begin, int64_t end, const auto& leaf) {
+    engine.merge_moments_into(begin, end, leaf, mean, var);
+    vector_loop(begin, end, [=](int64_t c) { var[c] = biased_variance(var[c], count); });
+    vector_loop(begin, end, [=, eps = args.eps](int64_t c) { rstd[c] = rstd_of(var[c], eps); });
+    coefficients(begin, end, mean, rstd, scale, beta);
+  };
+  const auto check = [&] {
+    if (!variance_may_fail) return;
+    const core::Arguments arguments(operation);
+    for (int64_t c = 0; c < C; ++c) arguments.positive_variance(var[c], args.eps, c);
+  };
+  const T* x = args.x.data();
+  T* y = args.y.data();
+  const NormalizeArrays c{mean, scale, beta};
+  engine.walker().reduce_and_apply(engine.moments(x), merge, check, engine.normalize(x, y, c),
+                                   engine.normalize_and_moments(x, y, c));
+  copy_if_wanted(mean, args.mean);
+  copy_if_wanted(var, args.var);
+  copy_if_wanted(rstd, args.rstd);
+  return count;
+}
+
+/// The coefficients of batch normalization itself: scale = gamma * rstd, and beta.
+template <class T>
+auto affine(const BatchNormForward<T>& args) noexcept {
+  return [&args](std::int64_t begin, std::int64_t end, const double*, const double* rstd, double* scale, double* beta) {
+    const auto rstd_at = [=](std::int64_t c) { return rstd[c]; };
+    normalize_coefficients(begin, end, rstd_at, args.gamma, args.beta, scale, beta);
+  };
+}
+
+/// parameters(begin, end, sum_dy, sum_dy_xmu, scale) makes the parameter gradients of channels [begin, end), and may
+/// change the factor `scale` of dx, which is gamma * rstd.
+template <class T, class Parameters>
+void training_backward(const BatchNormBackward<T>& args, const Options& options, const Parameters& parameters,
+                       const kernels::Extras<T>* extras = nullptr) {
+  using std::int64_t;
+  if (args.dx.empty() && args.dgamma.empty() && args.dbeta.empty()) return;
+  const bool asks_x = extras != nullptr && extras->x_is_output;
+  const bool needs_x = asks_x || !args.dx.empty() || !args.dgamma.empty();
+  const T* dy = args.dy.data();
+  const T* x = needs_x ? args.x.data() : dy;  // sum(dy) alone: what stands in for x is in the cache anyway
+
+  Engine<T> engine(args.extent, options, needs_x ? 2 : 1, extras);
+  const ChannelArrays arrays(5, args.extent.channels);
+  double *sum_dy = arrays[0], *sum_dy_xmu = arrays[1];
+  const GradientFinish finish{engine.count(), arrays[2], arrays[3], arrays[4]};
+
+  const auto reduce = engine.gradient_sums(x, dy, args.mean.data());
+  const auto merge = [&](int64_t begin, int64_t end, const auto& leaf) {
+    engine.merge_sums_into(begin, end, leaf, sum_dy, sum_dy_xmu);
+    finish(begin, end, args.rstd.data(), args.gamma, sum_dy, sum_dy_xmu);
+    parameters(begin, end, sum_dy, sum_dy_xmu, finish.scale);
+  };
+  if (args.dx.empty()) {
+    engine.walker().reduce(reduce, merge);
+    return;
+  }
+  T* dx = args.dx.data();
+  const GradientArrays c{args.mean.data(), finish.mean_dy, finish.slope, finish.scale};
+  engine.walker().reduce_and_apply(
+      reduce, merge, [] {}, engine.input_gradient(x, dy, dx, c), engine.input_gradient_and_sums(x, dy, dx, c));
+}
+
+/// The parameter gradients of batch normalization itself (B14, B15).
+template <class T>
+auto gradients_of_parameters(const BatchNormBackward<T>& args) noexcept {
+  return [&args](std::int64_t begin, std::int64_t end, const double* sum_dy, const double* sum_dy_xmu, double*) {
+    parameter_gradients(begin, end, args.rstd.data(), sum_dy, sum_dy_xmu, args.dgamma, args.dbeta);
+  };
+}
+
+}  // namespace unitvar::norm

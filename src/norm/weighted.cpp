@@ -1,0 +1,109 @@
+#include "unitvar/weighted.hpp"
+
+#include <cmath>
+#include <string>
+
+#include "core/arguments.hpp"
+#include "core/text.hpp"
+#include "norm/training.hpp"
+
+namespace unitvar {
+namespace {
+
+using core::Arguments;
+using std::int64_t;
+
+template <class P>
+void check_weights(const Arguments& check, std::span<const P> weight) {
+  std::size_t positive = 0;
+  for (std::size_t k = 0; k < weight.size(); ++k) {
+    const auto w = static_cast<double>(weight[k]);
+    if (!(w >= 0) || !std::isfinite(w)) {
+      check.fail(ErrorCode::bad_argument,
+                 "weight[" + std::to_string(k) + "] is " + core::number(w) + ", want a finite number >= 0");
+    }
+    positive += w > 0 ? 1 : 0;
+  }
+  if (positive == 1) {
+    check.fail(ErrorCode::too_few_values, "a single weight is > 0, want 2 or more (or none)");
+  }
+}
+
+template <class T>
+void check_arguments(const WeightedBatchNormForward<T>& a, const Options& options) {
+  Arguments check("weighted_batch_norm_forward");
+  check_extent(check.operation(), a.extent, sizeof(T));
+  const int64_t C = a.extent.channels;
+  check.input("x", a.x, a.extent.size(), "N*C*S");
+  check.input("weight", a.weight, a.extent.count(), "N*S");
+  check.optional_input("gamma", a.gamma, C, "C");
+  check.optional_input("beta", a.beta, C, "C");
+  check.output("y", a.y, a.extent.size(), "N*C*S");
+  check.optional_output("mean", a.mean, C, "C");
+  check.optional_output("var", a.var, C, "C");
+  check.optional_output("rstd", a.rstd, C, "C");
+  check.no_overlap();
+  check.finite("eps", a.eps, ErrorCode::bad_epsilon);
+  check_weights(check, a.weight);
+  check.options(options);
+}
+
+template <class T>
+void check_arguments(const WeightedBatchNormBackward<T>& a, const Options& options) {
+  Arguments check("weighted_batch_norm_backward");
+  check_extent(check.operation(), a.extent, sizeof(T));
+  const int64_t C = a.extent.channels;
+  check.input("x", a.x, a.extent.size(), "N*C*S");
+  check.input("dy", a.dy, a.extent.size(), "N*C*S");
+  check.input("weight", a.weight, a.extent.count(), "N*S");
+  check.input("mean", a.mean, C, "C");
+  check.input("rstd", a.rstd, C, "C");
+  check.optional_input("gamma", a.gamma, C, "C");
+  check.optional_output("dx", a.dx, a.extent.size(), "N*C*S");
+  check.optional_output("dgamma", a.dgamma, C, "C");
+  check.optional_output("dbeta", a.dbeta, C, "C");
+  check.no_overlap("dx", "dy");
+  check_weights(check, a.weight);
+  check.options(options);
+}
+
+}  // namespace
+
+template <class T>
+double weighted_batch_norm_forward(const WeightedBatchNormForward<T>& args, const Options& options) {
+  check_arguments(args, options);
+  const kernels::Extras<T> extras{.weights = args.weight.data(), .zero_unweighted = args.zero_unweighted};
+  const BatchNormForward<T> plain{.extent = args.extent,
+                                  .x = args.x,
+                                  .gamma = args.gamma,
+                                  .beta = args.beta,
+                                  .y = args.y,
+                                  .mean = args.mean,
+                                  .var = args.var,
+                                  .rstd = args.rstd,
+                                  .eps = args.eps};
+  return norm::training_forward("weighted_batch_norm_forward", plain, options, norm::affine(plain), &extras);
+}
+
+template <class T>
+void weighted_batch_norm_backward(const WeightedBatchNormBackward<T>& args, const Options& options) {
+  check_arguments(args, options);
+  const kernels::Extras<T> extras{.weights = args.weight.data()};
+  const BatchNormBackward<T> plain{.extent = args.extent,
+                                   .x = args.x,
+                                   .dy = args.dy,
+                                   .mean = args.mean,
+                                   .rstd = args.rstd,
+                                   .gamma = args.gamma,
+                                   .dx = args.dx,
+                                   .dgamma = args.dgamma,
+                                   .dbeta = args.dbeta};
+  norm::training_backward(plain, options, norm::gradients_of_parameters(plain), &extras);
+}
+
+#define UNITVAR_INSTANTIATE(T)                                                                        \
+  template double weighted_batch_norm_forward<T>(const WeightedBatchNormForward<T>&, const Options&); \
+  template void weighted_batch_norm_backward<T>(const WeightedBatchNormBackward<T>&, const Options&);
+UNITVAR_FOR_EACH_DTYPE(UNITVAR_INSTANTIATE)
+
+}  // namespace unitvar

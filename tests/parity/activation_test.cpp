@@ -1,0 +1,299 @@
+// Batch normalization with a residual and an activation behind it.
+#include "unitvar/activation.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "support/dtypes.hpp"
+#include "support/expect_error.hpp"
+#include "support/fenced.hpp"
+#include "support/isas.hpp"
+#include "support/oracle.hpp"
+
+namespace unitvar::test {
+namespace {
+
+struct Kind {
+  bool residual;
+  double slope;
+};
+constexpr Kind all_kinds[] = {{false, 0}, {false, 0.25}, {true, 0}, {true, 0.25}};
+
+/// The last is written past the caches, by rows that share lines of memory.
+std::vector<Extent> act_extents() {
+  auto extents = few_extents();
+  extents.push_back({7, 401, 196});
+  return extents;
+}
+
+template <class T>
+std::vector<T> residual_of(const Problem<T>& p, bool wanted = true) {
+  if (!wanted) return {};
+  return make_problem<T>(ProblemSpec{.extent = p.extent, .seed = 99}).x;
+}
+
+template <class T>
+struct ActForward {
+  std::vector<T> y;
+  std::vector<std::uint8_t> mask;
+  std::vector<double> mean, var, rstd;
+};
+
+template <class T>
+ActForward<T> run_act(const Problem<T>& p, const std::vector<T>& residual, double slope, const Options& options = {}) {
+  const std::vector<double> c(to_size(p.extent.channels));
+  ActForward<T> r{std::vector<T>(p.x.size()), std::vector<std::uint8_t>(to_size(activation_mask_bytes(p.extent))), c, c,
+                  c};
+  batch_norm_act_forward<T>({.extent = p.extent,
+                             .x = p.x,
+                             .residual = residual,
+                             .gamma = p.gamma,
+                             .beta = p.beta,
+                             .y = r.y,
+                             .mask = r.mask,
+                             .mean = r.mean,
+                             .var = r.var,
+                             .rstd = r.rstd,
+                             .eps = p.eps,
+                             .negative_slope = slope},
+                            options);
+  return r;
+}
+
+template <class T>
+struct ActBackward {
+  BackwardResult<T> plain;
+  std::vector<T> dresidual;
+};
+
+template <class T>
+BatchNormActBackward<T> arguments(const Problem<T>& p, const ActForward<T>& f, double slope) {
+  return {.extent = p.extent,
+          .x = p.x,
+          .dy = p.dy,
+          .mask = f.mask,
+          .mean = f.mean,
+          .rstd = f.rstd,
+          .gamma = p.gamma,
+          .negative_slope = slope};
+}
+
+template <class T>
+ActBackward<T> run_act_backward(const Problem<T>& p, const ActForward<T>& f, double slope,
+                                const Options& options = {}) {
+  const std::vector<param_t<T>> c(to_size(p.extent.channels));
+  ActBackward<T> r{{std::vector<T>(p.x.size()), c, c}, std::vector<T>(p.x.size())};
+  auto args = arguments(p, f, slope);
+  args.dx = r.plain.dx, args.dgamma = r.plain.dgamma, args.dbeta = r.plain.dbeta, args.dresidual = r.dresidual;
+  batch_norm_act_backward<T>(args, options);
+  return r;
+}
+
+/// By the library's own signs: an element that is 0 but for rounding may fall on either side.
+template <class T>
+std::vector<bool> signs_of(const std::vector<T>& y) {
+  std::vector<bool> mask(y.size());
+  for (std::size_t k = 0; k < y.size(); ++k) mask[k] = static_cast<double>(y[k]) > 0;
+  return mask;
+}
+
+template <class T>
+class Activation : public ::testing::Test {};
+TYPED_TEST_SUITE(Activation, AllDtypes);
+
+template <class T>
+void expect_reference(const Problem<T>& p, const Kind& kind) {
+  using R = oracle_t<T>;
+  const auto residual = residual_of(p, kind.residual);
+  const auto x = as<R>(p.x), dy = as<R>(p.dy), gamma = as<R>(p.gamma), beta = as<R>(p.beta), z = as<R>(residual);
+  const auto e = expected(p);
+  const auto want =
+      reference::fused_forward<R>(p.extent, x, gamma, beta, static_cast<R>(p.eps), z, static_cast<R>(kind.slope));
+  const R y_scale = e.y_scale + l2_norm(z);
+  for_each_isa([&](Isa isa) {
+    for (const Walk walk : all_walks) {
+      const Options options{.threads = 2, .isa = isa, .walk = walk};
+      const auto f = run_act(p, residual, kind.slope, options);
+      expect_within<T>(Quantity::y, relative_l2(f.y, want.y, y_scale), e.mean_over_std);
+      const auto gradients = reference::fused_backward<R>(want.cache, signs_of(f.y), static_cast<R>(kind.slope), dy);
+      const auto b = run_act_backward(p, f, kind.slope, options);
+      const auto within = [&](Quantity quantity, const auto& seen, const auto& wanted, R scale) {
+        expect_within<T>(quantity, relative_l2(seen, wanted, scale), e.mean_over_std);
+      };
+      within(Quantity::dx, b.plain.dx, gradients.dx, e.dx_scale);
+      within(Quantity::dgamma, b.plain.dgamma, gradients.dgamma, e.dgamma_scale);
+      within(Quantity::dbeta, b.plain.dbeta, gradients.dbeta, e.dbeta_scale);
+      within(Quantity::dx, b.dresidual, gradients.dz, R(0));
+    }
+  });
+}
+
+TYPED_TEST(Activation, B46ToB49MatchTheReferenceInEveryShapeAndWalk) {
+  for (const Extent& extent : act_extents()) {
+    const bool large = extent.size() > 100000;
+    for (const Kind& kind : all_kinds) {
+      if (large && !(kind.residual && kind.slope == 0)) continue;
+      SCOPED_TRACE(describe(extent) + (kind.residual ? ", residual" : "") + ", slope " + std::to_string(kind.slope));
+      expect_reference(make_problem<TypeParam>(extent, is_half<TypeParam> ? 1 : 100), kind);
+    }
+  }
+}
+
+TYPED_TEST(Activation, HasTheSameBitsForEveryThreadCountInstructionSetAndWalk) {
+  for (const Extent& extent : act_extents()) {
+    SCOPED_TRACE(describe(extent));
+    const auto p = make_problem<TypeParam>(extent, 3);
+    const auto residual = residual_of(p);
+    const auto f = run_act(p, residual, 0.1, {.threads = 1});
+    const auto b = run_act_backward(p, f, 0.1, {.threads = 1});
+    for_each_isa([&](Isa isa) {
+      for (const int threads : {1, 2, 5}) {
+        for (const Walk walk : all_walks) {
+          const Options options{.threads = threads, .isa = isa, .walk = walk};
+          SCOPED_TRACE(describe(options));
+          const auto again = run_act(p, residual, 0.1, options);
+          EXPECT_TRUE(same_bits(f.y, again.y));
+          EXPECT_TRUE(same_bits(f.mask, again.mask));
+          const auto back = run_act_backward(p, f, 0.1, options);
+          EXPECT_TRUE(same_bits(b.plain.dx, back.plain.dx));
+          EXPECT_TRUE(same_bits(b.plain.dgamma, back.plain.dgamma));
+          EXPECT_TRUE(same_bits(b.dresidual, back.dresidual));
+        }
+      }
+    });
+  }
+}
+
+TYPED_TEST(Activation, OfInferenceIsTheActivationOfPlainInference) {
+  using T = TypeParam;
+  for (const Extent& extent : few_extents()) {
+    const auto p = make_problem<T>(extent);
+    const std::vector<double> mean(to_size(extent.channels), 0.25), var(to_size(extent.channels), 2.0);
+    const auto plain = run_inference(p, mean, var);
+    auto in_place = p.x;
+    batch_norm_act_inference<T>({.extent = extent,
+                                 .x = in_place,
+                                 .mean = mean,
+                                 .var = var,
+                                 .gamma = p.gamma,
+                                 .beta = p.beta,
+                                 .y = in_place,
+                                 .eps = p.eps});
+    for (std::size_t k = 0; k < plain.size(); ++k) {
+      EXPECT_EQ(std::max(0.0, static_cast<double>(plain[k])), static_cast<double>(in_place[k]));
+    }
+  }
+}
+
+TYPED_TEST(Activation, StaysInsideItsMemory) {
+  using T = TypeParam;
+  for (const Extent& extent :
+       {Extent{3, 2, 65}, Extent{5, 31, 1}, Extent{9, 3, 7}, Extent{1, 1, 33}, Extent{2, 9, 127}}) {
+    SCOPED_TRACE(describe(extent));
+    const auto p = make_problem<T>(extent, 1);
+    const auto residual = residual_of(p);
+    const auto want = run_act(p, residual, 0);
+    const auto gradients = run_act_backward(p, want, 0);
+    for_each_isa([&](Isa isa) {
+      for (const Fence fence : {Fence::before, Fence::after}) {
+        const std::size_t n = p.x.size(), c = to_size(extent.channels);
+        Fenced<T> x(p.x, fence), dy(p.dy, fence), z(residual, fence), y(n, fence), dx(n, fence), dz(n, fence);
+        Fenced<std::uint8_t> mask(want.mask.size(), fence);
+        Fenced<double> mean(c, fence), rstd(c, fence);
+        Fenced<param_t<T>> gamma(p.gamma, fence), beta(p.beta, fence);
+        batch_norm_act_forward<T>({.extent = extent,
+                                   .x = x.span(),
+                                   .residual = z.span(),
+                                   .gamma = gamma.span(),
+                                   .beta = beta.span(),
+                                   .y = y.span(),
+                                   .mask = mask.span(),
+                                   .mean = mean.span(),
+                                   .rstd = rstd.span()},
+                                  {.isa = isa});
+        EXPECT_TRUE(same_bits(want.y, y.values()));
+        batch_norm_act_backward<T>({.extent = extent,
+                                    .x = x.span(),
+                                    .dy = dy.span(),
+                                    .mask = mask.span(),
+                                    .mean = mean.span(),
+                                    .rstd = rstd.span(),
+                                    .gamma = gamma.span(),
+                                    .dx = dx.span(),
+                                    .dresidual = dz.span()},
+                                   {.isa = isa});
+        EXPECT_TRUE(same_bits(gradients.plain.dx, dx.values()));
+        EXPECT_TRUE(same_bits(gradients.dresidual, dz.values()));
+      }
+    });
+  }
+}
+
+TYPED_TEST(Activation, GivesEachGradientAloneAndDxInThePlaceOfDy) {
+  using T = TypeParam;
+  for (const Extent& extent : act_extents()) {
+    SCOPED_TRACE(describe(extent));
+    const auto p = make_problem<T>(extent);
+    const auto f = run_act(p, {}, 0.5);
+    const auto want = run_act_backward(p, f, 0.5);
+    auto args = arguments(p, f, 0.5);
+    std::vector<T> dresidual(p.x.size()), dx = p.dy;
+    std::vector<param_t<T>> dbeta(to_size(extent.channels));
+    args.dresidual = dresidual;
+    batch_norm_act_backward<T>(args);
+    EXPECT_TRUE(same_bits(want.dresidual, dresidual));
+    args.dresidual = {}, args.dbeta = dbeta;
+    batch_norm_act_backward<T>(args);
+    EXPECT_TRUE(same_bits(want.plain.dbeta, dbeta));
+    args.dy = dx, args.dx = dx, args.dbeta = {};
+    batch_norm_act_backward<T>(args);
+    EXPECT_TRUE(same_bits(want.plain.dx, dx));
+  }
+}
+
+TEST(ActivationOfFloats, MakesZeroOfMinusInfinityAndLeavesNaN) {
+  constexpr float inf = std::numeric_limits<float>::infinity();
+  const std::vector<float> x = {1, 2, 3, 4}, beta = {-inf};
+  const std::vector<double> mean = {0}, var = {1};
+  std::vector<float> y(4);
+  batch_norm_act_inference<float>({.extent = {1, 1, 4}, .x = x, .mean = mean, .var = var, .beta = beta, .y = y});
+  EXPECT_EQ(std::vector<float>(4, 0.0F), y);
+  const std::vector<double> nan = {std::numeric_limits<double>::quiet_NaN()};
+  batch_norm_act_inference<float>({.extent = {1, 1, 4}, .x = x, .mean = nan, .var = var, .y = y});
+  EXPECT_TRUE(all_nan(y));
+}
+
+TEST(ActivationOfFloats, WorksOnChannelsThatFloatArithmeticCannotHold) {
+  for (const Extent& extent : few_extents()) {
+    SCOPED_TRACE(describe(extent));
+    auto p = make_problem<float>(extent);
+    for (std::size_t k = 0; k < p.x.size(); ++k) {
+      if (k / to_size(extent.inner) % to_size(extent.channels) % 2 == 0) p.x[k] *= 1e30F;
+    }
+    expect_reference(p, {true, 0.25});
+  }
+}
+
+TEST(ActivationRefusals, NameWhatIsWrong) {
+  const auto p = make_problem<float>(Extent{4, 3, 5});
+  const auto f = run_act(p, {}, 0);
+  std::vector<float> y(p.x.size(), 7);
+  std::vector<std::uint8_t> small(3);
+  BatchNormActForward<float> args{.extent = p.extent, .x = p.x, .y = y, .mask = small};
+  expect_error(ErrorCode::wrong_length,
+               {"mask has 3 elements, want activation_mask_bytes(extent) = " + std::to_string(f.mask.size())},
+               [&] { batch_norm_act_forward<float>(args); });
+  args.mask = {}, args.negative_slope = std::numeric_limits<double>::quiet_NaN();
+  expect_error(ErrorCode::bad_argument, {"negative_slope is nan"}, [&] { batch_norm_act_forward<float>(args); });
+  EXPECT_EQ(std::vector<float>(p.x.size(), 7), y);
+  auto backward = arguments(p, f, 0);
+  backward.dresidual = y, backward.mask = {};
+  expect_error(ErrorCode::wrong_length, {"mask has 0 elements"}, [&] { batch_norm_act_backward<float>(backward); });
+  expect_error(ErrorCode::bad_extent, {"activation_mask_bytes"}, [] { (void)activation_mask_bytes({1, 0, 3}); });
+}
+
+}  // namespace
+}  // namespace unitvar::test
