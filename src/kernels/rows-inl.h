@@ -39,6 +39,30 @@ struct RowGradientTerms {
   }
 };
 
+/// The lanes of a vector, folded in halves.
+template <class D>
+HWY_INLINE double fold_vector(D d, hn::Vec<D> v) {
+  if constexpr (hn::MaxLanes(D()) == 1) {
+    return hn::GetLane(v);
+  } else {
+    const hn::Half<D> half;
+    return fold_vector(half, hn::Add(hn::LowerHalf(half, v), hn::UpperHalf(half, v)));
+  }
+}
+
+/// All lanes, as Lanes::fold adds them, but without a detour through memory: of a short row it is most of the work.
+template <class A>
+HWY_INLINE double fold_registers(const Lanes<Many<A>>& sums) {
+  using D = Many<double>;
+  constexpr int kVectors = kLanes / D::kWidth, kEach = Wide<Many<A>>::kVectors;
+  D::Value v[kVectors];
+  for (int k = 0; k < kVectors; ++k) v[k] = sums.parts[k / kEach].v[k % kEach];
+  for (int n = kVectors / 2; n > 0; n /= 2) {
+    for (int k = 0; k < n; ++k) v[k] = D::add(v[k], v[k + n]);
+  }
+  return fold_vector(Tag<double>(), v[0]);
+}
+
 /// kLanes sums, and what is left over of the row, an element for each of the first lanes.
 template <class A>
 HWY_INLINE double fold_with(const Lanes<Many<A>>& sums, const double* rest) {
@@ -100,7 +124,7 @@ struct RowGradientMap {
 template <class A, class Source>
 UNITVAR_PART Terms<double> finish_row(const Source& source, int64_t k, int64_t cols, Partial<Many<A>>& sums) {
   for (; k + kLanes <= cols; k += kLanes) add_groups<1>(source, k, sums);
-  if (k == cols) return {sums.first.fold(), sums.second.fold()};
+  if (k == cols) return {fold_registers<A>(sums.first), fold_registers<A>(sums.second)};
   double first[kLanes] = {}, second[kLanes] = {};
   for (int lane = 0; k < cols; ++k, ++lane) {
     const auto terms = source.template terms<One<A>>(k, 0);
