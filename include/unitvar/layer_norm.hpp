@@ -80,6 +80,37 @@ struct LayerNormBackward {
 template <class T>
 void layer_norm_backward(const LayerNormBackward<T>& args, const Options& options = {});
 
+/// Arguments of layer_norm_double_backward. grad_ names the gradient of a second loss, for which dx, dgamma and dbeta
+/// of the backward are outputs.
+template <class T>
+struct LayerNormDoubleBackward {
+  RowExtent extent;
+  std::span<const T> x;                          ///< the forward's input
+  std::span<const T> dy;                         ///< what the backward was given
+  std::span<const double> mean;                  ///< saved by the forward
+  std::span<const double> rstd;                  ///< saved by the forward
+  std::span<const param_t<T>> gamma = {};        ///< optional, D
+  std::span<const T> grad_dx = {};               ///< v, optional: absent is 0
+  std::span<const param_t<T>> grad_dgamma = {};  ///< p, optional, D: absent is 0
+  std::span<const param_t<T>> grad_dbeta = {};   ///< q, optional, D: absent is 0
+  std::span<T> grad_x = {};                      ///< output, optional
+  std::span<T> grad_dy = {};                     ///< output, optional
+  std::span<param_t<T>> grad_gamma = {};         ///< output, optional, D
+};
+
+/// Backward of layer_norm_backward. With v, p, q for grad_dx, grad_dgamma, grad_dbeta, g = gamma * dy, means over the
+/// row and P h = h - mean(h) - x_hat * mean(h * x_hat):
+///
+///   w          = rstd * P v
+///   grad_dy    = gamma * w + p * x_hat + q
+///   grad_gamma = sum(dy * w)                           sum over the rows, for each column
+///   e          = p * dy - rstd * (g * mean(v * x_hat) + v * mean(g * x_hat))
+///   grad_x     = rstd * (P e - x_hat * mean(g * w))
+///
+/// (docs/derivation.md B82). Nothing depends on beta. All arithmetic is in double; results are rounded once to T.
+template <class T>
+void layer_norm_double_backward(const LayerNormDoubleBackward<T>& args, const Options& options = {});
+
 /// Arguments of rms_norm_forward.
 template <class T>
 struct RmsNormForward {
@@ -122,5 +153,27 @@ struct RmsNormBackward {
 /// (docs/derivation.md B84).
 template <class T>
 void rms_norm_backward(const RmsNormBackward<T>& args, const Options& options = {});
+
+/// Arguments of rms_norm_double_backward. grad_ names the gradient of a second loss, for which dx, dgamma and dbeta
+/// of the backward are outputs.
+template <class T>
+struct RmsNormDoubleBackward {
+  RowExtent extent;
+  std::span<const T> x;                          ///< the forward's input
+  std::span<const T> dy;                         ///< what the backward was given
+  std::span<const double> rstd;                  ///< saved by the forward
+  std::span<const param_t<T>> gamma = {};        ///< optional, D
+  std::span<const T> grad_dx = {};               ///< v, optional: absent is 0
+  std::span<const param_t<T>> grad_dgamma = {};  ///< p, optional, D: absent is 0
+  std::span<const param_t<T>> grad_dbeta = {};   ///< q, optional, D: absent is 0
+  std::span<T> grad_x = {};                      ///< output, optional
+  std::span<T> grad_dy = {};                     ///< output, optional
+  std::span<param_t<T>> grad_gamma = {};         ///< output, optional, D
+};
+
+/// Backward of rms_norm_backward: as layer_norm_double_backward, with P h = h - x_hat * mean(h * x_hat)
+/// (docs/derivation.md B85).
+template <class T>
+void rms_norm_double_backward(const RmsNormDoubleBackward<T>& args, const Options& options = {});
 
 }  // namespace unitvar

@@ -13,68 +13,134 @@
 HWY_BEFORE_NAMESPACE();
 namespace unitvar::kernels::HWY_NAMESPACE {
 
+// What is added up for row r, and what becomes of it.
+
 template <class T, class A>
-void moments(const T* x, const A* shift, const RowExtent& rows, double* first, double* second) {
+struct MomentRows {
+  const T* x;
+  const A* shift;
+  int64_t cols;
+
+  HWY_INLINE auto row(int64_t r) const { return MomentTerms<T, A, A>{x + r * cols, shift[r]}; }
+};
+
+template <class T, class A>
+struct GradientRows {
+  const T* x;
+  const T* dy;
+  const A* center;
+  const param_t<T>* gamma;
+  int64_t cols;
+
+  HWY_INLINE auto row(int64_t r) const { return RowGradientTerms<T, A>{x + r * cols, dy + r * cols, center[r], gamma}; }
+};
+
+template <class T, class A>
+struct NormalizeRows {
+  const T* x;
+  T* y;
+  const NormalizeCoefficients<const A*>& c;
+  const ColumnParameters<T>& parameters;
+  int64_t cols;
+
+  HWY_INLINE auto row(int64_t r) const {
+    return RowNormalizeMap<T, A>{x + r * cols, y + r * cols, {c.center[r], c.scale[r], c.beta[r]}, parameters};
+  }
+};
+
+template <class T, class A>
+struct InputGradientRows {
+  const T* x;
+  const T* dy;
+  T* dx;
+  const GradientCoefficients<const A*>& c;
+  const param_t<T>* gamma;
+  int64_t cols;
+
+  HWY_INLINE auto row(int64_t r) const {
+    const GradientCoefficients<A> own{c.center[r], at<A>(c.level, r), c.slope[r], c.scale[r]};
+    return RowGradientMap<T, A>{x + r * cols, dy + r * cols, dx + r * cols, own, gamma};
+  }
+};
+
+struct NoRows {
+  HWY_INLINE Nothing row(int64_t) const { return {}; }
+};
+
+template <class A, bool kStream, class Sources, class Maps>
+HWY_INLINE void sweep_rows_of(const Sources& sources, const Maps& maps, const RowExtent& rows, int64_t ahead,
+                              double* first, double* second) {
   for (int64_t r = 0; r < rows.rows; ++r) {
-    const auto sums = sum_row<A, kDepth>(MomentTerms<T, A, A>{x + r * rows.length, shift[r]}, rows.length);
-    first[r] = sums.first;
-    second[r] = sums.second;
+    const auto sums = sweep_row<A, kStream>(sources.row(r), maps.row(r), rows.length, ahead);
+    if constexpr (!std::is_same_v<Sources, NoRows>) {
+      first[r] = sums.first;
+      second[r] = sums.second;
+    }
   }
 }
 
-template <class T, class A>
-void gradient_sums(const T* x, const T* dy, const A* center, const param_t<T>* gamma, const RowExtent& rows,
-                   double* first, double* second) {
-  for (int64_t r = 0; r < rows.rows; ++r) {
-    const int64_t row = r * rows.length;
-    const auto sums = sum_row<A, kDepth>(RowGradientTerms<T, A>{x + row, dy + row, center[r], gamma}, rows.length);
-    first[r] = sums.first;
-    second[r] = sums.second;
-  }
-}
-
-/// Writes what map_of(r) makes of each row r.
-template <class T, class A, class MapOf>
-HWY_INLINE void map_each_row(const MapOf& map_of, const RowExtent& rows, const Access& access) {
-  if constexpr (kCanStream<T, A>) {
+template <class T, class A, class Sources, class Maps>
+HWY_INLINE void sweep(const Sources& sources, const Maps& maps, const RowExtent& rows, const Access& access,
+                      double* first = nullptr, double* second = nullptr) {
+  if constexpr (!std::is_same_v<Maps, NoRows> && kCanStream<T, A>) {
     if (access.stores == Stores::streamed) {
-      for (int64_t r = 0; r < rows.rows; ++r) map_row<A, true>(map_of(r), 0, rows.length, access.ahead);
+      sweep_rows_of<A, true>(sources, maps, rows, access.ahead, first, second);
       return;
     }
   }
-  for (int64_t r = 0; r < rows.rows; ++r) map_row<A, false>(map_of(r), 0, rows.length, access.ahead);
+  sweep_rows_of<A, false>(sources, maps, rows, access.ahead, first, second);
+}
+
+template <class T, class A>
+void moments(const T* x, const A* shift, const RowExtent& rows, double* first, double* second) {
+  sweep<T, A>(MomentRows<T, A>{x, shift, rows.length}, NoRows(), rows, {}, first, second);
 }
 
 template <class T, class A>
 void normalize(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const ColumnParameters<T>& parameters,
                const RowExtent& rows, const Access& access) {
-  const auto map_of = [=](int64_t r) HWY_ATTR {
-    const int64_t row = r * rows.length;
-    return RowNormalizeMap<T, A>{x + row, y + row, {c.center[r], c.scale[r], c.beta[r]}, parameters};
-  };
-  map_each_row<T, A>(map_of, rows, access);
+  sweep<T, A>(NoRows(), NormalizeRows<T, A>{x, y, c, parameters, rows.length}, rows, access);
+}
+
+template <class T, class A>
+void gradient_sums(const T* x, const T* dy, const A* center, const param_t<T>* gamma, const RowExtent& rows,
+                   double* first, double* second) {
+  sweep<T, A>(GradientRows<T, A>{x, dy, center, gamma, rows.length}, NoRows(), rows, {}, first, second);
 }
 
 template <class T, class A>
 void input_gradient(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c, const param_t<T>* gamma,
                     const RowExtent& rows, const Access& access) {
-  const auto map_of = [=](int64_t r) HWY_ATTR {
-    const int64_t row = r * rows.length;
-    return RowGradientMap<T, A>{
-        x + row, dy + row, dx + row, {c.center[r], at<A>(c.level, r), c.slope[r], c.scale[r]}, gamma};
-  };
-  map_each_row<T, A>(map_of, rows, access);
+  sweep<T, A>(NoRows(), InputGradientRows<T, A>{x, dy, dx, c, gamma, rows.length}, rows, access);
+}
+
+template <class T>
+void normalize_and_moments(const T* x, T* y, const NormalizeCoefficients<const fast_t<T>*>& c,
+                           const ColumnParameters<T>& parameters, const RowExtent& rows, const Access& access,
+                           const fast_t<T>* shift, double* first, double* second) {
+  using A = fast_t<T>;
+  sweep<T, A>(MomentRows<T, A>{x + rows.size(), shift, rows.length},
+              NormalizeRows<T, A>{x, y, c, parameters, rows.length}, rows, access, first, second);
+}
+
+template <class T>
+void input_gradient_and_sums(const T* x, const T* dy, T* dx, const GradientCoefficients<const fast_t<T>*>& c,
+                             const param_t<T>* gamma, const RowExtent& rows, const Access& access,
+                             const fast_t<T>* center, double* first, double* second) {
+  using A = fast_t<T>;
+  sweep<T, A>(GradientRows<T, A>{x + rows.size(), dy + rows.size(), center, gamma, rows.length},
+              InputGradientRows<T, A>{x, dy, dx, c, gamma, rows.length}, rows, access, first, second);
 }
 
 template <class T, class A>
 void parameter_sums(const T* x, const T* dy, const NormalizeCoefficients<const A*>& c, const RowExtent& rows,
-                    double* first, double* second) {
-  const ParameterTerms<T, A> source{x, dy, rows.length, c};
+                    std::int64_t ahead, const ColumnTotals<A>& to) {
+  const RowInputs<T, A> in{x, dy, c, rows.length};
   int64_t r = 0;
   if (rows_at_once(rows.length) == 4) {
-    for (; r + 4 <= rows.rows; r += 4) add_columns<A, 4>(source, r, first, second);
+    for (; r + 4 <= rows.rows; r += 4) add_columns<T, A, 4>(in, r, ahead, to);
   }
-  for (; r < rows.rows; ++r) add_columns<A, 1>(source, r, first, second);
+  for (; r < rows.rows; ++r) add_columns<T, A, 1>(in, r, ahead, to);
 }
 
 template <class T, class A>
@@ -82,7 +148,8 @@ constexpr RowPhases<T, A> kRowPhases{moments<T, A>, normalize<T, A>, gradient_su
                                      parameter_sums<T, A>};
 
 template <class T>
-constexpr RowKernels<T> kRowTable{kRowPhases<T, fast_t<T>>, kRowPhases<T, double>};
+constexpr RowKernels<T> kRowTable{
+    kRowPhases<T, fast_t<T>>, kRowPhases<T, double>, {normalize_and_moments<T>, input_gradient_and_sums<T>}};
 
 const RowKernels<float>* row_table_f32() { return &kRowTable<float>; }
 const RowKernels<double>* row_table_f64() { return &kRowTable<double>; }

@@ -16,8 +16,17 @@ struct ColumnParameters {
   const param_t<T>* beta;
 };
 
-/// Passes over some rows, computed in A; sums end in double. Coefficients and row sums are arrays with a value for each
-/// row, column sums with one for each column. Pointers to elements are to the first row's first.
+/// Column sums of not too many rows in A, and in double of what A does not hold.
+template <class A>
+struct ColumnTotals {
+  A* first;
+  A* second;
+  double* wide_first;
+  double* wide_second;
+};
+
+/// Passes over some rows, computed in A; sums over a row end in double. Coefficients and row sums are arrays with a
+/// value for each row, column sums with one for each column. Pointers to elements are to the first row's first.
 template <class T, class A>
 struct RowPhases {
   /// Of each row, sum(x - shift) and sum((x - shift)^2).
@@ -32,20 +41,32 @@ struct RowPhases {
   void (*input_gradient)(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c,
                          const param_t<T>* gamma, const RowExtent& rows, const Access& access);
   /// Adds to each column sum(dy) and sum(dy * x_hat), x_hat = (x - c.center) * c.scale + c.beta. Rows are taken
-  /// rows_at_once(length) at a time, from the first on.
+  /// rows_at_once(length) at a time, from the first on. The x that stands `ahead` elements later is asked for.
   void (*parameter_sums)(const T* x, const T* dy, const NormalizeCoefficients<const A*>& c, const RowExtent& rows,
-                         double* first, double* second);
+                         std::int64_t ahead, const ColumnTotals<A>& to);
 };
 
 /// Rows whose terms are added to each other before they are added to a column's sums: 4, so that these are loaded and
 /// stored once for all of them, but not more than the second-level cache holds.
 constexpr std::int64_t rows_at_once(std::int64_t length) noexcept { return length <= 8192 ? 4 : 1; }
 
+/// Two passes in one sweep: the last of some rows, side by side with the first of as many that follow them.
+template <class T>
+struct FusedRows {
+  void (*forward)(const T* x, T* y, const NormalizeCoefficients<const fast_t<T>*>& c,
+                  const ColumnParameters<T>& parameters, const RowExtent& rows, const Access& access,
+                  const fast_t<T>* shift, double* first, double* second);
+  void (*backward)(const T* x, const T* dy, T* dx, const GradientCoefficients<const fast_t<T>*>& c,
+                   const param_t<T>* gamma, const RowExtent& rows, const Access& access, const fast_t<T>* center,
+                   double* first, double* second);
+};
+
 /// The kernels of one instruction set.
 template <class T>
 struct RowKernels {
   RowPhases<T, fast_t<T>> fast;
   RowPhases<T, double> wide;
+  FusedRows<T> fused;
 };
 
 /// The kernels that a call with Options{.isa = isa} runs. Throws as selected_isa does.

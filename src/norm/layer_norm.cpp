@@ -81,13 +81,15 @@ void check_arguments(const Backward<T>& a, const Options& options) {
 template <class T>
 void check_variances(const RowEngine<T>& engine, const Forward<T>& a) {
   if (a.eps > 0) return;
-  const norm::ChannelArrays arrays(2, a.extent.rows);
-  engine.for_all_batches([&](int64_t row, int64_t rows) {
-    engine.batch().statistics(a.x.data() + row * a.extent.length, rows, arrays[0] + row, arrays[1] + row);
+  const norm::ChannelArrays vars(1, a.extent.rows);
+  engine.for_all_batches([&](int64_t row, int64_t rows, int64_t) {
+    norm::BatchMoments m;
+    engine.batch().moments(a.x.data() + row * a.extent.length, rows, m);
+    std::copy_n(m.var, rows, vars[0] + row);
   });
   const char* what = a.center == Center::mean ? "var" : "mean(x^2)";
   for (int64_t r = 0; r < a.extent.rows; ++r) {
-    const double var = arrays[1][r];
+    const double var = vars[0][r];
     if (var + a.eps > 0 || std::isnan(var)) continue;
     Arguments(a.operation)
         .fail(ErrorCode::bad_epsilon, std::string(what) + " + eps is " + core::number(var) + " + " +
@@ -95,52 +97,110 @@ void check_variances(const RowEngine<T>& engine, const Forward<T>& a) {
   }
 }
 
+/// The second pass of a batch goes together with the first of the next.
+template <class T>
+void forward_range(const RowEngine<T>& engine, const Forward<T>& a, int64_t begin, int64_t end) {
+  const int64_t length = a.extent.length;
+  norm::BatchMoments moments[2];
+  norm::BatchArray rstd;
+  int at = 0;
+  engine.for_batches(begin, end, [&](int64_t row, int64_t rows, int64_t next_rows) {
+    const T* x = a.x.data() + row * length;
+    if (row == begin) engine.batch().moments(x, rows, moments[at]);
+    const auto& [mean, var] = moments[at];
+    core::vector_loop(0, rows, [&](int64_t r) { rstd[r] = norm::rstd_of(moments[at].var[r], a.eps); });
+    norm::BatchMoments& next = moments[1 - at];
+    const bool fits = next_rows == rows;
+    engine.batch().normalize(x, a.y.data() + row * length, rows, mean, rstd, engine.schedule().access,
+                             fits ? &next : nullptr);
+    if (!fits && next_rows > 0) engine.batch().moments(x + rows * length, next_rows, next);
+    if (!a.mean.empty()) std::copy_n(mean, rows, a.mean.data() + row);
+    if (!a.rstd.empty()) std::copy_n(rstd, rows, a.rstd.data() + row);
+    at = 1 - at;
+  });
+}
+
 template <class T>
 void forward(const Forward<T>& a, const Options& options) {
   check_arguments(a, options);
   const RowEngine<T> engine(a.extent, options, 1, a.center, a.gamma, a.beta);
   check_variances(engine, a);
-  engine.for_all_batches([&](int64_t row, int64_t rows) {
-    double mean[norm::kMostBatchRows], rstd[norm::kMostBatchRows];
-    const int64_t o = row * a.extent.length;
-    engine.batch().statistics(a.x.data() + o, rows, mean, rstd);
-    core::vector_loop(0, rows, [&rstd, eps = a.eps](int64_t r) { rstd[r] = norm::rstd_of(rstd[r], eps); });
-    engine.batch().normalize(a.x.data() + o, a.y.data() + o, rows, mean, rstd, engine.schedule().access);
-    if (!a.mean.empty()) std::copy_n(mean, rows, a.mean.data() + row);
-    if (!a.rstd.empty()) std::copy_n(rstd, rows, a.rstd.data() + row);
-  });
+  engine.for_all_ranges([&](int64_t begin, int64_t end) { forward_range(engine, a, begin, end); });
 }
+
+template <class T>
+using ColumnSums = norm::ColumnSums<kernels::fast_t<T>>;
+
+/// One walk over the rows of a tile.
+template <class T>
+struct BackwardOfTile {
+  const RowEngine<T>& engine;
+  const Backward<T>& a;
+  const double* means;
+  int64_t begin, end;
+
+  /// Column sums of a batch. What was added in float is moved on where a multiple of kMostFastRows of the tile ends.
+  void add_columns(int64_t row, int64_t rows, const ColumnSums<T>& sums,
+                   const kernels::ColumnTotals<kernels::fast_t<T>>& to) const {
+    const int64_t ahead = engine.schedule().batch_rows * a.extent.length;
+    for (int64_t b = row; b < row + rows; b += norm::kMostFastRows) {
+      const int64_t e = std::min(b + norm::kMostFastRows, row + rows), o = b * a.extent.length;
+      engine.batch().parameter_sums(a.x.data() + o, a.dy.data() + o, e - b, means + b, a.rstd.data() + b, ahead, to);
+      if (e == end || (e - begin) % norm::kMostFastRows == 0) sums.flush(to);
+    }
+  }
+
+  /// Row sums of a batch and then dx; the second pass of a batch goes together with the first of the next. A batch's
+  /// column sums come before its dx, which may take the place of dy.
+  template <class AddColumns>
+  void run(const AddColumns& add_columns_of) const {
+    norm::BatchSums row_sums[2];
+    int at = 0;
+    engine.for_batches(begin, end, [&](int64_t row, int64_t rows, int64_t next_rows) {
+      add_columns_of(row, rows);
+      if (a.dx.empty()) return;
+      const int64_t o = row * a.extent.length, next_o = o + rows * a.extent.length;
+      const T *x = a.x.data(), *dy = a.dy.data();
+      const double *mean = means + row, *rstd = a.rstd.data() + row;
+      if (row == begin) engine.batch().gradient_sums(x + o, dy + o, rows, mean, rstd, row_sums[at]);
+      norm::BatchSums& next = row_sums[1 - at];
+      const bool fits = next_rows == rows;
+      engine.batch().input_gradient(x + o, dy + o, a.dx.data() + o, rows, mean, rstd, row_sums[at],
+                                    engine.schedule().access, fits ? &next : nullptr);
+      if (!fits && next_rows > 0) {
+        engine.batch().gradient_sums(x + next_o, dy + next_o, next_rows, mean + rows, rstd + rows, next);
+      }
+      at = 1 - at;
+    });
+  }
+};
 
 template <class P>
 void write_if_wanted(const double* from, std::span<P> to) {
   core::vector_loop(0, std::ssize(to), [=, to = to.data()](int64_t k) { to[k] = static_cast<P>(from[k]); });
 }
 
-/// A batch's parameter sums come before its dx, which may take the place of dy.
 template <class T>
 void backward(const Backward<T>& a, const Options& options) {
   check_arguments(a, options);
-  const bool wants_parameters = !a.dgamma.empty() || !a.dbeta.empty();
-  if (a.dx.empty() && !wants_parameters) return;
+  const bool wants_columns = !a.dgamma.empty() || !a.dbeta.empty();
+  if (a.dx.empty() && !wants_columns) return;
   const RowEngine<T> engine(a.extent, options, 2, a.center, a.gamma, {});
-  const norm::ColumnSums sums(wants_parameters ? engine.schedule().tiling : norm::RowTiling{{0, 1}, 1, 0});
-  const norm::ChannelArrays zeros(a.center == Center::mean ? 0 : 1, a.extent.rows);
+  const norm::ChannelArrays zeros(1, a.center == Center::mean ? 0 : a.extent.rows);
   if (a.center == Center::zero) std::fill_n(zeros[0], a.extent.rows, 0.0);
   const double* means = a.center == Center::mean ? a.mean.data() : zeros[0];
-
-  const auto start = [&](int64_t tile) {
-    if (wants_parameters) sums.clear(tile);
-  };
-  engine.for_all_tiles(start, [&](int64_t tile, int64_t row, int64_t rows) {
-    const int64_t o = row * a.extent.length;
-    const T *x = a.x.data() + o, *dy = a.dy.data() + o;
-    const double *mean = means + row, *rstd = a.rstd.data() + row;
-    const auto [sum_dy, sum_dy_x_hat] = sums.of(tile);
-    if (wants_parameters) engine.batch().parameter_sums(x, dy, rows, mean, rstd, sum_dy, sum_dy_x_hat);
-    if (a.dx.empty()) return;
-    engine.batch().input_gradient(x, dy, a.dx.data() + o, rows, mean, rstd, engine.schedule().access);
+  if (!wants_columns) {
+    engine.for_all_tiles([&](int64_t, int, int64_t begin, int64_t end) {
+      BackwardOfTile<T>{engine, a, means, begin, end}.run([](int64_t, int64_t) {});
+    });
+    return;
+  }
+  const ColumnSums<T> sums(engine.schedule().tiling, engine.schedule().threads);
+  engine.for_all_tiles([&](int64_t tile, int thread, int64_t begin, int64_t end) {
+    const auto totals = sums.start(tile, thread);
+    const BackwardOfTile<T> walk{engine, a, means, begin, end};
+    walk.run([&](int64_t row, int64_t rows) { walk.add_columns(row, rows, sums, totals); });
   });
-  if (!wants_parameters) return;
   sums.merge(engine.schedule().threads);
   write_if_wanted(sums.of(0).second, a.dgamma);
   write_if_wanted(sums.of(0).first, a.dbeta);

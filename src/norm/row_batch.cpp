@@ -15,7 +15,7 @@ using core::for_runs;
 using core::vector_loop;
 using std::int64_t;
 
-/// A value for each row of a batch.
+/// A coefficient of A for each row of a batch.
 template <class A>
 struct PerRow {
   A values[kMostBatchRows];
@@ -43,19 +43,21 @@ auto takes(const double* mean, const double* rstd) noexcept {
   return [=](int64_t r) { return every(is_ordinary<Fast>(mean[r]), is_ordinary<Fast>(rstd[r])); };
 }
 
-/// What the last pass of the backward takes, in double, but for the mean.
+/// (B81): level and slope, the same for every arithmetic. The level, mean(g), is left out where no mean was subtracted
+/// (B84).
 struct GradientRows {
-  PerRow<double> sum_g, sum_g_xmu, level, slope;
+  BatchArray level, slope;
 
-  /// (B81), with the mean of g left out where no mean was subtracted (B84).
-  void finish(int64_t rows, double count, Center center, const double* rstd) noexcept {
-    const double of_mean = center == Center::mean ? 1 / count : 0;
-    level.fill(rows, [=, this](int64_t r) { return sum_g.values[r] * of_mean; });
-    slope.fill(rows, [=, this](int64_t r) { return sum_g_xmu.values[r] * rstd[r] / count * rstd[r]; });
+  void fill(int64_t rows, double count, Center center, const double* rstd, const BatchSums& sums) noexcept {
+    const double part = center == Center::mean ? 1 : 0;
+    vector_loop(0, rows, [&, part](int64_t r) {
+      level[r] = sums.g[r] / count * part;
+      slope[r] = sums.g_xmu[r] * rstd[r] / count * rstd[r];
+    });
   }
 };
 
-/// dx = ((g - level) - (x - center) * slope) * scale. What A leaves of the mean goes into the level.
+/// dx = ((g - level) - (x - center) * slope) * scale: what A leaves of the mean goes into the level.
 template <class A>
 struct InputGradientRows {
   PerRow<A> center, level, rest, slope, scale;
@@ -71,8 +73,8 @@ struct InputGradientRows {
 };
 
 template <class Fast>
-auto takes(const double* mean, const double* rstd, const double* level, const double* slope) noexcept {
-  return [=](int64_t r) {
+auto takes(const double* mean, const double* rstd, const GradientRows& g) noexcept {
+  return [=, level = &g.level[0], slope = &g.slope[0]](int64_t r) {
     return every(is_ordinary<Fast>(mean[r]), is_ordinary<Fast>(rstd[r]), is_ordinary<Fast>(level[r]),
                  is_ordinary<Fast>(slope[r]), is_moderate<Fast>(level[r] - rounded_off<Fast>(mean[r], slope[r])));
   };
@@ -107,38 +109,7 @@ const kernels::RowPhases<T, A>& RowBatch<T>::phases() const noexcept {
   }
 }
 
-/// As Cells::moments: sums about a round number near the middle of four values of the row, and again in double, about a
-/// better one if need be, where these are not to be trusted.
-template <class T>
-void RowBatch<T>::statistics(const T* x, int64_t rows, double* mean, double* var) const noexcept {
-  PerRow<Fast> shifts;
-  PerRow<double> sums;
-  double *const shift = mean, *const first = sums.values, *const second = var;
-  choose_shifts(x, rows, shift);
-  kernels_.fast.moments(x, shifts.fill(rows, [=](int64_t r) { return shift[r]; }), extent(rows), first, second);
-  const auto count = static_cast<double>(length_);
-  const auto is_off = [=, by_mean = center_ == Center::mean](int64_t r) {
-    return by_mean && is_off_center(count, first[r], second[r]);
-  };
-  const auto trusted = [=](int64_t r) { return every(is_ordinary_sum<Fast>(second[r]), !is_off(r)); };
-  for_runs(rows, trusted, [&](int64_t b, int64_t e, bool good) {
-    for (int64_t r = b; r < e && !good; ++r) {
-      const auto sum = [&] { kernels_.wide.moments(x + r * length_, shift + r, extent(1), first + r, second + r); };
-      sum();
-      if (!is_off(r)) continue;
-      shift[r] += first[r] / count;
-      sum();
-    }
-  });
-  if (center_ == Center::zero) std::fill_n(first, rows, 0.0);
-  vector_loop(0, rows, [=](int64_t r) {
-    const double from_shift = first[r] / count;
-    const double m2 = second[r] - first[r] * from_shift;
-    mean[r] = shift[r] + from_shift;
-    var[r] = m2 < 0 ? 0 : m2 / count;  // keeps NaN
-  });
-}
-
+/// As Cells: a round number near the middle of four of the row's values.
 template <class T>
 void RowBatch<T>::choose_shifts(const T* x, int64_t rows, double* shift) const noexcept {
   if (center_ == Center::zero) {
@@ -152,74 +123,147 @@ void RowBatch<T>::choose_shifts(const T* x, int64_t rows, double* shift) const n
   });
 }
 
+/// From sums about the shifts, `first` and out.var; in double, about a better shift if need be, where those are not to
+/// be trusted.
+template <class T>
+void RowBatch<T>::finish_moments(const T* x, int64_t rows, double* shift, BatchArray& first,
+                                 BatchMoments& out) const noexcept {
+  const auto count = static_cast<double>(length_);
+  double* const second = out.var;
+  const bool by_mean = center_ == Center::mean;
+  const auto is_off = [=, &first](int64_t r) { return by_mean && is_off_center(count, first[r], second[r]); };
+  const auto trusted = [=](int64_t r) { return every(is_ordinary_sum<Fast>(second[r]), !is_off(r)); };
+  for_runs(rows, trusted, [&](int64_t b, int64_t e, bool good) {
+    for (int64_t r = b; r < e && !good; ++r) {
+      const auto sum = [&] { kernels_.wide.moments(x + r * length_, shift + r, extent(1), first + r, second + r); };
+      sum();
+      if (!is_off(r)) continue;
+      shift[r] += first[r] / count;
+      sum();
+    }
+  });
+  if (!by_mean) std::fill_n(first, rows, 0.0);
+  vector_loop(0, rows, [=, &first, &out](int64_t r) {
+    const double from_shift = first[r] / count;
+    const double m2 = second[r] - first[r] * from_shift;
+    out.mean[r] = shift[r] + from_shift;
+    out.var[r] = m2 < 0 ? 0 : m2 / count;  // keeps NaN
+  });
+}
+
+template <class T>
+void RowBatch<T>::moments(const T* x, int64_t rows, BatchMoments& out) const noexcept {
+  BatchArray shift, first;
+  PerRow<Fast> shifts;
+  choose_shifts(x, rows, shift);
+  shifts.fill(rows, [&](int64_t r) { return shift[r]; });
+  kernels_.fast.moments(x, shifts.values, extent(rows), first, out.var);
+  finish_moments(x, rows, shift, first, out);
+}
+
 template <class T>
 void RowBatch<T>::normalize(const T* x, T* y, int64_t rows, const double* mean, const double* rstd,
-                            const kernels::Access& access) const noexcept {
+                            const kernels::Access& access, BatchMoments* next) const noexcept {
+  const auto fast = takes<Fast>(mean, rstd);
+  const auto row_is_fast = [=, this](int64_t r) { return every(parameters_are_ordinary_, fast(r)); };
+  if (next != nullptr && for_all(rows, row_is_fast)) {
+    const T* const next_x = x + rows * length_;
+    BatchArray shift, first;
+    PerRow<Fast> shifts;
+    NormalizeRows<Fast> c;
+    choose_shifts(next_x, rows, shift);
+    shifts.fill(rows, [&](int64_t r) { return shift[r]; });
+    kernels_.fused.forward(x, y, c.fill(rows, mean, rstd), parameters_, extent(rows), access, shifts.values, first,
+                           next->var);
+    finish_moments(next_x, rows, shift, first, *next);
+    return;
+  }
   const auto normalize_in = [&](auto a, int64_t b, int64_t e) {
     using A = decltype(a);
     NormalizeRows<A> c;
     const int64_t o = b * length_;
     phases<A>().normalize(x + o, y + o, c.fill(e - b, mean + b, rstd + b), parameters_, extent(e - b), access);
   };
-  const auto fast = takes<Fast>(mean, rstd);
-  for_runs(
-      rows, [&](int64_t r) { return every(parameters_are_ordinary_, fast(r)); },
-      [&](int64_t b, int64_t e, bool is_fast) {
-        in_arithmetic<Fast>(is_fast, [&](auto a) { normalize_in(a, b, e); });
-      });
+  for_runs(rows, row_is_fast, [&](int64_t b, int64_t e, bool is_fast) {
+    in_arithmetic<Fast>(is_fast, [&](auto a) { normalize_in(a, b, e); });
+  });
+  if (next != nullptr) moments(x + rows * length_, rows, *next);
 }
 
 /// Sums are taken about a round number near the mean (see coarse), and moved to the mean afterwards.
 template <class T>
-void RowBatch<T>::gradient_sums(const T* x, const T* dy, int64_t rows, const double* mean, const double* rstd,
-                                double* sum_g, double* sum_g_xmu) const noexcept {
-  PerRow<Fast> center;
-  const Fast* about = center.fill(rows, [=](int64_t r) { return coarse<Fast>(mean[r], {mean[r], 1 / rstd[r]}); });
-  kernels_.fast.gradient_sums(x, dy, about, parameters_.gamma, extent(rows), sum_g, sum_g_xmu);
-  const auto trusted = [&](int64_t r) {
-    return every(parameters_are_ordinary_, is_ordinary<Fast>(static_cast<double>(about[r])),
-                 is_ordinary<Fast>(sum_g[r]), is_ordinary_sum<Fast>(sum_g_xmu[r]));
+void RowBatch<T>::choose_centers(int64_t rows, const double* mean, const double* rstd, Fast* center) const noexcept {
+  vector_loop(0, rows, [=](int64_t r) {
+    center[r] = static_cast<Fast>(coarse<Fast>(mean[r], {mean[r], 1 / rstd[r]}));
+  });
+}
+
+template <class T>
+void RowBatch<T>::finish_sums(const T* x, const T* dy, int64_t rows, const double* mean, const Fast* center,
+                              BatchSums& out) const noexcept {
+  const auto trusted = [=, this, &out](int64_t r) {
+    return every(parameters_are_ordinary_, is_ordinary<Fast>(static_cast<double>(center[r])),
+                 is_ordinary<Fast>(out.g[r]), is_ordinary_sum<Fast>(out.g_xmu[r]));
   };
   for_runs(rows, trusted, [&](int64_t b, int64_t e, bool good) {
     if (good) {
-      vector_loop(b, e, [=](int64_t r) { sum_g_xmu[r] += (static_cast<double>(about[r]) - mean[r]) * sum_g[r]; });
+      vector_loop(b, e, [&](int64_t r) { out.g_xmu[r] += (static_cast<double>(center[r]) - mean[r]) * out.g[r]; });
     } else {
       const int64_t o = b * length_;
-      kernels_.wide.gradient_sums(x + o, dy + o, mean + b, parameters_.gamma, extent(e - b), sum_g + b, sum_g_xmu + b);
+      kernels_.wide.gradient_sums(x + o, dy + o, mean + b, parameters_.gamma, extent(e - b), out.g + b, out.g_xmu + b);
     }
   });
 }
 
 template <class T>
-void RowBatch<T>::input_gradient(const T* x, const T* dy, T* dx, int64_t rows, const double* mean, const double* rstd,
-                                 const kernels::Access& access) const noexcept {
-  GradientRows g;
-  gradient_sums(x, dy, rows, mean, rstd, g.sum_g.values, g.sum_g_xmu.values);
-  g.finish(rows, static_cast<double>(length_), center_, rstd);
-  const double *level = g.level.values, *slope = g.slope.values;
+void RowBatch<T>::gradient_sums(const T* x, const T* dy, int64_t rows, const double* mean, const double* rstd,
+                                BatchSums& out) const noexcept {
+  PerRow<Fast> center;
+  choose_centers(rows, mean, rstd, center.values);
+  kernels_.fast.gradient_sums(x, dy, center.values, parameters_.gamma, extent(rows), out.g, out.g_xmu);
+  finish_sums(x, dy, rows, mean, center.values, out);
+}
 
+template <class T>
+void RowBatch<T>::input_gradient(const T* x, const T* dy, T* dx, int64_t rows, const double* mean, const double* rstd,
+                                 const BatchSums& sums, const kernels::Access& access, BatchSums* next) const noexcept {
+  GradientRows g;
+  g.fill(rows, static_cast<double>(length_), center_, rstd, sums);
+  const auto fast = takes<Fast>(mean, rstd, g);
+  const auto row_is_fast = [&](int64_t r) { return every(parameters_are_ordinary_, fast(r)); };
+  const int64_t size = rows * length_;
+  if (next != nullptr && for_all(rows, row_is_fast)) {
+    PerRow<Fast> center;
+    InputGradientRows<Fast> c;
+    choose_centers(rows, mean + rows, rstd + rows, center.values);
+    kernels_.fused.backward(x, dy, dx, c.fill(rows, mean, rstd, g.level, g.slope), parameters_.gamma, extent(rows),
+                            access, center.values, next->g, next->g_xmu);
+    finish_sums(x + size, dy + size, rows, mean + rows, center.values, *next);
+    return;
+  }
   const auto gradient_in = [&](auto a, int64_t b, int64_t e) {
     using A = decltype(a);
     InputGradientRows<A> c;
     const int64_t o = b * length_;
-    phases<A>().input_gradient(x + o, dy + o, dx + o, c.fill(e - b, mean + b, rstd + b, level + b, slope + b),
+    phases<A>().input_gradient(x + o, dy + o, dx + o, c.fill(e - b, mean + b, rstd + b, g.level + b, g.slope + b),
                                parameters_.gamma, extent(e - b), access);
   };
-  const auto fast = takes<Fast>(mean, rstd, level, slope);
-  for_runs(
-      rows, [&](int64_t r) { return every(parameters_are_ordinary_, fast(r)); },
-      [&](int64_t b, int64_t e, bool is_fast) { in_arithmetic<Fast>(is_fast, [&](auto a) { gradient_in(a, b, e); }); });
+  for_runs(rows, row_is_fast, [&](int64_t b, int64_t e, bool is_fast) {
+    in_arithmetic<Fast>(is_fast, [&](auto a) { gradient_in(a, b, e); });
+  });
+  if (next != nullptr) gradient_sums(x + size, dy + size, rows, mean + rows, rstd + rows, *next);
 }
 
 /// Rows that are added to each other are computed in the same arithmetic.
 template <class T>
 void RowBatch<T>::parameter_sums(const T* x, const T* dy, int64_t rows, const double* mean, const double* rstd,
-                                 double* sum_dy, double* sum_dy_x_hat) const noexcept {
-  const auto add_in = [&](auto a, int64_t b, int64_t e) {
-    using A = decltype(a);
+                                 int64_t ahead, const kernels::ColumnTotals<Fast>& to) const noexcept {
+  const kernels::ColumnTotals<double> wide{to.wide_first, to.wide_second, to.wide_first, to.wide_second};
+  const auto add_in = [&](const auto& totals, int64_t b, int64_t e) {
+    using A = std::remove_pointer_t<decltype(totals.first)>;
     NormalizeRows<A> c;
     const int64_t o = b * length_;
-    phases<A>().parameter_sums(x + o, dy + o, c.fill(e - b, mean + b, rstd + b), extent(e - b), sum_dy, sum_dy_x_hat);
+    phases<A>().parameter_sums(x + o, dy + o, c.fill(e - b, mean + b, rstd + b), extent(e - b), ahead, totals);
   };
   const int64_t step = kernels::rows_at_once(length_), groups = (rows + step - 1) / step;
   const auto row_is_fast = takes<Fast>(mean, rstd);
@@ -230,7 +274,12 @@ void RowBatch<T>::parameter_sums(const T* x, const T* dy, int64_t rows, const do
     return all;
   };
   for_runs(groups, group_is_fast, [&](int64_t b, int64_t e, bool is_fast) {
-    in_arithmetic<Fast>(is_fast, [&](auto a) { add_in(a, b * step, std::min(e * step, rows)); });
+    const int64_t begin = b * step, end = std::min(e * step, rows);
+    if (is_fast) {
+      add_in(to, begin, end);
+    } else {
+      add_in(wide, begin, end);
+    }
   });
 }
 

@@ -5,6 +5,7 @@
 
 #include "core/cache.hpp"
 #include "core/parallel.hpp"
+#include "core/vector_loop.hpp"
 #include "core/workspace.hpp"
 #include "norm/merge.hpp"
 #include "norm/row_batch.hpp"
@@ -12,22 +13,39 @@
 
 namespace unitvar::norm {
 
-/// Column sums of all rows in tiles, merged in the fixed tree. Without tiles they are 0.
+/// Column sums of all rows: in A for kMostFastRows rows, then in double for a tile; tiles are merged in the fixed tree.
+/// Without rows they are 0.
+template <class A>
 class ColumnSums {
  public:
-  explicit ColumnSums(const RowTiling& tiling)
+  ColumnSums(const RowTiling& tiling, int threads)
       : columns_(tiling.extent.length),
         tiles_(tiling.tiles),
-        memory_(static_cast<std::size_t>(2 * std::max<std::int64_t>(1, tiles_) * columns_) * sizeof(double)) {
-    if (tiles_ == 0) clear(0);
+        fast_(static_cast<std::size_t>(2 * threads * columns_) * sizeof(A)),
+        wide_(static_cast<std::size_t>(2 * std::max<std::int64_t>(1, tiles_) * columns_) * sizeof(double)) {
+    if (tiles_ == 0) std::fill_n(of(0).first, 2 * columns_, 0.0);
   }
 
   /// Those of one tile, columns from k on; those of tile 0 are the whole's once merged.
   [[nodiscard]] PairArrays of(std::int64_t tile, std::int64_t k = 0) const noexcept {
-    double* first = memory_.as<double>() + 2 * tile * columns_ + k;
+    double* first = wide_.as<double>() + 2 * tile * columns_ + k;
     return {first, first + columns_};
   }
-  void clear(std::int64_t tile) const noexcept { std::fill_n(of(tile).first, 2 * columns_, 0.0); }
+  /// Zeros for a tile that a thread begins.
+  [[nodiscard]] kernels::ColumnTotals<A> start(std::int64_t tile, int thread) const noexcept {
+    const PairArrays wide = of(tile);
+    A* fast = fast_.as<A>() + 2 * thread * columns_;
+    std::fill_n(fast, 2 * columns_, A(0));
+    std::fill_n(wide.first, 2 * columns_, 0.0);
+    return {fast, fast + columns_, wide.first, wide.second};
+  }
+  /// Moves what was added in A to what was added in double.
+  void flush(const kernels::ColumnTotals<A>& to) const noexcept {
+    core::vector_loop(0, 2 * columns_, [fast = to.first, wide = to.wide_first](std::int64_t k) {
+      wide[k] += static_cast<double>(fast[k]);
+      fast[k] = 0;
+    });
+  }
   void merge(int threads) const {
     core::parallel_ranges(threads, columns_, [&](std::int64_t begin, std::int64_t end, int) {
       merge_tree(tiles_, [&](std::int64_t i, std::int64_t j, std::int64_t) {
@@ -38,7 +56,7 @@ class ColumnSums {
 
  private:
   std::int64_t columns_, tiles_;
-  core::Workspace memory_;
+  core::Workspace fast_, wide_;
 };
 
 /// Schedule and kernels of one call, and its parameters, those that are absent filled in.
@@ -59,31 +77,36 @@ class RowEngine {
   [[nodiscard]] const RowSchedule& schedule() const noexcept { return schedule_; }
   [[nodiscard]] std::int64_t length() const noexcept { return schedule_.tiling.extent.length; }
 
-  /// pass(row, rows) for batches of the rows [begin, end).
+  /// pass(row, rows, rows of the next batch) for batches of the rows [begin, end).
   template <class Pass>
   void for_batches(std::int64_t begin, std::int64_t end, const Pass& pass) const {
-    for (std::int64_t r = begin; r < end; r += schedule_.batch_rows) pass(r, std::min(schedule_.batch_rows, end - r));
+    const auto rows_at = [=, most = schedule_.batch_rows](std::int64_t row) { return std::min(most, end - row); };
+    for (std::int64_t row = begin; row < end; row += schedule_.batch_rows) {
+      const std::int64_t rows = rows_at(row);
+      pass(row, rows, rows_at(row + rows));
+    }
   }
-  /// The same for all rows, on all threads.
-  template <class Pass>
-  void for_all_batches(const Pass& pass) const {
+  /// range(begin, end) of all rows, one for each thread.
+  template <class Range>
+  void for_all_ranges(const Range& range) const {
     core::parallel_ranges(schedule_.threads, schedule_.tiling.extent.rows,
                           [&](std::int64_t begin, std::int64_t end, int) {
-                            for_batches(begin, end, pass);
+                            range(begin, end);
                             kernels::finish_stores();
                           });
   }
-  /// pass(tile, row, rows) for batches of the rows of each tile, on all threads. Calls start(tile) before its first.
-  template <class Start, class Pass>
-  void for_all_tiles(const Start& start, const Pass& pass) const {
+  /// pass(row, rows, rows of the next batch) for all batches, on all threads.
+  template <class Pass>
+  void for_all_batches(const Pass& pass) const {
+    for_all_ranges([&](std::int64_t begin, std::int64_t end) { for_batches(begin, end, pass); });
+  }
+  /// range(tile, thread, begin, end) for the rows of each tile, on all threads.
+  template <class Range>
+  void for_all_tiles(const Range& range) const {
     const RowTiling& tiling = schedule_.tiling;
     core::parallel_for(
         schedule_.threads, tiling.tiles,
-        [&](std::int64_t tile, int) {
-          start(tile);
-          for_batches(tiling.begin(tile), tiling.end(tile),
-                      [&](std::int64_t row, std::int64_t rows) { pass(tile, row, rows); });
-        },
+        [&](std::int64_t tile, int thread) { range(tile, thread, tiling.begin(tile), tiling.end(tile)); },
         kernels::finish_stores);
   }
 

@@ -1,5 +1,7 @@
 #include "norm/row_schedule.hpp"
 
+#include <bit>
+
 #include "kernels/rows.hpp"
 
 namespace unitvar::norm {
@@ -15,7 +17,7 @@ constexpr int64_t kMostTiles = 64;
 /// Kernels take up to as many rows at a time.
 constexpr int64_t kRowStep = 4;
 
-/// Passes of short rows over the first-level cache: half of it, so that the next batch finds room.
+/// Batches of short rows are to fit the first-level cache: half of it, so that the next batch finds room.
 constexpr int64_t kBatchBytes = 16 << 10;
 
 int64_t divide_up(int64_t a, int64_t b) noexcept { return (a + b - 1) / b; }
@@ -27,21 +29,23 @@ RowTiling cut(const RowExtent& extent) noexcept {
   return {extent, tile_rows, divide_up(extent.rows, tile_rows)};
 }
 
-/// A whole number of the rows that kernels take at once, so that batches do not change the order of additions.
+/// A power of two, so that batches do not change which rows kernels take at once, nor where column sums in float end.
 int64_t batch_rows(const RowExtent& extent, const ScheduleInput& input) noexcept {
   const int64_t step = kernels::rows_at_once(extent.length);
   const int64_t fitting = kBatchBytes / (extent.length * input.bytes_per_element * input.tensors_read);
-  return std::clamp(fitting / step * step, step, kMostBatchRows);
+  const auto fitting_rows = static_cast<std::uint64_t>(std::clamp(fitting, step, kMostBatchRows));
+  return static_cast<int64_t>(std::bit_floor(fitting_rows));
 }
 
 }  // namespace
 
 RowSchedule make_row_schedule(const RowExtent& extent, const ScheduleInput& input) noexcept {
-  const int64_t rows = batch_rows(extent, input);
+  const int64_t rows = batch_rows(extent, input), batch = rows * extent.length;
   return {cut(extent),
           rows,
           threads_for(extent.size(), input),
-          {.stores = stores_for(extent.size(), input), .ahead = rows * extent.length}};
+          {.stores = stores_for(extent.size(), input),
+           .ahead = batch + std::min(batch, kBatchBytes / input.bytes_per_element)}};
 }
 
 }  // namespace unitvar::norm

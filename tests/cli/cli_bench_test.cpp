@@ -43,6 +43,33 @@ TEST(Bench, PrintsARowForEachCombinationAndTotals) {
   EXPECT_THAT(ending.output, Not(HasSubstr("oneDNN")));
 }
 
+TEST(Bench, MeasuresNormalizationOfRowsForwardAndBackward) {
+  for (const char* op : {"layer_norm", "rms_norm"}) {
+    const TemporaryFolder folder;
+    const Ending ending = run_program({"bench", "--op", op, "--repeat", "1", "--shape", "70,33", "--threads", "1,2",
+                                       "--dtype", "f32,f64,bf16,f16", "--json", folder / "b.json"});
+    ASSERT_EQ(ending.code, 0) << ending.errors;
+    EXPECT_THAT(ending.output, HasSubstr(op));
+    EXPECT_EQ(json::parse(read_bytes(folder / "b.json")).at("op"), op);
+    const json rows = rows_of(folder / "b.json");
+    ASSERT_EQ(rows.size(), 16U);
+    for (const json& row : rows) {
+      EXPECT_EQ(row.at("shape"), json({70, 33, 1, 1, 1}));
+      EXPECT_NE(row.at("pass"), "inference");
+      EXPECT_GT(row.at("ms").get<double>(), 0);
+    }
+  }
+}
+
+TEST(Bench, ComparesLayerNormWithOnednn) {
+  if (!bench::onednn_available()) GTEST_SKIP() << "this build has no oneDNN";
+  const TemporaryFolder folder;
+  const Ending ending = run_program({"bench", "--op", "layer_norm", "--against", "onednn", "--repeat", "1", "--shape",
+                                     "70,33", "--threads", "1", "--json", folder / "b.json"});
+  ASSERT_EQ(ending.code, 0) << ending.errors;
+  for (const json& row : rows_of(folder / "b.json")) EXPECT_GT(row.at("onednn_same_ms").get<double>(), 0);
+}
+
 TEST(Bench, WritesARowOfJsonForEachCombination) {
   const TemporaryFolder folder;
   const Ending ending = run_program(quick({"--layout", "channels_first,channels_last", "--json", folder / "b.json"}));
@@ -189,6 +216,10 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{{"--repeat", "-1"}, 2, "--repeat is -1, want 0 to"},
         Refusal{{"--repeat", "1e3"}, 2, "--repeat is '1e3', want a whole number"},
         Refusal{{"--plot", "picture.jpg"}, 2, "--plot is 'picture.jpg', want a name that ends in .png or .svg"},
+        Refusal{{"--op", "batchnorm"}, 2, "--op is 'batchnorm', want batch_norm, layer_norm, rms_norm"},
+        Refusal{{"--op", "layer_norm"}, 2, "shape 6x5x4x3 has more than two axes, want ROWS,D"},
+        Refusal{{"--op", "rms_norm", "--pass", "inference"}, 2, "--pass is 'inference', want forward, backward"},
+        Refusal{{"--op", "rms_norm", "--explain"}, 2, "--explain is of batch_norm"},
         Refusal{{"--explain", "--json", "b.json"}, 2, "--explain measures nothing"}));
 
 INSTANTIATE_TEST_SUITE_P(

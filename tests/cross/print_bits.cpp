@@ -221,6 +221,35 @@ void write_group_hashes(std::FILE* file, const unitvar::Groups& g, const Kind& k
                hash_of(grad_x, grad_dy, grad_gamma));
 }
 
+constexpr unitvar::RowExtent row_extents[] = {{5, 784}, {37, 100}, {131, 64}, {2, 17}, {3, 16384}};
+
+/// Layer and RMS normalization.
+template <class T>
+void write_row_hashes(std::FILE* file, const unitvar::RowExtent& e, const Kind& kind) {
+  using P = unitvar::param_t<T>;
+  const auto size = static_cast<std::size_t>(e.size()), columns = static_cast<std::size_t>(e.length);
+  Noise noise;
+  std::vector<T> x(size), dy(size), y(size), dx(size), rms_y(size), rms_dx(size);
+  std::vector<P> gamma(columns), beta(columns), dgamma(columns), dbeta(columns), rms_dgamma(columns);
+  std::vector<double> mean(static_cast<std::size_t>(e.rows)), rstd(mean), rms_rstd(mean);
+  for (T& v : x) v = static_cast<T>(kind.mean + kind.scale * noise.next());
+  if (kind.outlier != 0) x[0] = static_cast<T>(kind.scale * kind.outlier);
+  for (T& v : dy) v = static_cast<T>(0.25 + noise.next());
+  for (P& v : gamma) v = static_cast<P>(1 + noise.next());
+  for (P& v : beta) v = static_cast<P>(noise.next());
+
+  const unitvar::Options options{.threads = 3};
+  unitvar::layer_norm_forward<T>({e, x, gamma, beta, y, mean, rstd, kind.eps}, options);
+  unitvar::layer_norm_backward<T>({e, x, dy, mean, rstd, gamma, dx, dgamma, dbeta}, options);
+  unitvar::rms_norm_forward<T>({e, x, gamma, beta, rms_y, rms_rstd, kind.eps}, options);
+  unitvar::rms_norm_backward<T>({e, x, dy, rms_rstd, gamma, rms_dx, rms_dgamma, {}}, options);
+  std::fprintf(file,
+               "%s %lld rows of %lld, %s: layer norm %016llx, backward %016llx, rms norm %016llx, backward %016llx\n",
+               std::string(unitvar::DtypeTraits<T>::name).c_str(), static_cast<long long>(e.rows),
+               static_cast<long long>(e.length), kind.name, hash_of(y, mean, rstd), hash_of(dx, dgamma, dbeta),
+               hash_of(rms_y, rms_rstd), hash_of(rms_dx, rms_dgamma));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -241,6 +270,12 @@ int main(int argc, char** argv) {
     for (const Kind& kind : kinds) {
 #define UNITVAR_WRITE_GROUP_HASHES(T) write_group_hashes<T>(file, g, kind);
       UNITVAR_FOR_EACH_DTYPE(UNITVAR_WRITE_GROUP_HASHES)
+    }
+  }
+  for (const unitvar::RowExtent& extent : row_extents) {
+    for (const Kind& kind : kinds) {
+#define UNITVAR_WRITE_ROW_HASHES(T) write_row_hashes<T>(file, extent, kind);
+      UNITVAR_FOR_EACH_DTYPE(UNITVAR_WRITE_ROW_HASHES)
     }
   }
   return std::fclose(file) == 0 ? 0 : 1;

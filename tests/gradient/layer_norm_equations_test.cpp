@@ -2,9 +2,11 @@
 // differentiation.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
+#include "support/measure.hpp"
 #include "support/rows.hpp"
 #include "unitvar/gradcheck.hpp"
 
@@ -67,24 +69,14 @@ TEST(RowNormEquations, B81B84BackwardMatchesNumericDifferentiationOfForward) {
   });
 }
 
-/// Cotangents of dx, dgamma and dbeta.
-struct Cotangents {
-  std::vector<double> v, p, q;
-};
-
-Cotangents make_cotangents(const RowExtent& e) {
-  Random random(7);
-  return {normal_values<double>(e.size(), random), normal_values<double>(e.length, random),
-          normal_values<double>(e.length, random)};
-}
-
 TEST(RowNormEquations, B82B85DoubleBackwardMatchesNumericDifferentiationOfBackward) {
   for_each_problem([](Problem64 p) {
-    const Cotangents c = make_cotangents(p.extent);
-    const auto analytic = reference::row_norm_double_backward<double>(reference_forward(p).cache, p.dy, c.v, c.p, c.q);
+    const auto c = make_cotangents<double>(p.extent);
+    const auto analytic =
+        reference::row_norm_double_backward<double>(reference_forward(p).cache, p.dy, c.dx, c.dgamma, c.dbeta);
     const ScalarFunction loss = [&](std::span<const double>) {
       const auto b = reference::row_norm_backward<double>(reference_forward(p).cache, p.dy);
-      return dot(c.v, b.dx) + dot(c.p, b.dgamma) + dot(c.q, b.dbeta);
+      return dot(c.dx, b.dx) + dot(c.dgamma, b.dgamma) + dot(c.dbeta, b.dbeta);
     };
     EXPECT_LE(gradcheck(loss, p.x, analytic.x).l2_error, 1e-9) << "x";
     EXPECT_LE(gradcheck(loss, p.dy, analytic.dy).l2_error, 1e-9) << "dy";
@@ -94,15 +86,15 @@ TEST(RowNormEquations, B82B85DoubleBackwardMatchesNumericDifferentiationOfBackwa
 
 TEST(RowNormEquations, B82B85AbsentCotangentsAreZero) {
   for_each_problem([](const Problem64& p) {
-    const Cotangents c = make_cotangents(p.extent);
+    const auto c = make_cotangents<double>(p.extent);
     const auto cache = reference_forward(p).cache;
     const std::vector<double> none(p.x.size()), no_column(p.gamma.size());
-    const auto absent = reference::row_norm_double_backward<double>(cache, p.dy, c.v, {}, {});
-    const auto zero = reference::row_norm_double_backward<double>(cache, p.dy, c.v, no_column, no_column);
+    const auto absent = reference::row_norm_double_backward<double>(cache, p.dy, c.dx, {}, {});
+    const auto zero = reference::row_norm_double_backward<double>(cache, p.dy, c.dx, no_column, no_column);
     EXPECT_EQ(absent.x, zero.x);
     EXPECT_EQ(absent.dy, zero.dy);
-    EXPECT_EQ(reference::row_norm_double_backward<double>(cache, p.dy, {}, c.p, c.q).x,
-              reference::row_norm_double_backward<double>(cache, p.dy, none, c.p, c.q).x);
+    EXPECT_EQ(reference::row_norm_double_backward<double>(cache, p.dy, {}, c.dgamma, c.dbeta).x,
+              reference::row_norm_double_backward<double>(cache, p.dy, none, c.dgamma, c.dbeta).x);
   });
 }
 
@@ -114,6 +106,56 @@ TEST(RowNormEquations, LibraryBackwardMatchesNumericDifferentiationOfItsForward)
     EXPECT_LE(gradcheck(loss, p.gamma, analytic.dgamma).l2_error, 1e-9) << "dgamma";
     EXPECT_LE(gradcheck(loss, p.beta, analytic.dbeta).l2_error, 1e-9) << "dbeta";
   });
+}
+
+/// In the arithmetic R on T's own inputs.
+template <class R, class T>
+void expect_double_backward_matches_reference(const RowProblem<T>& p, double tolerance) {
+  SCOPED_TRACE(describe(p.norm, p.extent));
+  const auto c = make_cotangents<T>(p.extent);
+  const auto f = run_forward(p);
+  const auto want = reference::row_norm_double_backward<R>(expected<T, R>(p).forward.cache, as<R>(p.dy), as<R>(c.dx),
+                                                           as<R>(c.dgamma), as<R>(c.dbeta));
+  const auto seen = run_double_backward(p, f, c);
+  EXPECT_LE(relative_l2(seen.x, want.x), tolerance) << "x";
+  EXPECT_LE(relative_l2(seen.dy, want.dy), tolerance) << "dy";
+  EXPECT_LE(relative_l2(seen.gamma, want.gamma), std::min(tolerance, 3e-7)) << "gamma";
+}
+
+TEST(RowNormEquations, B82B85LibraryDoubleBackwardMatchesTheReference) {
+  for (const RowNorm norm : both_row_norms) {
+    for (const RowExtent& extent : {RowExtent{1, 5}, {7, 16}, {130, 33}, {3, 1000}}) {
+      expect_double_backward_matches_reference<long double>(make_row_problem<double>(norm, extent, 2), 1e-13);
+      expect_double_backward_matches_reference<double>(make_row_problem<float>(norm, extent, 2), 3e-7);
+      expect_double_backward_matches_reference<double>(make_row_problem<bf16>(norm, extent, 2), 3e-3);
+      expect_double_backward_matches_reference<double>(make_row_problem<f16>(norm, extent, 2), 4e-4);
+    }
+  }
+}
+
+TEST(RowNormEquations, B82B85LibraryDoubleBackwardHasTheSameBitsForEveryThreadCount) {
+  for (const RowNorm norm : both_row_norms) {
+    const auto p = make_row_problem<float>(norm, {1001, 130}, 2);
+    const auto f = run_forward(p);
+    const auto c = make_cotangents<float>(p.extent);
+    const auto one = run_double_backward(p, f, c, {.threads = 1});
+    for (const int threads : {2, 7}) {
+      const auto many = run_double_backward(p, f, c, {.threads = threads});
+      EXPECT_TRUE(same_bits(many.x, one.x) && same_bits(many.dy, one.dy) && same_bits(many.gamma, one.gamma));
+    }
+  }
+}
+
+TEST(RowNormEquations, B82B85LibraryTakesAbsentCotangentsAsZero) {
+  for (const RowNorm norm : both_row_norms) {
+    const auto p = make_row_problem<double>(norm, {5, 20}, 1);
+    const auto f = run_forward(p);
+    const Cotangents<double> c{make_cotangents<double>(p.extent).dx, {}, {}};
+    const Cotangents<double> zero{c.dx, std::vector<double>(20), std::vector<double>(20)};
+    const auto absent = run_double_backward(p, f, c), same = run_double_backward(p, f, zero);
+    EXPECT_TRUE(same_bits(absent.x, same.x) && same_bits(absent.gamma, same.gamma));
+    EXPECT_EQ(absent.dy, same.dy);
+  }
 }
 
 }  // namespace

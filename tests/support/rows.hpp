@@ -106,6 +106,47 @@ BackwardResult<T> run_backward(const RowProblem<T>& p, const RowForwardResult<T>
   return r;
 }
 
+/// Gradients of a second loss for dx, dgamma and dbeta.
+template <class T>
+struct Cotangents {
+  std::vector<T> dx;
+  std::vector<param_t<T>> dgamma, dbeta;
+};
+
+template <class T>
+Cotangents<T> make_cotangents(const RowExtent& e) {
+  Random random(7);
+  return {normal_values<T>(e.size(), random), normal_values<param_t<T>>(e.length, random),
+          normal_values<param_t<T>>(e.length, random)};
+}
+
+template <class T>
+struct RowDoubleResult {
+  std::vector<T> x, dy;
+  std::vector<param_t<T>> gamma;
+};
+
+template <class T>
+RowDoubleResult<T> run_double_backward(const RowProblem<T>& p, const RowForwardResult<T>& f, const Cotangents<T>& c,
+                                       const Options& options = {}) {
+  RowDoubleResult<T> r{std::vector<T>(p.x.size()), std::vector<T>(p.x.size()),
+                       std::vector<param_t<T>>(to_size(p.extent.length))};
+  const auto call = [&](auto args, auto operation) {
+    args.extent = p.extent, args.x = p.x, args.dy = p.dy, args.rstd = f.rstd, args.gamma = p.gamma;
+    args.grad_dx = c.dx, args.grad_dgamma = c.dgamma, args.grad_dbeta = c.dbeta;
+    args.grad_x = r.x, args.grad_dy = r.dy, args.grad_gamma = r.gamma;
+    operation(args, options);
+  };
+  if (p.norm == RowNorm::layer) {
+    LayerNormDoubleBackward<T> args;
+    args.mean = f.mean;
+    call(args, layer_norm_double_backward<T>);
+  } else {
+    call(RmsNormDoubleBackward<T>{}, rms_norm_double_backward<T>);
+  }
+  return r;
+}
+
 /// Results, and for each the size of the terms it is made of.
 template <class R>
 struct RowExpected {

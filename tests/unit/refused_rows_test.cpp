@@ -143,6 +143,20 @@ TEST_F(RowNormsRefuse, OptionsOutsideTheirRange) {
   refused(ErrorCode::unsupported_isa, {std::string(isa_name(absent))}, forward(), {.isa = absent});
 }
 
+TEST_F(RowNormsRefuse, SpoiltDoubleBackwards) {
+  LayerNormDoubleBackward<float> args{.extent = p.extent, .x = p.x, .dy = p.dy, .mean = ones, .rstd = ones};
+  args.grad_dx = p.x, args.grad_x = y.span();
+  const auto call = [&] { layer_norm_double_backward<float>(args); };
+  args.grad_dx = args.grad_dx.first(59);
+  refused(ErrorCode::wrong_length, {"layer_norm_double_backward", "grad_dx", "59", "60"}, call);
+  args.grad_dx = {}, args.grad_dbeta = p.beta, args.grad_dbeta = args.grad_dbeta.first(19);
+  refused(ErrorCode::wrong_length, {"grad_dbeta", "19", "D = 20"}, call);
+  args.grad_dbeta = {}, args.mean = {};
+  refused(ErrorCode::wrong_length, {"mean", "0", "3"}, call);
+  args.mean = ones, args.grad_x = args.grad_dy = arena.view<float>(0, 60);
+  refused(ErrorCode::overlap, {"grad_dy", "grad_x"}, call);
+}
+
 TEST(RowNorms, NegativeEpsilonIsLegalWhileVarianceOutweighsIt) {
   auto p = make_row_problem<float>(RowNorm::layer, {3, 100});
   p.eps = -0.25;

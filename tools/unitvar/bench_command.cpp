@@ -25,9 +25,15 @@ void add_names(CLI::App& command, const std::string& name, Strings& value, const
 }
 
 void add_what_to_measure(CLI::App& command, Request& request) {
-  command.add_option("--shapes", request.shapes, "resnet_50, densenet_121, default, or a CSV file n,c,d,h,w,count")
+  command.add_option("--op", request.op, fmt::format("{}", fmt::join(bench::op_names(), ", ")))
+      ->type_name("NAME")
+      ->capture_default_str();
+  command
+      .add_option("--shapes", request.shapes, "resnet_50, densenet_121, rows, default, or a CSV file n,c,d,h,w,count")
       ->type_name("NAME|FILE");
-  command.add_option("--shape", request.shape, "single shapes: N,C,H,W and the like, 2 to 5 axes")
+  command
+      .add_option("--shape", request.shape,
+                  "single shapes: N,C,H,W and the like, 2 to 5 axes; ROWS,D for layer_norm and rms_norm")
       ->type_name("N,C,H,W ...")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   add_names(command, "--layout", request.layouts, "channels_first, channels_last");
@@ -70,7 +76,7 @@ void add_files(CLI::App& command, Request& request) {
 void add_bench_command(CLI::App& app, Action& action) {
   const auto request = std::make_shared<Request>();
   CLI::App* command = app.add_subcommand(
-      "bench", "Measure batch normalization on this machine, beside the speed of its memory and beside oneDNN");
+      "bench", "Measure a normalization on this machine, beside the speed of its memory and beside oneDNN");
   command->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   add_what_to_measure(*command, *request);
   add_how_to_measure(*command, *request);

@@ -53,6 +53,7 @@ ordered_json row_json(const Row& row) {
 std::string json_text(const std::vector<Row>& rows, const Plan& plan) {
   ordered_json object;
   object["unitvar"] = unitvar::version;
+  object["op"] = op_name(plan.op);
   object["suite"] = plan.suite.name;
   object["onednn"] = plan.against_onednn ? ordered_json(onednn_version()) : ordered_json(nullptr);
   object["rows"] = ordered_json::array();

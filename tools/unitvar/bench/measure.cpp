@@ -10,6 +10,7 @@
 #include "bench/dtypes.hpp"
 #include "bench/expectation.hpp"
 #include "bench/library.hpp"
+#include "bench/measure_rows.hpp"
 #include "bench/onednn.hpp"
 #include "bench/roofline.hpp"
 
@@ -25,11 +26,6 @@ std::vector<float> floats(const std::vector<Value>& values) {
   result.reserve(values.size());
   for (const Value value : values) result.push_back(static_cast<float>(value));
   return result;
-}
-
-std::optional<Spread> seconds_of(const Result* result) {
-  if (result == nullptr) return std::nullopt;
-  return result->seconds;
 }
 
 /// One tensor, those who normalize it, and what should come out.
@@ -125,8 +121,6 @@ class Bench {
   }
 
   Row row_of(const Results& results, Pass pass, int threads, Walk walk) const {
-    const Result& ours = *results.best(Role::ours);
-    const Result& roofline = *results.best(Role::roofline);
     Row row{.shape = problem_.shape,
             .layout = problem_.layout,
             .dtype = std::string(DtypeTraits<T>::name),
@@ -134,22 +128,8 @@ class Bench {
             .threads = threads,
             .isa = plan_.isa,
             .walk = walk,
-            .rounds = results.rounds,
-            .disturbed = ours.disturbed,
-            .bytes = static_cast<double>(problem_.x.bytes()) * (pass == Pass::backward ? 3 : 2),
-            .ours = ours.seconds,
-            .roofline = roofline.seconds,
-            .roofline_kernel = roofline.name,
-            .bare_loop = seconds_of(results.best(Role::bare_loop)),
-            .onednn_same = seconds_of(results.best(Role::onednn_same)),
-            .onednn_best = {},
-            .onednn_best_format = {}};
-    for (const Role role : {Role::onednn_same, Role::onednn_other}) {
-      const Result* result = results.best(role);
-      if (result == nullptr || (row.onednn_best && row.onednn_best->median <= result->seconds.median)) continue;
-      row.onednn_best = result->seconds;
-      row.onednn_best_format = result->name;
-    }
+            .bytes = static_cast<double>(problem_.x.bytes()) * (pass == Pass::backward ? 3 : 2)};
+    take_results(row, results);
     return row;
   }
 
@@ -161,15 +141,18 @@ class Bench {
 
 }  // namespace
 
-bool measurable(const Shape& shape, Pass pass) { return pass == Pass::inference || shape.n * shape.points() > 1; }
+bool measurable(const Plan& plan, const Shape& shape, Pass pass) {
+  return is_of_rows(plan.op) || pass == Pass::inference || shape.n * shape.points() > 1;
+}
 
 void measure_shape(const Plan& plan, const Shape& shape, Layout layout, const std::string& dtype,
                    const std::function<void(const Row&)>& done) {
+  if (is_of_rows(plan.op)) return measure_rows(plan, shape, dtype, done);
   with_dtype(dtype, [&]<class T>(std::type_identity<T>) {
     Bench<T> bench(plan, shape, layout);
     for (const int threads : plan.threads) {
       for (const Pass pass : plan.passes) {
-        if (measurable(shape, pass)) done(bench.measure(pass, threads));
+        if (measurable(plan, shape, pass)) done(bench.measure(pass, threads));
       }
     }
   });

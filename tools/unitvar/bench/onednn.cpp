@@ -12,6 +12,7 @@
 
 #include "bench/element_order.hpp"
 #include "bench/onednn_descriptors.hpp"
+#include "bench/onednn_types.hpp"
 
 namespace unitvar::bench {
 namespace {
@@ -27,15 +28,6 @@ struct Format {
 
 constexpr Format plain_formats[] = {{"nchw", Tag::nchw, 1}, {"nhwc", Tag::nhwc, 0}};
 constexpr Format blocked_formats[] = {{"nChw16c", Tag::nChw16c, 16}, {"nChw8c", Tag::nChw8c, 8}};
-
-std::optional<memory::data_type> type_of(std::string_view dtype) {
-  if (dtype == "f32") return memory::data_type::f32;
-  if (dtype == "bf16") return memory::data_type::bf16;
-#if DNNL_VERSION_MAJOR >= 3
-  if (dtype == "f16") return memory::data_type::f16;
-#endif
-  return std::nullopt;
-}
 
 // Depth counts as height: normalization does not care.
 memory::dims dims_of(const Shape& s) { return {s.n, s.c, s.d * s.h, s.w}; }
@@ -78,7 +70,7 @@ struct Onednn::Implementation {
   }
 
   [[nodiscard]] memory::desc desc_of(const Format& format) const {
-    return {dims_of(problem.shape), *type_of(problem.dtype), format.tag};
+    return {dims_of(problem.shape), *onednn_type(problem.dtype), format.tag};
   }
 
   // oneDNN has its fast code for the block size of its instruction set, and reference loops for others.
@@ -117,7 +109,7 @@ struct Onednn::Implementation {
   }
 
   void copy(const void* from, const Place& from_place, void* to, const Place& to_place) const {
-    copy_elements(from, order_of(from_place), to, order_of(to_place), memory::data_type_size(*type_of(problem.dtype)));
+    copy_elements(from, order_of(from_place), to, order_of(to_place), memory::data_type_size(*onednn_type(problem.dtype)));
   }
 
   [[nodiscard]] memory vector_of(std::vector<float>& values) const {
@@ -168,10 +160,10 @@ std::string onednn_version() {
 }
 
 bool onednn_supports(std::string_view dtype) {
-  if (!type_of(dtype)) return false;
+  if (!onednn_type(dtype)) return false;
   try {
     const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
-    (void)descriptors(Pass::backward, {{2, 16, 2, 2}, *type_of(dtype), Tag::nchw}, engine);
+    (void)descriptors(Pass::backward, {{2, 16, 2, 2}, *onednn_type(dtype), Tag::nchw}, engine);
     return true;
   } catch (const dnnl::error&) {
     return false;  // bf16 and f16 need instructions that not every machine has.

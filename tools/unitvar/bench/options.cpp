@@ -39,13 +39,16 @@ std::vector<Value> chosen(const char* option, const std::vector<std::string>& na
   return result;
 }
 
-Suite suite_of(const Request& request) {
-  if (request.shapes.empty() && request.shape.empty()) return find_suite("default");
+Suite suite_of(const Request& request, bool of_rows) {
+  if (request.shapes.empty() && request.shape.empty()) return find_suite(of_rows ? "rows" : "default");
   Suite suite{"custom", {}};
   if (!request.shapes.empty()) suite = find_suite(request.shapes);
   if (!request.shape.empty()) suite.name = "custom";
   for (const std::string& text : request.shape) suite.shapes.push_back(parse_shape(text));
   for (const Shape& shape : suite.shapes) {
+    if (of_rows && shape.points() > 1) {
+      throw UsageError("shape {} has more than two axes, want ROWS,D with --op {}", shape_text(shape), request.op);
+    }
     try {
       check_extent("size", extent_of(shape, Layout::channels_first), sizeof(double));
     } catch (const Error&) {
@@ -85,6 +88,14 @@ bool against_onednn(const Request& request) {
   return true;
 }
 
+// Rows are normalized one by one: their elements are beside each other, and there are no running statistics.
+void choose_rows(const Request& request, Plan& plan) {
+  plan.layouts = {Layout::channels_last};
+  std::erase(plan.passes, Pass::inference);
+  if (plan.passes.empty()) throw UsageError("--pass is 'inference', want forward, backward with --op {}", request.op);
+  if (request.explain) throw UsageError("--explain is of batch_norm, want it without --op {}", request.op);
+}
+
 void check_files(const Request& request) {
   const bool writes = !request.json.empty() || !request.plot.empty();
   if (request.explain && writes) {
@@ -118,8 +129,10 @@ Plan make_plan(const Request& request) {
                                 {"channels_first", "channels_last"});
   (void)choices("--dtype", request.dtypes, dtype_names());
   plan.dtypes = request.dtypes;
+  plan.op = static_cast<Op>(choices("--op", {request.op}, op_names()).front());
   plan.passes = chosen<Pass>("--pass", request.passes, {Pass::forward, Pass::backward, Pass::inference},
                              {"forward", "backward", "inference"});
+  if (is_of_rows(plan.op)) choose_rows(request, plan);
   plan.threads = threads_of(request);
   choose_isa(request, plan);
   plan.against_onednn = against_onednn(request);
@@ -127,7 +140,7 @@ Plan make_plan(const Request& request) {
     throw UsageError("--repeat is {}, want 0 to {}", request.repeat, max_repeat);
   }
   plan.repeat = request.repeat;
-  plan.suite = suite_of(request);
+  plan.suite = suite_of(request, is_of_rows(plan.op));
   check_files(request);
   return plan;
 }

@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/op.hpp"
 #include "bench/suites.hpp"
 #include "unitvar/options.hpp"
 #include "unitvar/schedule.hpp"
@@ -12,6 +13,7 @@ namespace unitvar::bench {
 
 /// The command line of `unitvar bench`.
 struct Request {
+  std::string op = "batch_norm";
   std::string shapes;              ///< a built-in suite or a CSV file
   std::vector<std::string> shape;  ///< single shapes; with neither of the two: the suite "default"
   std::vector<std::string> layouts = {"channels_first"};
@@ -27,6 +29,7 @@ struct Request {
 
 /// What the options mean, checked.
 struct Plan {
+  Op op;
   Suite suite;
   std::vector<Layout> layouts;
   std::vector<std::string> dtypes;

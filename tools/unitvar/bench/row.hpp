@@ -19,17 +19,17 @@ struct Row {
   int threads;
   Isa isa;
   Walk walk;
-  int rounds;
-  double disturbed;  ///< part of our turns in which other programs had a processor
-  double bytes;      ///< the least that the pass moves: 1R + 1W or, backward, 2R + 1W
+  double bytes;  ///< the least that the pass moves: 1R + 1W or, backward, 2R + 1W
 
-  Spread ours;
-  Spread roofline;
-  std::string roofline_kernel;        ///< the fastest way to move the bytes
-  std::optional<Spread> bare_loop;    ///< small tensors only
-  std::optional<Spread> onednn_same;  ///< oneDNN on the same layout
-  std::optional<Spread> onednn_best;  ///< oneDNN on its best layout, which may be the same
-  std::string onednn_best_format;
+  int rounds = 0;
+  double disturbed = 0;  ///< part of our turns in which other programs had a processor
+  Spread ours = {};
+  Spread roofline = {};
+  std::string roofline_kernel = {};        ///< the fastest way to move the bytes
+  std::optional<Spread> bare_loop = {};    ///< small tensors only
+  std::optional<Spread> onednn_same = {};  ///< oneDNN on the same layout
+  std::optional<Spread> onednn_best = {};  ///< oneDNN on its best layout, which may be the same
+  std::string onednn_best_format = {};
 
   [[nodiscard]] double gbps() const { return bytes / ours.median / 1e9; }
   [[nodiscard]] double roofline_fraction() const { return roofline.median / ours.median; }
@@ -43,5 +43,10 @@ struct Row {
     return rival->median / ours.median;
   }
 };
+
+struct Results;
+
+/// Times of the contestants, each role's fastest.
+void take_results(Row& row, const Results& results);
 
 }  // namespace unitvar::bench

@@ -36,7 +36,7 @@ void note_unmeasurable(const Plan& plan) {
   bool any = false;
   for (const Shape& shape : plan.suite.shapes) {
     for (const Pass pass : plan.passes) {
-      const bool possible = measurable(shape, pass);
+      const bool possible = measurable(plan, shape, pass);
       any = any || possible;
       if (possible) continue;
       fmt::print(stderr, "unitvar bench: {} {} left out: 1 value per channel, want at least 2\n", shape_text(shape),
@@ -66,7 +66,7 @@ void print_explanations(const Plan& plan) {
 }
 
 std::string introduction(const Plan& plan) {
-  std::string text = fmt::format("unitvar on {}", isa_name(plan.isa));
+  std::string text = fmt::format("unitvar {} on {}", op_name(plan.op), isa_name(plan.isa));
   if (plan.against_onednn) text += fmt::format(", against {}", onednn_version());
   return text + "; times in ms, medians; ratio: times of ours\n";
 }

@@ -55,10 +55,17 @@ Suite densenet_121() {
       }};
 }
 
+// Rows of layer and RMS normalization, larger than the caches.
+Suite rows() {
+  return {"rows",
+          {images(65536, 64, 1, 1), images(32768, 256, 1, 1), images(16384, 768, 1, 1), images(4096, 4096, 1, 1),
+           images(1024, 16384, 1, 1)}};
+}
+
 }  // namespace
 
 const std::vector<Suite>& built_in_suites() {
-  static const std::vector<Suite> suites = {short_look(), resnet_50(), densenet_121()};
+  static const std::vector<Suite> suites = {short_look(), resnet_50(), densenet_121(), rows()};
   return suites;
 }
 

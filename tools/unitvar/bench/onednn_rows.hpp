@@ -1,0 +1,37 @@
+#pragma once
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "unitvar/row_extent.hpp"
+#include "unitvar/schedule.hpp"
+
+namespace unitvar::bench {
+
+/// Rows as oneDNN sees them: addresses instead of types; parameters are floats.
+struct OnednnRowProblem {
+  RowExtent extent;
+  std::string_view dtype;
+  void *x, *dy, *out;
+  std::vector<float> gamma, beta;
+};
+
+/// oneDNN's layer normalization on the problem's own memory, on as many threads as OpenMP is set to use. Its forward
+/// saves the statistics that its backward reads.
+class OnednnRows {
+ public:
+  explicit OnednnRows(OnednnRowProblem problem);
+  ~OnednnRows();
+  OnednnRows(const OnednnRows&) = delete;
+  OnednnRows& operator=(const OnednnRows&) = delete;
+
+  void run(Pass pass);
+  [[nodiscard]] std::span<const float> dgamma() const;
+
+ private:
+  struct Implementation;
+  std::unique_ptr<Implementation> implementation_;
+};
+
+}  // namespace unitvar::bench

@@ -1,0 +1,20 @@
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace unitvar::bench {
+
+/// What is measured. Each is measured by a function of measure.cpp's measure_shape.
+enum class Op { batch_norm, layer_norm, rms_norm };
+
+[[nodiscard]] inline const std::vector<std::string>& op_names() {
+  static const std::vector<std::string> names = {"batch_norm", "layer_norm", "rms_norm"};
+  return names;
+}
+[[nodiscard]] inline std::string_view op_name(Op op) { return op_names()[static_cast<std::size_t>(op)]; }
+
+/// Those whose tensors are rows of D elements, given as ROWS,D, and which have no inference of their own.
+[[nodiscard]] constexpr bool is_of_rows(Op op) { return op == Op::layer_norm || op == Op::rms_norm; }
+
+}  // namespace unitvar::bench
