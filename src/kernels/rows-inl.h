@@ -41,13 +41,14 @@ struct RowGradientTerms {
 
 /// The lanes of a vector, folded in halves.
 template <class D>
-HWY_INLINE double fold_vector(D d, hn::Vec<D> v) {
-  if constexpr (hn::MaxLanes(D()) == 1) {
-    return hn::GetLane(v);
-  } else {
+HWY_INLINE double fold_vector([[maybe_unused]] D d, hn::Vec<D> v) {
+#if HWY_TARGET != HWY_SCALAR  // which has no halves
+  if constexpr (hn::MaxLanes(D()) > 1) {
     const hn::Half<D> half;
     return fold_vector(half, hn::Add(hn::LowerHalf(half, v), hn::UpperHalf(half, v)));
   }
+#endif
+  return hn::GetLane(v);
 }
 
 /// All lanes, as Lanes::fold adds them, but without a detour through memory: of a short row it is most of the work.
