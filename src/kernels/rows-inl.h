@@ -135,11 +135,79 @@ UNITVAR_PART Terms<double> finish_row(const Source& source, int64_t k, int64_t c
   return {fold_with(sums.first, first), fold_with(sums.second, second)};
 }
 
+/// Whether a sum in A may take a term; x_hat is not small, so products that underflow do not matter beside others, but
+/// those that overflow do. False for NaN.
+template <class A>
+HWY_INLINE bool is_moderate(A v) {
+  return std::is_same_v<A, double> || (v <= A(0x1p100) && v >= A(-0x1p100));
+}
+
+/// One row's part of the column sums: dy and dy * x_hat, added in A where A holds them, and in double elsewhere.
+template <class T, class A>
+struct RowColumns {
+  const T* x;
+  const T* dy;
+  NormalizeCoefficients<A> c;
+  ColumnTotals<A> to;  ///< null: not wanted
+
+  template <class U>
+  HWY_INLINE Terms<typename U::Value> terms(const NormalizeCoefficients<typename U::Value>& in_u, int64_t k) const {
+    const auto x_hat = U::add(U::mul(U::sub(U::load(x + k), in_u.center), in_u.scale), in_u.beta);
+    const auto g = U::load(dy + k);
+    return {g, U::mul(g, x_hat)};
+  }
+  HWY_INLINE void add(int64_t k, int64_t end) const {
+    using U = Many<A>;
+    if (to.first == nullptr) return;
+    const NormalizeCoefficients<typename U::Value> in_u{U::at(c.center, 0), U::at(c.scale, 0), U::at(c.beta, 0)};
+    for (; k + U::kWidth <= end; k += U::kWidth) {
+      const auto term = terms<U>(in_u, k);
+      if (HWY_UNLIKELY(!are_moderate(term))) {
+        add_each(k, k + U::kWidth);
+        continue;
+      }
+      U::store(U::add(U::load(to.first + k), term.first), to.first + k);
+      U::store(U::add(U::load(to.second + k), term.second), to.second + k);
+    }
+    if (k < end) add_each(k, end);
+  }
+
+ private:
+  static HWY_INLINE bool are_moderate(const Terms<typename Many<A>::Value>& term) {
+    if constexpr (std::is_same_v<A, double>) return true;
+    const Tag<A> d;
+    return hn::AllTrue(d, hn::Le(hn::Add(hn::Abs(term.first), hn::Abs(term.second)), hn::Set(d, A(0x1p100))));
+  }
+  HWY_NOINLINE void add_each(int64_t k, int64_t end) const {
+    const NormalizeCoefficients<double> wide{static_cast<double>(c.center), static_cast<double>(c.scale),
+                                             static_cast<double>(c.beta)};
+    for (; k < end; ++k) {
+      const auto term = terms<One<A>>(c, k);
+      const auto again = terms<One<double>>(wide, k);
+      add_one(term.first, again.first, to.first[k], to.wide_first[k]);
+      add_one(term.second, again.second, to.second[k], to.wide_second[k]);
+    }
+  }
+  static HWY_INLINE void add_one(A term, double again, A& sum, double& wide_sum) {
+    if (is_moderate(term)) {
+      sum += term;
+    } else {
+      wide_sum += again;
+    }
+  }
+};
+
+/// In place of column sums.
+struct NoColumns {
+  HWY_INLINE void add(int64_t, int64_t) const {}
+};
+
 /// Adds up source's terms over a row, element k to lane k % kLanes, and writes map's values of another, step by step
 /// side by side, so that memory is read and written all the time. Either may be Nothing. With a map, what comes `ahead`
-/// elements later is asked for.
-template <class A, bool kStream, class Source, class Map>
-HWY_INLINE Terms<double> sweep_row(const Source& source, const Map& map, int64_t cols, int64_t ahead) {
+/// elements later is asked for. `columns` are of the source's row.
+template <class A, bool kStream, class Source, class Map, class Columns>
+HWY_INLINE Terms<double> sweep_row(const Source& source, const Map& map, const Columns& columns, int64_t cols,
+                                   int64_t ahead) {
   Partial<Many<A>> sums;
   int64_t k = 0, m = 0;
   if constexpr (!kIsNothing<Source>) sums.clear();
@@ -150,6 +218,7 @@ HWY_INLINE Terms<double> sweep_row(const Source& source, const Map& map, int64_t
   for (; std::max(k, m) + kStep <= cols; k += kStep, m += kStep) {
     if constexpr (!kIsNothing<Map>) map.prefetch_step(k + ahead);
     if constexpr (!kIsNothing<Source>) add_groups<kDepth>(source, k, sums);
+    columns.add(k, k + kStep);
     if constexpr (!kIsNothing<Map>) map_lines<kStream, kStep / kMapLine<Map>>(map, 0, m);
   }
   if constexpr (!kIsNothing<Map>) {
@@ -157,109 +226,13 @@ HWY_INLINE Terms<double> sweep_row(const Source& source, const Map& map, int64_t
     for (; m + kMapLine<Map> <= cols; m += kMapLine<Map>) map_lines<kStream, 1>(map, 0, m);
     map_columns<A>(map, 0, m, cols);
   }
+  columns.add(k, cols);
   if constexpr (kIsNothing<Source>) {
     return {};
   } else {
     for (; k + kStep <= cols; k += kStep) add_groups<kDepth>(source, k, sums);
     return finish_row<A>(source, k, cols, sums);
   }
-}
-
-/// What column sums are made of.
-template <class T, class A>
-struct RowInputs {
-  const T* x;
-  const T* dy;
-  NormalizeCoefficients<const A*> c;
-  int64_t cols;
-};
-
-/// Down the columns of n rows: dy and dy * x_hat of row r, column k.
-template <class T, class U, int n>
-struct ParameterTerms {
-  using Value = typename U::Value;
-  const T* x;
-  const T* dy;
-  int64_t cols;
-  Value center[n], scale[n], shift[n];
-
-  template <class A>
-  HWY_INLINE ParameterTerms(const RowInputs<T, A>& in, int64_t row)
-      : x(in.x + row * in.cols), dy(in.dy + row * in.cols), cols(in.cols) {
-    for (int r = 0; r < n; ++r) {
-      center[r] = U::at(in.c.center[row + r], 0);
-      scale[r] = U::at(in.c.scale[row + r], 0);
-      shift[r] = U::at(in.c.beta[row + r], 0);
-    }
-  }
-
-  HWY_INLINE void prefetch(int64_t i) const {
-    for (int r = 0; r < n; ++r) kernels::HWY_NAMESPACE::prefetch(x + r * cols + i);
-  }
-  template <class>
-  HWY_INLINE Terms<Value> terms(int64_t r, int64_t k) const {
-    const int64_t i = r * cols + k;
-    const auto x_hat = U::add(U::mul(U::sub(U::load(x + i), center[r]), scale[r]), shift[r]);
-    const auto g = U::load(dy + i);
-    return {g, U::mul(g, x_hat)};
-  }
-};
-
-/// Whether a sum in A may take a term; x_hat is not small, so products that underflow do not matter beside others, but
-/// those that overflow do. False for NaN.
-template <class A>
-HWY_INLINE bool is_moderate(A v) {
-  return std::is_same_v<A, double> || (v <= A(0x1p100) && v >= A(-0x1p100));
-}
-template <class A>
-HWY_INLINE bool are_moderate(const Terms<typename Many<A>::Value>& terms) {
-  if constexpr (std::is_same_v<A, double>) {
-    return true;
-  } else {
-    const Tag<A> d;
-    const auto most = hn::Set(d, 0x1p100F);
-    return hn::AllTrue(d, hn::And(hn::Le(hn::Abs(terms.first), most), hn::Le(hn::Abs(terms.second), most)));
-  }
-}
-
-/// Columns [k, end) of n rows, one by one; in double where A does not hold their terms.
-template <class T, class A, int n>
-HWY_NOINLINE void add_each_column(const RowInputs<T, A>& in, int64_t row, int64_t k, int64_t end,
-                                  const ColumnTotals<A>& to) {
-  const ParameterTerms<T, One<A>, n> source(in, row);
-  const ParameterTerms<T, One<double>, n> wide(in, row);
-  const auto add = [](A term, double again, A& sum, double& wide_sum) {
-    if (is_moderate(term)) {
-      sum += term;
-    } else {
-      wide_sum += again;
-    }
-  };
-  for (; k < end; ++k) {
-    const auto terms = tree<One<A>, n>(source, 0, 1, k);
-    const auto again = tree<One<double>, n>(wide, 0, 1, k);
-    add(terms.first, again.first, to.first[k], to.wide_first[k]);
-    add(terms.second, again.second, to.second[k], to.wide_second[k]);
-  }
-}
-
-/// n rows at a time, so that a column's two sums are loaded and stored once for all of them.
-template <class T, class A, int n>
-UNITVAR_PART void add_columns(const RowInputs<T, A>& in, int64_t row, int64_t ahead, const ColumnTotals<A>& to) {
-  using U = Many<A>;
-  const ParameterTerms<T, U, n> source(in, row);
-  int64_t k = 0;
-  for (; k + U::kWidth <= in.cols; k += U::kWidth) {
-    if (k % kLine<T> == 0) source.prefetch(k + ahead);
-    const auto terms = tree<U, n>(source, 0, 1, k);
-    if (HWY_UNLIKELY(!are_moderate<A>(terms))) {
-      add_each_column<T, A, n>(in, row, k, k + U::kWidth, to);
-      continue;
-    }
-    U::store(U::add(U::load(to.first + k), terms.first), to.first + k);
-    U::store(U::add(U::load(to.second + k), terms.second), to.second + k);
-  }
-  if (k < in.cols) add_each_column<T, A, n>(in, row, k, in.cols, to);
 }
 
 }  // namespace unitvar::kernels::HWY_NAMESPACE

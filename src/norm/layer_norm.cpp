@@ -134,42 +134,48 @@ using ColumnSums = norm::ColumnSums<kernels::fast_t<T>>;
 /// One walk over the rows of a tile.
 template <class T>
 struct BackwardOfTile {
+  using Totals = kernels::ColumnTotals<kernels::fast_t<T>>;
+
   const RowEngine<T>& engine;
   const Backward<T>& a;
   const double* means;
   int64_t begin, end;
+  const ColumnSums<T>* sums;  ///< null: column sums are not wanted
+  const Totals* totals;
 
-  /// Column sums of a batch. What was added in float is moved on where a multiple of kMostFastRows of the tile ends.
-  void add_columns(int64_t row, int64_t rows, const ColumnSums<T>& sums,
-                   const kernels::ColumnTotals<kernels::fast_t<T>>& to) const {
-    const int64_t ahead = engine.schedule().batch_rows * a.extent.length;
-    for (int64_t b = row; b < row + rows; b += norm::kMostFastRows) {
-      const int64_t e = std::min(b + norm::kMostFastRows, row + rows), o = b * a.extent.length;
-      engine.batch().parameter_sums(a.x.data() + o, a.dy.data() + o, e - b, means + b, a.rstd.data() + b, ahead, to);
-      if (e == end || (e - begin) % norm::kMostFastRows == 0) sums.flush(to);
-    }
+  /// What was added in float is moved on where a multiple of kMostFastRows of the tile ends.
+  void columns_end_at(int64_t row) const {
+    if (sums != nullptr && (row == end || (row - begin) % norm::kMostFastRows == 0)) sums->flush(*totals);
+  }
+  void columns_alone() const {
+    engine.for_batches(begin, end, [&](int64_t row, int64_t rows, int64_t) {
+      const int64_t o = row * a.extent.length;
+      engine.batch().parameter_sums(a.x.data() + o, a.dy.data() + o, rows, means + row, a.rstd.data() + row, *totals);
+      columns_end_at(row + rows);
+    });
   }
 
-  /// Row sums of a batch and then dx; the second pass of a batch goes together with the first of the next. A batch's
-  /// column sums come before its dx, which may take the place of dy.
-  template <class AddColumns>
-  void run(const AddColumns& add_columns_of) const {
+  /// Sums and then dx; the second pass of a batch goes together with the first of the next. dx may take the place of
+  /// dy.
+  void run() const {
     norm::BatchSums row_sums[2];
     int at = 0;
     engine.for_batches(begin, end, [&](int64_t row, int64_t rows, int64_t next_rows) {
-      add_columns_of(row, rows);
-      if (a.dx.empty()) return;
       const int64_t o = row * a.extent.length, next_o = o + rows * a.extent.length;
       const T *x = a.x.data(), *dy = a.dy.data();
       const double *mean = means + row, *rstd = a.rstd.data() + row;
-      if (row == begin) engine.batch().gradient_sums(x + o, dy + o, rows, mean, rstd, row_sums[at]);
+      if (row == begin) {
+        engine.batch().gradient_sums(x + o, dy + o, rows, mean, rstd, row_sums[at], totals);
+        columns_end_at(row + rows);
+      }
       norm::BatchSums& next = row_sums[1 - at];
       const bool fits = next_rows == rows;
       engine.batch().input_gradient(x + o, dy + o, a.dx.data() + o, rows, mean, rstd, row_sums[at],
-                                    engine.schedule().access, fits ? &next : nullptr);
+                                    engine.schedule().access, fits ? &next : nullptr, totals);
       if (!fits && next_rows > 0) {
-        engine.batch().gradient_sums(x + next_o, dy + next_o, next_rows, mean + rows, rstd + rows, next);
+        engine.batch().gradient_sums(x + next_o, dy + next_o, next_rows, mean + rows, rstd + rows, next, totals);
       }
+      if (next_rows > 0) columns_end_at(row + rows + next_rows);
       at = 1 - at;
     });
   }
@@ -191,15 +197,19 @@ void backward(const Backward<T>& a, const Options& options) {
   const double* means = a.center == Center::mean ? a.mean.data() : zeros[0];
   if (!wants_columns) {
     engine.for_all_tiles([&](int64_t, int, int64_t begin, int64_t end) {
-      BackwardOfTile<T>{engine, a, means, begin, end}.run([](int64_t, int64_t) {});
+      BackwardOfTile<T>{engine, a, means, begin, end, nullptr, nullptr}.run();
     });
     return;
   }
   const ColumnSums<T> sums(engine.schedule().tiling, engine.schedule().threads);
   engine.for_all_tiles([&](int64_t tile, int thread, int64_t begin, int64_t end) {
     const auto totals = sums.start(tile, thread);
-    const BackwardOfTile<T> walk{engine, a, means, begin, end};
-    walk.run([&](int64_t row, int64_t rows) { walk.add_columns(row, rows, sums, totals); });
+    const BackwardOfTile<T> walk{engine, a, means, begin, end, &sums, &totals};
+    if (a.dx.empty()) {
+      walk.columns_alone();
+    } else {
+      walk.run();
+    }
   });
   sums.merge(engine.schedule().threads);
   write_if_wanted(sums.of(0).second, a.dgamma);

@@ -38,6 +38,13 @@ struct NormalizeRows {
   }
 };
 
+/// Column sums of these rows, whose coefficients stand in `c`.
+template <class A>
+kernels::ColumnSums<A> column_sums(NormalizeRows<A>& c, int64_t rows, const double* mean, const double* rstd,
+                                   const kernels::ColumnTotals<A>& to) noexcept {
+  return {c.fill(rows, mean, rstd), to};
+}
+
 template <class Fast>
 auto takes(const double* mean, const double* rstd) noexcept {
   return [=](int64_t r) { return every(is_ordinary<Fast>(mean[r]), is_ordinary<Fast>(rstd[r])); };
@@ -210,35 +217,47 @@ void RowBatch<T>::finish_sums(const T* x, const T* dy, int64_t rows, const doubl
       vector_loop(b, e, [&](int64_t r) { out.g_xmu[r] += (static_cast<double>(center[r]) - mean[r]) * out.g[r]; });
     } else {
       const int64_t o = b * length_;
-      kernels_.wide.gradient_sums(x + o, dy + o, mean + b, parameters_.gamma, extent(e - b), out.g + b, out.g_xmu + b);
+      kernels_.wide.gradient_sums(x + o, dy + o, mean + b, parameters_.gamma, extent(e - b), nullptr, out.g + b,
+                                  out.g_xmu + b);
     }
   });
 }
 
 template <class T>
 void RowBatch<T>::gradient_sums(const T* x, const T* dy, int64_t rows, const double* mean, const double* rstd,
-                                BatchSums& out) const noexcept {
+                                BatchSums& out, const Totals* to) const noexcept {
   PerRow<Fast> center;
+  NormalizeRows<Fast> c;
   choose_centers(rows, mean, rstd, center.values);
-  kernels_.fast.gradient_sums(x, dy, center.values, parameters_.gamma, extent(rows), out.g, out.g_xmu);
+  const bool together = to != nullptr && for_all(rows, takes<Fast>(mean, rstd));
+  const auto columns = together ? column_sums(c, rows, mean, rstd, *to) : kernels::ColumnSums<Fast>();
+  kernels_.fast.gradient_sums(x, dy, center.values, parameters_.gamma, extent(rows), together ? &columns : nullptr,
+                              out.g, out.g_xmu);
   finish_sums(x, dy, rows, mean, center.values, out);
+  if (to != nullptr && !together) parameter_sums(x, dy, rows, mean, rstd, *to);
 }
 
 template <class T>
 void RowBatch<T>::input_gradient(const T* x, const T* dy, T* dx, int64_t rows, const double* mean, const double* rstd,
-                                 const BatchSums& sums, const kernels::Access& access, BatchSums* next) const noexcept {
+                                 const BatchSums& sums, const kernels::Access& access, BatchSums* next,
+                                 const Totals* to) const noexcept {
   GradientRows g;
   g.fill(rows, static_cast<double>(length_), center_, rstd, sums);
   const auto fast = takes<Fast>(mean, rstd, g);
   const auto row_is_fast = [&](int64_t r) { return every(parameters_are_ordinary_, fast(r)); };
   const int64_t size = rows * length_;
+  const double *next_mean = mean + rows, *next_rstd = rstd + rows;
   if (next != nullptr && for_all(rows, row_is_fast)) {
     PerRow<Fast> center;
     InputGradientRows<Fast> c;
-    choose_centers(rows, mean + rows, rstd + rows, center.values);
+    NormalizeRows<Fast> next_c;
+    choose_centers(rows, next_mean, next_rstd, center.values);
+    const bool together = to != nullptr && for_all(rows, takes<Fast>(next_mean, next_rstd));
+    const auto columns = together ? column_sums(next_c, rows, next_mean, next_rstd, *to) : kernels::ColumnSums<Fast>();
     kernels_.fused.backward(x, dy, dx, c.fill(rows, mean, rstd, g.level, g.slope), parameters_.gamma, extent(rows),
-                            access, center.values, next->g, next->g_xmu);
-    finish_sums(x + size, dy + size, rows, mean + rows, center.values, *next);
+                            access, center.values, together ? &columns : nullptr, next->g, next->g_xmu);
+    finish_sums(x + size, dy + size, rows, next_mean, center.values, *next);
+    if (to != nullptr && !together) parameter_sums(x + size, dy + size, rows, next_mean, next_rstd, *to);
     return;
   }
   const auto gradient_in = [&](auto a, int64_t b, int64_t e) {
@@ -251,34 +270,24 @@ void RowBatch<T>::input_gradient(const T* x, const T* dy, T* dx, int64_t rows, c
   for_runs(rows, row_is_fast, [&](int64_t b, int64_t e, bool is_fast) {
     in_arithmetic<Fast>(is_fast, [&](auto a) { gradient_in(a, b, e); });
   });
-  if (next != nullptr) gradient_sums(x + size, dy + size, rows, mean + rows, rstd + rows, *next);
+  if (next != nullptr) gradient_sums(x + size, dy + size, rows, next_mean, next_rstd, *next, to);
 }
 
-/// Rows that are added to each other are computed in the same arithmetic.
 template <class T>
 void RowBatch<T>::parameter_sums(const T* x, const T* dy, int64_t rows, const double* mean, const double* rstd,
-                                 int64_t ahead, const kernels::ColumnTotals<Fast>& to) const noexcept {
+                                 const Totals& to) const noexcept {
   const kernels::ColumnTotals<double> wide{to.wide_first, to.wide_second, to.wide_first, to.wide_second};
   const auto add_in = [&](const auto& totals, int64_t b, int64_t e) {
     using A = std::remove_pointer_t<decltype(totals.first)>;
     NormalizeRows<A> c;
     const int64_t o = b * length_;
-    phases<A>().parameter_sums(x + o, dy + o, c.fill(e - b, mean + b, rstd + b), extent(e - b), ahead, totals);
+    phases<A>().parameter_sums(x + o, dy + o, extent(e - b), column_sums(c, e - b, mean + b, rstd + b, totals));
   };
-  const int64_t step = kernels::rows_at_once(length_), groups = (rows + step - 1) / step;
-  const auto row_is_fast = takes<Fast>(mean, rstd);
-  const auto group_is_fast = [&](int64_t group) {
-    const int64_t b = group * step, e = std::min(b + step, rows);
-    bool all = true;
-    for (int64_t r = b; r < e; ++r) all = every(all, row_is_fast(r));
-    return all;
-  };
-  for_runs(groups, group_is_fast, [&](int64_t b, int64_t e, bool is_fast) {
-    const int64_t begin = b * step, end = std::min(e * step, rows);
+  for_runs(rows, takes<Fast>(mean, rstd), [&](int64_t b, int64_t e, bool is_fast) {
     if (is_fast) {
-      add_in(to, begin, end);
+      add_in(to, b, e);
     } else {
-      add_in(wide, begin, end);
+      add_in(wide, b, e);
     }
   });
 }

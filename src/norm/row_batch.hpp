@@ -31,6 +31,7 @@ template <class T>
 class RowBatch {
  public:
   using Fast = kernels::fast_t<T>;
+  using Totals = kernels::ColumnTotals<Fast>;
 
   /// Parameters must stay where they are; those that no pass needs may be null.
   RowBatch(const kernels::RowKernels<T>& kernels, Center center, std::int64_t length,
@@ -41,15 +42,16 @@ class RowBatch {
   /// (B80), (B83): y. With `next`, the moments of the rows that follow.
   void normalize(const T* x, T* y, std::int64_t rows, const double* mean, const double* rstd,
                  const kernels::Access& access, BatchMoments* next) const noexcept;
-  /// (B81), (B84): the sums over each row.
-  void gradient_sums(const T* x, const T* dy, std::int64_t rows, const double* mean, const double* rstd,
-                     BatchSums& out) const noexcept;
-  /// (B81), (B84): dx from them. May be dy. With `next`, the sums of the rows that follow.
+  /// (B81), (B84): the sums over each row and, unless `to` is null, parameter_sums of these rows.
+  void gradient_sums(const T* x, const T* dy, std::int64_t rows, const double* mean, const double* rstd, BatchSums& out,
+                     const Totals* to) const noexcept;
+  /// (B81), (B84): dx from them. May be dy. With `next`, gradient_sums of the rows that follow.
   void input_gradient(const T* x, const T* dy, T* dx, std::int64_t rows, const double* mean, const double* rstd,
-                      const BatchSums& sums, const kernels::Access& access, BatchSums* next) const noexcept;
+                      const BatchSums& sums, const kernels::Access& access, BatchSums* next,
+                      const Totals* to) const noexcept;
   /// (B81), (B84): adds to the columns' sums of dy and of dy * x_hat; those in Fast are of kMostFastRows rows at most.
   void parameter_sums(const T* x, const T* dy, std::int64_t rows, const double* mean, const double* rstd,
-                      std::int64_t ahead, const kernels::ColumnTotals<Fast>& to) const noexcept;
+                      const Totals& to) const noexcept;
 
  private:
   void choose_shifts(const T* x, std::int64_t rows, double* shift) const noexcept;

@@ -2,8 +2,6 @@
 
 #include <bit>
 
-#include "kernels/rows.hpp"
-
 namespace unitvar::norm {
 namespace {
 
@@ -14,7 +12,6 @@ using std::int64_t;
 constexpr int64_t kTileRows = 64;
 constexpr int64_t kSomeTiles = 16;
 constexpr int64_t kMostTiles = 64;
-/// Kernels take up to as many rows at a time.
 constexpr int64_t kRowStep = 4;
 
 /// Batches of short rows are to fit the first-level cache: half of it, so that the next batch finds room.
@@ -29,12 +26,11 @@ RowTiling cut(const RowExtent& extent) noexcept {
   return {extent, tile_rows, divide_up(extent.rows, tile_rows)};
 }
 
-/// A power of two, so that batches do not change which rows kernels take at once, nor where column sums in float end.
+/// A power of two, so that column sums in float, of kMostFastRows rows, end where a batch ends.
 int64_t batch_rows(const RowExtent& extent, const ScheduleInput& input) noexcept {
-  const int64_t step = kernels::rows_at_once(extent.length);
+  const int64_t most = input.tensors_read == 1 ? kMostBatchRows : kMostFastRows;
   const int64_t fitting = kBatchBytes / (extent.length * input.bytes_per_element * input.tensors_read);
-  const auto fitting_rows = static_cast<std::uint64_t>(std::clamp(fitting, step, kMostBatchRows));
-  return static_cast<int64_t>(std::bit_floor(fitting_rows));
+  return static_cast<int64_t>(std::bit_floor(static_cast<std::uint64_t>(std::clamp<int64_t>(fitting, 1, most))));
 }
 
 }  // namespace

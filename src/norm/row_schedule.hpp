@@ -10,8 +10,8 @@ namespace unitvar::norm {
 /// Rows of a batch, at most.
 inline constexpr std::int64_t kMostBatchRows = 64;
 
-/// Rows of which column sums are added up in float, at most.
-inline constexpr std::int64_t kMostFastRows = 16;
+/// Rows of which column sums are added up in float, at most; a power of two.
+inline constexpr std::int64_t kMostFastRows = 32;
 
 /// Rows of which column sums are added up together. A function of the extent alone, never of threads or caches: tiles
 /// are merged in a fixed tree, so this fixes the bits.
