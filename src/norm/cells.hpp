@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/vector_loop.hpp"
 #include "kernels/combine.hpp"
 #include "kernels/extended.hpp"
 #include "kernels/kernels.hpp"
@@ -187,5 +188,27 @@ class Cells {
   kernels::Access access_;
   const CallExtras<T>* extras_;
 };
+
+template <class T>
+template <class A, class Value>
+const A* Cells<T>::fill(const Cell& cell, int i, const Value& value) const noexcept {
+  auto* const out = array<A>(cell, i);
+  const std::int64_t channels = cell.channels(), n = width(tiling_);
+  if (n == 1) {
+    core::vector_loop(0, channels, [&](std::int64_t c) { out[c] = static_cast<A>(value(c)); });
+  } else {
+    for (std::int64_t c = 0; c < channels; ++c) std::fill_n(out + c * n, n, static_cast<A>(value(c)));
+  }
+  return out;
+}
+
+template <class T>
+template <class A>
+const A* Cells<T>::per_column(const double* values, const Cell& cell, int i) const noexcept {
+  if constexpr (std::is_same_v<A, double>) {
+    if (width(tiling_) == 1) return values;
+  }
+  return fill<A>(cell, i, [&](std::int64_t c) { return values[c]; });
+}
 
 }  // namespace unitvar::norm
