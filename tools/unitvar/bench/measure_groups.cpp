@@ -44,8 +44,7 @@ class GroupBench {
     check(contestants.back(), pass, Expectation<T>::promised());
     if (onednn_) {
       onednn_->run(Pass::forward);  // what its backward reads
-      const std::string format = problem_.data.layout == Layout::channels_first ? "nchw" : "nhwc";
-      contestants.push_back({Role::onednn_same, {format, [this, pass] { onednn_->run(pass); }}});
+      contestants.push_back({Role::onednn_same, {onednn_->name(pass), [this, pass] { onednn_->run(pass); }}});
       check(contestants.back(), pass, Expectation<T>::same_thing());
     }
     for (Rival& rival : roofline_rivals(traffic(pass, threads))) {

@@ -66,16 +66,15 @@ bool onednn_supports_groups(std::string_view dtype) {
 
 struct OnednnGroups::Implementation {
   explicit Implementation(OnednnGroupProblem of)
-      : problem(std::move(of)), dgamma(problem.gamma.size()), dbeta(problem.gamma.size()) {
-    mean.resize(static_cast<std::size_t>(problem.shape.n * problem.groups));
-    var.resize(mean.size());
-    const memory::desc tensor = tensor_of(problem);
+      : problem(std::move(of)),
+        dgamma(problem.gamma.size()),
+        dbeta(problem.gamma.size()),
+        mean(static_cast<std::size_t>(problem.shape.n * problem.groups)),
+        var(mean) {
     const memory::desc statistics({problem.shape.n, problem.groups}, memory::data_type::f32, memory::format_tag::ab);
     const memory::desc channels({problem.shape.c}, memory::data_type::f32, memory::format_tag::a);
     const auto of_tensor = [&](void* data) { return memory(tensor, engine, data); };
     const auto of_channels = [&](std::vector<float>& values) { return memory(channels, engine, values.data()); };
-    forward = Forward(describe_forward(tensor, problem.groups, engine));
-    backward = Backward(describe_backward(tensor, problem.groups, engine));
     outputs = {{DNNL_ARG_SRC, of_tensor(problem.x)},
                {DNNL_ARG_MEAN, memory(statistics, engine, mean.data())},
                {DNNL_ARG_VARIANCE, memory(statistics, engine, var.data())},
@@ -93,8 +92,11 @@ struct OnednnGroups::Implementation {
   std::vector<float> dgamma, dbeta, mean, var;
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
   dnnl::stream stream{engine};
-  Forward forward;
-  Backward backward;
+  memory::desc tensor = tensor_of(problem);
+  Forward::primitive_desc forward_desc = describe_forward(tensor, problem.groups, engine);
+  Backward::primitive_desc backward_desc = describe_backward(tensor, problem.groups, engine);
+  Forward forward{forward_desc};
+  Backward backward{backward_desc};
   std::unordered_map<int, memory> outputs, gradients;
 };
 
@@ -111,6 +113,12 @@ void OnednnGroups::run(Pass pass) {
   all.stream.wait();
 }
 
+std::string OnednnGroups::name(Pass pass) const {
+  const Implementation& all = *implementation_;
+  const std::string format = all.problem.layout == Layout::channels_first ? "nchw " : "nhwc ";
+  return format + (pass == Pass::backward ? all.backward_desc.impl_info_str() : all.forward_desc.impl_info_str());
+}
+
 std::span<const float> OnednnGroups::dgamma() const { return implementation_->dgamma; }
 std::span<const float> OnednnGroups::dbeta() const { return implementation_->dbeta; }
 
@@ -123,6 +131,7 @@ struct OnednnGroups::Implementation {};
 bool onednn_supports_groups(std::string_view) { return false; }
 OnednnGroups::OnednnGroups(OnednnGroupProblem) {}  // NOLINT(performance-unnecessary-value-param): as where oneDNN is
 void OnednnGroups::run(Pass) {}
+std::string OnednnGroups::name(Pass) const { return {}; }
 std::span<const float> OnednnGroups::dgamma() const { return {}; }
 std::span<const float> OnednnGroups::dbeta() const { return {}; }
 

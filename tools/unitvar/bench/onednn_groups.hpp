@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -33,6 +34,9 @@ class OnednnGroups {
   OnednnGroups& operator=(const OnednnGroups&) = delete;
 
   void run(Pass pass);
+  /// Format and implementation, e.g. "nhwc jit_group:uni"; "ref:any" is oneDNN's reference, which is not made for
+  /// speed.
+  [[nodiscard]] std::string name(Pass pass) const;
   [[nodiscard]] std::span<const float> dgamma() const;
   [[nodiscard]] std::span<const float> dbeta() const;
 
