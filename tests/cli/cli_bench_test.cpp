@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bench/onednn.hpp"
+#include "bench/onednn_groups.hpp"
 #include "cli/process.hpp"
 
 namespace unitvar::testing {
@@ -107,6 +108,17 @@ TEST(Bench, ComparesLayerNormWithOnednn) {
                                      "70,33", "--threads", "1", "--json", folder / "b.json"});
   ASSERT_EQ(ending.code, 0) << ending.errors;
   for (const json& row : rows_of(folder / "b.json")) EXPECT_GT(row.at("onednn_same_ms").get<double>(), 0);
+}
+
+TEST(Bench, ComparesGroupNormWithAnOnednnThatHasIt) {
+  if (!bench::onednn_available()) GTEST_SKIP() << "this build has no oneDNN";
+  const TemporaryFolder folder;
+  const Ending ending = run_program({"bench", "--op", "group_norm", "--groups", "2", "--against", "onednn", "--repeat",
+                                     "1", "--shape", "3,6,5,4", "--threads", "1", "--json", folder / "b.json"});
+  ASSERT_EQ(ending.code, 0) << ending.errors;
+  for (const json& row : rows_of(folder / "b.json")) {
+    EXPECT_EQ(row.at("onednn_same_ms").is_number(), bench::onednn_supports_groups("f32"));
+  }
 }
 
 TEST(Bench, WritesARowOfJsonForEachCombination) {
