@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bench/onednn.hpp"
+#include "bench/onednn_groups.hpp"
 #include "cli/process.hpp"
 
 namespace unitvar::testing {
@@ -61,6 +62,45 @@ TEST(Bench, MeasuresNormalizationOfRowsForwardAndBackward) {
   }
 }
 
+TEST(Bench, MeasuresNormalizationOfGroupsInBothLayouts) {
+  const std::vector<std::vector<std::string>> ops = {{"group_norm", "--groups", "3"}, {"instance_norm"}};
+  for (const std::vector<std::string>& op : ops) {
+    const TemporaryFolder folder;
+    std::vector<std::string> arguments = {"bench",
+                                          "--repeat",
+                                          "1",
+                                          "--shape",
+                                          "3,6,5,4",
+                                          "--threads",
+                                          "1",
+                                          "--layout",
+                                          "channels_first,channels_last",
+                                          "--dtype",
+                                          "f32,f64,bf16,f16",
+                                          "--json",
+                                          folder / "b.json",
+                                          "--op"};
+    arguments.insert(arguments.end(), op.begin(), op.end());
+    const Ending ending = run_program(arguments);
+    ASSERT_EQ(ending.code, 0) << ending.errors;
+    EXPECT_THAT(ending.output, HasSubstr(op.front()));
+    const json file = json::parse(read_bytes(folder / "b.json"));
+    EXPECT_EQ(file.at("op"), op.front());
+    EXPECT_EQ(file.value("groups", 0), op.front() == "group_norm" ? 3 : 0);
+    ASSERT_EQ(file.at("rows").size(), 16U);
+    for (const json& row : file.at("rows")) {
+      EXPECT_NE(row.at("pass"), "inference");
+      EXPECT_GT(row.at("ms").get<double>(), 0);
+    }
+  }
+}
+
+TEST(Bench, MeasuresInstancesOfOneAndOfTwoValues) {
+  const Ending ending =
+      run_program({"bench", "--op", "instance_norm", "--repeat", "1", "--shape", "1,5", "7,5,2", "--threads", "1"});
+  EXPECT_EQ(ending.code, 0) << ending.errors;
+}
+
 TEST(Bench, ComparesLayerNormWithOnednn) {
   if (!bench::onednn_available()) GTEST_SKIP() << "this build has no oneDNN";
   const TemporaryFolder folder;
@@ -68,6 +108,17 @@ TEST(Bench, ComparesLayerNormWithOnednn) {
                                      "70,33", "--threads", "1", "--json", folder / "b.json"});
   ASSERT_EQ(ending.code, 0) << ending.errors;
   for (const json& row : rows_of(folder / "b.json")) EXPECT_GT(row.at("onednn_same_ms").get<double>(), 0);
+}
+
+TEST(Bench, ComparesGroupNormWithAnOnednnThatHasIt) {
+  if (!bench::onednn_available()) GTEST_SKIP() << "this build has no oneDNN";
+  const TemporaryFolder folder;
+  const Ending ending = run_program({"bench", "--op", "group_norm", "--groups", "2", "--against", "onednn", "--repeat",
+                                     "1", "--shape", "3,6,5,4", "--threads", "1", "--json", folder / "b.json"});
+  ASSERT_EQ(ending.code, 0) << ending.errors;
+  for (const json& row : rows_of(folder / "b.json")) {
+    EXPECT_EQ(row.at("onednn_same_ms").is_number(), bench::onednn_supports_groups("f32"));
+  }
 }
 
 TEST(Bench, WritesARowOfJsonForEachCombination) {
@@ -216,10 +267,16 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{{"--repeat", "-1"}, 2, "--repeat is -1, want 0 to"},
         Refusal{{"--repeat", "1e3"}, 2, "--repeat is '1e3', want a whole number"},
         Refusal{{"--plot", "picture.jpg"}, 2, "--plot is 'picture.jpg', want a name that ends in .png or .svg"},
-        Refusal{{"--op", "batchnorm"}, 2, "--op is 'batchnorm', want batch_norm, layer_norm, rms_norm"},
+        Refusal{{"--op", "batchnorm"}, 2, "--op is 'batchnorm', want batch_norm, layer_norm, rms_norm, group_norm"},
         Refusal{{"--op", "layer_norm"}, 2, "shape 6x5x4x3 has more than two axes, want ROWS,D"},
         Refusal{{"--op", "rms_norm", "--pass", "inference"}, 2, "--pass is 'inference', want forward, backward"},
         Refusal{{"--op", "rms_norm", "--explain"}, 2, "--explain is of batch_norm"},
+        Refusal{{"--op", "group_norm"}, 2, "--groups is 32, want a divisor of the 5 channels of shape 6x5x4x3"},
+        Refusal{{"--op", "group_norm", "--groups", "0"}, 2, "--groups is 0, want at least 1"},
+        Refusal{
+            {"--op", "group_norm", "--groups", "5", "--pass", "inference"}, 2, "--pass is 'inference', want forward"},
+        Refusal{{"--op", "instance_norm", "--pass", "inference"}, 2, "--pass is 'inference', want forward, backward"},
+        Refusal{{"--op", "instance_norm", "--groups", "5"}, 2, "--groups is of group_norm"},
         Refusal{{"--explain", "--json", "b.json"}, 2, "--explain measures nothing"}));
 
 INSTANTIATE_TEST_SUITE_P(
@@ -240,8 +297,8 @@ TEST(Bench, WithNothingToMeasureIsRefused) {
 TEST(Bench, ExplainsEveryOption) {
   const Ending help = run_program({"bench", "--help"});
   EXPECT_EQ(help.code, 0);
-  for (const char* option : {"--shapes", "--shape", "--layout", "--dtype", "--pass", "--threads", "--isa", "--against",
-                             "--repeat", "--explain", "--json", "--plot"}) {
+  for (const char* option : {"--op", "--shapes", "--shape", "--groups", "--layout", "--dtype", "--pass", "--threads",
+                             "--isa", "--against", "--repeat", "--explain", "--json", "--plot"}) {
     EXPECT_THAT(help.output, HasSubstr(option));
   }
 }

@@ -29,13 +29,20 @@ void add_what_to_measure(CLI::App& command, Request& request) {
       ->type_name("NAME")
       ->capture_default_str();
   command
-      .add_option("--shapes", request.shapes, "resnet_50, densenet_121, rows, default, or a CSV file n,c,d,h,w,count")
+      .add_option("--shapes", request.shapes,
+                  "resnet_50, densenet_121, rows, groups, default, or a CSV file n,c,d,h,w,count")
       ->type_name("NAME|FILE");
   command
       .add_option("--shape", request.shape,
                   "single shapes: N,C,H,W and the like, 2 to 5 axes; ROWS,D for layer_norm and rms_norm")
       ->type_name("N,C,H,W ...")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  const auto assign = [&request](const std::string& text) {
+    request.groups = tool::parse_number<std::int64_t>("--groups", text);
+  };
+  command.add_option_function<std::string>("--groups", assign, "groups of channels of a sample; group_norm only")
+      ->type_name("NUMBER")
+      ->default_str("32");
   add_names(command, "--layout", request.layouts, "channels_first, channels_last");
   add_names(command, "--dtype", request.dtypes, fmt::format("{}", fmt::join(bench::dtype_names(), ", ")));
   add_names(command, "--pass", request.passes, "forward, backward, inference");

@@ -25,6 +25,13 @@ double relative_error(std::span<const double> actual, std::span<const double> ex
   return std::isnan(relative) ? std::numeric_limits<double>::infinity() : relative;
 }
 
+void require_near(const std::string& who, const char* what, std::span<const double> actual,
+                  std::span<const double> expected, std::span<const double> scale, double tolerance) {
+  const double error = relative_error(actual, expected, scale);
+  if (error <= tolerance) return;
+  throw tool::Failure("{}: relative L2 error of {} is {:.3g}, want at most {:.3g}", who, what, error, tolerance);
+}
+
 std::vector<std::int64_t> judged_channels(const Extent& extent) {
   const std::int64_t affordable = std::max(fewest_channels, enough_values / std::max<std::int64_t>(1, extent.count()));
   const std::int64_t judged = std::min(extent.channels, affordable);

@@ -1,4 +1,6 @@
 #pragma once
+#include <cmath>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,6 +15,21 @@ namespace unitvar::bench {
 /// ||actual - expected|| / ||scale||; infinite if anything is NaN.
 [[nodiscard]] double relative_error(std::span<const double> actual, std::span<const double> expected,
                                     std::span<const double> scale);
+
+/// Throws Failure if that error is above the tolerance. `who` begins the message.
+void require_near(const std::string& who, const char* what, std::span<const double> actual,
+                  std::span<const double> expected, std::span<const double> scale, double tolerance);
+
+/// Throws Failure if an element is NaN.
+template <class T>
+void require_written(const std::string& who, std::span<const T> values) {
+  const auto size = static_cast<std::int64_t>(values.size());
+  std::int64_t missing = 0;
+#pragma omp parallel for schedule(static) reduction(+ : missing)
+  for (std::int64_t k = 0; k < size; ++k)
+    missing += std::isnan(static_cast<double>(values[static_cast<std::size_t>(k)]));
+  if (missing > 0) throw tool::Failure("{}: {} of {} elements are NaN, want none", who, missing, size);
+}
 
 /// Whole channels to judge by, spread from the first to the last: all of them if they have little to compute.
 [[nodiscard]] std::vector<std::int64_t> judged_channels(const Extent& extent);
@@ -59,10 +76,8 @@ class Expectation {
   std::vector<double> of_channels(const std::vector<Value>& values) const;
   void require(const std::string& who, const char* what, std::span<const double> actual,
                std::span<const double> expected, double tolerance) const {
-    require(who, what, actual, expected, expected, tolerance);
+    require_near(who, what, actual, expected, expected, tolerance);
   }
-  void require(const std::string& who, const char* what, std::span<const double> actual,
-               std::span<const double> expected, std::span<const double> scale, double tolerance) const;
 
   std::vector<std::int64_t> channels_;
   reference::Forward<double> forward_;
@@ -110,29 +125,16 @@ Expectation<T>::Expectation(const Problem<T>& p) : channels_(judged_channels(p.e
 }
 
 template <class T>
-void Expectation<T>::require(const std::string& who, const char* what, std::span<const double> actual,
-                             std::span<const double> expected, std::span<const double> scale, double tolerance) const {
-  const double error = relative_error(actual, expected, scale);
-  if (error <= tolerance) return;
-  throw tool::Failure("{}: relative L2 error of {} is {:.3g}, want at most {:.3g}", who, what, error, tolerance);
-}
-
-template <class T>
 void Expectation<T>::check(Pass pass, const Problem<T>& p, const std::string& who, const Tolerance& tolerance) const {
   const std::vector<double> out = gather<T>(p.out.span(), p.extent);
   if (pass == Pass::forward) require(who, "y", out, forward_.y, tolerance.tensor);
   if (pass == Pass::inference) require(who, "y", out, inference_, tolerance.tensor);
   if (pass == Pass::backward) {
-    require(who, "dx", out, gradients_.dx, dx_terms_, tolerance.tensor);
+    require_near(who, "dx", out, gradients_.dx, dx_terms_, tolerance.tensor);
     require(who, "dgamma", of_channels(p.dgamma), gradients_.dgamma, tolerance.parameters);
     require(who, "dbeta", of_channels(p.dbeta), gradients_.dbeta, tolerance.parameters);
   }
-  std::int64_t missing = 0;
-  const T* values = p.out.data();
-#pragma omp parallel for schedule(static) reduction(+ : missing)
-  for (std::int64_t k = 0; k < p.extent.size(); ++k)
-    missing += static_cast<double>(values[k]) != static_cast<double>(values[k]);
-  if (missing > 0) throw tool::Failure("{}: {} of {} elements are NaN, want none", who, missing, p.extent.size());
+  require_written<T>(who, p.out.span());
 }
 
 template <class T>

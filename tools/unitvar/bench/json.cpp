@@ -54,6 +54,7 @@ std::string json_text(const std::vector<Row>& rows, const Plan& plan) {
   ordered_json object;
   object["unitvar"] = unitvar::version;
   object["op"] = op_name(plan.op);
+  if (plan.op == Op::group_norm) object["groups"] = plan.groups;
   object["suite"] = plan.suite.name;
   object["onednn"] = plan.against_onednn ? ordered_json(onednn_version()) : ordered_json(nullptr);
   object["rows"] = ordered_json::array();

@@ -10,6 +10,7 @@
 #include "bench/dtypes.hpp"
 #include "bench/expectation.hpp"
 #include "bench/library.hpp"
+#include "bench/measure_groups.hpp"
 #include "bench/measure_rows.hpp"
 #include "bench/onednn.hpp"
 #include "bench/roofline.hpp"
@@ -142,12 +143,13 @@ class Bench {
 }  // namespace
 
 bool measurable(const Plan& plan, const Shape& shape, Pass pass) {
-  return is_of_rows(plan.op) || pass == Pass::inference || shape.n * shape.points() > 1;
+  return plan.op != Op::batch_norm || pass == Pass::inference || shape.n * shape.points() > 1;
 }
 
 void measure_shape(const Plan& plan, const Shape& shape, Layout layout, const std::string& dtype,
                    const std::function<void(const Row&)>& done) {
   if (is_of_rows(plan.op)) return measure_rows(plan, shape, dtype, done);
+  if (is_of_groups(plan.op)) return measure_groups(plan, shape, layout, dtype, done);
   with_dtype(dtype, [&]<class T>(std::type_identity<T>) {
     Bench<T> bench(plan, shape, layout);
     for (const int threads : plan.threads) {

@@ -18,6 +18,7 @@ using tool::UsageError;
 
 constexpr int max_threads = 1'024;
 constexpr int max_repeat = 1'000'000;
+constexpr std::int64_t usual_groups = 32;
 
 // The places of `names` in `known`, in the order asked for.
 std::vector<std::size_t> choices(const char* option, const std::vector<std::string>& names,
@@ -39,14 +40,19 @@ std::vector<Value> chosen(const char* option, const std::vector<std::string>& na
   return result;
 }
 
-Suite suite_of(const Request& request, bool of_rows) {
-  if (request.shapes.empty() && request.shape.empty()) return find_suite(of_rows ? "rows" : "default");
+const char* usual_suite(Op op) {
+  if (is_of_rows(op)) return "rows";
+  return is_of_groups(op) ? "groups" : "default";
+}
+
+Suite suite_of(const Request& request, Op op) {
+  if (request.shapes.empty() && request.shape.empty()) return find_suite(usual_suite(op));
   Suite suite{"custom", {}};
   if (!request.shapes.empty()) suite = find_suite(request.shapes);
   if (!request.shape.empty()) suite.name = "custom";
   for (const std::string& text : request.shape) suite.shapes.push_back(parse_shape(text));
   for (const Shape& shape : suite.shapes) {
-    if (of_rows && shape.points() > 1) {
+    if (is_of_rows(op) && shape.points() > 1) {
       throw UsageError("shape {} has more than two axes, want ROWS,D with --op {}", shape_text(shape), request.op);
     }
     try {
@@ -88,12 +94,26 @@ bool against_onednn(const Request& request) {
   return true;
 }
 
-// Rows are normalized one by one: their elements are beside each other, and there are no running statistics.
-void choose_rows(const Request& request, Plan& plan) {
-  plan.layouts = {Layout::channels_last};
+// Without running statistics, inference is the forward pass.
+void choose_training(const Request& request, Plan& plan) {
   std::erase(plan.passes, Pass::inference);
   if (plan.passes.empty()) throw UsageError("--pass is 'inference', want forward, backward with --op {}", request.op);
   if (request.explain) throw UsageError("--explain is of batch_norm, want it without --op {}", request.op);
+}
+
+std::int64_t groups_per_sample(const Request& request, Op op, const Suite& suite) {
+  if (op != Op::group_norm) {
+    if (request.groups) throw UsageError("--groups is of group_norm, want it without --op {}", request.op);
+    return 0;
+  }
+  const std::int64_t groups = request.groups.value_or(usual_groups);
+  if (groups < 1) throw UsageError("--groups is {}, want at least 1", groups);
+  for (const Shape& shape : suite.shapes) {
+    if (shape.c % groups == 0) continue;
+    throw UsageError("--groups is {}, want a divisor of the {} channels of shape {}", groups, shape.c,
+                     shape_text(shape));
+  }
+  return groups;
 }
 
 void check_files(const Request& request) {
@@ -132,7 +152,8 @@ Plan make_plan(const Request& request) {
   plan.op = static_cast<Op>(choices("--op", {request.op}, op_names()).front());
   plan.passes = chosen<Pass>("--pass", request.passes, {Pass::forward, Pass::backward, Pass::inference},
                              {"forward", "backward", "inference"});
-  if (is_of_rows(plan.op)) choose_rows(request, plan);
+  if (plan.op != Op::batch_norm) choose_training(request, plan);
+  if (is_of_rows(plan.op)) plan.layouts = {Layout::channels_last};  // A row's elements are beside each other.
   plan.threads = threads_of(request);
   choose_isa(request, plan);
   plan.against_onednn = against_onednn(request);
@@ -140,7 +161,8 @@ Plan make_plan(const Request& request) {
     throw UsageError("--repeat is {}, want 0 to {}", request.repeat, max_repeat);
   }
   plan.repeat = request.repeat;
-  plan.suite = suite_of(request, is_of_rows(plan.op));
+  plan.suite = suite_of(request, plan.op);
+  plan.groups = groups_per_sample(request, plan.op, plan.suite);
   check_files(request);
   return plan;
 }

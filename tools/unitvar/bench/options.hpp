@@ -1,4 +1,6 @@
 #pragma once
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,8 +16,9 @@ namespace unitvar::bench {
 /// The command line of `unitvar bench`.
 struct Request {
   std::string op = "batch_norm";
-  std::string shapes;              ///< a built-in suite or a CSV file
-  std::vector<std::string> shape;  ///< single shapes; with neither of the two: the suite "default"
+  std::string shapes;                  ///< a built-in suite or a CSV file
+  std::vector<std::string> shape;      ///< single shapes; with neither of the two: a suite that suits the op
+  std::optional<std::int64_t> groups;  ///< of group_norm only; none: 32
   std::vector<std::string> layouts = {"channels_first"};
   std::vector<std::string> dtypes = {"f32"};
   std::vector<std::string> passes = {"forward", "backward", "inference"};
@@ -30,6 +33,7 @@ struct Request {
 /// What the options mean, checked.
 struct Plan {
   Op op;
+  std::int64_t groups;  ///< of each sample; 0: as many as there are channels
   Suite suite;
   std::vector<Layout> layouts;
   std::vector<std::string> dtypes;

@@ -86,7 +86,7 @@ set arrow 1 from graph 0, first 1 to graph 1, first 1 nohead lc rgb '#333333' lw
 
 std::string title_of(const Plan& plan) {
   const std::string rival = plan.against_onednn ? " beside " + onednn_version() : "";
-  return fmt::format("{{/=15 Batch normalization by unitvar{}}}\\n{{/=11 {} on {}; longer bars are better}}", rival,
+  return fmt::format("{{/=15 {} by unitvar{}}}\\n{{/=11 {} on {}; longer bars are better}}", op_title(plan.op), rival,
                      plan.suite.name, isa_name(plan.isa));
 }
 

@@ -62,10 +62,16 @@ Suite rows() {
            images(1024, 16384, 1, 1)}};
 }
 
+// Images of the stages of a ResNet, whose channels 32 divides.
+Suite groups() {
+  return {"groups",
+          {images(32, 64, 112, 112), images(32, 256, 56, 56), images(32, 512, 28, 28), images(32, 1024, 14, 14)}};
+}
+
 }  // namespace
 
 const std::vector<Suite>& built_in_suites() {
-  static const std::vector<Suite> suites = {short_look(), resnet_50(), densenet_121(), rows()};
+  static const std::vector<Suite> suites = {short_look(), resnet_50(), densenet_121(), rows(), groups()};
   return suites;
 }
 

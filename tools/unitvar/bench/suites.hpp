@@ -13,7 +13,8 @@ struct Suite {
   std::vector<Shape> shapes;
 };
 
-/// The suites that are built in: "resnet_50" and "densenet_121", "rows", and "default", a short one for a first look.
+/// The suites that are built in: "resnet_50" and "densenet_121", "rows", "groups", and "default", a short one for a
+/// first look.
 [[nodiscard]] const std::vector<Suite>& built_in_suites();
 
 /// Reads a CSV file with the header n,c,d,h,w,count and a shape a line; its name is that of the file. Throws Failure
