@@ -7,8 +7,7 @@
 namespace unitvar::kernels {
 
 /// What comes with the elements of a rectangle besides the plain phase. Pointers are to the rectangle's first element;
-/// null is absent. One kernel has all of them: the branches are the same for a whole rectangle, and cost nothing beside
-/// memory.
+/// null is absent. One kernel has all of them, and asks for each vector which are there.
 template <class T>
 struct Extras {
   /// y = v > 0 ? v : slope * v, and dy behind it.
