@@ -39,6 +39,76 @@ struct RowGradientTerms {
   }
 };
 
+/// Down the columns of some rows: dy and dy * x_hat, where x_hat = (x - c.center) * c.scale + c.beta, for rows that are
+/// few enough to be added up in A; what A does not hold is added in double.
+template <class T, class A>
+struct ColumnTerms {
+  const T* x;
+  const T* dy;
+  const RowExtent& rows;
+  const NormalizeCoefficients<const A*>& c;
+  const ColumnTotals<A>& to;
+
+  /// Columns [k, end) by n vectors U, whose sums stay in registers while the rows are added. Returns the first column
+  /// left over.
+  template <class U, int n>
+  HWY_INLINE int64_t add(int64_t k, int64_t end) const {
+    for (; k + n * U::kWidth <= end; k += n * U::kWidth) {
+      Terms<typename U::Value> sums[n];
+      for (auto& sum : sums) sum = {U::zero(), U::zero()};
+      for (int64_t r = 0; r < rows.rows; ++r) {
+        const auto center = U::at(c.center[r], 0), scale = U::at(c.scale[r], 0), shift = U::at(c.beta[r], 0);
+        const int64_t i = r * rows.length + k;
+        for (int j = 0; j < n; ++j) {
+          const auto g = U::load(dy + i + j * U::kWidth);
+          const auto d = U::sub(U::load(x + i + j * U::kWidth), center);
+          sums[j].first = U::add(sums[j].first, g);
+          sums[j].second = U::add(sums[j].second, U::mul(g, U::add(U::mul(d, scale), shift)));
+        }
+      }
+      for (int j = 0; j < n; ++j) move_to_totals<U>(sums[j], k + j * U::kWidth);
+    }
+    return k;
+  }
+
+ private:
+  template <class U>
+  HWY_INLINE void move_to_totals(const Terms<typename U::Value>& sums, int64_t k) const {
+    if (HWY_LIKELY(are_moderate(sums))) {
+      U::store(U::add(U::load(to.first + k), sums.first), to.first + k);
+      U::store(U::add(U::load(to.second + k), sums.second), to.second + k);
+      return;
+    }
+    A first[U::kWidth], second[U::kWidth];
+    U::store(sums.first, first);
+    U::store(sums.second, second);
+    for (int j = 0; j < U::kWidth; ++j) move_one({first[j], second[j]}, k + j);
+  }
+  HWY_NOINLINE void move_one(const Terms<A>& sums, int64_t k) const {
+    if (!are_moderate(sums)) return add_wide(k);
+    to.first[k] += sums.first;
+    to.second[k] += sums.second;
+  }
+  static HWY_INLINE bool are_moderate(const Terms<A>& sums) {
+    if constexpr (std::is_same_v<A, double>) return true;
+    return std::abs(sums.first) + std::abs(sums.second) <= A(0x1p100);  // not NaN
+  }
+  template <class V>
+  static HWY_INLINE bool are_moderate(const Terms<V>& sums) {
+    if constexpr (std::is_same_v<A, double>) return true;
+    const Tag<A> d;
+    return hn::AllTrue(d, hn::Le(hn::Add(hn::Abs(sums.first), hn::Abs(sums.second)), hn::Set(d, A(0x1p100))));
+  }
+  HWY_INLINE void add_wide(int64_t k) const {
+    for (int64_t r = 0; r < rows.rows; ++r) {
+      const auto g = static_cast<double>(dy[r * rows.length + k]);
+      const double d = static_cast<double>(x[r * rows.length + k]) - static_cast<double>(c.center[r]);
+      to.wide_first[k] += g;
+      to.wide_second[k] += g * (d * static_cast<double>(c.scale[r]) + static_cast<double>(c.beta[r]));
+    }
+  }
+};
+
 /// The lanes of a vector, folded in halves.
 template <class D>
 HWY_INLINE double fold_vector([[maybe_unused]] D d, hn::Vec<D> v) {
@@ -90,9 +160,7 @@ struct RowNormalizeMap {
     const auto x_hat = U::add(U::mul(d, U::at(c.scale, k)), U::at(c.beta, k));
     return U::add(U::mul(x_hat, parameter<U>(parameters.gamma, k)), parameter<U>(parameters.beta, k));
   }
-  HWY_INLINE void prefetch_step(int64_t i) const {
-    for (int64_t k = 0; k < kStep; k += kLine<T>) prefetch(x + i + k);
-  }
+  HWY_INLINE void prefetch(int64_t i) const { kernels::HWY_NAMESPACE::prefetch(x + i); }
 };
 
 /// ((gamma * dy - level) - (x - center) * slope) * scale.
@@ -113,18 +181,32 @@ struct RowGradientMap {
     if constexpr (!std::is_same_v<A, double>) g = U::sub(g, U::at(c.level.lo, k));
     return U::mul(U::sub(g, along), U::at(c.scale, k));
   }
-  HWY_INLINE void prefetch_step(int64_t i) const {
-    for (int64_t k = 0; k < kStep; k += kLine<T>) {
-      prefetch(x + i + k);
-      prefetch(dy + i + k);
-    }
+  HWY_INLINE void prefetch(int64_t i) const {
+    kernels::HWY_NAMESPACE::prefetch(x + i);
+    kernels::HWY_NAMESPACE::prefetch(dy + i);
   }
 };
 
-/// Adds elements [k, cols), by groups of kLanes and one by one, and folds: both sums of a row.
+/// Groups of kLanes whose terms are added as a tree in A, before they go to double.
+template <class A>
+constexpr int kRowDepth = std::is_same_v<A, double> ? 1 : 8;
+
+/// Columns after which a row's sums and another row's map take turns, so that memory is read and written all the time.
+constexpr int64_t kTurn = 8 * kLanes;
+
+template <int n, class U, class Source>
+UNITVAR_PART void add_descending(const Source& source, int64_t k, int64_t cols, Partial<U>& sums) {
+  for (; k + n * kLanes <= cols; k += n * kLanes) add_groups<n>(source, k, sums);
+  if constexpr (n > 1) add_descending<n / 2>(source, k, cols, sums);
+}
+
+/// Adds elements [k, cols), by kRowDepth groups of kLanes, by half as many and so on, then one by one, and folds: both
+/// sums of a row. Not in line, as long as it is.
 template <class A, class Source>
-UNITVAR_PART Terms<double> finish_row(const Source& source, int64_t k, int64_t cols, Partial<Many<A>>& sums) {
-  for (; k + kLanes <= cols; k += kLanes) add_groups<1>(source, k, sums);
+HWY_NOINLINE Terms<double> finish_row(const Source& source, int64_t k, int64_t cols, const Partial<Many<A>>& so_far) {
+  Partial<Many<A>> sums = so_far;
+  add_descending<kRowDepth<A>>(source, k, cols, sums);
+  k += (cols - k) / kLanes * kLanes;
   if (k == cols) return {fold_registers<A>(sums.first), fold_registers<A>(sums.second)};
   double first[kLanes] = {}, second[kLanes] = {};
   for (int lane = 0; k < cols; ++k, ++lane) {
@@ -135,104 +217,42 @@ UNITVAR_PART Terms<double> finish_row(const Source& source, int64_t k, int64_t c
   return {fold_with(sums.first, first), fold_with(sums.second, second)};
 }
 
-/// Whether a sum in A may take a term; x_hat is not small, so products that underflow do not matter beside others, but
-/// those that overflow do. False for NaN.
-template <class A>
-HWY_INLINE bool is_moderate(A v) {
-  return std::is_same_v<A, double> || (v <= A(0x1p100) && v >= A(-0x1p100));
+/// Writes map's values of columns [m, end), which are whole lines, and asks for what comes `ahead` elements later.
+template <bool kStream, class Map>
+HWY_INLINE void map_turn(const Map& map, int64_t m, int64_t end, int64_t ahead) {
+  for (; m < end; m += kMapLine<Map>) {
+    map.prefetch(m + ahead);
+    map_lines<kStream, 1>(map, 0, m);
+  }
 }
 
-/// One row's part of the column sums: dy and dy * x_hat, added in A where A holds them, and in double elsewhere.
-template <class T, class A>
-struct RowColumns {
-  const T* x;
-  const T* dy;
-  NormalizeCoefficients<A> c;
-  ColumnTotals<A> to;  ///< null: not wanted
-
-  template <class U>
-  HWY_INLINE Terms<typename U::Value> terms(const NormalizeCoefficients<typename U::Value>& in_u, int64_t k) const {
-    const auto x_hat = U::add(U::mul(U::sub(U::load(x + k), in_u.center), in_u.scale), in_u.beta);
-    const auto g = U::load(dy + k);
-    return {g, U::mul(g, x_hat)};
-  }
-  HWY_INLINE void add(int64_t k, int64_t end) const {
-    using U = Many<A>;
-    if (to.first == nullptr) return;
-    const NormalizeCoefficients<typename U::Value> in_u{U::at(c.center, 0), U::at(c.scale, 0), U::at(c.beta, 0)};
-    for (; k + U::kWidth <= end; k += U::kWidth) {
-      const auto term = terms<U>(in_u, k);
-      if (HWY_UNLIKELY(!are_moderate(term))) {
-        add_each(k, k + U::kWidth);
-        continue;
-      }
-      U::store(U::add(U::load(to.first + k), term.first), to.first + k);
-      U::store(U::add(U::load(to.second + k), term.second), to.second + k);
-    }
-    if (k < end) add_each(k, end);
-  }
-
- private:
-  static HWY_INLINE bool are_moderate(const Terms<typename Many<A>::Value>& term) {
-    if constexpr (std::is_same_v<A, double>) return true;
-    const Tag<A> d;
-    return hn::AllTrue(d, hn::Le(hn::Add(hn::Abs(term.first), hn::Abs(term.second)), hn::Set(d, A(0x1p100))));
-  }
-  HWY_NOINLINE void add_each(int64_t k, int64_t end) const {
-    const NormalizeCoefficients<double> wide{static_cast<double>(c.center), static_cast<double>(c.scale),
-                                             static_cast<double>(c.beta)};
-    for (; k < end; ++k) {
-      const auto term = terms<One<A>>(c, k);
-      const auto again = terms<One<double>>(wide, k);
-      add_one(term.first, again.first, to.first[k], to.wide_first[k]);
-      add_one(term.second, again.second, to.second[k], to.wide_second[k]);
-    }
-  }
-  static HWY_INLINE void add_one(A term, double again, A& sum, double& wide_sum) {
-    if (is_moderate(term)) {
-      sum += term;
-    } else {
-      wide_sum += again;
-    }
-  }
-};
-
-/// In place of column sums.
-struct NoColumns {
-  HWY_INLINE void add(int64_t, int64_t) const {}
-};
-
-/// Adds up source's terms over a row, element k to lane k % kLanes, and writes map's values of another, step by step
-/// side by side, so that memory is read and written all the time. Either may be Nothing. With a map, what comes `ahead`
-/// elements later is asked for. `columns` are of the source's row.
-template <class A, bool kStream, class Source, class Map, class Columns>
-HWY_INLINE Terms<double> sweep_row(const Source& source, const Map& map, const Columns& columns, int64_t cols,
-                                   int64_t ahead) {
+/// Adds up source's terms over a row, element k to lane k % kLanes, and writes map's values of another. Either may be
+/// Nothing. What is streamed takes turns.
+template <class A, bool kStream, class Source, class Map>
+HWY_INLINE Terms<double> sweep_row(const Source& source, const Map& map, int64_t cols, int64_t ahead) {
+  constexpr int64_t kGroups = kRowDepth<A> * kLanes;
   Partial<Many<A>> sums;
+  Terms<double> total{};
   int64_t k = 0, m = 0;
   if constexpr (!kIsNothing<Source>) sums.clear();
   if constexpr (!kIsNothing<Map> && kStream) {
     m = std::min(cols, to_next_line(map.out));
     map_columns<A>(map, 0, 0, m);
   }
-  for (; std::max(k, m) + kStep <= cols; k += kStep, m += kStep) {
-    if constexpr (!kIsNothing<Map>) map.prefetch_step(k + ahead);
-    if constexpr (!kIsNothing<Source>) add_groups<kDepth>(source, k, sums);
-    columns.add(k, k + kStep);
-    if constexpr (!kIsNothing<Map>) map_lines<kStream, kStep / kMapLine<Map>>(map, 0, m);
+  if constexpr (!kIsNothing<Source> && !kIsNothing<Map> && kStream) {
+    for (; std::max(k, m) + kTurn <= cols; m += kTurn) {
+      for (const int64_t end = k + kTurn; k < end; k += kGroups) add_groups<kRowDepth<A>>(source, k, sums);
+      map_turn<kStream>(map, m, m + kTurn, ahead);
+    }
   }
+  if constexpr (!kIsNothing<Source>) total = finish_row<A>(source, k, cols, sums);
   if constexpr (!kIsNothing<Map>) {
-    if (k < cols) map.prefetch_step(k + ahead);
-    for (; m + kMapLine<Map> <= cols; m += kMapLine<Map>) map_lines<kStream, 1>(map, 0, m);
-    map_columns<A>(map, 0, m, cols);
+    const int64_t end = m + (cols - m) / kMapLine<Map> * kMapLine<Map>;
+    map_turn<kStream>(map, m, end, ahead);
+    if (end < cols) map.prefetch(end + ahead);
+    map_columns<A>(map, 0, end, cols);
   }
-  columns.add(k, cols);
-  if constexpr (kIsNothing<Source>) {
-    return {};
-  } else {
-    for (; k + kStep <= cols; k += kStep) add_groups<kDepth>(source, k, sums);
-    return finish_row<A>(source, k, cols, sums);
-  }
+  return total;
 }
 
 }  // namespace unitvar::kernels::HWY_NAMESPACE

@@ -67,28 +67,11 @@ struct NoRows {
   HWY_INLINE Nothing row(int64_t) const { return {}; }
 };
 
-template <class T, class A>
-struct ColumnRows {
-  const T* x;
-  const T* dy;
-  const ColumnSums<A>* sums;  ///< may be null
-  int64_t cols;
-
-  HWY_INLINE RowColumns<T, A> row(int64_t r) const {
-    if (sums == nullptr) return {x, dy, {}, {}};
-    return {x + r * cols, dy + r * cols, {sums->c.center[r], sums->c.scale[r], sums->c.beta[r]}, sums->to};
-  }
-};
-
-struct NoColumnRows {
-  HWY_INLINE NoColumns row(int64_t) const { return {}; }
-};
-
-template <class A, bool kStream, class Sources, class Maps, class Columns>
-HWY_INLINE void sweep_rows_of(const Sources& sources, const Maps& maps, const Columns& columns, const RowExtent& rows,
-                              int64_t ahead, double* first, double* second) {
+template <class A, bool kStream, class Sources, class Maps>
+HWY_INLINE void sweep_rows_of(const Sources& sources, const Maps& maps, const RowExtent& rows, int64_t ahead,
+                              double* first, double* second) {
   for (int64_t r = 0; r < rows.rows; ++r) {
-    const auto sums = sweep_row<A, kStream>(sources.row(r), maps.row(r), columns.row(r), rows.length, ahead);
+    const auto sums = sweep_row<A, kStream>(sources.row(r), maps.row(r), rows.length, ahead);
     if constexpr (!std::is_same_v<Sources, NoRows>) {
       first[r] = sums.first;
       second[r] = sums.second;
@@ -96,72 +79,69 @@ HWY_INLINE void sweep_rows_of(const Sources& sources, const Maps& maps, const Co
   }
 }
 
-template <class T, class A, class Sources, class Maps, class Columns>
-HWY_INLINE void sweep(const Sources& sources, const Maps& maps, const Columns& columns, const RowExtent& rows,
-                      const Access& access, double* first = nullptr, double* second = nullptr) {
+template <class T, class A, class Sources, class Maps>
+HWY_INLINE void sweep(const Sources& sources, const Maps& maps, const RowExtent& rows, const Access& access,
+                      double* first = nullptr, double* second = nullptr) {
   if constexpr (!std::is_same_v<Maps, NoRows> && kCanStream<T, A>) {
     if (access.stores == Stores::streamed) {
-      sweep_rows_of<A, true>(sources, maps, columns, rows, access.ahead, first, second);
+      sweep_rows_of<A, true>(sources, maps, rows, access.ahead, first, second);
       return;
     }
   }
-  sweep_rows_of<A, false>(sources, maps, columns, rows, access.ahead, first, second);
+  sweep_rows_of<A, false>(sources, maps, rows, access.ahead, first, second);
 }
 
 template <class T, class A>
 void moments(const T* x, const A* shift, const RowExtent& rows, double* first, double* second) {
-  sweep<T, A>(MomentRows<T, A>{x, shift, rows.length}, NoRows(), NoColumnRows(), rows, {}, first, second);
+  sweep<T, A>(MomentRows<T, A>{x, shift, rows.length}, NoRows(), rows, {}, first, second);
 }
 
 template <class T, class A>
 void normalize(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const ColumnParameters<T>& parameters,
                const RowExtent& rows, const Access& access) {
-  sweep<T, A>(NoRows(), NormalizeRows<T, A>{x, y, c, parameters, rows.length}, NoColumnRows(), rows, access);
-}
-
-template <class T, class A>
-void gradient_sums(const T* x, const T* dy, const A* center, const param_t<T>* gamma, const RowExtent& rows,
-                   const ColumnSums<A>* columns, double* first, double* second) {
-  sweep<T, A>(GradientRows<T, A>{x, dy, center, gamma, rows.length}, NoRows(),
-              ColumnRows<T, A>{x, dy, columns, rows.length}, rows, {}, first, second);
+  sweep<T, A>(NoRows(), NormalizeRows<T, A>{x, y, c, parameters, rows.length}, rows, access);
 }
 
 template <class T, class A>
 void input_gradient(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c, const param_t<T>* gamma,
                     const RowExtent& rows, const Access& access) {
-  sweep<T, A>(NoRows(), InputGradientRows<T, A>{x, dy, dx, c, gamma, rows.length}, NoColumnRows(), rows, access);
-}
-
-template <class T>
-void normalize_and_moments(const T* x, T* y, const NormalizeCoefficients<const fast_t<T>*>& c,
-                           const ColumnParameters<T>& parameters, const RowExtent& rows, const Access& access,
-                           const fast_t<T>* shift, double* first, double* second) {
-  using A = fast_t<T>;
-  sweep<T, A>(MomentRows<T, A>{x + rows.size(), shift, rows.length},
-              NormalizeRows<T, A>{x, y, c, parameters, rows.length}, NoColumnRows(), rows, access, first, second);
-}
-
-template <class T>
-void input_gradient_and_sums(const T* x, const T* dy, T* dx, const GradientCoefficients<const fast_t<T>*>& c,
-                             const param_t<T>* gamma, const RowExtent& rows, const Access& access,
-                             const fast_t<T>* center, const ColumnSums<fast_t<T>>* columns, double* first,
-                             double* second) {
-  using A = fast_t<T>;
-  const T *const next_x = x + rows.size(), *const next_dy = dy + rows.size();
-  sweep<T, A>(GradientRows<T, A>{next_x, next_dy, center, gamma, rows.length},
-              InputGradientRows<T, A>{x, dy, dx, c, gamma, rows.length},
-              ColumnRows<T, A>{next_x, next_dy, columns, rows.length}, rows, access, first, second);
+  sweep<T, A>(NoRows(), InputGradientRows<T, A>{x, dy, dx, c, gamma, rows.length}, rows, access);
 }
 
 template <class T, class A>
-void parameter_sums(const T* x, const T* dy, const RowExtent& rows, const ColumnSums<A>& columns) {
-  const ColumnRows<T, A> of{x, dy, &columns, rows.length};
-  for (int64_t r = 0; r < rows.rows; ++r) of.row(r).add(0, rows.length);
+void gradient_sums(const T* x, const T* dy, const A* center, const param_t<T>* gamma, const RowExtent& rows,
+                   double* first, double* second) {
+  sweep<T, A>(GradientRows<T, A>{x, dy, center, gamma, rows.length}, NoRows(), rows, {}, first, second);
+}
+
+template <class T, class A>
+void column_sums(const T* x, const T* dy, const RowExtent& rows, const NormalizeCoefficients<const A*>& c,
+                 const ColumnTotals<A>& to) {
+  const ColumnTerms<T, A> terms{x, dy, rows, c, to};
+  int64_t k = terms.template add<Many<A>, 4>(0, rows.length);
+  k = terms.template add<Many<A>, 1>(k, rows.length);
+  terms.template add<One<A>, 1>(k, rows.length);
+}
+
+template <class T, class A = fast_t<T>>
+void normalize_and_moments(const T* x, T* y, const NormalizeCoefficients<const A*>& c,
+                           const ColumnParameters<T>& parameters, const RowExtent& rows, const Access& access,
+                           const A* shift, double* first, double* second) {
+  sweep<T, A>(MomentRows<T, A>{x + rows.size(), shift, rows.length},
+              NormalizeRows<T, A>{x, y, c, parameters, rows.length}, rows, access, first, second);
+}
+
+template <class T, class A = fast_t<T>>
+void input_gradient_and_sums(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c,
+                             const param_t<T>* gamma, const RowExtent& rows, const Access& access, const A* center,
+                             double* first, double* second) {
+  sweep<T, A>(GradientRows<T, A>{x + rows.size(), dy + rows.size(), center, gamma, rows.length},
+              InputGradientRows<T, A>{x, dy, dx, c, gamma, rows.length}, rows, access, first, second);
 }
 
 template <class T, class A>
 constexpr RowPhases<T, A> kRowPhases{moments<T, A>, normalize<T, A>, gradient_sums<T, A>, input_gradient<T, A>,
-                                     parameter_sums<T, A>};
+                                     column_sums<T, A>};
 
 template <class T>
 constexpr RowKernels<T> kRowTable{

@@ -25,13 +25,6 @@ struct ColumnTotals {
   double* wide_second;
 };
 
-/// What column sums take from each row, x_hat = (x - c.center) * c.scale + c.beta, and where they are.
-template <class A>
-struct ColumnSums {
-  NormalizeCoefficients<const A*> c;
-  ColumnTotals<A> to;
-};
-
 /// Passes over some rows, computed in A; sums over a row end in double. Coefficients and row sums are arrays with a
 /// value for each row, column sums with one for each column. Pointers to elements are to the first row's first.
 template <class T, class A>
@@ -41,14 +34,15 @@ struct RowPhases {
   /// y = ((x - c.center) * c.scale + c.beta) * gamma + beta.
   void (*normalize)(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const ColumnParameters<T>& parameters,
                     const RowExtent& rows, const Access& access);
-  /// Of each row, sum(g) and sum(g * (x - center)), where g = gamma * dy; and, unless null, these rows' parameter_sums.
+  /// Of each row, sum(g) and sum(g * (x - center)), where g = gamma * dy.
   void (*gradient_sums)(const T* x, const T* dy, const A* center, const param_t<T>* gamma, const RowExtent& rows,
-                        const ColumnSums<A>* columns, double* first, double* second);
+                        double* first, double* second);
   /// dx = ((gamma * dy - c.level) - (x - c.center) * c.slope) * c.scale; dx may be dy.
   void (*input_gradient)(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c,
                          const param_t<T>* gamma, const RowExtent& rows, const Access& access);
-  /// Adds to each column sum(dy) and sum(dy * x_hat), row after row.
-  void (*parameter_sums)(const T* x, const T* dy, const RowExtent& rows, const ColumnSums<A>& columns);
+  /// Adds to each column sum(dy) and sum(dy * x_hat), where x_hat = (x - c.center) * c.scale + c.beta.
+  void (*column_sums)(const T* x, const T* dy, const RowExtent& rows, const NormalizeCoefficients<const A*>& c,
+                      const ColumnTotals<A>& to);
 };
 
 /// Two passes in one sweep: the last of some rows, side by side with the first of as many that follow them.
@@ -59,7 +53,7 @@ struct FusedRows {
                   const fast_t<T>* shift, double* first, double* second);
   void (*backward)(const T* x, const T* dy, T* dx, const GradientCoefficients<const fast_t<T>*>& c,
                    const param_t<T>* gamma, const RowExtent& rows, const Access& access, const fast_t<T>* center,
-                   const ColumnSums<fast_t<T>>* columns, double* first, double* second);
+                   double* first, double* second);
 };
 
 /// The kernels of one instruction set.

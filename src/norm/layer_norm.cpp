@@ -143,16 +143,12 @@ struct BackwardOfTile {
   const ColumnSums<T>* sums;  ///< null: column sums are not wanted
   const Totals* totals;
 
-  /// What was added in float is moved on where a multiple of kMostFastRows of the tile ends.
-  void columns_end_at(int64_t row) const {
-    if (sums != nullptr && (row == end || (row - begin) % norm::kMostFastRows == 0)) sums->flush(*totals);
-  }
-  void columns_alone() const {
-    engine.for_batches(begin, end, [&](int64_t row, int64_t rows, int64_t) {
-      const int64_t o = row * a.extent.length;
-      engine.batch().parameter_sums(a.x.data() + o, a.dy.data() + o, rows, means + row, a.rstd.data() + row, *totals);
-      columns_end_at(row + rows);
-    });
+  /// Column sums of a batch, moved on from float where a multiple of kMostFastRows of the tile ends.
+  void columns(int64_t row, int64_t rows) const {
+    if (sums == nullptr) return;
+    const int64_t o = row * a.extent.length, done = row + rows;
+    engine.batch().column_sums(a.x.data() + o, a.dy.data() + o, rows, means + row, a.rstd.data() + row, *totals);
+    if (done == end || (done - begin) % norm::kMostFastRows == 0) sums->flush(*totals);
   }
 
   /// Sums and then dx; the second pass of a batch goes together with the first of the next. dx may take the place of
@@ -164,18 +160,16 @@ struct BackwardOfTile {
       const int64_t o = row * a.extent.length, next_o = o + rows * a.extent.length;
       const T *x = a.x.data(), *dy = a.dy.data();
       const double *mean = means + row, *rstd = a.rstd.data() + row;
-      if (row == begin) {
-        engine.batch().gradient_sums(x + o, dy + o, rows, mean, rstd, row_sums[at], totals);
-        columns_end_at(row + rows);
-      }
+      columns(row, rows);
+      if (a.dx.empty()) return;
+      if (row == begin) engine.batch().gradient_sums(x + o, dy + o, rows, mean, rstd, row_sums[at]);
       norm::BatchSums& next = row_sums[1 - at];
       const bool fits = next_rows == rows;
       engine.batch().input_gradient(x + o, dy + o, a.dx.data() + o, rows, mean, rstd, row_sums[at],
-                                    engine.schedule().access, fits ? &next : nullptr, totals);
+                                    engine.schedule().access, fits ? &next : nullptr);
       if (!fits && next_rows > 0) {
-        engine.batch().gradient_sums(x + next_o, dy + next_o, next_rows, mean + rows, rstd + rows, next, totals);
+        engine.batch().gradient_sums(x + next_o, dy + next_o, next_rows, mean + rows, rstd + rows, next);
       }
-      if (next_rows > 0) columns_end_at(row + rows + next_rows);
       at = 1 - at;
     });
   }
@@ -199,12 +193,7 @@ void backward(const Backward<T>& a, const Options& options) {
   const ColumnSums<T> sums(engine.schedule().tiling, engine.schedule().threads);
   engine.for_all_tiles([&](int64_t tile, int thread, int64_t begin, int64_t end) {
     const auto totals = sums.start(tile, thread);
-    const BackwardOfTile<T> walk{engine, a, means, begin, end, &sums, &totals};
-    if (a.dx.empty()) {
-      walk.columns_alone();
-    } else {
-      walk.run();
-    }
+    BackwardOfTile<T>{engine, a, means, begin, end, &sums, &totals}.run();
   });
   sums.merge(engine.schedule().threads);
   norm::store_if_wanted(sums.of(0).second, a.dgamma);

@@ -38,13 +38,6 @@ struct NormalizeRows {
   }
 };
 
-/// Column sums of these rows, whose coefficients stand in `c`.
-template <class A>
-kernels::ColumnSums<A> column_sums(NormalizeRows<A>& c, int64_t rows, const double* mean, const double* rstd,
-                                   const kernels::ColumnTotals<A>& to) noexcept {
-  return {c.fill(rows, mean, rstd), to};
-}
-
 template <class Fast>
 auto takes(const double* mean, const double* rstd) noexcept {
   return [=](int64_t r) { return every(is_ordinary<Fast>(mean[r]), is_ordinary<Fast>(rstd[r])); };
@@ -217,30 +210,23 @@ void RowBatch<T>::finish_sums(const T* x, const T* dy, int64_t rows, const doubl
       vector_loop(b, e, [&](int64_t r) { out.g_xmu[r] += (static_cast<double>(center[r]) - mean[r]) * out.g[r]; });
     } else {
       const int64_t o = b * length_;
-      kernels_.wide.gradient_sums(x + o, dy + o, mean + b, parameters_.gamma, extent(e - b), nullptr, out.g + b,
-                                  out.g_xmu + b);
+      kernels_.wide.gradient_sums(x + o, dy + o, mean + b, parameters_.gamma, extent(e - b), out.g + b, out.g_xmu + b);
     }
   });
 }
 
 template <class T>
 void RowBatch<T>::gradient_sums(const T* x, const T* dy, int64_t rows, const double* mean, const double* rstd,
-                                BatchSums& out, const Totals* to) const noexcept {
+                                BatchSums& out) const noexcept {
   PerRow<Fast> center;
-  NormalizeRows<Fast> c;
   choose_centers(rows, mean, rstd, center.values);
-  const bool together = to != nullptr && for_all(rows, takes<Fast>(mean, rstd));
-  const auto columns = together ? column_sums(c, rows, mean, rstd, *to) : kernels::ColumnSums<Fast>();
-  kernels_.fast.gradient_sums(x, dy, center.values, parameters_.gamma, extent(rows), together ? &columns : nullptr,
-                              out.g, out.g_xmu);
+  kernels_.fast.gradient_sums(x, dy, center.values, parameters_.gamma, extent(rows), out.g, out.g_xmu);
   finish_sums(x, dy, rows, mean, center.values, out);
-  if (to != nullptr && !together) parameter_sums(x, dy, rows, mean, rstd, *to);
 }
 
 template <class T>
 void RowBatch<T>::input_gradient(const T* x, const T* dy, T* dx, int64_t rows, const double* mean, const double* rstd,
-                                 const BatchSums& sums, const kernels::Access& access, BatchSums* next,
-                                 const Totals* to) const noexcept {
+                                 const BatchSums& sums, const kernels::Access& access, BatchSums* next) const noexcept {
   GradientRows g;
   g.fill(rows, static_cast<double>(length_), center_, rstd, sums);
   const auto fast = takes<Fast>(mean, rstd, g);
@@ -250,14 +236,10 @@ void RowBatch<T>::input_gradient(const T* x, const T* dy, T* dx, int64_t rows, c
   if (next != nullptr && for_all(rows, row_is_fast)) {
     PerRow<Fast> center;
     InputGradientRows<Fast> c;
-    NormalizeRows<Fast> next_c;
     choose_centers(rows, next_mean, next_rstd, center.values);
-    const bool together = to != nullptr && for_all(rows, takes<Fast>(next_mean, next_rstd));
-    const auto columns = together ? column_sums(next_c, rows, next_mean, next_rstd, *to) : kernels::ColumnSums<Fast>();
     kernels_.fused.backward(x, dy, dx, c.fill(rows, mean, rstd, g.level, g.slope), parameters_.gamma, extent(rows),
-                            access, center.values, together ? &columns : nullptr, next->g, next->g_xmu);
+                            access, center.values, next->g, next->g_xmu);
     finish_sums(x + size, dy + size, rows, next_mean, center.values, *next);
-    if (to != nullptr && !together) parameter_sums(x + size, dy + size, rows, next_mean, next_rstd, *to);
     return;
   }
   const auto gradient_in = [&](auto a, int64_t b, int64_t e) {
@@ -270,18 +252,18 @@ void RowBatch<T>::input_gradient(const T* x, const T* dy, T* dx, int64_t rows, c
   for_runs(rows, row_is_fast, [&](int64_t b, int64_t e, bool is_fast) {
     in_arithmetic<Fast>(is_fast, [&](auto a) { gradient_in(a, b, e); });
   });
-  if (next != nullptr) gradient_sums(x + size, dy + size, rows, next_mean, next_rstd, *next, to);
+  if (next != nullptr) gradient_sums(x + size, dy + size, rows, next_mean, next_rstd, *next);
 }
 
 template <class T>
-void RowBatch<T>::parameter_sums(const T* x, const T* dy, int64_t rows, const double* mean, const double* rstd,
-                                 const Totals& to) const noexcept {
+void RowBatch<T>::column_sums(const T* x, const T* dy, int64_t rows, const double* mean, const double* rstd,
+                              const Totals& to) const noexcept {
   const kernels::ColumnTotals<double> wide{to.wide_first, to.wide_second, to.wide_first, to.wide_second};
   const auto add_in = [&](const auto& totals, int64_t b, int64_t e) {
     using A = std::remove_pointer_t<decltype(totals.first)>;
     NormalizeRows<A> c;
     const int64_t o = b * length_;
-    phases<A>().parameter_sums(x + o, dy + o, extent(e - b), column_sums(c, e - b, mean + b, rstd + b, totals));
+    phases<A>().column_sums(x + o, dy + o, extent(e - b), c.fill(e - b, mean + b, rstd + b), totals);
   };
   for_runs(rows, takes<Fast>(mean, rstd), [&](int64_t b, int64_t e, bool is_fast) {
     if (is_fast) {

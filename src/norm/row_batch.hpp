@@ -42,16 +42,15 @@ class RowBatch {
   /// (B80), (B83): y. With `next`, the moments of the rows that follow.
   void normalize(const T* x, T* y, std::int64_t rows, const double* mean, const double* rstd,
                  const kernels::Access& access, BatchMoments* next) const noexcept;
-  /// (B81), (B84): the sums over each row and, unless `to` is null, parameter_sums of these rows.
-  void gradient_sums(const T* x, const T* dy, std::int64_t rows, const double* mean, const double* rstd, BatchSums& out,
-                     const Totals* to) const noexcept;
+  /// (B81), (B84): the sums over each row.
+  void gradient_sums(const T* x, const T* dy, std::int64_t rows, const double* mean, const double* rstd,
+                     BatchSums& out) const noexcept;
   /// (B81), (B84): dx from them. May be dy. With `next`, gradient_sums of the rows that follow.
   void input_gradient(const T* x, const T* dy, T* dx, std::int64_t rows, const double* mean, const double* rstd,
-                      const BatchSums& sums, const kernels::Access& access, BatchSums* next,
-                      const Totals* to) const noexcept;
+                      const BatchSums& sums, const kernels::Access& access, BatchSums* next) const noexcept;
   /// (B81), (B84): adds to the columns' sums of dy and of dy * x_hat; those in Fast are of kMostFastRows rows at most.
-  void parameter_sums(const T* x, const T* dy, std::int64_t rows, const double* mean, const double* rstd,
-                      const Totals& to) const noexcept;
+  void column_sums(const T* x, const T* dy, std::int64_t rows, const double* mean, const double* rstd,
+                   const Totals& to) const noexcept;
 
  private:
   void choose_shifts(const T* x, std::int64_t rows, double* shift) const noexcept;

@@ -9,14 +9,18 @@ using std::int64_t;
 
 /// A tile has this many rows, fewer if there would not be kSomeTiles for threads to share, more if there would be more
 /// than kMostTiles: each has two doubles a column.
-constexpr int64_t kTileRows = 64;
+constexpr int64_t kTileRows = 256;
 constexpr int64_t kSomeTiles = 16;
 constexpr int64_t kMostTiles = 64;
 /// And a multiple of so many.
 constexpr int64_t kRowStep = 4;
 
-/// Batches of short rows are to fit the first-level cache: half of it, so that the next batch finds room.
-constexpr int64_t kBatchBytes = 16 << 10;
+/// Of a tensor, a batch has so much: enough that what is done once a batch does not count, and that both tensors, and
+/// of the next batch what has been asked for, fit the second-level cache.
+constexpr int64_t kBatchBytes = 64 << 10;
+
+/// So much more than the next batch is asked for, of one tensor; of two it is better to ask for less.
+constexpr int64_t kEarlyBytes = 16 << 10;
 
 int64_t divide_up(int64_t a, int64_t b) noexcept { return (a + b - 1) / b; }
 
@@ -27,22 +31,24 @@ RowTiling cut(const RowExtent& extent) noexcept {
   return {extent, tile_rows, divide_up(extent.rows, tile_rows)};
 }
 
-/// A power of two, so that column sums in float, of kMostFastRows rows, end where a batch ends.
+/// A power of two, so that column sums in float, of kMostFastRows rows, end where a batch ends; and where there are
+/// such sums, two rows at least.
 int64_t batch_rows(const RowExtent& extent, const ScheduleInput& input) noexcept {
-  const int64_t most = input.tensors_read == 1 ? kMostBatchRows : kMostFastRows;
-  const int64_t fitting = kBatchBytes / (extent.length * input.bytes_per_element * input.tensors_read);
-  return static_cast<int64_t>(std::bit_floor(static_cast<std::uint64_t>(std::clamp<int64_t>(fitting, 1, most))));
+  const bool has_columns = input.tensors_read > 1;
+  const int64_t fewest = has_columns ? 2 : 1, most = has_columns ? kMostFastRows : kMostBatchRows;
+  const int64_t fitting = kBatchBytes / (extent.length * input.bytes_per_element);
+  return static_cast<int64_t>(std::bit_floor(static_cast<std::uint64_t>(std::clamp(fitting, fewest, most))));
 }
 
 }  // namespace
 
 RowSchedule make_row_schedule(const RowExtent& extent, const ScheduleInput& input) noexcept {
-  const int64_t rows = batch_rows(extent, input), batch = rows * extent.length;
+  const int64_t rows = batch_rows(extent, input);
+  const int64_t early = kEarlyBytes / (input.tensors_read * input.tensors_read * input.bytes_per_element);
   return {cut(extent),
           rows,
           threads_for(extent.size(), input),
-          {.stores = stores_for(extent.size(), input),
-           .ahead = batch + std::min(batch, kBatchBytes / input.bytes_per_element)}};
+          {.stores = stores_for(extent.size(), input), .ahead = rows * extent.length + early}};
 }
 
 }  // namespace unitvar::norm
