@@ -201,10 +201,15 @@ UNITVAR_PART void add_descending(const Source& source, int64_t k, int64_t cols, 
 }
 
 /// Adds elements [k, cols), by kRowDepth groups of kLanes, by half as many and so on, then one by one, and folds: both
-/// sums of a row. Not in line, as long as it is.
+/// sums of a row. Not in line, as long as it is. `before`, what columns before k gave, is null where k is 0.
 template <class A, class Source>
-HWY_NOINLINE Terms<double> finish_row(const Source& source, int64_t k, int64_t cols, const Partial<Many<A>>& so_far) {
-  Partial<Many<A>> sums = so_far;
+HWY_NOINLINE Terms<double> finish_row(const Source& source, int64_t k, int64_t cols, const Partial<Many<A>>* before) {
+  Partial<Many<A>> sums;
+  if (before == nullptr) {
+    sums.clear();
+  } else {
+    sums = *before;
+  }
   add_descending<kRowDepth<A>>(source, k, cols, sums);
   k += (cols - k) / kLanes * kLanes;
   if (k == cols) return {fold_registers<A>(sums.first), fold_registers<A>(sums.second)};
@@ -231,21 +236,28 @@ HWY_INLINE void map_turn(const Map& map, int64_t m, int64_t end, int64_t ahead) 
 template <class A, bool kStream, class Source, class Map>
 HWY_INLINE Terms<double> sweep_row(const Source& source, const Map& map, int64_t cols, int64_t ahead) {
   constexpr int64_t kGroups = kRowDepth<A> * kLanes;
-  Partial<Many<A>> sums;
   Terms<double> total{};
-  int64_t k = 0, m = 0;
-  if constexpr (!kIsNothing<Source>) sums.clear();
+  int64_t m = 0;
   if constexpr (!kIsNothing<Map> && kStream) {
     m = std::min(cols, to_next_line(map.out));
     map_columns<A>(map, 0, 0, m);
   }
   if constexpr (!kIsNothing<Source> && !kIsNothing<Map> && kStream) {
-    for (; std::max(k, m) + kTurn <= cols; m += kTurn) {
-      for (const int64_t end = k + kTurn; k < end; k += kGroups) add_groups<kRowDepth<A>>(source, k, sums);
-      map_turn<kStream>(map, m, m + kTurn, ahead);
+    if (m + kTurn <= cols) {
+      Partial<Many<A>> sums;
+      sums.clear();
+      int64_t k = 0;
+      for (; m + kTurn <= cols; m += kTurn) {
+        for (const int64_t end = k + kTurn; k < end; k += kGroups) add_groups<kRowDepth<A>>(source, k, sums);
+        map_turn<kStream>(map, m, m + kTurn, ahead);
+      }
+      total = finish_row<A, Source>(source, k, cols, &sums);
+    } else {
+      total = finish_row<A, Source>(source, 0, cols, nullptr);
     }
+  } else if constexpr (!kIsNothing<Source>) {
+    total = finish_row<A, Source>(source, 0, cols, nullptr);
   }
-  if constexpr (!kIsNothing<Source>) total = finish_row<A>(source, k, cols, sums);
   if constexpr (!kIsNothing<Map>) {
     const int64_t end = m + (cols - m) / kMapLine<Map> * kMapLine<Map>;
     map_turn<kStream>(map, m, end, ahead);
