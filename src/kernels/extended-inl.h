@@ -7,6 +7,8 @@
 #define UNITVAR_KERNELS_EXTENDED_INL_H_
 #endif
 
+#include <limits>
+
 #include "kernels/extended.hpp"
 #include "kernels/mask-inl.h"
 #include "kernels/phases-inl.h"
@@ -14,79 +16,114 @@
 HWY_BEFORE_NAMESPACE();
 namespace unitvar::kernels::HWY_NAMESPACE {
 
-/// The extras at one row of one channel, or at one row of all.
+/// In order, since bits and weights are: as many elements as fill a vector of T.
 template <class T, class A>
-struct RowExtras {
-  Extras<T> all;  // a copy: nothing that is written can change it
+using InOrder = Widest<T, A, const A*>;
+
+// What is asked of each element is one of three kinds, known when a kernel is compiled: a condition for each element,
+// even one that never changes, costs as much as the arithmetic. Each kind knows the row it is at: channel(j) and row(r,
+// i) as phases have them; undo() is what the gradients take for x and dy.
+
+/// An activation whose bits stand in memory.
+template <class T, class A>
+struct Activated {
   std::uint8_t* bits;
+  int64_t bits_row, bits_channel, bits_begin;
+  int64_t origin = 0;  ///< the element whose bit is the first of `bits`
+  A slope, least;
+
+  explicit HWY_INLINE Activated(const Extras<T>& e)
+      : bits(e.bits),
+        bits_row(e.bits_row),
+        bits_channel(e.bits_channel),
+        bits_begin(e.bits_begin),
+        slope(static_cast<A>(e.slope)),
+        least(e.slope == 0 ? std::numeric_limits<A>::lowest() : -std::numeric_limits<A>::infinity()) {}
+  HWY_INLINE Activated channel(int64_t j) const {
+    Activated of = *this;
+    of.bits += j * bits_channel;
+    return of;
+  }
+  HWY_INLINE Activated row(int64_t r, int64_t i) const {
+    Activated of = *this;
+    of.bits += r * bits_row;
+    of.origin = i - bits_begin;
+    return of;
+  }
+
+  /// v > 0 ? v : slope * v, where `negative` says v <= 0. NaN stays; ReLU makes 0 of -infinity, and never -0.
+  template <class U>
+  HWY_INLINE typename U::Value apply(typename Masks<U>::Mask negative, typename U::Value v) const {
+    const auto below = U::mul(U::max(v, U::at(least, 0)), U::at(slope, 0));
+    return Masks<U>::select(negative, U::add(below, U::zero()), v);
+  }
+  template <class U>
+  HWY_INLINE void undo(typename U::Value&, typename U::Value& g, int64_t i) const {
+    using M = Masks<U>;
+    const auto positive = M::from_bits(load_bits(bits, i - origin));
+    g = M::select(positive, g, slope == 0 ? U::zero() : U::mul(g, U::at(slope, 0)));
+  }
+  template <class U>
+  HWY_INLINE void write(typename Masks<U>::Mask negative, int64_t i, int64_t from, int64_t to) const {
+    if (bits == nullptr || from >= to) return;
+    store_bits(bits, i + from - origin, to - from, ~Masks<U>::bits(negative) >> from);
+  }
+};
+
+/// A leaky ReLU whose output is what the gradients get for x: its sign says what the bits would.
+template <class T, class A>
+struct ActivatedOutput {
+  A slope, inverse;
+
+  explicit HWY_INLINE ActivatedOutput(const Extras<T>& e)
+      : slope(static_cast<A>(e.slope)), inverse(static_cast<A>(1 / e.slope)) {}
+  HWY_INLINE const ActivatedOutput& channel(int64_t) const { return *this; }
+  HWY_INLINE const ActivatedOutput& row(int64_t, int64_t) const { return *this; }
+
+  template <class U>
+  HWY_INLINE void undo(typename U::Value& x, typename U::Value& g, int64_t) const {
+    const auto negative = Masks<U>::at_most_zero(x);
+    g = Masks<U>::select(negative, U::mul(g, U::at(slope, 0)), g);
+    x = Masks<U>::select(negative, U::mul(x, U::at(inverse, 0)), x);
+  }
+};
+
+/// Weights, one for each element of a row, or one for the row.
+template <class T, class A>
+struct Weighted {
   const param_t<T>* weights;
-  int64_t begin;  ///< the row's first element
+  int64_t weights_row, weights_step;
+  int64_t origin = 0;
 
-  explicit HWY_INLINE RowExtras(const Extras<T>& extras)
-      : all(extras), bits(extras.bits), weights(extras.weights), begin(0) {}
-  HWY_INLINE RowExtras channel(int64_t j) const {
-    RowExtras of = *this;
-    of.bits += j * all.bits_channel;
-    return of;
-  }
-  HWY_INLINE RowExtras row(int64_t r, int64_t i) const {
-    RowExtras of = *this;
-    of.bits += r * all.bits_row;
-    of.weights += r * all.weights_row;
-    of.begin = i;
+  explicit HWY_INLINE Weighted(const Extras<T>& e)
+      : weights(e.weights), weights_row(e.weights_row), weights_step(e.weights_step) {}
+  HWY_INLINE const Weighted& channel(int64_t) const { return *this; }
+  HWY_INLINE Weighted row(int64_t r, int64_t i) const {
+    Weighted of = *this;
+    of.weights += r * weights_row;
+    of.origin = i;
     return of;
   }
 
-  [[nodiscard]] HWY_INLINE int64_t bit(int64_t i) const { return i - begin + all.bits_begin; }
   template <class U>
   HWY_INLINE typename U::Value weight(int64_t i) const {
-    if (all.weights_step == 0) return U::at(static_cast<A>(*weights), 0);
+    if (weights_step == 0) return U::at(static_cast<A>(*weights), 0);
     if constexpr (std::is_same_v<A, param_t<T>>) {
-      return U::at(weights + (i - begin), 0);
+      return U::at(weights + (i - origin), 0);
     } else {
-      return U::load(weights + (i - begin));
+      return U::load(weights + (i - origin));
     }
   }
   template <class U>
   HWY_INLINE typename U::Value zero_unweighted(typename U::Value v, int64_t i) const {
     return Masks<U>::zero_where(Masks<U>::at_most_zero(weight<U>(i)), v);
   }
-
-  /// v > 0 ? v : slope * v. ReLU makes 0 of -infinity, and both leave NaN.
-  template <class U>
-  HWY_INLINE typename U::Value activated(typename Masks<U>::Mask negative, typename U::Value v) const {
-    using M = Masks<U>;
-    if (all.slope == 0) return M::zero_where(negative, v);
-    return M::select(negative, U::mul(v, U::at(static_cast<A>(all.slope), 0)), v);
-  }
-
-  /// What the gradients take for x and dy: both from behind the activation, from elements that have a weight.
   template <class U>
   HWY_INLINE void undo(typename U::Value& x, typename U::Value& g, int64_t i) const {
-    using M = Masks<U>;
-    if (all.x_is_output) {
-      const auto negative = M::at_most_zero(x);
-      g = activated<U>(negative, g);
-      x = M::select(negative, U::mul(x, U::at(static_cast<A>(1 / all.slope), 0)), x);
-    } else if (all.activates) {
-      g = passed<U>(M::from_bits(load_bits(bits, bit(i))), g);
-    }
-    if (all.weights != nullptr) {
-      x = zero_unweighted<U>(x, i);
-      g = zero_unweighted<U>(g, i);
-    }
-  }
-
- private:
-  template <class U>
-  HWY_INLINE typename U::Value passed(typename Masks<U>::Mask positive, typename U::Value g) const {
-    return Masks<U>::select(positive, g, all.slope == 0 ? U::zero() : U::mul(g, U::at(static_cast<A>(all.slope), 0)));
+    x = zero_unweighted<U>(x, i);
+    g = zero_unweighted<U>(g, i);
   }
 };
-
-/// In order, since bits and weights are: as many elements as fill a vector of T.
-template <class T, class A>
-using InOrder = Widest<T, A, const A*>;
 
 /// Phase 1 with weights: w * d and w * d * d, nothing of what has no weight.
 template <class T, class A, class V>
@@ -96,21 +133,21 @@ struct WeightedMomentTerms {
   using Sum = Many<A>;
   const T* x;
   V shift;
-  RowExtras<T, A> extras;
+  Weighted<T, A> kind;
 
   template <class U>
   HWY_INLINE Terms<typename U::Value> terms(int64_t i, int64_t k) const {
-    const auto d = extras.template zero_unweighted<U>(U::sub(U::load(x + i), U::at(shift, k)), i);
-    const auto wd = U::mul(extras.template weight<U>(i), d);
+    const auto d = kind.template zero_unweighted<U>(U::sub(U::load(x + i), U::at(shift, k)), i);
+    const auto wd = U::mul(kind.template weight<U>(i), d);
     return {wd, U::mul(wd, d)};
   }
   HWY_INLINE void prefetch(int64_t i) const { kernels::HWY_NAMESPACE::prefetch(x + i); }
-  HWY_INLINE auto channel(int64_t j) const { return WeightedMomentTerms<T, A, A>{x, shift[j], extras.channel(j)}; }
-  HWY_INLINE auto row(int64_t r, int64_t i) const { return WeightedMomentTerms{x, shift, extras.row(r, i)}; }
+  HWY_INLINE auto channel(int64_t j) const { return WeightedMomentTerms<T, A, A>{x, shift[j], kind.channel(j)}; }
+  HWY_INLINE auto row(int64_t r, int64_t i) const { return WeightedMomentTerms{x, shift, kind.row(r, i)}; }
 };
 
-/// Phase 3 behind an activation, or with weights.
-template <class T, class A, class V>
+/// Phase 3 of any kind.
+template <class T, class A, class V, class Kind>
 struct ExtendedGradientTerms {
   static constexpr bool kExtended = true;
   static constexpr int kTensors = 2;
@@ -118,12 +155,12 @@ struct ExtendedGradientTerms {
   const T* x;
   const T* dy;
   V center;
-  RowExtras<T, A> extras;
+  Kind kind;
 
   template <class U>
   HWY_INLINE Terms<typename U::Value> terms(int64_t i, int64_t k) const {
     auto value = U::load(x + i), g = U::load(dy + i);
-    extras.template undo<U>(value, g, i);
+    kind.template undo<U>(value, g, i);
     return {g, U::mul(g, U::sub(value, U::at(center, k)))};
   }
   HWY_INLINE void prefetch(int64_t i) const {
@@ -131,16 +168,16 @@ struct ExtendedGradientTerms {
     kernels::HWY_NAMESPACE::prefetch(dy + i);
   }
   HWY_INLINE auto channel(int64_t j) const {
-    return ExtendedGradientTerms<T, A, A>{x, dy, center[j], extras.channel(j)};
+    return ExtendedGradientTerms<T, A, A, Kind>{x, dy, center[j], kind.channel(j)};
   }
-  HWY_INLINE auto row(int64_t r, int64_t i) const { return ExtendedGradientTerms{x, dy, center, extras.row(r, i)}; }
+  HWY_INLINE auto row(int64_t r, int64_t i) const { return ExtendedGradientTerms{x, dy, center, kind.row(r, i)}; }
 };
 
 /// Elements that are written together, and what else comes with them.
 template <class U>
-struct WithBits {
+struct WithMask {
   typename U::Value value;
-  std::uint64_t bits;
+  typename Masks<U>::Mask negative;
 };
 template <class U>
 struct WithSide {
@@ -149,96 +186,118 @@ struct WithSide {
 
 /// Phase 2, then the residual, the activation and its bits.
 template <class T, class A, class V>
-struct ExtendedNormalizeMap {
+struct ActivatedNormalizeMap {
+  static constexpr bool kExtended = true;
+  using Vector = InOrder<T, A>;
+  const T* x;
+  const T* residual;
+  T* out;
+  NormalizeCoefficients<V> c;
+  Activated<T, A> kind;
+
+  template <class U>
+  HWY_INLINE WithMask<U> value(int64_t i, int64_t k) const {
+    const auto d = U::sub(U::load(x + i), U::at(c.center, k));
+    auto v = U::add(U::mul(d, U::at(c.scale, k)), U::at(c.beta, k));
+    if (residual != nullptr) v = U::add(v, U::load(residual + i));
+    const auto negative = Masks<U>::at_most_zero(v);
+    return {kind.template apply<U>(negative, v), negative};
+  }
+  template <bool kStream, class U>
+  HWY_INLINE void write(const WithMask<U>& of, int64_t i) const {
+    put<kStream, U>(of.value, out + i);
+    kind.template write<U>(of.negative, i, 0, U::kWidth);
+  }
+  /// The vector whose first n elements are the last of `before`.
+  template <class U>
+  static HWY_INLINE void seam(const ActivatedNormalizeMap& before, const ActivatedNormalizeMap& after, int64_t i,
+                              int64_t n) {
+    const auto first = before.template value<U>(i, 0), second = after.template value<U>(i, 0);
+    const int64_t in_first = std::clamp<int64_t>(n, 0, U::kWidth);
+    U::stream(U::first_of(in_first, first.value, second.value), after.out + i);
+    before.kind.template write<U>(first.negative, i, 0, in_first);
+    after.kind.template write<U>(second.negative, i, in_first, U::kWidth);
+  }
+  HWY_INLINE void prefetch(int64_t i) const { kernels::HWY_NAMESPACE::prefetch(x + i); }
+  HWY_INLINE auto channel(int64_t j) const {
+    return ActivatedNormalizeMap<T, A, A>{x, residual, out, {c.center[j], c.scale[j], c.beta[j]}, kind.channel(j)};
+  }
+  HWY_INLINE auto row(int64_t r, int64_t i) const { return ActivatedNormalizeMap{x, residual, out, c, kind.row(r, i)}; }
+};
+
+/// Phase 2, and 0 where there is no weight.
+template <class T, class A, class V>
+struct WeightedNormalizeMap {
   static constexpr bool kExtended = true;
   using Vector = InOrder<T, A>;
   const T* x;
   T* out;
   NormalizeCoefficients<V> c;
-  RowExtras<T, A> extras;
+  Weighted<T, A> kind;
+  bool zero_unweighted;
 
   template <class U>
-  HWY_INLINE WithBits<U> value(int64_t i, int64_t k) const {
-    const Extras<T>& all = extras.all;
+  HWY_INLINE typename U::Value value(int64_t i, int64_t k) const {
     const auto d = U::sub(U::load(x + i), U::at(c.center, k));
-    auto v = U::add(U::mul(d, U::at(c.scale, k)), U::at(c.beta, k));
-    if (all.residual != nullptr) v = U::add(v, U::load(all.residual + i));
-    std::uint64_t negative_bits = 0;
-    if (all.activates) {
-      const auto negative = Masks<U>::at_most_zero(v);
-      v = extras.template activated<U>(negative, v);
-      if (all.bits != nullptr) negative_bits = Masks<U>::bits(negative);
-    }
-    if (all.zero_unweighted) v = extras.template zero_unweighted<U>(v, i);
-    return {v, ~negative_bits};
+    const auto v = U::add(U::mul(d, U::at(c.scale, k)), U::at(c.beta, k));
+    return zero_unweighted ? kind.template zero_unweighted<U>(v, i) : v;
   }
   template <bool kStream, class U>
-  HWY_INLINE void write(const WithBits<U>& of, int64_t i) const {
-    put<kStream, U>(of.value, out + i);
-    write_bits(of.bits, i, 0, U::kWidth);
+  HWY_INLINE void write(typename U::Value value, int64_t i) const {
+    put<kStream, U>(value, out + i);
   }
-  /// The vector whose first n elements are the last of `before`.
   template <class U>
-  static HWY_INLINE void seam(const ExtendedNormalizeMap& before, const ExtendedNormalizeMap& after, int64_t i,
+  static HWY_INLINE void seam(const WeightedNormalizeMap& before, const WeightedNormalizeMap& after, int64_t i,
                               int64_t n) {
-    const auto first = before.template value<U>(i, 0), second = after.template value<U>(i, 0);
-    const int64_t in_first = std::clamp<int64_t>(n, 0, U::kWidth);
-    U::stream(U::first_of(in_first, first.value, second.value), after.out + i);
-    before.write_bits(first.bits, i, 0, in_first);
-    after.write_bits(second.bits, i, in_first, U::kWidth);
+    U::stream(U::first_of(n, before.template value<U>(i, 0), after.template value<U>(i, 0)), after.out + i);
   }
   HWY_INLINE void prefetch(int64_t i) const { kernels::HWY_NAMESPACE::prefetch(x + i); }
   HWY_INLINE auto channel(int64_t j) const {
-    return ExtendedNormalizeMap<T, A, A>{x, out, {c.center[j], c.scale[j], c.beta[j]}, extras.channel(j)};
+    return WeightedNormalizeMap<T, A, A>{
+        x, out, {c.center[j], c.scale[j], c.beta[j]}, kind.channel(j), zero_unweighted};
   }
-  HWY_INLINE auto row(int64_t r, int64_t i) const { return ExtendedNormalizeMap{x, out, c, extras.row(r, i)}; }
-
- private:
-  HWY_INLINE void write_bits(std::uint64_t bits, int64_t i, int64_t from, int64_t to) const {
-    if (extras.all.bits == nullptr || from >= to) return;
-    store_bits(extras.bits, extras.bit(i + from), to - from, bits >> from);
+  HWY_INLINE auto row(int64_t r, int64_t i) const {
+    return WeightedNormalizeMap{x, out, c, kind.row(r, i), zero_unweighted};
   }
 };
 
-/// Phase 4 behind an activation, or with weights: ((g - w * level) - w * (x - center) * slope) * scale, and g.
-template <class T, class A, class V>
+/// Phase 4 of any kind: ((g - level) - (x - center) * slope) * scale, level and slope times the weights if there are
+/// some; and g for the residual.
+template <class T, class A, class V, class Kind>
 struct ExtendedInputGradientMap {
   static constexpr bool kExtended = true;
+  static constexpr bool kWeighted = std::is_same_v<Kind, Weighted<T, A>>;
   using Vector = InOrder<T, A>;
   const T* x;
   const T* dy;
   T* out;
+  T* dresidual;
   GradientCoefficients<V> c;
-  RowExtras<T, A> extras;
+  Kind kind;
 
   template <class U>
   HWY_INLINE WithSide<U> value(int64_t i, int64_t k) const {
     auto value = U::load(x + i), side = U::load(dy + i);
-    extras.template undo<U>(value, side, i);
-    auto along = U::mul(U::sub(value, U::at(c.center, k)), U::at(c.slope, k));
-    auto g = side;
-    if (extras.all.weights == nullptr) {
-      g = U::sub(g, U::at(c.level.hi, k));
-      if constexpr (!std::is_same_v<A, double>) g = U::sub(g, U::at(c.level.lo, k));
-    } else {
-      const auto w = extras.template weight<U>(i);
-      along = U::mul(along, w);
-      g = U::sub(g, U::mul(w, U::at(c.level.hi, k)));
-      if constexpr (!std::is_same_v<A, double>) g = U::sub(g, U::mul(w, U::at(c.level.lo, k)));
-    }
+    kind.template undo<U>(value, side, i);
+    const auto along = weighted<U>(U::mul(U::sub(value, U::at(c.center, k)), U::at(c.slope, k)), i);
+    auto g = U::sub(side, weighted<U>(U::at(c.level.hi, k), i));
+    if constexpr (!std::is_same_v<A, double>) g = U::sub(g, weighted<U>(U::at(c.level.lo, k), i));
     const auto dx = U::mul(U::sub(g, along), U::at(c.scale, k));
-    return {extras.all.weights == nullptr ? dx : extras.template zero_unweighted<U>(dx, i), side};
+    if constexpr (kWeighted) {
+      return {kind.template zero_unweighted<U>(dx, i), side};
+    } else {
+      return {dx, side};
+    }
   }
   /// The residual's gradient is streamed where it lies in memory as dx does.
   template <bool kStream, class U>
   HWY_INLINE void write(const WithSide<U>& of, int64_t i) const {
     put<kStream, U>(of.value, out + i);
-    T* to = extras.all.dresidual;
-    if (to == nullptr) return;
-    if (kStream && to_next_line(to) == to_next_line(out)) {
-      put<kStream, U>(of.side, to + i);
+    if (dresidual == nullptr) return;
+    if (kStream && to_next_line(dresidual) == to_next_line(out)) {
+      put<kStream, U>(of.side, dresidual + i);
     } else {
-      U::store(of.side, to + i);
+      U::store(of.side, dresidual + i);
     }
   }
   template <class U>
@@ -253,10 +312,22 @@ struct ExtendedInputGradientMap {
     kernels::HWY_NAMESPACE::prefetch(dy + i);
   }
   HWY_INLINE auto channel(int64_t j) const {
-    return ExtendedInputGradientMap<T, A, A>{
-        x, dy, out, {c.center[j], at<A>(c.level, j), c.slope[j], c.scale[j]}, extras.channel(j)};
+    return ExtendedInputGradientMap<T, A, A, Kind>{
+        x, dy, out, dresidual, {c.center[j], at<A>(c.level, j), c.slope[j], c.scale[j]}, kind.channel(j)};
   }
-  HWY_INLINE auto row(int64_t r, int64_t i) const { return ExtendedInputGradientMap{x, dy, out, c, extras.row(r, i)}; }
+  HWY_INLINE auto row(int64_t r, int64_t i) const {
+    return ExtendedInputGradientMap{x, dy, out, dresidual, c, kind.row(r, i)};
+  }
+
+ private:
+  template <class U>
+  HWY_INLINE typename U::Value weighted(typename U::Value v, int64_t i) const {
+    if constexpr (kWeighted) {
+      return U::mul(v, kind.template weight<U>(i));
+    } else {
+      return v;
+    }
+  }
 };
 
 }  // namespace unitvar::kernels::HWY_NAMESPACE

@@ -14,48 +14,76 @@
 HWY_BEFORE_NAMESPACE();
 namespace unitvar::kernels::HWY_NAMESPACE {
 
+/// Calls f with the extras' kind.
+template <class T, class A, class F>
+HWY_INLINE void with_kind(const Extras<T>& extras, const F& f) {
+  if (extras.weights != nullptr) return f(Weighted<T, A>(extras));
+  if (extras.x_is_output) return f(ActivatedOutput<T, A>(extras));
+  f(Activated<T, A>(extras));
+}
+
 template <class Shape, class T, class A>
 void weighted_moments(const T* x, const A* shift, const Rect& rect, const Access& access, const Extras<T>& extras,
                       double* first, double* second) {
-  Shape::template add<T, A>(WeightedMomentTerms<T, A, const A*>{x, shift, RowExtras<T, A>(extras)}, rect, access, first,
+  Shape::template add<T, A>(WeightedMomentTerms<T, A, const A*>{x, shift, Weighted<T, A>(extras)}, rect, access, first,
                             second);
 }
 
 template <class Shape, class T, class A>
 void normalize(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Rect& rect, const Access& access,
                const Extras<T>& extras) {
-  Shape::template write<T, A>(ExtendedNormalizeMap<T, A, const A*>{x, y, c, RowExtras<T, A>(extras)}, rect, access);
+  if (extras.weights != nullptr) {
+    const WeightedNormalizeMap<T, A, const A*> map{x, y, c, Weighted<T, A>(extras), extras.zero_unweighted};
+    Shape::template write<T, A>(map, rect, access);
+  } else {
+    const ActivatedNormalizeMap<T, A, const A*> map{x, extras.residual, y, c, Activated<T, A>(extras)};
+    Shape::template write<T, A>(map, rect, access);
+  }
 }
 
 template <class Shape, class T, class A>
 void gradient_sums(const T* x, const T* dy, const A* center, const Rect& rect, const Access& access,
                    const Extras<T>& extras, double* first, double* second) {
-  Shape::template add<T, A>(ExtendedGradientTerms<T, A, const A*>{x, dy, center, RowExtras<T, A>(extras)}, rect, access,
-                            first, second);
+  with_kind<T, A>(extras, [&](const auto& kind) HWY_ATTR {
+    using Kind = std::remove_cvref_t<decltype(kind)>;
+    const ExtendedGradientTerms<T, A, const A*, Kind> source{x, dy, center, kind};
+    Shape::template add<T, A>(source, rect, access, first, second);
+  });
 }
 
 template <class Shape, class T, class A>
 void input_gradient(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c, const Rect& rect,
                     const Access& access, const Extras<T>& extras) {
-  Shape::template write<T, A>(ExtendedInputGradientMap<T, A, const A*>{x, dy, dx, c, RowExtras<T, A>(extras)}, rect,
-                              access);
+  with_kind<T, A>(extras, [&](const auto& kind) HWY_ATTR {
+    using Kind = std::remove_cvref_t<decltype(kind)>;
+    const ExtendedInputGradientMap<T, A, const A*, Kind> map{x, dy, dx, extras.dresidual, c, kind};
+    Shape::template write<T, A>(map, rect, access);
+  });
 }
 
 template <class T, class A = fast_t<T>>
 void fused_forward(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Rect& rect, const Access& access,
                    const Extras<T>& extras, int64_t next, const A* shift, double* first, double* second) {
-  planar_sweep<T, A>(MomentTerms<T, A, const A*>{x + next, shift},
-                     ExtendedNormalizeMap<T, A, const A*>{x, y, c, RowExtras<T, A>(extras)}, rect, access, first,
-                     second);
+  const ActivatedNormalizeMap<T, A, const A*> map{x, extras.residual, y, c, Activated<T, A>(extras)};
+  planar_sweep<T, A>(MomentTerms<T, A, const A*>{x + next, shift}, map, rect, access, first, second);
 }
 
+/// Of weighted tensors, phases are not fused.
 template <class T, class A = fast_t<T>>
 void fused_backward(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c, const Rect& rect,
                     const Access& access, const Extras<T>& extras, int64_t next, const Extras<T>& extras_of_next,
                     const A* center, double* first, double* second) {
-  planar_sweep<T, A>(
-      ExtendedGradientTerms<T, A, const A*>{x + next, dy + next, center, RowExtras<T, A>(extras_of_next)},
-      ExtendedInputGradientMap<T, A, const A*>{x, dy, dx, c, RowExtras<T, A>(extras)}, rect, access, first, second);
+  const auto sweep = [&](const auto& kind, const auto& kind_of_next) HWY_ATTR {
+    using Kind = std::remove_cvref_t<decltype(kind)>;
+    const ExtendedGradientTerms<T, A, const A*, Kind> source{x + next, dy + next, center, kind_of_next};
+    const ExtendedInputGradientMap<T, A, const A*, Kind> map{x, dy, dx, extras.dresidual, c, kind};
+    planar_sweep<T, A>(source, map, rect, access, first, second);
+  };
+  if (extras.x_is_output) {
+    sweep(ActivatedOutput<T, A>(extras), ActivatedOutput<T, A>(extras_of_next));
+  } else {
+    sweep(Activated<T, A>(extras), Activated<T, A>(extras_of_next));
+  }
 }
 
 template <class Shape, class T, class A>
