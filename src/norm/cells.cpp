@@ -139,7 +139,7 @@ void Cells<T>::shifted_sums(const T* x, const Cell& cell, const double* shift, P
   sum_columns(cell, out, [&](double* first, double* second) {
     const T* from = x + offset(cell);
     if (weighted()) {
-      phases<A>(extended_).moments(from, shifts, rect(cell), access(cell), extras(cell), first, second);
+      phases<A>(*extended_).moments(from, shifts, rect(cell), access(cell), extras(cell), first, second);
     } else {
       phases<A>(kernels_).moments(from, shifts, rect(cell), access(cell), first, second);
     }
@@ -154,7 +154,8 @@ void Cells<T>::centered_sums(const T* x, const T* dy, const Cell& cell, const do
   sum_columns(cell, out, [&](double* first, double* second) {
     const int64_t o = offset(cell);
     if (extras_ != nullptr) {
-      phases<A>(extended_).gradient_sums(x + o, dy + o, centers, rect(cell), access(cell), extras(cell), first, second);
+      phases<A>(*extended_)
+          .gradient_sums(x + o, dy + o, centers, rect(cell), access(cell), extras(cell), first, second);
     } else {
       phases<A>(kernels_).gradient_sums(x + o, dy + o, centers, rect(cell), access(cell), first, second);
     }
@@ -272,7 +273,7 @@ template <class A>
 void Cells<T>::normalize_in(const T* x, T* y, const Cell& cell, const NormalizeArrays& c) const noexcept {
   const int64_t o = offset(cell);
   if (extras_ != nullptr) {
-    phases<A>(extended_).normalize(x + o, y + o, coefficients<A>(cell, c), rect(cell), access(cell), extras(cell));
+    phases<A>(*extended_).normalize(x + o, y + o, coefficients<A>(cell, c), rect(cell), access(cell), extras(cell));
   } else {
     phases<A>(kernels_).normalize(x + o, y + o, coefficients<A>(cell, c), rect(cell), access(cell));
   }
@@ -285,7 +286,7 @@ void Cells<T>::input_gradient_in(const T* x, const T* dy, T* dx, const Cell& cel
   const int64_t o = offset(cell);
   const auto of = coefficients<A>(cell, c);
   if (extras_ != nullptr) {
-    phases<A>(extended_).input_gradient(x + o, dy + o, dx + o, of, rect(cell), access(cell), extras(cell));
+    phases<A>(*extended_).input_gradient(x + o, dy + o, dx + o, of, rect(cell), access(cell), extras(cell));
   } else {
     phases<A>(kernels_).input_gradient(x + o, dy + o, dx + o, of, rect(cell), access(cell));
   }
@@ -320,7 +321,8 @@ void Cells<T>::normalize_and_moments(const T* x, T* y, const Cell& cell, const N
     const int64_t o = offset(cell), to_next = offset(next) - o;
     const auto of = coefficients<Fast>(cell, c);
     if (extras_ != nullptr) {
-      extended_.fused.forward(x + o, y + o, of, rect(cell), access(cell), extras(cell), to_next, shifts, first, second);
+      extended_->fused.forward(x + o, y + o, of, rect(cell), access(cell), extras(cell), to_next, shifts, first,
+                               second);
     } else {
       kernels_.fused.forward(x + o, y + o, of, rect(cell), access(cell), to_next, shifts, first, second);
     }
@@ -342,8 +344,8 @@ void Cells<T>::input_gradient_and_sums(const T* x, const T* dy, T* dx, const Cel
     const int64_t o = offset(cell), to_next = offset(next) - o;
     const auto of = coefficients<Fast>(cell, c);
     if (extras_ != nullptr) {
-      extended_.fused.backward(x + o, dy + o, dx + o, of, rect(cell), access(cell), extras(cell), to_next, extras(next),
-                               centers, first, second);
+      extended_->fused.backward(x + o, dy + o, dx + o, of, rect(cell), access(cell), extras(cell), to_next,
+                                extras(next), centers, first, second);
     } else {
       kernels_.fused.backward(x + o, dy + o, dx + o, of, rect(cell), access(cell), to_next, centers, first, second);
     }

@@ -61,8 +61,7 @@ class Cells {
   /// `extras`, if the call has some, are those of all phases.
   Cells(Isa isa, const Tiling& tiling, kernels::Access access, const CallExtras<T>* extras)
       : kernels_(kernels::kernels_for<T>(isa)),
-        extended_(kernels::extended_kernels_for<T>(isa)),
-        combine_(kernels::combine_kernels_for<T>(isa)),
+        extended_(extras == nullptr ? nullptr : &kernels::extended_kernels_for<T>(isa)),
         tiling_(tiling),
         access_(access),
         extras_(extras) {}
@@ -182,8 +181,7 @@ class Cells {
   void sum_columns(const Cell& cell, PairArrays out, const Sum& sum) const noexcept;
 
   const kernels::Kernels<T>& kernels_;
-  const kernels::ExtendedKernels<T>& extended_;
-  const kernels::CombineKernels<T>& combine_;
+  const kernels::ExtendedKernels<T>* extended_;  ///< null without extras
   const Tiling& tiling_;
   kernels::Access access_;
   const CallExtras<T>* extras_;

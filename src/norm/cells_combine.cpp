@@ -54,7 +54,8 @@ void Cells<T>::combine_in(const kernels::CombineTensors<T>& in, T* out, const Ce
                           const CombineArrays& c) const noexcept {
   const int64_t o = offset(cell);
   const kernels::CombineTensors<T> from{in.x + o, in.a + o, in.b == nullptr ? nullptr : in.b + o};
-  phases<A>(combine_)(from, out + o, coefficients<A>(cell, c), rect(cell), access(cell));
+  phases<A>(kernels::combine_kernels_for<T>(kernels_.isa))(from, out + o, coefficients<A>(cell, c), rect(cell),
+                                                           access(cell));
 }
 
 /// Seven arrays of doubles for each column would be more than the scratch of a cell, which has two channels or more:

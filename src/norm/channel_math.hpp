@@ -16,7 +16,7 @@ inline double biased_variance(double m2, double count) noexcept { return count >
 /// (B3): 1 / the standard deviation.
 inline double rstd_of(double var, double eps) noexcept { return 1 / std::sqrt(var + eps); }
 
-/// An absent gamma is 1, an absent beta is 0.
+/// An absent gamma is 1, an absent beta is 0; so is an absent gradient or tangent of a parameter.
 template <class P>
 double gamma_at(std::span<const P> gamma, std::int64_t c) noexcept {
   return gamma.empty() ? 1 : static_cast<double>(gamma[static_cast<std::size_t>(c)]);
@@ -24,6 +24,12 @@ double gamma_at(std::span<const P> gamma, std::int64_t c) noexcept {
 template <class P>
 double beta_at(std::span<const P> beta, std::int64_t c) noexcept {
   return beta.empty() ? 0 : static_cast<double>(beta[static_cast<std::size_t>(c)]);
+}
+
+/// From the call's doubles to what the caller has asked for, if it has.
+template <class To>
+void store_if_wanted(const double* from, std::span<To> to) noexcept {
+  core::vector_loop(0, std::ssize(to), [=, to = to.data()](std::int64_t k) { to[k] = static_cast<To>(from[k]); });
 }
 
 /// What y = (x - mean) * scale + beta takes, for channels [begin, end): scale = gamma * rstd(c), and beta in double.

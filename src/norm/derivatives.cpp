@@ -12,19 +12,10 @@ namespace {
 
 using core::Arguments;
 using core::vector_loop;
+using norm::beta_at;
 using norm::ChannelArrays;
+using norm::store_if_wanted;
 using std::int64_t;
-
-/// A cotangent or tangent of a parameter; an absent one is 0.
-template <class P>
-double or_zero(std::span<const P> values, int64_t c) noexcept {
-  return values.empty() ? 0 : static_cast<double>(values[static_cast<std::size_t>(c)]);
-}
-
-template <class To>
-void store_if_wanted(const double* from, std::span<To> to) {
-  std::transform(from, from + to.size(), to.data(), [](double value) { return static_cast<To>(value); });
-}
 
 /// The mean of a tensor a over each channel, and its part along x_hat, mean(a * x_hat): what P takes away from a.
 struct Averages {
@@ -85,8 +76,8 @@ struct Batch {
     const ChannelArrays arrays(3, channels);
     const double* v_slope = gamma_rstd(arrays[0]);
     const double* x_slope =
-        fill(arrays[1], [=, r = rstd](int64_t c) { return r[c] * (or_zero(u, c) - v_slope[c] * of_v.along[c]); });
-    const double* offset = fill(arrays[2], [=](int64_t c) { return or_zero(w, c); });
+        fill(arrays[1], [=, r = rstd](int64_t c) { return r[c] * (beta_at(u, c) - v_slope[c] * of_v.along[c]); });
+    const double* offset = fill(arrays[2], [=](int64_t c) { return beta_at(w, c); });
     if (v.empty()) {
       engine.walker().apply(engine.normalize(x, out, {mean, x_slope, offset}));
     } else {
@@ -181,7 +172,7 @@ void write_grad_x(Batch<T>& batch, const BatchNormDoubleBackward<T>& args, const
   const double n = batch.count;
   const double* a = batch.fill(arrays[1], [=](int64_t c) { return -(scale[c] * rstd[c] * q[c]); });
   const double* b = batch.fill(
-      arrays[2], [=, u = args.grad_dgamma](int64_t c) { return rstd[c] * (or_zero(u, c) - scale[c] * p[c]); });
+      arrays[2], [=, u = args.grad_dgamma](int64_t c) { return rstd[c] * (beta_at(u, c) - scale[c] * p[c]); });
   const double* c = batch.fill(arrays[3], [=](int64_t k) {
     return -rstd[k] * (scale[k] * rstd[k] * (form[k] / n) + a[k] * p[k] + b[k] * q[k]);
   });
@@ -216,9 +207,9 @@ void batch_norm_statistics_backward(const BatchNormStatisticsBackward<T>& args, 
   const Averages dy = batch.averages_from(sum_dy, sum_dy_xmu);
   const double* scale = batch.gamma_rstd(arrays[3]);
   const double* x_slope = batch.fill(arrays[4], [=, dvar = args.dvar](int64_t c) {
-    return 2 * or_zero(dvar, c) / n - scale[c] * rstd[c] * dy.along[c];
+    return 2 * beta_at(dvar, c) / n - scale[c] * rstd[c] * dy.along[c];
   });
-  const double* offset = batch.fill(arrays[5], [=, dmean = args.dmean](int64_t c) { return or_zero(dmean, c) / n; });
+  const double* offset = batch.fill(arrays[5], [=, dmean = args.dmean](int64_t c) { return beta_at(dmean, c) / n; });
   batch.combine({batch.x, args.dy.data(), nullptr}, {batch.mean, x_slope, dy.mean, scale, nullptr, nullptr, offset},
                 args.dx.data());  // (B50)
 }
@@ -251,7 +242,7 @@ void batch_norm_frozen_double_backward(const BatchNormDoubleBackward<T>& args, c
   const double* none = batch.zeros(arrays[0]);
   if (!args.grad_x.empty()) {
     const double* scale =
-        batch.fill(arrays[1], [r = batch.rstd, u = args.grad_dgamma](int64_t c) { return or_zero(u, c) * r[c]; });
+        batch.fill(arrays[1], [r = batch.rstd, u = args.grad_dgamma](int64_t c) { return beta_at(u, c) * r[c]; });
     batch.engine.walker().apply(batch.engine.normalize(args.dy.data(), args.grad_x.data(), {none, scale, none}));
   }
   if (!args.grad_gamma.empty()) {

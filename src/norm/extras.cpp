@@ -7,7 +7,7 @@ namespace {
 
 using std::int64_t;
 
-/// The k-th of `n` weights > 0 in the tile, as a distance in a tensor whose rows are `stride` apart.
+/// The k-th of the weights > 0 in the tile, as a distance in a tensor whose rows are `stride` apart.
 template <class P>
 int64_t place_of(const P* weights, const Tile& tile, int64_t inner, int64_t stride, int64_t k) {
   for (int64_t r = 0; r < tile.rows; ++r) {

@@ -48,12 +48,6 @@ struct PartArrays {
   double *x_in_grad_x = memory[13], *v_in_grad_x = memory[14], *offset_of_grad_x = memory[15];
 };
 
-/// An absent u or w is 0.
-template <class P>
-double or_zero(std::span<const P> values, int64_t c) noexcept {
-  return values.empty() ? 0 : static_cast<double>(values[static_cast<std::size_t>(c)]);
-}
-
 /// From the sums of one group's parts [begin, end), of `count` values each, to the coefficients of the maps (B89); the
 /// parameters of part k are those of channel k - first.
 template <class T>
@@ -66,7 +60,7 @@ void finish_group(const GroupNormDoubleBackward<T>& args, int64_t begin, int64_t
     return sum / values;
   };
   const auto g = [&](int64_t k) { return norm::gamma_at(args.gamma, k - first); };
-  const auto u = [&](int64_t k) { return or_zero(args.grad_dgamma, k - first); };
+  const auto u = [&](int64_t k) { return norm::beta_at(args.grad_dgamma, k - first); };
   const double v = mean_of([&](int64_t k) { return a.sum_v[k]; });
   const double gy = mean_of([&](int64_t k) { return g(k) * a.sum_dy[k]; });
   const double udy = mean_of([&](int64_t k) { return u(k) * a.sum_dy[k]; });
@@ -79,7 +73,7 @@ void finish_group(const GroupNormDoubleBackward<T>& args, int64_t begin, int64_t
     const double dy = a.mean_dy[k];
     a.mean_v[k] = v;
     a.grad_gamma[k] = r * (a.cross[k] + dy * (a.sum_v[k] - count * v) - p * r * a.sum_dy_xmu[k]);
-    a.w[k] = or_zero(args.grad_dbeta, k - first);
+    a.w[k] = norm::beta_at(args.grad_dbeta, k - first);
     a.mixed[k] = r * (u(k) - p * r * g(k));
     a.v_in_grad_dy[k] = g(k) * r;
     a.x_in_grad_x[k] = -r * r * (r * (covariance - 3 * p * q) + q_u);

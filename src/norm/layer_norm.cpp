@@ -181,11 +181,6 @@ struct BackwardOfTile {
   }
 };
 
-template <class P>
-void write_if_wanted(const double* from, std::span<P> to) {
-  core::vector_loop(0, std::ssize(to), [=, to = to.data()](int64_t k) { to[k] = static_cast<P>(from[k]); });
-}
-
 template <class T>
 void backward(const Backward<T>& a, const Options& options) {
   check_arguments(a, options);
@@ -212,8 +207,8 @@ void backward(const Backward<T>& a, const Options& options) {
     }
   });
   sums.merge(engine.schedule().threads);
-  write_if_wanted(sums.of(0).second, a.dgamma);
-  write_if_wanted(sums.of(0).first, a.dbeta);
+  norm::store_if_wanted(sums.of(0).second, a.dgamma);
+  norm::store_if_wanted(sums.of(0).first, a.dbeta);
 }
 
 }  // namespace

@@ -147,9 +147,7 @@ void double_backward(const DoubleBackward<T>& a, const Options& options) {
     for (int64_t row = begin; row < end; ++row) rows.take(row, grad_gamma);
   });
   sums.merge(threads);
-  vector_loop(0, std::ssize(a.grad_gamma), [from = sums.of(0).first, to = a.grad_gamma.data()](int64_t i) {
-    to[i] = static_cast<param_t<T>>(from[i]);
-  });
+  norm::store_if_wanted(sums.of(0).first, a.grad_gamma);
 }
 
 }  // namespace

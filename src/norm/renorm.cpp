@@ -102,8 +102,8 @@ void batch_renorm_forward(const BatchRenormForward<T>& args, const Options& opti
                                        .rstd = args.rstd,
                                        .eps = args.eps};
   norm::training_forward("batch_renorm_forward", batch_norm, options, coefficients);
-  norm::copy_if_wanted(r, args.r);
-  norm::copy_if_wanted(d, args.d);
+  norm::store_if_wanted(r, args.r);
+  norm::store_if_wanted(d, args.d);
 }
 
 template <class T>

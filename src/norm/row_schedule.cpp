@@ -12,6 +12,7 @@ using std::int64_t;
 constexpr int64_t kTileRows = 64;
 constexpr int64_t kSomeTiles = 16;
 constexpr int64_t kMostTiles = 64;
+/// And a multiple of so many.
 constexpr int64_t kRowStep = 4;
 
 /// Batches of short rows are to fit the first-level cache: half of it, so that the next batch finds room.

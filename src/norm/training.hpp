@@ -1,5 +1,4 @@
 #pragma once
-#include <algorithm>
 #include <cstdint>
 #include <span>
 
@@ -10,8 +9,6 @@
 /// Training forward and backward of batch normalization, and of relatives that differ from it only in what stands
 /// between the passes over memory. Arguments are checked.
 namespace unitvar::norm {
-
-inline void copy_if_wanted(const double* from, std::span<double> to) { std::copy_n(from, to.size(), to.data()); }
 
 /// coefficients(begin, end, mean, rstd, scale, beta) gives scale and beta of y = (x - mean) * scale + beta for
 /// channels [begin, end). With eps <= 0 all variances are checked before the first write, in the name of `operation`.
@@ -47,9 +44,9 @@ double training_forward(const char* operation, const BatchNormForward<T>& args, 
   const NormalizeArrays c{mean, scale, beta};
   engine.walker().reduce_and_apply(engine.moments(x), merge, check, engine.normalize(x, y, c),
                                    engine.normalize_and_moments(x, y, c));
-  copy_if_wanted(mean, args.mean);
-  copy_if_wanted(var, args.var);
-  copy_if_wanted(rstd, args.rstd);
+  store_if_wanted(mean, args.mean);
+  store_if_wanted(var, args.var);
+  store_if_wanted(rstd, args.rstd);
   return count;
 }
 

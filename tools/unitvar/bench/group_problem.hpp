@@ -20,6 +20,11 @@ struct GroupProblem {
         mean(static_cast<std::size_t>(groups.size())),
         rstd(mean) {}
 
+  /// For messages.
+  [[nodiscard]] std::string text() const {
+    return shape_text(data.shape) + " " + std::string(layout_name(data.layout));
+  }
+
   Problem<T> data;
   Groups groups;
   std::vector<double> mean, rstd;

@@ -92,6 +92,7 @@ void OnednnRows::run(Pass pass) {
 }
 
 std::span<const float> OnednnRows::dgamma() const { return implementation_->dgamma; }
+std::span<const float> OnednnRows::dbeta() const { return implementation_->dbeta; }
 
 }  // namespace unitvar::bench
 #else
@@ -102,6 +103,7 @@ struct OnednnRows::Implementation {};
 OnednnRows::OnednnRows(OnednnRowProblem) {}  // NOLINT(performance-unnecessary-value-param): as where oneDNN is
 void OnednnRows::run(Pass) {}
 std::span<const float> OnednnRows::dgamma() const { return {}; }
+std::span<const float> OnednnRows::dbeta() const { return {}; }
 
 }  // namespace unitvar::bench
 #endif

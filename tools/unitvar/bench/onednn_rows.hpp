@@ -1,6 +1,7 @@
 #pragma once
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -27,7 +28,9 @@ class OnednnRows {
   OnednnRows& operator=(const OnednnRows&) = delete;
 
   void run(Pass pass);
+  [[nodiscard]] static std::string name(Pass) { return "rows"; }
   [[nodiscard]] std::span<const float> dgamma() const;
+  [[nodiscard]] std::span<const float> dbeta() const;
 
  private:
   struct Implementation;

@@ -20,6 +20,9 @@ struct RowProblem {
 
   static std::size_t to_size(std::int64_t n) { return static_cast<std::size_t>(n); }
 
+  /// For messages.
+  [[nodiscard]] std::string text() const { return shape_text(data.shape); }
+
   Op op;
   RowExtent extent;
   Problem<T> data;  ///< columns are its channels

@@ -1,0 +1,92 @@
+#pragma once
+#include <fmt/format.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "bench/contest.hpp"
+#include "bench/dtypes.hpp"
+#include "bench/expectation.hpp"
+#include "bench/measure.hpp"
+#include "bench/roofline.hpp"
+
+namespace unitvar::bench {
+
+/// Forward and backward of an operation: its tensors, those who run it, and what should come out. Its rivals are the
+/// roofline and perhaps one of oneDNN's primitives.
+template <class T, class Case, class Expected, class Primitive>
+class TrainingBench {
+ public:
+  template <class... ProblemArgs>
+  explicit TrainingBench(const Plan& plan, const ProblemArgs&... args)
+      : plan_(plan), problem_(args...), expectation_(problem_) {}
+
+  [[nodiscard]] Case& problem() { return problem_; }
+  void compete_with(std::unique_ptr<Primitive> onednn) { onednn_ = std::move(onednn); }
+
+  Row measure(Pass pass, int threads) {
+    omp_set_num_threads(threads);  // Where oneDNN looks.
+    const Options options{.threads = threads, .isa = plan_.requested_isa};
+    run_library(problem_, Pass::forward, options);
+    expectation_.check_statistics(problem_);
+    std::vector<Contestant> contestants;
+    contestants.push_back({Role::ours, {"unitvar", [this, pass, options] { run_library(problem_, pass, options); }}});
+    check(contestants.back(), pass, Expectation<T>::promised());
+    if (onednn_) {
+      onednn_->run(Pass::forward);  // what its backward reads
+      contestants.push_back({Role::onednn_same, {onednn_->name(pass), [this, pass] { onednn_->run(pass); }}});
+      check(contestants.back(), pass, Expectation<T>::same_thing());
+    }
+    for (Rival& rival : roofline_rivals(traffic(pass, threads))) {
+      contestants.push_back({Role::roofline, std::move(rival)});
+    }
+    Row row{.shape = problem_.data.shape,
+            .layout = problem_.data.layout,
+            .dtype = std::string(DtypeTraits<T>::name),
+            .pass = pass,
+            .threads = threads,
+            .isa = plan_.isa,
+            .walk = Walk::resident,
+            .bytes = static_cast<double>(problem_.data.x.bytes()) * (pass == Pass::backward ? 3 : 2)};
+    take_results(row, hold_contest(contestants, plan_.repeat));
+    return row;
+  }
+
+ private:
+  void check(const Contestant& contestant, Pass pass, const Tolerance& tolerance) {
+    auto& d = problem_.data;
+    d.poison();
+    contestant.rival.run();
+    if (contestant.role != Role::ours && pass == Pass::backward) {
+      std::ranges::copy(onednn_->dgamma(), d.dgamma.begin());
+      std::ranges::copy(onednn_->dbeta(), d.dbeta.begin());
+    }
+    const std::string who = fmt::format("{}, {} of {} {} {}", contestant.rival.name, op_name(plan_.op), problem_.text(),
+                                        DtypeTraits<T>::name, pass_name(pass));
+    expectation_.check(pass, problem_, who, tolerance);
+  }
+
+  Traffic traffic(Pass pass, int threads) const {
+    const auto bytes = [](const Buffer<T>& buffer) { return reinterpret_cast<std::byte*>(buffer.data()); };
+    const auto& d = problem_.data;
+    return {bytes(d.x), bytes(d.dy), bytes(d.out), d.x.bytes(), pass, Walk::resident, threads};
+  }
+
+  const Plan& plan_;
+  Case problem_;
+  Expected expectation_;
+  std::unique_ptr<Primitive> onednn_;
+};
+
+/// Every pass on every number of threads of the bench's plan.
+template <class Bench>
+void measure_all(Bench& bench, const Plan& plan, const std::function<void(const Row&)>& done) {
+  for (const int threads : plan.threads) {
+    for (const Pass pass : plan.passes) done(bench.measure(pass, threads));
+  }
+}
+
+}  // namespace unitvar::bench
