@@ -7,8 +7,6 @@
 #define UNITVAR_KERNELS_EXTENDED_INL_H_
 #endif
 
-#include <limits>
-
 #include "kernels/extended.hpp"
 #include "kernels/mask-inl.h"
 #include "kernels/phases-inl.h"
@@ -22,7 +20,37 @@ using InOrder = Widest<T, A, const A*>;
 
 // What is asked of each element is one of three kinds, known when a kernel is compiled: a condition for each element,
 // even one that never changes, costs as much as the arithmetic. Each kind knows the row it is at: channel(j) and row(r,
-// i) as phases have them; undo() is what the gradients take for x and dy.
+// i) as phases have them; step(i) is the same for the kWord elements from i on; undo() is what the gradients take for x
+// and dy.
+
+/// v > 0 ? v : slope * v, which is 0 where slope is: ReLU makes 0 of -infinity, and never -0.
+template <class A>
+struct Slope {
+  A slope, size;
+
+  explicit HWY_INLINE Slope(double of) : slope(static_cast<A>(of)), size(static_cast<A>(of < 0 ? -of : of)) {}
+  template <class U>
+  HWY_INLINE typename U::Value below(typename U::Value v) const {
+    const auto none = Masks<U>::at_most_zero(U::at(size, 0));
+    return Masks<U>::zero_where(none, U::mul(v, U::at(slope, 0)));
+  }
+};
+
+/// How far ahead bits are asked for, in bytes.
+constexpr int64_t kBitsAhead = 128;
+
+/// The gradients of some elements behind an activation: bit k of the word belongs to element `begin` + k.
+template <class A>
+struct ActivatedStep {
+  std::uint64_t word;
+  int64_t begin;
+  Slope<A> slope;
+
+  template <class U>
+  HWY_INLINE void undo(typename U::Value&, typename U::Value& g, int64_t i) const {
+    g = Masks<U>::select(Masks<U>::from_bits(word, i - begin), g, slope.template below<U>(g));
+  }
+};
 
 /// An activation whose bits stand in memory.
 template <class T, class A>
@@ -30,15 +58,10 @@ struct Activated {
   std::uint8_t* bits;
   int64_t bits_row, bits_channel, bits_begin;
   int64_t origin = 0;  ///< the element whose bit is the first of `bits`
-  A slope, least;
+  Slope<A> slope;
 
   explicit HWY_INLINE Activated(const Extras<T>& e)
-      : bits(e.bits),
-        bits_row(e.bits_row),
-        bits_channel(e.bits_channel),
-        bits_begin(e.bits_begin),
-        slope(static_cast<A>(e.slope)),
-        least(e.slope == 0 ? std::numeric_limits<A>::lowest() : -std::numeric_limits<A>::infinity()) {}
+      : bits(e.bits), bits_row(e.bits_row), bits_channel(e.bits_channel), bits_begin(e.bits_begin), slope(e.slope) {}
   HWY_INLINE Activated channel(int64_t j) const {
     Activated of = *this;
     of.bits += j * bits_channel;
@@ -50,23 +73,17 @@ struct Activated {
     of.origin = i - bits_begin;
     return of;
   }
-
-  /// v > 0 ? v : slope * v, where `negative` says v <= 0. NaN stays; ReLU makes 0 of -infinity, and never -0.
-  template <class U>
-  HWY_INLINE typename U::Value apply(typename Masks<U>::Mask negative, typename U::Value v) const {
-    const auto below = U::mul(U::max(v, U::at(least, 0)), U::at(slope, 0));
-    return Masks<U>::select(negative, U::add(below, U::zero()), v);
+  HWY_INLINE void prefetch(int64_t i) const {
+    kernels::HWY_NAMESPACE::prefetch(bits + ((i - origin) >> 3) + kBitsAhead);
+  }
+  HWY_INLINE ActivatedStep<A> step(int64_t i) const {
+    prefetch(i);
+    return {load_word(bits, i - origin), i, slope};
   }
   template <class U>
-  HWY_INLINE void undo(typename U::Value&, typename U::Value& g, int64_t i) const {
-    using M = Masks<U>;
-    const auto positive = M::from_bits(load_bits(bits, i - origin));
-    g = M::select(positive, g, slope == 0 ? U::zero() : U::mul(g, U::at(slope, 0)));
-  }
-  template <class U>
-  HWY_INLINE void write(typename Masks<U>::Mask negative, int64_t i, int64_t from, int64_t to) const {
-    if (bits == nullptr || from >= to) return;
-    store_bits(bits, i + from - origin, to - from, ~Masks<U>::bits(negative) >> from);
+  HWY_INLINE void undo(typename U::Value& x, typename U::Value& g, int64_t i) const {
+    const ActivatedStep<A> own{load_word(bits, i - origin), i, slope};
+    own.template undo<U>(x, g, i);
   }
 };
 
@@ -79,6 +96,7 @@ struct ActivatedOutput {
       : slope(static_cast<A>(e.slope)), inverse(static_cast<A>(1 / e.slope)) {}
   HWY_INLINE const ActivatedOutput& channel(int64_t) const { return *this; }
   HWY_INLINE const ActivatedOutput& row(int64_t, int64_t) const { return *this; }
+  HWY_INLINE const ActivatedOutput& step(int64_t) const { return *this; }
 
   template <class U>
   HWY_INLINE void undo(typename U::Value& x, typename U::Value& g, int64_t) const {
@@ -104,6 +122,7 @@ struct Weighted {
     of.origin = i;
     return of;
   }
+  HWY_INLINE const Weighted& step(int64_t) const { return *this; }
 
   template <class U>
   HWY_INLINE typename U::Value weight(int64_t i) const {
@@ -144,6 +163,7 @@ struct WeightedMomentTerms {
   HWY_INLINE void prefetch(int64_t i) const { kernels::HWY_NAMESPACE::prefetch(x + i); }
   HWY_INLINE auto channel(int64_t j) const { return WeightedMomentTerms<T, A, A>{x, shift[j], kind.channel(j)}; }
   HWY_INLINE auto row(int64_t r, int64_t i) const { return WeightedMomentTerms{x, shift, kind.row(r, i)}; }
+  HWY_INLINE const WeightedMomentTerms& step(int64_t) const { return *this; }
 };
 
 /// Phase 3 of any kind.
@@ -171,6 +191,10 @@ struct ExtendedGradientTerms {
     return ExtendedGradientTerms<T, A, A, Kind>{x, dy, center[j], kind.channel(j)};
   }
   HWY_INLINE auto row(int64_t r, int64_t i) const { return ExtendedGradientTerms{x, dy, center, kind.row(r, i)}; }
+  HWY_INLINE auto step(int64_t i) const {
+    using Step = std::remove_cvref_t<decltype(kind.step(i))>;
+    return ExtendedGradientTerms<T, A, V, Step>{x, dy, center, kind.step(i)};
+  }
 };
 
 /// Elements that are written together, and what else comes with them.
@@ -184,6 +208,13 @@ struct WithSide {
   typename U::Value value, side;
 };
 
+/// One tensor to ask for.
+template <class T>
+struct Beside {
+  const T* tensor;
+  HWY_INLINE void prefetch(int64_t i) const { kernels::HWY_NAMESPACE::prefetch(tensor + i); }
+};
+
 /// Phase 2, then the residual, the activation and its bits.
 template <class T, class A, class V>
 struct ActivatedNormalizeMap {
@@ -195,30 +226,62 @@ struct ActivatedNormalizeMap {
   NormalizeCoefficients<V> c;
   Activated<T, A> kind;
 
-  template <class U>
-  HWY_INLINE WithMask<U> value(int64_t i, int64_t k) const {
-    const auto d = U::sub(U::load(x + i), U::at(c.center, k));
-    auto v = U::add(U::mul(d, U::at(c.scale, k)), U::at(c.beta, k));
-    if (residual != nullptr) v = U::add(v, U::load(residual + i));
-    const auto negative = Masks<U>::at_most_zero(v);
-    return {kind.template apply<U>(negative, v), negative};
-  }
-  template <bool kStream, class U>
-  HWY_INLINE void write(const WithMask<U>& of, int64_t i) const {
-    put<kStream, U>(of.value, out + i);
-    kind.template write<U>(of.negative, i, 0, U::kWidth);
-  }
+  /// Gathers the bits of the elements from `begin` on, and writes them at the end.
+  struct Step {
+    static constexpr bool kExtended = true;
+    using Vector = InOrder<T, A>;
+    const ActivatedNormalizeMap& map;
+    int64_t begin;
+    std::uint64_t negative = 0;
+
+    template <class U>
+    HWY_INLINE WithMask<U> value(int64_t i, int64_t k) const {
+      const auto d = U::sub(U::load(map.x + i), U::at(map.c.center, k));
+      auto v = U::add(U::mul(d, U::at(map.c.scale, k)), U::at(map.c.beta, k));
+      if (map.residual != nullptr) v = U::add(v, U::load(map.residual + i));
+      const auto negative = Masks<U>::at_most_zero(v);
+      return {Masks<U>::select(negative, map.kind.slope.template below<U>(v), v), negative};
+    }
+    template <bool kStream, class U>
+    HWY_INLINE void write(const WithMask<U>& of, int64_t i) {
+      put<kStream, U>(of.value, map.out + i);
+      gather<U>(of.negative, i);
+    }
+    template <class U>
+    HWY_INLINE void gather(typename Masks<U>::Mask mask, int64_t i) {
+      negative |= Masks<U>::bits(mask) << (i - begin);
+    }
+    /// Of elements `from` to `to`, counted from the first.
+    HWY_INLINE void finish(int64_t from, int64_t to) const {
+      const Activated<T, A>& of = map.kind;
+      if (of.bits == nullptr || from >= to) return;
+      const std::uint64_t all = ~std::uint64_t{0} >> (kWord - (to - from));
+      store_bits(of.bits, begin + from - of.origin, to - from, ~(negative >> from) & all);
+    }
+    template <int64_t n>
+    HWY_INLINE void finish() const {
+      const Activated<T, A>& of = map.kind;
+      if (of.bits == nullptr) return;
+      store_bytes<n>(of.bits, begin - of.origin, ~negative & ~std::uint64_t{0} >> (kWord - n));
+      of.prefetch(begin);
+    }
+  };
+  HWY_INLINE Step step(int64_t i) const { return {*this, i}; }
   /// The vector whose first n elements are the last of `before`.
   template <class U>
-  static HWY_INLINE void seam(const ActivatedNormalizeMap& before, const ActivatedNormalizeMap& after, int64_t i,
-                              int64_t n) {
+  static HWY_INLINE void write_seam(Step& before, Step& after, int64_t i, int64_t n) {
     const auto first = before.template value<U>(i, 0), second = after.template value<U>(i, 0);
-    const int64_t in_first = std::clamp<int64_t>(n, 0, U::kWidth);
-    U::stream(U::first_of(in_first, first.value, second.value), after.out + i);
-    before.kind.template write<U>(first.negative, i, 0, in_first);
-    after.kind.template write<U>(second.negative, i, in_first, U::kWidth);
+    U::stream(U::first_of(n, first.value, second.value), after.map.out + i);
+    before.template gather<U>(first.negative, i);
+    after.template gather<U>(second.negative, i);
   }
-  HWY_INLINE void prefetch(int64_t i) const { kernels::HWY_NAMESPACE::prefetch(x + i); }
+
+  HWY_INLINE void prefetch(int64_t i) const {
+    kernels::HWY_NAMESPACE::prefetch(x + i);
+    if (residual != nullptr) kernels::HWY_NAMESPACE::prefetch(residual + i);
+  }
+  HWY_INLINE bool has_beside() const { return residual != nullptr; }
+  HWY_INLINE Beside<T> beside() const { return {residual}; }
   HWY_INLINE auto channel(int64_t j) const {
     return ActivatedNormalizeMap<T, A, A>{x, residual, out, {c.center[j], c.scale[j], c.beta[j]}, kind.channel(j)};
   }
@@ -247,11 +310,18 @@ struct WeightedNormalizeMap {
     put<kStream, U>(value, out + i);
   }
   template <class U>
-  static HWY_INLINE void seam(const WeightedNormalizeMap& before, const WeightedNormalizeMap& after, int64_t i,
-                              int64_t n) {
+  static HWY_INLINE void write_seam(const WeightedNormalizeMap& before, const WeightedNormalizeMap& after, int64_t i,
+                                    int64_t n) {
     U::stream(U::first_of(n, before.template value<U>(i, 0), after.template value<U>(i, 0)), after.out + i);
   }
+  HWY_INLINE const WeightedNormalizeMap& step(int64_t) const { return *this; }
+  HWY_INLINE void finish(int64_t, int64_t) const {}
+  template <int64_t n>
+  HWY_INLINE void finish() const {}
+
   HWY_INLINE void prefetch(int64_t i) const { kernels::HWY_NAMESPACE::prefetch(x + i); }
+  HWY_INLINE bool has_beside() const { return false; }
+  HWY_INLINE Beside<T> beside() const { return {x}; }
   HWY_INLINE auto channel(int64_t j) const {
     return WeightedNormalizeMap<T, A, A>{
         x, out, {c.center[j], c.scale[j], c.beta[j]}, kind.channel(j), zero_unweighted};
@@ -301,12 +371,21 @@ struct ExtendedInputGradientMap {
     }
   }
   template <class U>
-  static HWY_INLINE void seam(const ExtendedInputGradientMap& before, const ExtendedInputGradientMap& after, int64_t i,
-                              int64_t n) {
+  static HWY_INLINE void write_seam(const auto& before, const auto& after, int64_t i, int64_t n) {
     const auto first = before.template value<U>(i, 0), second = after.template value<U>(i, 0);
     after.template write<true, U>({U::first_of(n, first.value, second.value), U::first_of(n, first.side, second.side)},
                                   i);
   }
+  HWY_INLINE auto step(int64_t i) const {
+    using Step = std::remove_cvref_t<decltype(kind.step(i))>;
+    return ExtendedInputGradientMap<T, A, V, Step>{x, dy, out, dresidual, c, kind.step(i)};
+  }
+  HWY_INLINE void finish(int64_t, int64_t) const {}
+  template <int64_t n>
+  HWY_INLINE void finish() const {}
+
+  HWY_INLINE bool has_beside() const { return false; }
+  HWY_INLINE Beside<T> beside() const { return {x}; }
   HWY_INLINE void prefetch(int64_t i) const {
     kernels::HWY_NAMESPACE::prefetch(x + i);
     kernels::HWY_NAMESPACE::prefetch(dy + i);

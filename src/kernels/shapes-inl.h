@@ -69,7 +69,9 @@ struct OneByOne {
   template <class T, class A, class Map>
   static HWY_INLINE void write(const Map& map, const Rect& rect, const Access&) {
     for_each(map, rect, [](const auto& own, int64_t i, int64_t k, int64_t) HWY_ATTR {
-      kernels::HWY_NAMESPACE::write<false, One<A>>(own, own.template value<One<A>>(i, k), i);
+      auto step = step_of(own, i);
+      kernels::HWY_NAMESPACE::write<false, One<A>>(step, step.template value<One<A>>(i, k), i);
+      if constexpr (Map::kExtended) step.finish(0, 1);
     });
   }
 };

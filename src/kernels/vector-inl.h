@@ -76,7 +76,6 @@ struct Many {
   static HWY_INLINE Value add(Value a, Value b) { return hn::Add(a, b); }
   static HWY_INLINE Value sub(Value a, Value b) { return hn::Sub(a, b); }
   static HWY_INLINE Value mul(Value a, Value b) { return hn::Mul(a, b); }
-  static HWY_INLINE Value max(Value a, Value b) { return hn::Max(a, b); }  // of numbers
   /// The first n elements of a, and then b's.
   static HWY_INLINE Value first_of(int64_t n, Value a, Value b) { return hn::IfThenElse(first_n<A>(n), a, b); }
 
@@ -111,7 +110,6 @@ struct Two {
   static HWY_INLINE Value add(Value v, Value w) { return {M::add(v.a, w.a), M::add(v.b, w.b)}; }
   static HWY_INLINE Value sub(Value v, Value w) { return {M::sub(v.a, w.a), M::sub(v.b, w.b)}; }
   static HWY_INLINE Value mul(Value v, Value w) { return {M::mul(v.a, w.a), M::mul(v.b, w.b)}; }
-  static HWY_INLINE Value max(Value v, Value w) { return {M::max(v.a, w.a), M::max(v.b, w.b)}; }
   static HWY_INLINE Value first_of(int64_t n, Value v, Value w) {
     n = std::clamp<int64_t>(n, 0, kWidth);
     const int64_t in_a = kAlternate ? (n + 1) / 2 : n, in_b = kAlternate ? n / 2 : n - M::kWidth;
@@ -177,7 +175,6 @@ struct One {
   static HWY_INLINE Value add(Value a, Value b) { return a + b; }
   static HWY_INLINE Value sub(Value a, Value b) { return a - b; }
   static HWY_INLINE Value mul(Value a, Value b) { return a * b; }
-  static HWY_INLINE Value max(Value a, Value b) { return a > b ? a : b; }
   static HWY_INLINE Value at(A v, int64_t) { return v; }
   static HWY_INLINE Value at(const A* v, int64_t k) { return v[k]; }
 };
