@@ -23,67 +23,76 @@ using InOrder = Widest<T, A, const A*>;
 // i) as phases have them; step(i) is the same for the kWord elements from i on; undo() is what the gradients take for x
 // and dy.
 
-/// v > 0 ? v : slope * v, which is 0 where slope is: ReLU makes 0 of -infinity, and never -0.
+/// What becomes of v <= 0, and of the gradient behind it. ReLU makes 0 of -infinity, and never -0.
 template <class A>
-struct Slope {
-  A slope, size;
-
-  explicit HWY_INLINE Slope(double of) : slope(static_cast<A>(of)), size(static_cast<A>(of < 0 ? -of : of)) {}
+struct Relu {
+  explicit HWY_INLINE Relu(double) {}
   template <class U>
-  HWY_INLINE typename U::Value below(typename U::Value v) const {
-    const auto none = Masks<U>::at_most_zero(U::at(size, 0));
-    return Masks<U>::zero_where(none, U::mul(v, U::at(slope, 0)));
+  HWY_INLINE typename U::Value where(typename Masks<U>::Mask below, typename U::Value v) const {
+    return Masks<U>::zero_where(below, v);
+  }
+};
+template <class A>
+struct Leaky {
+  A slope;
+
+  explicit HWY_INLINE Leaky(double of) : slope(static_cast<A>(of)) {}
+  template <class U>
+  HWY_INLINE typename U::Value where(typename Masks<U>::Mask below, typename U::Value v) const {
+    return Masks<U>::select(below, U::mul(v, U::at(slope, 0)), v);
   }
 };
 
 /// How far ahead bits are asked for, in bytes.
 constexpr int64_t kBitsAhead = 128;
 
-/// The gradients of some elements behind an activation: bit k of the word belongs to element `begin` + k.
-template <class A>
+/// The gradients of some elements behind an activation: bit k of the word is 1 where element `begin` + k was below 0.
+template <class Slope>
 struct ActivatedStep {
   std::uint64_t word;
   int64_t begin;
-  Slope<A> slope;
+  Slope slope;
 
   template <class U>
   HWY_INLINE void undo(typename U::Value&, typename U::Value& g, int64_t i) const {
-    g = Masks<U>::select(Masks<U>::from_bits(word, i - begin), g, slope.template below<U>(g));
+    g = slope.template where<U>(Masks<U>::from_bits(word, i - begin), g);
   }
 };
 
-/// An activation whose bits stand in memory.
-template <class T, class A>
-struct Activated {
+/// An activation of a row whose bits stand in memory; element `origin` has the first.
+template <class Slope>
+struct ActivatedRow {
   std::uint8_t* bits;
-  int64_t bits_row, bits_channel, bits_begin;
-  int64_t origin = 0;  ///< the element whose bit is the first of `bits`
-  Slope<A> slope;
+  int64_t origin;
+  Slope slope;
 
-  explicit HWY_INLINE Activated(const Extras<T>& e)
-      : bits(e.bits), bits_row(e.bits_row), bits_channel(e.bits_channel), bits_begin(e.bits_begin), slope(e.slope) {}
-  HWY_INLINE Activated channel(int64_t j) const {
-    Activated of = *this;
-    of.bits += j * bits_channel;
-    return of;
-  }
-  HWY_INLINE Activated row(int64_t r, int64_t i) const {
-    Activated of = *this;
-    of.bits += r * bits_row;
-    of.origin = i - bits_begin;
-    return of;
-  }
   HWY_INLINE void prefetch(int64_t i) const {
     kernels::HWY_NAMESPACE::prefetch(bits + ((i - origin) >> 3) + kBitsAhead);
   }
-  HWY_INLINE ActivatedStep<A> step(int64_t i) const {
+  HWY_INLINE ActivatedStep<Slope> step(int64_t i) const {
     prefetch(i);
-    return {load_word(bits, i - origin), i, slope};
+    return {~load_word(bits, i - origin), i, slope};
   }
   template <class U>
   HWY_INLINE void undo(typename U::Value& x, typename U::Value& g, int64_t i) const {
-    const ActivatedStep<A> own{load_word(bits, i - origin), i, slope};
+    const ActivatedStep<Slope> own{~load_word(bits, i - origin), i, slope};
     own.template undo<U>(x, g, i);
+  }
+};
+
+/// The same of a rectangle. What a row needs is made of it afresh: a copy that is changed goes through memory, and waits
+/// there for the streamed stores before it.
+template <class Slope>
+struct Activated {
+  std::uint8_t* bits;
+  int64_t bits_row, bits_channel, bits_begin;
+  Slope slope;
+
+  HWY_INLINE Activated channel(int64_t j) const {
+    return {bits + j * bits_channel, bits_row, bits_channel, bits_begin, slope};
+  }
+  HWY_INLINE ActivatedRow<Slope> row(int64_t r, int64_t i) const {
+    return {bits + r * bits_row, i - bits_begin, slope};
   }
 };
 
@@ -190,19 +199,17 @@ struct ExtendedGradientTerms {
   HWY_INLINE auto channel(int64_t j) const {
     return ExtendedGradientTerms<T, A, A, Kind>{x, dy, center[j], kind.channel(j)};
   }
-  HWY_INLINE auto row(int64_t r, int64_t i) const { return ExtendedGradientTerms{x, dy, center, kind.row(r, i)}; }
-  HWY_INLINE auto step(int64_t i) const {
-    using Step = std::remove_cvref_t<decltype(kind.step(i))>;
-    return ExtendedGradientTerms<T, A, V, Step>{x, dy, center, kind.step(i)};
+  HWY_INLINE auto row(int64_t r, int64_t i) const { return with(kind.row(r, i)); }
+  HWY_INLINE auto step(int64_t i) const { return with(kind.step(i)); }
+
+ private:
+  template <class Other>
+  HWY_INLINE auto with(const Other& other) const {
+    return ExtendedGradientTerms<T, A, V, Other>{x, dy, center, other};
   }
 };
 
 /// Elements that are written together, and what else comes with them.
-template <class U>
-struct WithMask {
-  typename U::Value value;
-  typename Masks<U>::Mask negative;
-};
 template <class U>
 struct WithSide {
   typename U::Value value, side;
@@ -216,7 +223,7 @@ struct Beside {
 };
 
 /// Phase 2, then the residual, the activation and its bits.
-template <class T, class A, class V>
+template <class T, class A, class V, class Kind, bool kResidual>
 struct ActivatedNormalizeMap {
   static constexpr bool kExtended = true;
   using Vector = InOrder<T, A>;
@@ -224,7 +231,32 @@ struct ActivatedNormalizeMap {
   const T* residual;
   T* out;
   NormalizeCoefficients<V> c;
-  Activated<T, A> kind;
+  Kind kind;
+
+  /// Before the activation.
+  template <class U>
+  HWY_INLINE typename U::Value value(int64_t i, int64_t k) const {
+    const auto d = U::sub(U::load(x + i), U::at(c.center, k));
+    const auto v = U::add(U::mul(d, U::at(c.scale, k)), U::at(c.beta, k));
+    if constexpr (kResidual) return U::add(v, U::load(residual + i));
+    return v;
+  }
+  /// n elements from i on.
+  template <bool kStream, int64_t n>
+  HWY_INLINE void write_lines(int64_t i, int64_t k) const {
+    using U = Vector;
+    Word<U, n> negative;
+#pragma GCC unroll 16
+    for (int64_t j = 0; j < n; j += U::kWidth) {
+      const auto v = value<U>(i + j, k + j);
+      const auto below = Masks<U>::at_most_zero(v);
+      put<kStream, U>(kind.slope.template where<U>(below, v), out + i + j);
+      negative.add(below);
+    }
+    if (kind.bits == nullptr) return;
+    store_bytes<n>(kind.bits, i - kind.origin, ~negative.first() & ~std::uint64_t{0} >> (kWord - n));
+    kind.prefetch(i);
+  }
 
   /// Gathers the bits of the elements from `begin` on, and writes them at the end.
   struct Step {
@@ -235,35 +267,25 @@ struct ActivatedNormalizeMap {
     std::uint64_t negative = 0;
 
     template <class U>
-    HWY_INLINE WithMask<U> value(int64_t i, int64_t k) const {
-      const auto d = U::sub(U::load(map.x + i), U::at(map.c.center, k));
-      auto v = U::add(U::mul(d, U::at(map.c.scale, k)), U::at(map.c.beta, k));
-      if (map.residual != nullptr) v = U::add(v, U::load(map.residual + i));
-      const auto negative = Masks<U>::at_most_zero(v);
-      return {Masks<U>::select(negative, map.kind.slope.template below<U>(v), v), negative};
+    HWY_INLINE typename U::Value value(int64_t i, int64_t k) const {
+      return map.template value<U>(i, k);
     }
     template <bool kStream, class U>
-    HWY_INLINE void write(const WithMask<U>& of, int64_t i) {
-      put<kStream, U>(of.value, map.out + i);
-      gather<U>(of.negative, i);
+    HWY_INLINE void write(typename U::Value v, int64_t i) {
+      const auto below = Masks<U>::at_most_zero(v);
+      put<kStream, U>(map.kind.slope.template where<U>(below, v), map.out + i);
+      gather<U>(v, i);
     }
     template <class U>
-    HWY_INLINE void gather(typename Masks<U>::Mask mask, int64_t i) {
-      negative |= Masks<U>::bits(mask) << (i - begin);
+    HWY_INLINE void gather(typename U::Value v, int64_t i) {
+      negative |= Masks<U>::bits(Masks<U>::at_most_zero(v)) << (i - begin);
     }
     /// Of elements `from` to `to`, counted from the first.
     HWY_INLINE void finish(int64_t from, int64_t to) const {
-      const Activated<T, A>& of = map.kind;
+      const auto& of = map.kind;
       if (of.bits == nullptr || from >= to) return;
       const std::uint64_t all = ~std::uint64_t{0} >> (kWord - (to - from));
       store_bits(of.bits, begin + from - of.origin, to - from, ~(negative >> from) & all);
-    }
-    template <int64_t n>
-    HWY_INLINE void finish() const {
-      const Activated<T, A>& of = map.kind;
-      if (of.bits == nullptr) return;
-      store_bytes<n>(of.bits, begin - of.origin, ~negative & ~std::uint64_t{0} >> (kWord - n));
-      of.prefetch(begin);
     }
   };
   HWY_INLINE Step step(int64_t i) const { return {*this, i}; }
@@ -271,21 +293,26 @@ struct ActivatedNormalizeMap {
   template <class U>
   static HWY_INLINE void write_seam(Step& before, Step& after, int64_t i, int64_t n) {
     const auto first = before.template value<U>(i, 0), second = after.template value<U>(i, 0);
-    U::stream(U::first_of(n, first.value, second.value), after.map.out + i);
-    before.template gather<U>(first.negative, i);
-    after.template gather<U>(second.negative, i);
+    const auto v = U::first_of(n, first, second);
+    U::stream(after.map.kind.slope.template where<U>(Masks<U>::at_most_zero(v), v), after.map.out + i);
+    before.template gather<U>(first, i);
+    after.template gather<U>(second, i);
   }
 
   HWY_INLINE void prefetch(int64_t i) const {
     kernels::HWY_NAMESPACE::prefetch(x + i);
-    if (residual != nullptr) kernels::HWY_NAMESPACE::prefetch(residual + i);
+    if constexpr (kResidual) kernels::HWY_NAMESPACE::prefetch(residual + i);
   }
-  HWY_INLINE bool has_beside() const { return residual != nullptr; }
+  static constexpr bool kBeside = kResidual;
   HWY_INLINE Beside<T> beside() const { return {residual}; }
   HWY_INLINE auto channel(int64_t j) const {
-    return ActivatedNormalizeMap<T, A, A>{x, residual, out, {c.center[j], c.scale[j], c.beta[j]}, kind.channel(j)};
+    return ActivatedNormalizeMap<T, A, A, Kind, kResidual>{
+        x, residual, out, {c.center[j], c.scale[j], c.beta[j]}, kind.channel(j)};
   }
-  HWY_INLINE auto row(int64_t r, int64_t i) const { return ActivatedNormalizeMap{x, residual, out, c, kind.row(r, i)}; }
+  HWY_INLINE auto row(int64_t r, int64_t i) const {
+    return ActivatedNormalizeMap<T, A, V, ActivatedRow<decltype(kind.slope)>, kResidual>{x, residual, out, c,
+                                                                                         kind.row(r, i)};
+  }
 };
 
 /// Phase 2, and 0 where there is no weight.
@@ -309,6 +336,11 @@ struct WeightedNormalizeMap {
   HWY_INLINE void write(typename U::Value value, int64_t i) const {
     put<kStream, U>(value, out + i);
   }
+  template <bool kStream, int64_t n>
+  HWY_INLINE void write_lines(int64_t i, int64_t k) const {
+    using U = Vector;
+    for (int64_t j = 0; j < n; j += U::kWidth) write<kStream, U>(value<U>(i + j, k + j), i + j);
+  }
   template <class U>
   static HWY_INLINE void write_seam(const WeightedNormalizeMap& before, const WeightedNormalizeMap& after, int64_t i,
                                     int64_t n) {
@@ -316,12 +348,9 @@ struct WeightedNormalizeMap {
   }
   HWY_INLINE const WeightedNormalizeMap& step(int64_t) const { return *this; }
   HWY_INLINE void finish(int64_t, int64_t) const {}
-  template <int64_t n>
-  HWY_INLINE void finish() const {}
 
   HWY_INLINE void prefetch(int64_t i) const { kernels::HWY_NAMESPACE::prefetch(x + i); }
-  HWY_INLINE bool has_beside() const { return false; }
-  HWY_INLINE Beside<T> beside() const { return {x}; }
+  static constexpr bool kBeside = false;
   HWY_INLINE auto channel(int64_t j) const {
     return WeightedNormalizeMap<T, A, A>{
         x, out, {c.center[j], c.scale[j], c.beta[j]}, kind.channel(j), zero_unweighted};
@@ -376,16 +405,19 @@ struct ExtendedInputGradientMap {
     after.template write<true, U>({U::first_of(n, first.value, second.value), U::first_of(n, first.side, second.side)},
                                   i);
   }
-  HWY_INLINE auto step(int64_t i) const {
-    using Step = std::remove_cvref_t<decltype(kind.step(i))>;
-    return ExtendedInputGradientMap<T, A, V, Step>{x, dy, out, dresidual, c, kind.step(i)};
+  template <bool kStream, int64_t n>
+  HWY_INLINE void write_lines(int64_t i, int64_t k) const {
+    using U = Vector;
+    const auto of = step(i);
+#pragma GCC unroll 16
+    for (int64_t j = 0; j < n; j += U::kWidth) {
+      of.template write<kStream, U>(of.template value<U>(i + j, k + j), i + j);
+    }
   }
+  HWY_INLINE auto step(int64_t i) const { return with(kind.step(i)); }
   HWY_INLINE void finish(int64_t, int64_t) const {}
-  template <int64_t n>
-  HWY_INLINE void finish() const {}
 
-  HWY_INLINE bool has_beside() const { return false; }
-  HWY_INLINE Beside<T> beside() const { return {x}; }
+  static constexpr bool kBeside = false;
   HWY_INLINE void prefetch(int64_t i) const {
     kernels::HWY_NAMESPACE::prefetch(x + i);
     kernels::HWY_NAMESPACE::prefetch(dy + i);
@@ -394,11 +426,13 @@ struct ExtendedInputGradientMap {
     return ExtendedInputGradientMap<T, A, A, Kind>{
         x, dy, out, dresidual, {c.center[j], at<A>(c.level, j), c.slope[j], c.scale[j]}, kind.channel(j)};
   }
-  HWY_INLINE auto row(int64_t r, int64_t i) const {
-    return ExtendedInputGradientMap{x, dy, out, dresidual, c, kind.row(r, i)};
-  }
+  HWY_INLINE auto row(int64_t r, int64_t i) const { return with(kind.row(r, i)); }
 
  private:
+  template <class Other>
+  HWY_INLINE auto with(const Other& other) const {
+    return ExtendedInputGradientMap<T, A, V, Other>{x, dy, out, dresidual, c, other};
+  }
   template <class U>
   HWY_INLINE typename U::Value weighted(typename U::Value v, int64_t i) const {
     if constexpr (kWeighted) {

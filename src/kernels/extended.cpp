@@ -14,12 +14,35 @@
 HWY_BEFORE_NAMESPACE();
 namespace unitvar::kernels::HWY_NAMESPACE {
 
+/// Without vectors maps have nothing to win from shapes; sums are as they are, for their bits.
+#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
+template <class Shape>
+using MapShape = OneByOne<Shape>;
+constexpr bool kFuses = false;
+#else
+template <class Shape>
+using MapShape = Shape;
+constexpr bool kFuses = true;
+#endif
+
+template <class Slope, class T>
+HWY_INLINE Activated<Slope> activated(const Extras<T>& e) {
+  return {e.bits, e.bits_row, e.bits_channel, e.bits_begin, Slope(e.slope)};
+}
+
+/// Calls f with the activation of the extras.
+template <class A, class T, class F>
+HWY_INLINE void with_activation(const Extras<T>& extras, const F& f) {
+  if (extras.slope == 0) return f(activated<Relu<A>>(extras));
+  f(activated<Leaky<A>>(extras));
+}
+
 /// Calls f with the extras' kind.
 template <class T, class A, class F>
 HWY_INLINE void with_kind(const Extras<T>& extras, const F& f) {
   if (extras.weights != nullptr) return f(Weighted<T, A>(extras));
   if (extras.x_is_output) return f(ActivatedOutput<T, A>(extras));
-  f(Activated<T, A>(extras));
+  with_activation<A>(extras, f);
 }
 
 template <class Shape, class T, class A>
@@ -29,16 +52,31 @@ void weighted_moments(const T* x, const A* shift, const Rect& rect, const Access
                             second);
 }
 
+/// Calls f with the map of the extras' activation.
+template <class T, class A, class F>
+HWY_INLINE void with_activated_map(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Extras<T>& extras,
+                                   const F& f) {
+  with_activation<A>(extras, [&](const auto& kind) HWY_ATTR {
+    using Kind = std::remove_cvref_t<decltype(kind)>;
+    if (extras.residual == nullptr) {
+      f(ActivatedNormalizeMap<T, A, const A*, Kind, false>{x, nullptr, y, c, kind});
+    } else {
+      f(ActivatedNormalizeMap<T, A, const A*, Kind, true>{x, extras.residual, y, c, kind});
+    }
+  });
+}
+
 template <class Shape, class T, class A>
 void normalize(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Rect& rect, const Access& access,
                const Extras<T>& extras) {
   if (extras.weights != nullptr) {
     const WeightedNormalizeMap<T, A, const A*> map{x, y, c, Weighted<T, A>(extras), extras.zero_unweighted};
-    Shape::template write<T, A>(map, rect, access);
-  } else {
-    const ActivatedNormalizeMap<T, A, const A*> map{x, extras.residual, y, c, Activated<T, A>(extras)};
-    Shape::template write<T, A>(map, rect, access);
+    MapShape<Shape>::template write<T, A>(map, rect, access);
+    return;
   }
+  with_activated_map<T, A>(x, y, c, extras, [&](const auto& map) HWY_ATTR {
+    MapShape<Shape>::template write<T, A>(map, rect, access);
+  });
 }
 
 template <class Shape, class T, class A>
@@ -57,15 +95,29 @@ void input_gradient(const T* x, const T* dy, T* dx, const GradientCoefficients<c
   with_kind<T, A>(extras, [&](const auto& kind) HWY_ATTR {
     using Kind = std::remove_cvref_t<decltype(kind)>;
     const ExtendedInputGradientMap<T, A, const A*, Kind> map{x, dy, dx, extras.dresidual, c, kind};
-    Shape::template write<T, A>(map, rect, access);
+    MapShape<Shape>::template write<T, A>(map, rect, access);
   });
+}
+
+/// Both phases in one sweep.
+template <class T, class A, class Source, class Map>
+HWY_INLINE void fuse(const Source& source, const Map& map, const Rect& rect, const Access& access, double* first,
+                     double* second) {
+  if constexpr (kFuses) {
+    planar_sweep<T, A>(source, map, rect, access, first, second);
+  } else {
+    MapShape<Planar>::write<T, A>(map, rect, access);
+    Planar::add<T, A>(source, rect, access, first, second);
+  }
 }
 
 template <class T, class A = fast_t<T>>
 void fused_forward(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Rect& rect, const Access& access,
                    const Extras<T>& extras, int64_t next, const A* shift, double* first, double* second) {
-  const ActivatedNormalizeMap<T, A, const A*> map{x, extras.residual, y, c, Activated<T, A>(extras)};
-  planar_sweep<T, A>(MomentTerms<T, A, const A*>{x + next, shift}, map, rect, access, first, second);
+  const MomentTerms<T, A, const A*> source{x + next, shift};
+  with_activated_map<T, A>(x, y, c, extras, [&](const auto& map) HWY_ATTR {
+    fuse<T, A>(source, map, rect, access, first, second);
+  });
 }
 
 /// Of weighted tensors, phases are not fused.
@@ -77,12 +129,14 @@ void fused_backward(const T* x, const T* dy, T* dx, const GradientCoefficients<c
     using Kind = std::remove_cvref_t<decltype(kind)>;
     const ExtendedGradientTerms<T, A, const A*, Kind> source{x + next, dy + next, center, kind_of_next};
     const ExtendedInputGradientMap<T, A, const A*, Kind> map{x, dy, dx, extras.dresidual, c, kind};
-    planar_sweep<T, A>(source, map, rect, access, first, second);
+    fuse<T, A>(source, map, rect, access, first, second);
   };
   if (extras.x_is_output) {
     sweep(ActivatedOutput<T, A>(extras), ActivatedOutput<T, A>(extras_of_next));
+  } else if (extras.slope == 0) {
+    sweep(activated<Relu<A>>(extras), activated<Relu<A>>(extras_of_next));
   } else {
-    sweep(Activated<T, A>(extras), Activated<T, A>(extras_of_next));
+    sweep(activated<Leaky<A>>(extras), activated<Leaky<A>>(extras_of_next));
   }
 }
 

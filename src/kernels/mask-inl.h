@@ -91,6 +91,15 @@ struct Masks<One<A>> {
   static HWY_INLINE A from(Bits bits) { return std::bit_cast<A>(bits); }
 };
 
+/// The bits of n elements, added vector by vector. Rotated rather than shifted, which compilers cannot put off until all
+/// vectors are there and registers are short.
+template <class U, int n>
+struct Word {
+  std::uint64_t bits = 0;
+  HWY_INLINE void add(typename Masks<U>::Mask mask) { bits = std::rotr(bits | Masks<U>::bits(mask), U::kWidth); }
+  HWY_INLINE std::uint64_t first() const { return bits >> (kWord - n); }
+};
+
 /// The word that begins with bit k. Nine bytes are read.
 HWY_INLINE std::uint64_t load_word(const std::uint8_t* row, int64_t k) {
   const std::uint8_t* p = row + (k >> 3);
@@ -118,9 +127,11 @@ HWY_INLINE void store_bytes(std::uint8_t* row, int64_t k, std::uint64_t word) {
   static_assert(n % 8 == 0);
   std::uint8_t* p = row + (k >> 3);
   const int64_t shift = k & 7;
-  const std::uint64_t bits = word << shift | (*p & ((1U << shift) - 1));
-  std::memcpy(p, &bits, n / 8);
-  if (shift != 0) p[n / 8] = static_cast<std::uint8_t>(word >> (n - shift));
+  if (shift != 0) {
+    p[n / 8] = static_cast<std::uint8_t>(word >> (n - shift));
+    word = word << shift | (*p & ((1U << shift) - 1));
+  }
+  std::memcpy(p, &word, n / 8);
 }
 
 }  // namespace unitvar::kernels::HWY_NAMESPACE

@@ -292,12 +292,7 @@ template <bool kStream, int64_t n, class Map>
 UNITVAR_PART void map_lines(const Map& map, int64_t row, int64_t k) {
   using U = typename Map::Vector;
   if constexpr (Map::kExtended) {
-    auto step = map.step(row + k);
-#pragma GCC unroll 16
-    for (int64_t i = 0; i < n * kMapLine<Map>; i += U::kWidth) {
-      write<kStream, U>(step, step.template value<U>(row + k + i, k + i), row + k + i);
-    }
-    step.template finish<n * kMapLine<Map>>();
+    map.template write_lines<kStream, n * kMapLine<Map>>(row + k, k);
   } else {
     for (int64_t i = 0; i < n * kMapLine<Map>; i += U::kWidth) {
       write<kStream, U>(map, map.template value<U>(row + k + i, k + i), row + k + i);

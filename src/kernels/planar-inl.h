@@ -169,7 +169,7 @@ HWY_NOINLINE void map_extended_seam(const Map& before, const Map& map, int64_t i
 template <int64_t line, class Map>
 HWY_INLINE void ask_beside(const Map& map, const Ahead& ahead, int64_t k) {
   if constexpr (Map::kExtended) {
-    if (map.has_beside()) ahead.template ask<kStep, line>(map.beside(), k);
+    if constexpr (Map::kBeside) ahead.template ask<kStep, line>(map.beside(), k);
   }
 }
 
@@ -186,10 +186,12 @@ UNITVAR_PART void sweep_piece(const Source& source, const Map& map, int64_t piec
       ahead.template ask<kStep, kElements>(map, offset + m);
     } else {
       ahead.template ask<kStep, kElements>(source, offset + k);
-      if constexpr (!kIsNothing<Map>) ask_beside<kElements>(map, ahead, offset + m);
       add_groups<kDepth>(step_of(source, piece + k), piece + k, own);
     }
-    if constexpr (!kIsNothing<Map>) map_lines<kStream, kStep / kMapLine<Map>>(map, piece, m);
+    if constexpr (!kIsNothing<Map>) {
+      if constexpr (!kIsNothing<Source>) ask_beside<kElements>(map, ahead, offset + m);
+      map_lines<kStream, kStep / kMapLine<Map>>(map, piece, m);
+    }
   }
   if constexpr (!kIsNothing<Source>) {
     sums = own;
