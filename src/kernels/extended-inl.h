@@ -14,6 +14,15 @@
 HWY_BEFORE_NAMESPACE();
 namespace unitvar::kernels::HWY_NAMESPACE {
 
+/// Of the loops over a step's vectors: where their bits stand is known when they are compiled. Less where vectors are
+/// short and rarely used, and many.
+#undef UNITVAR_UNROLL
+#if HWY_TARGET == HWY_SSE4
+#define UNITVAR_UNROLL _Pragma("GCC unroll 2")
+#else
+#define UNITVAR_UNROLL _Pragma("GCC unroll 8")
+#endif
+
 /// In order, since bits and weights are: as many elements as fill a vector of T.
 template <class T, class A>
 using InOrder = Widest<T, A, const A*>;
@@ -40,6 +49,19 @@ struct Leaky {
   template <class U>
   HWY_INLINE typename U::Value where(typename Masks<U>::Mask below, typename U::Value v) const {
     return Masks<U>::select(below, U::mul(v, U::at(slope, 0)), v);
+  }
+};
+
+/// Both.
+template <class A>
+struct AnySlope {
+  A slope, size;
+
+  explicit HWY_INLINE AnySlope(double of) : slope(static_cast<A>(of)), size(static_cast<A>(of < 0 ? -of : of)) {}
+  template <class U>
+  HWY_INLINE typename U::Value where(typename Masks<U>::Mask below, typename U::Value v) const {
+    const auto none = Masks<U>::at_most_zero(U::at(size, 0));
+    return Masks<U>::select(below, Masks<U>::zero_where(none, U::mul(v, U::at(slope, 0))), v);
   }
 };
 
@@ -80,8 +102,8 @@ struct ActivatedRow {
   }
 };
 
-/// The same of a rectangle. What a row needs is made of it afresh: a copy that is changed goes through memory, and waits
-/// there for the streamed stores before it.
+/// The same of a rectangle. What a row needs is made of it afresh: a copy that is changed goes through memory, and
+/// waits there for the streamed stores before it.
 template <class Slope>
 struct Activated {
   std::uint8_t* bits;
@@ -93,6 +115,12 @@ struct Activated {
   }
   HWY_INLINE ActivatedRow<Slope> row(int64_t r, int64_t i) const {
     return {bits + r * bits_row, i - bits_begin, slope};
+  }
+  /// The beginning of the row below row r: bits that are not there when they are written hold up the streamed stores.
+  HWY_INLINE void prefetch_below(int64_t r) const {
+    for (int64_t k = 0; k < kBitsAhead; k += 64) {
+      kernels::HWY_NAMESPACE::prefetch(bits + (r + 1) * bits_row + (bits_begin >> 3) + k);
+    }
   }
 };
 
@@ -246,7 +274,7 @@ struct ActivatedNormalizeMap {
   HWY_INLINE void write_lines(int64_t i, int64_t k) const {
     using U = Vector;
     Word<U, n> negative;
-#pragma GCC unroll 16
+    UNITVAR_UNROLL
     for (int64_t j = 0; j < n; j += U::kWidth) {
       const auto v = value<U>(i + j, k + j);
       const auto below = Masks<U>::at_most_zero(v);
@@ -310,6 +338,7 @@ struct ActivatedNormalizeMap {
         x, residual, out, {c.center[j], c.scale[j], c.beta[j]}, kind.channel(j)};
   }
   HWY_INLINE auto row(int64_t r, int64_t i) const {
+    kind.prefetch_below(r);
     return ActivatedNormalizeMap<T, A, V, ActivatedRow<decltype(kind.slope)>, kResidual>{x, residual, out, c,
                                                                                          kind.row(r, i)};
   }
@@ -341,11 +370,6 @@ struct WeightedNormalizeMap {
     using U = Vector;
     for (int64_t j = 0; j < n; j += U::kWidth) write<kStream, U>(value<U>(i + j, k + j), i + j);
   }
-  template <class U>
-  static HWY_INLINE void write_seam(const WeightedNormalizeMap& before, const WeightedNormalizeMap& after, int64_t i,
-                                    int64_t n) {
-    U::stream(U::first_of(n, before.template value<U>(i, 0), after.template value<U>(i, 0)), after.out + i);
-  }
   HWY_INLINE const WeightedNormalizeMap& step(int64_t) const { return *this; }
   HWY_INLINE void finish(int64_t, int64_t) const {}
 
@@ -361,10 +385,11 @@ struct WeightedNormalizeMap {
 };
 
 /// Phase 4 of any kind: ((g - level) - (x - center) * slope) * scale, level and slope times the weights if there are
-/// some; and g for the residual.
-template <class T, class A, class V, class Kind>
+/// some; and g for the residual, if kSide.
+template <class T, class A, class V, class Kind, bool kSide>
 struct ExtendedInputGradientMap {
   static constexpr bool kExtended = true;
+  static constexpr bool kBeside = false;
   static constexpr bool kWeighted = std::is_same_v<Kind, Weighted<T, A>>;
   using Vector = InOrder<T, A>;
   const T* x;
@@ -376,27 +401,24 @@ struct ExtendedInputGradientMap {
 
   template <class U>
   HWY_INLINE WithSide<U> value(int64_t i, int64_t k) const {
-    auto value = U::load(x + i), side = U::load(dy + i);
-    kind.template undo<U>(value, side, i);
-    const auto along = weighted<U>(U::mul(U::sub(value, U::at(c.center, k)), U::at(c.slope, k)), i);
-    auto g = U::sub(side, weighted<U>(U::at(c.level.hi, k), i));
-    if constexpr (!std::is_same_v<A, double>) g = U::sub(g, weighted<U>(U::at(c.level.lo, k), i));
-    const auto dx = U::mul(U::sub(g, along), U::at(c.scale, k));
-    if constexpr (kWeighted) {
-      return {kind.template zero_unweighted<U>(dx, i), side};
-    } else {
-      return {dx, side};
-    }
+    WithSide<U> of;
+    of.value = gradient<U>(i, k, of.side);
+    return of;
   }
-  /// The residual's gradient is streamed where it lies in memory as dx does.
   template <bool kStream, class U>
   HWY_INLINE void write(const WithSide<U>& of, int64_t i) const {
     put<kStream, U>(of.value, out + i);
-    if (dresidual == nullptr) return;
-    if (kStream && to_next_line(dresidual) == to_next_line(out)) {
-      put<kStream, U>(of.side, dresidual + i);
-    } else {
-      U::store(of.side, dresidual + i);
+    put_side<kStream, U>(of.side, i);
+  }
+  template <bool kStream, int64_t n>
+  HWY_INLINE void write_lines(int64_t i, int64_t k) const {
+    using U = Vector;
+    const auto of = step(i);
+    UNITVAR_UNROLL
+    for (int64_t j = 0; j < n; j += U::kWidth) {
+      typename U::Value side;
+      put<kStream, U>(of.template gradient<U>(i + j, k + j, side), out + i + j);
+      put_side<kStream, U>(side, i + j);
     }
   }
   template <class U>
@@ -405,25 +427,32 @@ struct ExtendedInputGradientMap {
     after.template write<true, U>({U::first_of(n, first.value, second.value), U::first_of(n, first.side, second.side)},
                                   i);
   }
-  template <bool kStream, int64_t n>
-  HWY_INLINE void write_lines(int64_t i, int64_t k) const {
-    using U = Vector;
-    const auto of = step(i);
-#pragma GCC unroll 16
-    for (int64_t j = 0; j < n; j += U::kWidth) {
-      of.template write<kStream, U>(of.template value<U>(i + j, k + j), i + j);
-    }
-  }
   HWY_INLINE auto step(int64_t i) const { return with(kind.step(i)); }
   HWY_INLINE void finish(int64_t, int64_t) const {}
 
-  static constexpr bool kBeside = false;
+  /// dx, and what the residual gets.
+  template <class U>
+  HWY_INLINE typename U::Value gradient(int64_t i, int64_t k, typename U::Value& side) const {
+    auto value = U::load(x + i);
+    side = U::load(dy + i);
+    kind.template undo<U>(value, side, i);
+    const auto along = weighted<U>(U::mul(U::sub(value, U::at(c.center, k)), U::at(c.slope, k)), i);
+    auto g = U::sub(side, weighted<U>(U::at(c.level.hi, k), i));
+    if constexpr (!std::is_same_v<A, double>) g = U::sub(g, weighted<U>(U::at(c.level.lo, k), i));
+    const auto dx = U::mul(U::sub(g, along), U::at(c.scale, k));
+    if constexpr (kWeighted) {
+      return kind.template zero_unweighted<U>(dx, i);
+    } else {
+      return dx;
+    }
+  }
+
   HWY_INLINE void prefetch(int64_t i) const {
     kernels::HWY_NAMESPACE::prefetch(x + i);
     kernels::HWY_NAMESPACE::prefetch(dy + i);
   }
   HWY_INLINE auto channel(int64_t j) const {
-    return ExtendedInputGradientMap<T, A, A, Kind>{
+    return ExtendedInputGradientMap<T, A, A, Kind, kSide>{
         x, dy, out, dresidual, {c.center[j], at<A>(c.level, j), c.slope[j], c.scale[j]}, kind.channel(j)};
   }
   HWY_INLINE auto row(int64_t r, int64_t i) const { return with(kind.row(r, i)); }
@@ -431,7 +460,11 @@ struct ExtendedInputGradientMap {
  private:
   template <class Other>
   HWY_INLINE auto with(const Other& other) const {
-    return ExtendedInputGradientMap<T, A, V, Other>{x, dy, out, dresidual, c, other};
+    return ExtendedInputGradientMap<T, A, V, Other, kSide>{x, dy, out, dresidual, c, other};
+  }
+  template <bool kStream, class U>
+  HWY_INLINE void put_side(typename U::Value side, int64_t i) const {
+    if constexpr (kSide) put<kStream, U>(side, dresidual + i);
   }
   template <class U>
   HWY_INLINE typename U::Value weighted(typename U::Value v, int64_t i) const {
@@ -442,6 +475,20 @@ struct ExtendedInputGradientMap {
     }
   }
 };
+
+/// Calls f(map, access). Only an activation stands before a residual, whose gradient is streamed as dx is: if it lies
+/// otherwise in lines of memory, neither is.
+template <class T, class A, class Kind, class F>
+HWY_INLINE void with_gradient_map(const T* x, const T* dy, T* dx, T* dresidual, const GradientCoefficients<const A*>& c,
+                                  const Kind& kind, Access access, const F& f) {
+  if constexpr (requires { kind.bits; }) {
+    if (dresidual != nullptr) {
+      if (to_next_line(dresidual) != to_next_line(dx)) access.stores = Stores::cached;
+      return f(ExtendedInputGradientMap<T, A, const A*, Kind, true>{x, dy, dx, dresidual, c, kind}, access);
+    }
+  }
+  f(ExtendedInputGradientMap<T, A, const A*, Kind, false>{x, dy, dx, nullptr, c, kind}, access);
+}
 
 }  // namespace unitvar::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

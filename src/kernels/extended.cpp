@@ -25,16 +25,41 @@ using MapShape = Shape;
 constexpr bool kFuses = true;
 #endif
 
-template <class Slope, class T>
-HWY_INLINE Activated<Slope> activated(const Extras<T>& e) {
-  return {e.bits, e.bits_row, e.bits_channel, e.bits_begin, Slope(e.slope)};
+/// Of what has weights, which is never streamed (make_schedule).
+template <class Shape, class T, class A, class Map>
+HWY_INLINE void write_cached(const Map& map, const Rect& rect, const Access& access) {
+  if constexpr (std::is_same_v<MapShape<Shape>, Planar>) {
+    Partial<Nothing::Sum> none[kMostRun];
+    sweep_rows<T, A, false>(Nothing(), map, rect, access, none);
+  } else if constexpr (std::is_same_v<MapShape<Shape>, Interleaved>) {
+    map_rows<T, A, false>(map, rect, access.ahead);
+  } else {
+    MapShape<Shape>::template write<T, A>(map, rect, access);
+  }
 }
 
-/// Calls f with the activation of the extras.
-template <class A, class T, class F>
-HWY_INLINE void with_activation(const Extras<T>& extras, const F& f) {
-  if (extras.slope == 0) return f(activated<Relu<A>>(extras));
-  f(activated<Leaky<A>>(extras));
+/// Floats have kernels of their own for ReLU and for leaky ones; the others share theirs, and so do rare instruction
+/// sets, since each kernel takes its time to compile.
+template <class T, class A>
+constexpr bool kKnowsRelu =
+    std::is_same_v<T, float>&& HWY_TARGET != HWY_SSE4&& HWY_TARGET != HWY_SCALAR&& HWY_TARGET != HWY_EMU128;
+
+/// Calls f with the activation of the extras, and of others of the same call.
+template <class A, class T, class F, class... Others>
+HWY_INLINE void with_activation(const F& f, const Extras<T>& extras, const Others&... others) {
+  const auto call = [&]<class Slope>(const Slope& slope) HWY_ATTR {
+    const auto of = [&](const Extras<T>& e) HWY_ATTR {
+      return Activated<Slope>{e.bits, e.bits_row, e.bits_channel, e.bits_begin, slope};
+    };
+    f(of(extras), of(others)...);
+  };
+  if constexpr (!kKnowsRelu<T, A>) {
+    call(AnySlope<A>(extras.slope));
+  } else if (extras.slope == 0) {
+    call(Relu<A>(extras.slope));
+  } else {
+    call(Leaky<A>(extras.slope));
+  }
 }
 
 /// Calls f with the extras' kind.
@@ -42,7 +67,7 @@ template <class T, class A, class F>
 HWY_INLINE void with_kind(const Extras<T>& extras, const F& f) {
   if (extras.weights != nullptr) return f(Weighted<T, A>(extras));
   if (extras.x_is_output) return f(ActivatedOutput<T, A>(extras));
-  with_activation<A>(extras, f);
+  with_activation<A>(f, extras);
 }
 
 template <class Shape, class T, class A>
@@ -56,14 +81,15 @@ void weighted_moments(const T* x, const A* shift, const Rect& rect, const Access
 template <class T, class A, class F>
 HWY_INLINE void with_activated_map(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Extras<T>& extras,
                                    const F& f) {
-  with_activation<A>(extras, [&](const auto& kind) HWY_ATTR {
+  const auto call = [&](const auto& kind) HWY_ATTR {
     using Kind = std::remove_cvref_t<decltype(kind)>;
     if (extras.residual == nullptr) {
       f(ActivatedNormalizeMap<T, A, const A*, Kind, false>{x, nullptr, y, c, kind});
     } else {
       f(ActivatedNormalizeMap<T, A, const A*, Kind, true>{x, extras.residual, y, c, kind});
     }
-  });
+  };
+  with_activation<A>(call, extras);
 }
 
 template <class Shape, class T, class A>
@@ -71,12 +97,11 @@ void normalize(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const
                const Extras<T>& extras) {
   if (extras.weights != nullptr) {
     const WeightedNormalizeMap<T, A, const A*> map{x, y, c, Weighted<T, A>(extras), extras.zero_unweighted};
-    MapShape<Shape>::template write<T, A>(map, rect, access);
+    write_cached<Shape, T, A>(map, rect, access);
     return;
   }
-  with_activated_map<T, A>(x, y, c, extras, [&](const auto& map) HWY_ATTR {
-    MapShape<Shape>::template write<T, A>(map, rect, access);
-  });
+  with_activated_map<T, A>(x, y, c, extras,
+                           [&](const auto& map) HWY_ATTR { MapShape<Shape>::template write<T, A>(map, rect, access); });
 }
 
 template <class Shape, class T, class A>
@@ -93,9 +118,13 @@ template <class Shape, class T, class A>
 void input_gradient(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c, const Rect& rect,
                     const Access& access, const Extras<T>& extras) {
   with_kind<T, A>(extras, [&](const auto& kind) HWY_ATTR {
-    using Kind = std::remove_cvref_t<decltype(kind)>;
-    const ExtendedInputGradientMap<T, A, const A*, Kind> map{x, dy, dx, extras.dresidual, c, kind};
-    MapShape<Shape>::template write<T, A>(map, rect, access);
+    with_gradient_map(x, dy, dx, extras.dresidual, c, kind, access, [&](const auto& map, const Access& own) HWY_ATTR {
+      if constexpr (std::remove_cvref_t<decltype(map)>::kWeighted) {
+        write_cached<Shape, T, A>(map, rect, own);
+      } else {
+        MapShape<Shape>::template write<T, A>(map, rect, own);
+      }
+    });
   });
 }
 
@@ -115,9 +144,8 @@ template <class T, class A = fast_t<T>>
 void fused_forward(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Rect& rect, const Access& access,
                    const Extras<T>& extras, int64_t next, const A* shift, double* first, double* second) {
   const MomentTerms<T, A, const A*> source{x + next, shift};
-  with_activated_map<T, A>(x, y, c, extras, [&](const auto& map) HWY_ATTR {
-    fuse<T, A>(source, map, rect, access, first, second);
-  });
+  with_activated_map<T, A>(x, y, c, extras,
+                           [&](const auto& map) HWY_ATTR { fuse<T, A>(source, map, rect, access, first, second); });
 }
 
 /// Of weighted tensors, phases are not fused.
@@ -128,15 +156,14 @@ void fused_backward(const T* x, const T* dy, T* dx, const GradientCoefficients<c
   const auto sweep = [&](const auto& kind, const auto& kind_of_next) HWY_ATTR {
     using Kind = std::remove_cvref_t<decltype(kind)>;
     const ExtendedGradientTerms<T, A, const A*, Kind> source{x + next, dy + next, center, kind_of_next};
-    const ExtendedInputGradientMap<T, A, const A*, Kind> map{x, dy, dx, extras.dresidual, c, kind};
-    fuse<T, A>(source, map, rect, access, first, second);
+    with_gradient_map(x, dy, dx, extras.dresidual, c, kind, access, [&](const auto& map, const Access& own) HWY_ATTR {
+      fuse<T, A>(source, map, rect, own, first, second);
+    });
   };
   if (extras.x_is_output) {
     sweep(ActivatedOutput<T, A>(extras), ActivatedOutput<T, A>(extras_of_next));
-  } else if (extras.slope == 0) {
-    sweep(activated<Relu<A>>(extras), activated<Relu<A>>(extras_of_next));
   } else {
-    sweep(activated<Leaky<A>>(extras), activated<Leaky<A>>(extras_of_next));
+    with_activation<A>(sweep, extras, extras_of_next);
   }
 }
 

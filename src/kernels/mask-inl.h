@@ -91,8 +91,8 @@ struct Masks<One<A>> {
   static HWY_INLINE A from(Bits bits) { return std::bit_cast<A>(bits); }
 };
 
-/// The bits of n elements, added vector by vector. Rotated rather than shifted, which compilers cannot put off until all
-/// vectors are there and registers are short.
+/// The bits of n elements, added vector by vector. Rotated rather than shifted, which compilers cannot put off until
+/// all vectors are there and registers are short.
 template <class U, int n>
 struct Word {
   std::uint64_t bits = 0;
@@ -109,8 +109,8 @@ HWY_INLINE std::uint64_t load_word(const std::uint8_t* row, int64_t k) {
   return word >> shift | std::uint64_t{p[8]} << 1 << (63 - shift);
 }
 
-/// Writes the first n bits of a word at bit k, and zeros up to the end of their last byte: rows are written in ascending
-/// order. The others are 0.
+/// Writes the first n bits of a word at bit k, and zeros up to the end of their last byte: rows are written in
+/// ascending order. The others are 0.
 HWY_INLINE void store_bits(std::uint8_t* row, int64_t k, int64_t n, std::uint64_t word) {
   std::uint8_t* p = row + (k >> 3);
   const int64_t shift = k & 7;
