@@ -40,9 +40,9 @@ HWY_INLINE void write_cached(const Map& map, const Rect& rect, const Access& acc
 
 /// Floats have kernels of their own for ReLU and for leaky ones; the others share theirs, and so do rare instruction
 /// sets, since each kernel takes its time to compile.
-template <class T, class A>
-constexpr bool kKnowsRelu =
-    std::is_same_v<T, float>&& HWY_TARGET != HWY_SSE4&& HWY_TARGET != HWY_SCALAR&& HWY_TARGET != HWY_EMU128;
+constexpr bool kRareTarget = HWY_TARGET == HWY_SSE4 || HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128;
+template <class T>
+constexpr bool kKnowsRelu = std::is_same_v<T, float> && !kRareTarget;
 
 /// Calls f with the activation of the extras, and of others of the same call.
 template <class A, class T, class F, class... Others>
@@ -53,7 +53,7 @@ HWY_INLINE void with_activation(const F& f, const Extras<T>& extras, const Other
     };
     f(of(extras), of(others)...);
   };
-  if constexpr (!kKnowsRelu<T, A>) {
+  if constexpr (!kKnowsRelu<T>) {
     call(AnySlope<A>(extras.slope));
   } else if (extras.slope == 0) {
     call(Relu<A>(extras.slope));
