@@ -1,6 +1,7 @@
 #include <cstdio>
 #include <cstring>
 #include <functional>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -15,16 +16,33 @@ namespace {
 
 constexpr double kSlope = 0.01;
 
+/// Where a line of memory begins, as frameworks allocate tensors.
+template <class T>
+struct LineAllocator {
+  using value_type = T;
+  static constexpr std::align_val_t kLine{64};
+
+  T* allocate(std::size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), kLine)); }
+  void deallocate(T* p, std::size_t) { ::operator delete(p, kLine); }
+  bool operator==(const LineAllocator&) const = default;
+};
+using Tensor = std::vector<float, LineAllocator<float>>;
+
+Tensor random_tensor(std::int64_t size, double mean, double std, std::uint64_t seed) {
+  const auto values = random_values<float>(size, mean, std, seed);
+  return {values.begin(), values.end()};
+}
+
 class Layer {
  public:
   Layer(const Extent& extent, int threads)
       : extent_(extent),
         options_{.threads = threads},
-        x_(random_values<float>(extent.size(), 0.5, 1, 1)),
-        dy_(random_values<float>(extent.size(), 0, 1, 2)),
-        residual_(random_values<float>(extent.size(), 0, 1, 5)),
-        gamma_(random_values<float>(extent.channels, 1, 0.1, 3)),
-        beta_(random_values<float>(extent.channels, 0, 0.1, 4)),
+        x_(random_tensor(extent.size(), 0.5, 1, 1)),
+        dy_(random_tensor(extent.size(), 0, 1, 2)),
+        residual_(random_tensor(extent.size(), 0, 1, 5)),
+        gamma_(random_tensor(extent.channels, 1, 0.1, 3)),
+        beta_(random_tensor(extent.channels, 0, 0.1, 4)),
         y_(x_.size()),
         dx_(x_.size()),
         dresidual_(x_.size()),
@@ -173,7 +191,7 @@ class Layer {
  private:
   Extent extent_;
   Options options_;
-  std::vector<float> x_, dy_, residual_, gamma_, beta_, y_, dx_, dresidual_, in_place_, weight_;
+  Tensor x_, dy_, residual_, gamma_, beta_, y_, dx_, dresidual_, in_place_, weight_;
   std::vector<std::uint8_t> mask_;
   std::vector<float> dgamma_, dbeta_;
   std::vector<double> mean_, var_, rstd_;

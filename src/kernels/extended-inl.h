@@ -14,79 +14,172 @@
 HWY_BEFORE_NAMESPACE();
 namespace unitvar::kernels::HWY_NAMESPACE {
 
-/// The extras at one row of one channel, or at one row of all.
+/// Of the loops over a step's vectors: where their bits stand is known when they are compiled. Less where vectors are
+/// short and rarely used, and many.
+#undef UNITVAR_UNROLL
+#if HWY_TARGET == HWY_SSE4
+#define UNITVAR_UNROLL _Pragma("GCC unroll 2")
+#else
+#define UNITVAR_UNROLL _Pragma("GCC unroll 8")
+#endif
+
+/// In order, since bits and weights are: as many elements as fill a vector of T.
 template <class T, class A>
-struct RowExtras {
-  Extras<T> all;  // a copy: nothing that is written can change it
+using InOrder = Widest<T, A, const A*>;
+
+// What is asked of each element is one of three kinds, known when a kernel is compiled: a condition for each element,
+// even one that never changes, costs as much as the arithmetic. Each kind knows the row it is at: channel(j) and row(r,
+// i) as phases have them; step(i) is the same for the kWord elements from i on; undo() is what the gradients take for x
+// and dy.
+
+/// What becomes of v <= 0, and of the gradient behind it. ReLU makes 0 of -infinity, and never -0.
+template <class A>
+struct Relu {
+  explicit HWY_INLINE Relu(double) {}
+  template <class U>
+  HWY_INLINE typename U::Value where(typename Masks<U>::Mask below, typename U::Value v) const {
+    return Masks<U>::zero_where(below, v);
+  }
+};
+template <class A>
+struct Leaky {
+  A slope;
+
+  explicit HWY_INLINE Leaky(double of) : slope(static_cast<A>(of)) {}
+  template <class U>
+  HWY_INLINE typename U::Value where(typename Masks<U>::Mask below, typename U::Value v) const {
+    return Masks<U>::select(below, U::mul(v, U::at(slope, 0)), v);
+  }
+};
+
+/// Both.
+template <class A>
+struct AnySlope {
+  A slope, size;
+
+  explicit HWY_INLINE AnySlope(double of) : slope(static_cast<A>(of)), size(static_cast<A>(of < 0 ? -of : of)) {}
+  template <class U>
+  HWY_INLINE typename U::Value where(typename Masks<U>::Mask below, typename U::Value v) const {
+    const auto none = Masks<U>::at_most_zero(U::at(size, 0));
+    return Masks<U>::select(below, Masks<U>::zero_where(none, U::mul(v, U::at(slope, 0))), v);
+  }
+};
+
+/// How far ahead bits are asked for, in bytes.
+constexpr int64_t kBitsAhead = 128;
+
+/// The gradients of some elements behind an activation: bit k of the word is 1 where element `begin` + k was below 0.
+template <class Slope>
+struct ActivatedStep {
+  std::uint64_t word;
+  int64_t begin;
+  Slope slope;
+
+  template <class U>
+  HWY_INLINE void undo(typename U::Value&, typename U::Value& g, int64_t i) const {
+    g = slope.template where<U>(Masks<U>::from_bits(word, i - begin), g);
+  }
+};
+
+/// An activation of a row whose bits stand in memory; element `origin` has the first.
+template <class Slope>
+struct ActivatedRow {
   std::uint8_t* bits;
+  int64_t origin;
+  Slope slope;
+
+  HWY_INLINE void prefetch(int64_t i) const {
+    kernels::HWY_NAMESPACE::prefetch(bits + ((i - origin) >> 3) + kBitsAhead);
+  }
+  HWY_INLINE ActivatedStep<Slope> step(int64_t i) const {
+    prefetch(i);
+    return {~load_word(bits, i - origin), i, slope};
+  }
+  template <class U>
+  HWY_INLINE void undo(typename U::Value& x, typename U::Value& g, int64_t i) const {
+    const ActivatedStep<Slope> own{~load_word(bits, i - origin), i, slope};
+    own.template undo<U>(x, g, i);
+  }
+};
+
+/// The same of a rectangle. What a row needs is made of it afresh: a copy that is changed goes through memory, and
+/// waits there for the streamed stores before it.
+template <class Slope>
+struct Activated {
+  std::uint8_t* bits;
+  int64_t bits_row, bits_channel, bits_begin;
+  Slope slope;
+
+  HWY_INLINE Activated channel(int64_t j) const {
+    return {bits + j * bits_channel, bits_row, bits_channel, bits_begin, slope};
+  }
+  HWY_INLINE ActivatedRow<Slope> row(int64_t r, int64_t i) const {
+    return {bits + r * bits_row, i - bits_begin, slope};
+  }
+  /// The beginning of the row below row r: bits that are not there when they are written hold up the streamed stores.
+  HWY_INLINE void prefetch_below(int64_t r) const {
+    for (int64_t k = 0; k < kBitsAhead; k += 64) {
+      kernels::HWY_NAMESPACE::prefetch(bits + (r + 1) * bits_row + (bits_begin >> 3) + k);
+    }
+  }
+};
+
+/// A leaky ReLU whose output is what the gradients get for x: its sign says what the bits would.
+template <class T, class A>
+struct ActivatedOutput {
+  A slope, inverse;
+
+  explicit HWY_INLINE ActivatedOutput(const Extras<T>& e)
+      : slope(static_cast<A>(e.slope)), inverse(static_cast<A>(1 / e.slope)) {}
+  HWY_INLINE const ActivatedOutput& channel(int64_t) const { return *this; }
+  HWY_INLINE const ActivatedOutput& row(int64_t, int64_t) const { return *this; }
+  HWY_INLINE const ActivatedOutput& step(int64_t) const { return *this; }
+
+  template <class U>
+  HWY_INLINE void undo(typename U::Value& x, typename U::Value& g, int64_t) const {
+    const auto negative = Masks<U>::at_most_zero(x);
+    g = Masks<U>::select(negative, U::mul(g, U::at(slope, 0)), g);
+    x = Masks<U>::select(negative, U::mul(x, U::at(inverse, 0)), x);
+  }
+};
+
+/// Weights, one for each element of a row, or one for the row.
+template <class T, class A>
+struct Weighted {
   const param_t<T>* weights;
-  int64_t begin;  ///< the row's first element
+  int64_t weights_row, weights_step;
+  int64_t origin = 0;
 
-  explicit HWY_INLINE RowExtras(const Extras<T>& extras)
-      : all(extras), bits(extras.bits), weights(extras.weights), begin(0) {}
-  HWY_INLINE RowExtras channel(int64_t j) const {
-    RowExtras of = *this;
-    of.bits += j * all.bits_channel;
+  explicit HWY_INLINE Weighted(const Extras<T>& e)
+      : weights(e.weights), weights_row(e.weights_row), weights_step(e.weights_step) {}
+  HWY_INLINE const Weighted& channel(int64_t) const { return *this; }
+  HWY_INLINE Weighted row(int64_t r, int64_t i) const {
+    Weighted of = *this;
+    of.weights += r * weights_row;
+    of.origin = i;
     return of;
   }
-  HWY_INLINE RowExtras row(int64_t r, int64_t i) const {
-    RowExtras of = *this;
-    of.bits += r * all.bits_row;
-    of.weights += r * all.weights_row;
-    of.begin = i;
-    return of;
-  }
+  HWY_INLINE const Weighted& step(int64_t) const { return *this; }
 
-  [[nodiscard]] HWY_INLINE int64_t bit(int64_t i) const { return i - begin + all.bits_begin; }
   template <class U>
   HWY_INLINE typename U::Value weight(int64_t i) const {
-    if (all.weights_step == 0) return U::at(static_cast<A>(*weights), 0);
+    if (weights_step == 0) return U::at(static_cast<A>(*weights), 0);
     if constexpr (std::is_same_v<A, param_t<T>>) {
-      return U::at(weights + (i - begin), 0);
+      return U::at(weights + (i - origin), 0);
     } else {
-      return U::load(weights + (i - begin));
+      return U::load(weights + (i - origin));
     }
   }
   template <class U>
   HWY_INLINE typename U::Value zero_unweighted(typename U::Value v, int64_t i) const {
     return Masks<U>::zero_where(Masks<U>::at_most_zero(weight<U>(i)), v);
   }
-
-  /// v > 0 ? v : slope * v. ReLU makes 0 of -infinity, and both leave NaN.
-  template <class U>
-  HWY_INLINE typename U::Value activated(typename Masks<U>::Mask negative, typename U::Value v) const {
-    using M = Masks<U>;
-    if (all.slope == 0) return M::zero_where(negative, v);
-    return M::select(negative, U::mul(v, U::at(static_cast<A>(all.slope), 0)), v);
-  }
-
-  /// What the gradients take for x and dy: both from behind the activation, from elements that have a weight.
   template <class U>
   HWY_INLINE void undo(typename U::Value& x, typename U::Value& g, int64_t i) const {
-    using M = Masks<U>;
-    if (all.x_is_output) {
-      const auto negative = M::at_most_zero(x);
-      g = activated<U>(negative, g);
-      x = M::select(negative, U::mul(x, U::at(static_cast<A>(1 / all.slope), 0)), x);
-    } else if (all.activates) {
-      g = passed<U>(M::from_bits(load_bits(bits, bit(i))), g);
-    }
-    if (all.weights != nullptr) {
-      x = zero_unweighted<U>(x, i);
-      g = zero_unweighted<U>(g, i);
-    }
-  }
-
- private:
-  template <class U>
-  HWY_INLINE typename U::Value passed(typename Masks<U>::Mask positive, typename U::Value g) const {
-    return Masks<U>::select(positive, g, all.slope == 0 ? U::zero() : U::mul(g, U::at(static_cast<A>(all.slope), 0)));
+    x = zero_unweighted<U>(x, i);
+    g = zero_unweighted<U>(g, i);
   }
 };
-
-/// In order, since bits and weights are: as many elements as fill a vector of T.
-template <class T, class A>
-using InOrder = Widest<T, A, const A*>;
 
 /// Phase 1 with weights: w * d and w * d * d, nothing of what has no weight.
 template <class T, class A, class V>
@@ -96,21 +189,22 @@ struct WeightedMomentTerms {
   using Sum = Many<A>;
   const T* x;
   V shift;
-  RowExtras<T, A> extras;
+  Weighted<T, A> kind;
 
   template <class U>
   HWY_INLINE Terms<typename U::Value> terms(int64_t i, int64_t k) const {
-    const auto d = extras.template zero_unweighted<U>(U::sub(U::load(x + i), U::at(shift, k)), i);
-    const auto wd = U::mul(extras.template weight<U>(i), d);
+    const auto d = kind.template zero_unweighted<U>(U::sub(U::load(x + i), U::at(shift, k)), i);
+    const auto wd = U::mul(kind.template weight<U>(i), d);
     return {wd, U::mul(wd, d)};
   }
   HWY_INLINE void prefetch(int64_t i) const { kernels::HWY_NAMESPACE::prefetch(x + i); }
-  HWY_INLINE auto channel(int64_t j) const { return WeightedMomentTerms<T, A, A>{x, shift[j], extras.channel(j)}; }
-  HWY_INLINE auto row(int64_t r, int64_t i) const { return WeightedMomentTerms{x, shift, extras.row(r, i)}; }
+  HWY_INLINE auto channel(int64_t j) const { return WeightedMomentTerms<T, A, A>{x, shift[j], kind.channel(j)}; }
+  HWY_INLINE auto row(int64_t r, int64_t i) const { return WeightedMomentTerms{x, shift, kind.row(r, i)}; }
+  HWY_INLINE const WeightedMomentTerms& step(int64_t) const { return *this; }
 };
 
-/// Phase 3 behind an activation, or with weights.
-template <class T, class A, class V>
+/// Phase 3 of any kind.
+template <class T, class A, class V, class Kind>
 struct ExtendedGradientTerms {
   static constexpr bool kExtended = true;
   static constexpr int kTensors = 2;
@@ -118,12 +212,12 @@ struct ExtendedGradientTerms {
   const T* x;
   const T* dy;
   V center;
-  RowExtras<T, A> extras;
+  Kind kind;
 
   template <class U>
   HWY_INLINE Terms<typename U::Value> terms(int64_t i, int64_t k) const {
     auto value = U::load(x + i), g = U::load(dy + i);
-    extras.template undo<U>(value, g, i);
+    kind.template undo<U>(value, g, i);
     return {g, U::mul(g, U::sub(value, U::at(center, k)))};
   }
   HWY_INLINE void prefetch(int64_t i) const {
@@ -131,133 +225,270 @@ struct ExtendedGradientTerms {
     kernels::HWY_NAMESPACE::prefetch(dy + i);
   }
   HWY_INLINE auto channel(int64_t j) const {
-    return ExtendedGradientTerms<T, A, A>{x, dy, center[j], extras.channel(j)};
+    return ExtendedGradientTerms<T, A, A, Kind>{x, dy, center[j], kind.channel(j)};
   }
-  HWY_INLINE auto row(int64_t r, int64_t i) const { return ExtendedGradientTerms{x, dy, center, extras.row(r, i)}; }
+  HWY_INLINE auto row(int64_t r, int64_t i) const { return with(kind.row(r, i)); }
+  HWY_INLINE auto step(int64_t i) const { return with(kind.step(i)); }
+
+ private:
+  template <class Other>
+  HWY_INLINE auto with(const Other& other) const {
+    return ExtendedGradientTerms<T, A, V, Other>{x, dy, center, other};
+  }
 };
 
 /// Elements that are written together, and what else comes with them.
-template <class U>
-struct WithBits {
-  typename U::Value value;
-  std::uint64_t bits;
-};
 template <class U>
 struct WithSide {
   typename U::Value value, side;
 };
 
+/// One tensor to ask for.
+template <class T>
+struct Beside {
+  const T* tensor;
+  HWY_INLINE void prefetch(int64_t i) const { kernels::HWY_NAMESPACE::prefetch(tensor + i); }
+};
+
 /// Phase 2, then the residual, the activation and its bits.
+template <class T, class A, class V, class Kind, bool kResidual>
+struct ActivatedNormalizeMap {
+  static constexpr bool kExtended = true;
+  using Vector = InOrder<T, A>;
+  const T* x;
+  const T* residual;
+  T* out;
+  NormalizeCoefficients<V> c;
+  Kind kind;
+
+  /// Before the activation.
+  template <class U>
+  HWY_INLINE typename U::Value value(int64_t i, int64_t k) const {
+    const auto d = U::sub(U::load(x + i), U::at(c.center, k));
+    const auto v = U::add(U::mul(d, U::at(c.scale, k)), U::at(c.beta, k));
+    if constexpr (kResidual) return U::add(v, U::load(residual + i));
+    return v;
+  }
+  /// n elements from i on.
+  template <bool kStream, int64_t n>
+  HWY_INLINE void write_lines(int64_t i, int64_t k) const {
+    using U = Vector;
+    Word<U, n> negative;
+    UNITVAR_UNROLL
+    for (int64_t j = 0; j < n; j += U::kWidth) {
+      const auto v = value<U>(i + j, k + j);
+      const auto below = Masks<U>::at_most_zero(v);
+      put<kStream, U>(kind.slope.template where<U>(below, v), out + i + j);
+      negative.add(below);
+    }
+    if (kind.bits == nullptr) return;
+    store_bytes<n>(kind.bits, i - kind.origin, ~negative.first() & ~std::uint64_t{0} >> (kWord - n));
+    kind.prefetch(i);
+  }
+
+  /// Gathers the bits of the elements from `begin` on, and writes them at the end.
+  struct Step {
+    static constexpr bool kExtended = true;
+    using Vector = InOrder<T, A>;
+    const ActivatedNormalizeMap& map;
+    int64_t begin;
+    std::uint64_t negative = 0;
+
+    template <class U>
+    HWY_INLINE typename U::Value value(int64_t i, int64_t k) const {
+      return map.template value<U>(i, k);
+    }
+    template <bool kStream, class U>
+    HWY_INLINE void write(typename U::Value v, int64_t i) {
+      const auto below = Masks<U>::at_most_zero(v);
+      put<kStream, U>(map.kind.slope.template where<U>(below, v), map.out + i);
+      gather<U>(v, i);
+    }
+    template <class U>
+    HWY_INLINE void gather(typename U::Value v, int64_t i) {
+      negative |= Masks<U>::bits(Masks<U>::at_most_zero(v)) << (i - begin);
+    }
+    /// Of elements `from` to `to`, counted from the first.
+    HWY_INLINE void finish(int64_t from, int64_t to) const {
+      const auto& of = map.kind;
+      if (of.bits == nullptr || from >= to) return;
+      const std::uint64_t all = ~std::uint64_t{0} >> (kWord - (to - from));
+      store_bits(of.bits, begin + from - of.origin, to - from, ~(negative >> from) & all);
+    }
+  };
+  HWY_INLINE Step step(int64_t i) const { return {*this, i}; }
+  /// The vector whose first n elements are the last of `before`.
+  template <class U>
+  static HWY_INLINE void write_seam(Step& before, Step& after, int64_t i, int64_t n) {
+    const auto first = before.template value<U>(i, 0), second = after.template value<U>(i, 0);
+    const auto v = U::first_of(n, first, second);
+    U::stream(after.map.kind.slope.template where<U>(Masks<U>::at_most_zero(v), v), after.map.out + i);
+    before.template gather<U>(first, i);
+    after.template gather<U>(second, i);
+  }
+
+  HWY_INLINE void prefetch(int64_t i) const {
+    kernels::HWY_NAMESPACE::prefetch(x + i);
+    if constexpr (kResidual) kernels::HWY_NAMESPACE::prefetch(residual + i);
+  }
+  static constexpr bool kBeside = kResidual;
+  HWY_INLINE Beside<T> beside() const { return {residual}; }
+  HWY_INLINE auto channel(int64_t j) const {
+    return ActivatedNormalizeMap<T, A, A, Kind, kResidual>{
+        x, residual, out, {c.center[j], c.scale[j], c.beta[j]}, kind.channel(j)};
+  }
+  HWY_INLINE auto row(int64_t r, int64_t i) const {
+    kind.prefetch_below(r);
+    return ActivatedNormalizeMap<T, A, V, ActivatedRow<decltype(kind.slope)>, kResidual>{x, residual, out, c,
+                                                                                         kind.row(r, i)};
+  }
+};
+
+/// Phase 2, and 0 where there is no weight.
 template <class T, class A, class V>
-struct ExtendedNormalizeMap {
+struct WeightedNormalizeMap {
   static constexpr bool kExtended = true;
   using Vector = InOrder<T, A>;
   const T* x;
   T* out;
   NormalizeCoefficients<V> c;
-  RowExtras<T, A> extras;
+  Weighted<T, A> kind;
+  bool zero_unweighted;
 
   template <class U>
-  HWY_INLINE WithBits<U> value(int64_t i, int64_t k) const {
-    const Extras<T>& all = extras.all;
+  HWY_INLINE typename U::Value value(int64_t i, int64_t k) const {
     const auto d = U::sub(U::load(x + i), U::at(c.center, k));
-    auto v = U::add(U::mul(d, U::at(c.scale, k)), U::at(c.beta, k));
-    if (all.residual != nullptr) v = U::add(v, U::load(all.residual + i));
-    std::uint64_t negative_bits = 0;
-    if (all.activates) {
-      const auto negative = Masks<U>::at_most_zero(v);
-      v = extras.template activated<U>(negative, v);
-      if (all.bits != nullptr) negative_bits = Masks<U>::bits(negative);
-    }
-    if (all.zero_unweighted) v = extras.template zero_unweighted<U>(v, i);
-    return {v, ~negative_bits};
+    const auto v = U::add(U::mul(d, U::at(c.scale, k)), U::at(c.beta, k));
+    return zero_unweighted ? kind.template zero_unweighted<U>(v, i) : v;
   }
   template <bool kStream, class U>
-  HWY_INLINE void write(const WithBits<U>& of, int64_t i) const {
-    put<kStream, U>(of.value, out + i);
-    write_bits(of.bits, i, 0, U::kWidth);
+  HWY_INLINE void write(typename U::Value value, int64_t i) const {
+    put<kStream, U>(value, out + i);
   }
-  /// The vector whose first n elements are the last of `before`.
-  template <class U>
-  static HWY_INLINE void seam(const ExtendedNormalizeMap& before, const ExtendedNormalizeMap& after, int64_t i,
-                              int64_t n) {
-    const auto first = before.template value<U>(i, 0), second = after.template value<U>(i, 0);
-    const int64_t in_first = std::clamp<int64_t>(n, 0, U::kWidth);
-    U::stream(U::first_of(in_first, first.value, second.value), after.out + i);
-    before.write_bits(first.bits, i, 0, in_first);
-    after.write_bits(second.bits, i, in_first, U::kWidth);
+  template <bool kStream, int64_t n>
+  HWY_INLINE void write_lines(int64_t i, int64_t k) const {
+    using U = Vector;
+    for (int64_t j = 0; j < n; j += U::kWidth) write<kStream, U>(value<U>(i + j, k + j), i + j);
   }
-  HWY_INLINE void prefetch(int64_t i) const { kernels::HWY_NAMESPACE::prefetch(x + i); }
-  HWY_INLINE auto channel(int64_t j) const {
-    return ExtendedNormalizeMap<T, A, A>{x, out, {c.center[j], c.scale[j], c.beta[j]}, extras.channel(j)};
-  }
-  HWY_INLINE auto row(int64_t r, int64_t i) const { return ExtendedNormalizeMap{x, out, c, extras.row(r, i)}; }
+  HWY_INLINE const WeightedNormalizeMap& step(int64_t) const { return *this; }
+  HWY_INLINE void finish(int64_t, int64_t) const {}
 
- private:
-  HWY_INLINE void write_bits(std::uint64_t bits, int64_t i, int64_t from, int64_t to) const {
-    if (extras.all.bits == nullptr || from >= to) return;
-    store_bits(extras.bits, extras.bit(i + from), to - from, bits >> from);
+  HWY_INLINE void prefetch(int64_t i) const { kernels::HWY_NAMESPACE::prefetch(x + i); }
+  static constexpr bool kBeside = false;
+  HWY_INLINE auto channel(int64_t j) const {
+    return WeightedNormalizeMap<T, A, A>{
+        x, out, {c.center[j], c.scale[j], c.beta[j]}, kind.channel(j), zero_unweighted};
+  }
+  HWY_INLINE auto row(int64_t r, int64_t i) const {
+    return WeightedNormalizeMap{x, out, c, kind.row(r, i), zero_unweighted};
   }
 };
 
-/// Phase 4 behind an activation, or with weights: ((g - w * level) - w * (x - center) * slope) * scale, and g.
-template <class T, class A, class V>
+/// Phase 4 of any kind: ((g - level) - (x - center) * slope) * scale, level and slope times the weights if there are
+/// some; and g for the residual, if kSide.
+template <class T, class A, class V, class Kind, bool kSide>
 struct ExtendedInputGradientMap {
   static constexpr bool kExtended = true;
+  static constexpr bool kBeside = false;
+  static constexpr bool kWeighted = std::is_same_v<Kind, Weighted<T, A>>;
   using Vector = InOrder<T, A>;
   const T* x;
   const T* dy;
   T* out;
+  T* dresidual;
   GradientCoefficients<V> c;
-  RowExtras<T, A> extras;
+  Kind kind;
 
   template <class U>
   HWY_INLINE WithSide<U> value(int64_t i, int64_t k) const {
-    auto value = U::load(x + i), side = U::load(dy + i);
-    extras.template undo<U>(value, side, i);
-    auto along = U::mul(U::sub(value, U::at(c.center, k)), U::at(c.slope, k));
-    auto g = side;
-    if (extras.all.weights == nullptr) {
-      g = U::sub(g, U::at(c.level.hi, k));
-      if constexpr (!std::is_same_v<A, double>) g = U::sub(g, U::at(c.level.lo, k));
-    } else {
-      const auto w = extras.template weight<U>(i);
-      along = U::mul(along, w);
-      g = U::sub(g, U::mul(w, U::at(c.level.hi, k)));
-      if constexpr (!std::is_same_v<A, double>) g = U::sub(g, U::mul(w, U::at(c.level.lo, k)));
-    }
-    const auto dx = U::mul(U::sub(g, along), U::at(c.scale, k));
-    return {extras.all.weights == nullptr ? dx : extras.template zero_unweighted<U>(dx, i), side};
+    WithSide<U> of;
+    of.value = gradient<U>(i, k, of.side);
+    return of;
   }
-  /// The residual's gradient is streamed where it lies in memory as dx does.
   template <bool kStream, class U>
   HWY_INLINE void write(const WithSide<U>& of, int64_t i) const {
     put<kStream, U>(of.value, out + i);
-    T* to = extras.all.dresidual;
-    if (to == nullptr) return;
-    if (kStream && to_next_line(to) == to_next_line(out)) {
-      put<kStream, U>(of.side, to + i);
-    } else {
-      U::store(of.side, to + i);
+    put_side<kStream, U>(of.side, i);
+  }
+  template <bool kStream, int64_t n>
+  HWY_INLINE void write_lines(int64_t i, int64_t k) const {
+    using U = Vector;
+    const auto of = step(i);
+    UNITVAR_UNROLL
+    for (int64_t j = 0; j < n; j += U::kWidth) {
+      typename U::Value side;
+      put<kStream, U>(of.template gradient<U>(i + j, k + j, side), out + i + j);
+      put_side<kStream, U>(side, i + j);
     }
   }
   template <class U>
-  static HWY_INLINE void seam(const ExtendedInputGradientMap& before, const ExtendedInputGradientMap& after, int64_t i,
-                              int64_t n) {
+  static HWY_INLINE void write_seam(const auto& before, const auto& after, int64_t i, int64_t n) {
     const auto first = before.template value<U>(i, 0), second = after.template value<U>(i, 0);
     after.template write<true, U>({U::first_of(n, first.value, second.value), U::first_of(n, first.side, second.side)},
                                   i);
   }
+  HWY_INLINE auto step(int64_t i) const { return with(kind.step(i)); }
+  HWY_INLINE void finish(int64_t, int64_t) const {}
+
+  /// dx, and what the residual gets.
+  template <class U>
+  HWY_INLINE typename U::Value gradient(int64_t i, int64_t k, typename U::Value& side) const {
+    auto value = U::load(x + i);
+    side = U::load(dy + i);
+    kind.template undo<U>(value, side, i);
+    const auto along = weighted<U>(U::mul(U::sub(value, U::at(c.center, k)), U::at(c.slope, k)), i);
+    auto g = U::sub(side, weighted<U>(U::at(c.level.hi, k), i));
+    if constexpr (!std::is_same_v<A, double>) g = U::sub(g, weighted<U>(U::at(c.level.lo, k), i));
+    const auto dx = U::mul(U::sub(g, along), U::at(c.scale, k));
+    if constexpr (kWeighted) {
+      return kind.template zero_unweighted<U>(dx, i);
+    } else {
+      return dx;
+    }
+  }
+
   HWY_INLINE void prefetch(int64_t i) const {
     kernels::HWY_NAMESPACE::prefetch(x + i);
     kernels::HWY_NAMESPACE::prefetch(dy + i);
   }
   HWY_INLINE auto channel(int64_t j) const {
-    return ExtendedInputGradientMap<T, A, A>{
-        x, dy, out, {c.center[j], at<A>(c.level, j), c.slope[j], c.scale[j]}, extras.channel(j)};
+    return ExtendedInputGradientMap<T, A, A, Kind, kSide>{
+        x, dy, out, dresidual, {c.center[j], at<A>(c.level, j), c.slope[j], c.scale[j]}, kind.channel(j)};
   }
-  HWY_INLINE auto row(int64_t r, int64_t i) const { return ExtendedInputGradientMap{x, dy, out, c, extras.row(r, i)}; }
+  HWY_INLINE auto row(int64_t r, int64_t i) const { return with(kind.row(r, i)); }
+
+ private:
+  template <class Other>
+  HWY_INLINE auto with(const Other& other) const {
+    return ExtendedInputGradientMap<T, A, V, Other, kSide>{x, dy, out, dresidual, c, other};
+  }
+  template <bool kStream, class U>
+  HWY_INLINE void put_side(typename U::Value side, int64_t i) const {
+    if constexpr (kSide) put<kStream, U>(side, dresidual + i);
+  }
+  template <class U>
+  HWY_INLINE typename U::Value weighted(typename U::Value v, int64_t i) const {
+    if constexpr (kWeighted) {
+      return U::mul(v, kind.template weight<U>(i));
+    } else {
+      return v;
+    }
+  }
 };
+
+/// Calls f(map, access). Only an activation stands before a residual, whose gradient is streamed as dx is: if it lies
+/// otherwise in lines of memory, neither is.
+template <class T, class A, class Kind, class F>
+HWY_INLINE void with_gradient_map(const T* x, const T* dy, T* dx, T* dresidual, const GradientCoefficients<const A*>& c,
+                                  const Kind& kind, Access access, const F& f) {
+  if constexpr (requires { kind.bits; }) {
+    if (dresidual != nullptr) {
+      if (to_next_line(dresidual) != to_next_line(dx)) access.stores = Stores::cached;
+      return f(ExtendedInputGradientMap<T, A, const A*, Kind, true>{x, dy, dx, dresidual, c, kind}, access);
+    }
+  }
+  f(ExtendedInputGradientMap<T, A, const A*, Kind, false>{x, dy, dx, nullptr, c, kind}, access);
+}
 
 }  // namespace unitvar::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -14,48 +14,157 @@
 HWY_BEFORE_NAMESPACE();
 namespace unitvar::kernels::HWY_NAMESPACE {
 
+/// Without vectors maps have nothing to win from shapes; sums are as they are, for their bits.
+#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
+template <class Shape>
+using MapShape = OneByOne<Shape>;
+constexpr bool kFuses = false;
+#else
+template <class Shape>
+using MapShape = Shape;
+constexpr bool kFuses = true;
+#endif
+
+/// Of what has weights, which is never streamed (make_schedule).
+template <class Shape, class T, class A, class Map>
+HWY_INLINE void write_cached(const Map& map, const Rect& rect, const Access& access) {
+  if constexpr (std::is_same_v<MapShape<Shape>, Planar>) {
+    Partial<Nothing::Sum> none[kMostRun];
+    sweep_rows<T, A, false>(Nothing(), map, rect, access, none);
+  } else if constexpr (std::is_same_v<MapShape<Shape>, Interleaved>) {
+    map_rows<T, A, false>(map, rect, access.ahead);
+  } else {
+    MapShape<Shape>::template write<T, A>(map, rect, access);
+  }
+}
+
+/// Floats have kernels of their own for ReLU and for leaky ones; the others share theirs, and so do rare instruction
+/// sets, since each kernel takes its time to compile.
+constexpr bool kRareTarget = HWY_TARGET == HWY_SSE4 || HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128;
+template <class T>
+constexpr bool kKnowsRelu = std::is_same_v<T, float> && !kRareTarget;
+
+/// Calls f with the activation of the extras, and of others of the same call.
+template <class A, class T, class F, class... Others>
+HWY_INLINE void with_activation(const F& f, const Extras<T>& extras, const Others&... others) {
+  const auto call = [&]<class Slope>(const Slope& slope) HWY_ATTR {
+    const auto of = [&](const Extras<T>& e) HWY_ATTR {
+      return Activated<Slope>{e.bits, e.bits_row, e.bits_channel, e.bits_begin, slope};
+    };
+    f(of(extras), of(others)...);
+  };
+  if constexpr (!kKnowsRelu<T>) {
+    call(AnySlope<A>(extras.slope));
+  } else if (extras.slope == 0) {
+    call(Relu<A>(extras.slope));
+  } else {
+    call(Leaky<A>(extras.slope));
+  }
+}
+
+/// Calls f with the extras' kind.
+template <class T, class A, class F>
+HWY_INLINE void with_kind(const Extras<T>& extras, const F& f) {
+  if (extras.weights != nullptr) return f(Weighted<T, A>(extras));
+  if (extras.x_is_output) return f(ActivatedOutput<T, A>(extras));
+  with_activation<A>(f, extras);
+}
+
 template <class Shape, class T, class A>
 void weighted_moments(const T* x, const A* shift, const Rect& rect, const Access& access, const Extras<T>& extras,
                       double* first, double* second) {
-  Shape::template add<T, A>(WeightedMomentTerms<T, A, const A*>{x, shift, RowExtras<T, A>(extras)}, rect, access, first,
+  Shape::template add<T, A>(WeightedMomentTerms<T, A, const A*>{x, shift, Weighted<T, A>(extras)}, rect, access, first,
                             second);
+}
+
+/// Calls f with the map of the extras' activation.
+template <class T, class A, class F>
+HWY_INLINE void with_activated_map(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Extras<T>& extras,
+                                   const F& f) {
+  const auto call = [&](const auto& kind) HWY_ATTR {
+    using Kind = std::remove_cvref_t<decltype(kind)>;
+    if (extras.residual == nullptr) {
+      f(ActivatedNormalizeMap<T, A, const A*, Kind, false>{x, nullptr, y, c, kind});
+    } else {
+      f(ActivatedNormalizeMap<T, A, const A*, Kind, true>{x, extras.residual, y, c, kind});
+    }
+  };
+  with_activation<A>(call, extras);
 }
 
 template <class Shape, class T, class A>
 void normalize(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Rect& rect, const Access& access,
                const Extras<T>& extras) {
-  Shape::template write<T, A>(ExtendedNormalizeMap<T, A, const A*>{x, y, c, RowExtras<T, A>(extras)}, rect, access);
+  if (extras.weights != nullptr) {
+    const WeightedNormalizeMap<T, A, const A*> map{x, y, c, Weighted<T, A>(extras), extras.zero_unweighted};
+    write_cached<Shape, T, A>(map, rect, access);
+    return;
+  }
+  with_activated_map<T, A>(x, y, c, extras,
+                           [&](const auto& map) HWY_ATTR { MapShape<Shape>::template write<T, A>(map, rect, access); });
 }
 
 template <class Shape, class T, class A>
 void gradient_sums(const T* x, const T* dy, const A* center, const Rect& rect, const Access& access,
                    const Extras<T>& extras, double* first, double* second) {
-  Shape::template add<T, A>(ExtendedGradientTerms<T, A, const A*>{x, dy, center, RowExtras<T, A>(extras)}, rect, access,
-                            first, second);
+  with_kind<T, A>(extras, [&](const auto& kind) HWY_ATTR {
+    using Kind = std::remove_cvref_t<decltype(kind)>;
+    const ExtendedGradientTerms<T, A, const A*, Kind> source{x, dy, center, kind};
+    Shape::template add<T, A>(source, rect, access, first, second);
+  });
 }
 
 template <class Shape, class T, class A>
 void input_gradient(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c, const Rect& rect,
                     const Access& access, const Extras<T>& extras) {
-  Shape::template write<T, A>(ExtendedInputGradientMap<T, A, const A*>{x, dy, dx, c, RowExtras<T, A>(extras)}, rect,
-                              access);
+  with_kind<T, A>(extras, [&](const auto& kind) HWY_ATTR {
+    with_gradient_map(x, dy, dx, extras.dresidual, c, kind, access, [&](const auto& map, const Access& own) HWY_ATTR {
+      if constexpr (std::remove_cvref_t<decltype(map)>::kWeighted) {
+        write_cached<Shape, T, A>(map, rect, own);
+      } else {
+        MapShape<Shape>::template write<T, A>(map, rect, own);
+      }
+    });
+  });
+}
+
+/// Both phases in one sweep.
+template <class T, class A, class Source, class Map>
+HWY_INLINE void fuse(const Source& source, const Map& map, const Rect& rect, const Access& access, double* first,
+                     double* second) {
+  if constexpr (kFuses) {
+    planar_sweep<T, A>(source, map, rect, access, first, second);
+  } else {
+    MapShape<Planar>::write<T, A>(map, rect, access);
+    Planar::add<T, A>(source, rect, access, first, second);
+  }
 }
 
 template <class T, class A = fast_t<T>>
 void fused_forward(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Rect& rect, const Access& access,
                    const Extras<T>& extras, int64_t next, const A* shift, double* first, double* second) {
-  planar_sweep<T, A>(MomentTerms<T, A, const A*>{x + next, shift},
-                     ExtendedNormalizeMap<T, A, const A*>{x, y, c, RowExtras<T, A>(extras)}, rect, access, first,
-                     second);
+  const MomentTerms<T, A, const A*> source{x + next, shift};
+  with_activated_map<T, A>(x, y, c, extras,
+                           [&](const auto& map) HWY_ATTR { fuse<T, A>(source, map, rect, access, first, second); });
 }
 
+/// Of weighted tensors, phases are not fused.
 template <class T, class A = fast_t<T>>
 void fused_backward(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c, const Rect& rect,
                     const Access& access, const Extras<T>& extras, int64_t next, const Extras<T>& extras_of_next,
                     const A* center, double* first, double* second) {
-  planar_sweep<T, A>(
-      ExtendedGradientTerms<T, A, const A*>{x + next, dy + next, center, RowExtras<T, A>(extras_of_next)},
-      ExtendedInputGradientMap<T, A, const A*>{x, dy, dx, c, RowExtras<T, A>(extras)}, rect, access, first, second);
+  const auto sweep = [&](const auto& kind, const auto& kind_of_next) HWY_ATTR {
+    using Kind = std::remove_cvref_t<decltype(kind)>;
+    const ExtendedGradientTerms<T, A, const A*, Kind> source{x + next, dy + next, center, kind_of_next};
+    with_gradient_map(x, dy, dx, extras.dresidual, c, kind, access, [&](const auto& map, const Access& own) HWY_ATTR {
+      fuse<T, A>(source, map, rect, own, first, second);
+    });
+  };
+  if (extras.x_is_output) {
+    sweep(ActivatedOutput<T, A>(extras), ActivatedOutput<T, A>(extras_of_next));
+  } else {
+    with_activation<A>(sweep, extras, extras_of_next);
+  }
 }
 
 template <class Shape, class T, class A>

@@ -6,8 +6,8 @@
 /// stay as they are.
 namespace unitvar::kernels {
 
-/// What comes with the elements of a rectangle besides the plain phase. Pointers are to the rectangle's first element;
-/// null is absent. One kernel has all of them, and asks for each vector which are there.
+/// What comes with the elements of a rectangle besides the plain phase: an activation, its output in the place of x, or
+/// weights, one of the three. Pointers are to the rectangle's first element; null is absent.
 template <class T>
 struct Extras {
   /// y = v > 0 ? v : slope * v, and dy behind it.

@@ -61,12 +61,18 @@ HWY_INLINE void add_all_rows(const Source& source, const Rect& rect, double* fir
 template <class A, bool kStream, class Map>
 UNITVAR_PART void map_row(const Map& map, int64_t row, int64_t cols, int64_t ahead) {
   int64_t k = kStream ? std::min(cols, to_next_line(map.out + row)) : 0;
-  map_columns<A>(map, row, 0, k);
+  map_torn<A>(map, row, 0, k);
+  if constexpr (Map::kExtended) {
+    for (; k + kWord <= cols; k += kWord) {
+      for (int64_t i = 0; i < kWord; i += kMapLine<Map>) map.prefetch(row + k + i + ahead);
+      map_lines<kStream, kWord / kMapLine<Map>>(map, row, k);
+    }
+  }
   for (; k + kMapLine<Map> <= cols; k += kMapLine<Map>) {
     map.prefetch(row + k + ahead);
     map_lines<kStream, 1>(map, row, k);
   }
-  map_columns<A>(map, row, k, cols);
+  map_torn<A>(map, row, k, cols);
 }
 
 /// Two rows that are whole lines of memory, of 16 bits: there the loads of coefficients are what limits.

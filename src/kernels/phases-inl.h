@@ -226,7 +226,7 @@ HWY_INLINE void put(typename U::Value value, T* p) {
 
 /// Writes what map.value gave for element i and those beside it.
 template <bool kStream, class U, class Map, class Value>
-HWY_INLINE void write(const Map& map, const Value& value, int64_t i) {
+HWY_INLINE void write(Map& map, const Value& value, int64_t i) {
   if constexpr (Map::kExtended) {
     map.template write<kStream, U>(value, i);
   } else {
@@ -234,9 +234,22 @@ HWY_INLINE void write(const Map& map, const Value& value, int64_t i) {
   }
 }
 
+/// What is taken together of an extended phase, at most: the bits of its elements are one word.
+constexpr int kWord = 64;
+
+/// The phase on the next kWord elements, from i on.
+template <class Phase>
+HWY_INLINE decltype(auto) step_of(const Phase& phase, int64_t i) {
+  if constexpr (Phase::kExtended) {
+    return phase.step(i);
+  } else {
+    return (phase);
+  }
+}
+
 /// The whole vectors U of columns [k, end) of the row that starts at element `row`. Returns the first column left over.
 template <class U, class Map>
-HWY_INLINE int64_t map_vectors(const Map& map, int64_t row, int64_t k, int64_t end) {
+HWY_INLINE int64_t map_vectors(Map& map, int64_t row, int64_t k, int64_t end) {
   for (; k + U::kWidth <= end; k += U::kWidth) write<false, U>(map, map.template value<U>(row + k, k), row + k);
   return k;
 }
@@ -244,12 +257,8 @@ HWY_INLINE int64_t map_vectors(const Map& map, int64_t row, int64_t k, int64_t e
 /// Columns [begin, end) of the row. The last vector overlaps the one before; its value is computed first, since `out`
 /// may be what it is computed from.
 template <class A, class Map>
-UNITVAR_PART void map_columns(const Map& map, int64_t row, int64_t begin, int64_t end) {
+UNITVAR_PART void map_columns(Map& map, int64_t row, int64_t begin, int64_t end) {
   using U = Many<A>;
-  if constexpr (Map::kExtended) {  // longer, and so written out less often
-    map_vectors<One<A>>(map, row, map_vectors<U>(map, row, begin, end), end);
-    return;
-  }
   if (end - begin < U::kWidth) {
     map_vectors<One<A>>(map, row, begin, end);
     return;
@@ -260,15 +269,30 @@ UNITVAR_PART void map_columns(const Map& map, int64_t row, int64_t begin, int64_
   write<false, U>(map, last, row + end - U::kWidth);
 }
 
+/// The same, kWord at most, of an extended phase: one copy of what is long.
+template <class A, class Map>
+HWY_NOINLINE void map_few(const Map& map, int64_t row, int64_t begin, int64_t end) {
+  auto step = map.step(row + begin);
+  map_columns<A>(step, row, begin, end);
+  step.finish(0, end - begin);
+}
+
+/// Columns of a row that are not whole lines.
+template <class A, class Map>
+HWY_INLINE void map_torn(const Map& map, int64_t row, int64_t begin, int64_t end) {
+  if constexpr (Map::kExtended) {
+    if (begin < end) map_few<A>(map, row, begin, end);
+  } else {
+    map_columns<A>(map, row, begin, end);
+  }
+}
+
 /// n whole lines from column k on; streamed ones are aligned.
 template <bool kStream, int64_t n, class Map>
 UNITVAR_PART void map_lines(const Map& map, int64_t row, int64_t k) {
   using U = typename Map::Vector;
   if constexpr (Map::kExtended) {
-#pragma GCC unroll 1
-    for (int64_t i = 0; i < n * kMapLine<Map>; i += U::kWidth) {
-      write<kStream, U>(map, map.template value<U>(row + k + i, k + i), row + k + i);
-    }
+    map.template write_lines<kStream, n * kMapLine<Map>>(row + k, k);
   } else {
     for (int64_t i = 0; i < n * kMapLine<Map>; i += U::kWidth) {
       write<kStream, U>(map, map.template value<U>(row + k + i, k + i), row + k + i);

@@ -128,11 +128,11 @@ UNITVAR_PART void add_few(const Source& source, int64_t i, int64_t n, Partial<U>
 /// Adds elements [k, cols) of the row that starts at i. Nothing from `bound` on may be read.
 template <class T, int n, class U, class Source>
 UNITVAR_PART void add_rest(const Source& source, int64_t i, int64_t k, int64_t cols, int64_t bound, Partial<U>& sums) {
-  for (; k + n * kLanes <= cols; k += n * kLanes) add_groups<n>(source, i + k, sums);
+  for (; k + n * kLanes <= cols; k += n * kLanes) add_groups<n>(step_of(source, i + k), i + k, sums);
   if constexpr (n > 1) {
     add_rest<T, n / 2>(source, i, k, cols, bound, sums);
   } else if constexpr (Source::kExtended) {
-    if (k < cols) add_few(source, i + k, cols - k, sums);
+    if (k < cols) add_few(source.step(i + k), i + k, cols - k, sums);
   } else if (k < cols && i + k + kLanes <= bound) {
     add_some(source, i + k, cols - k, sums);
   } else if (k < cols) {
@@ -148,12 +148,28 @@ template <class Map>
 UNITVAR_PART void map_seam(const Map& before, const Map& map, int64_t i, int64_t split) {
   using U = typename Map::Vector;
   for (int64_t k = 0; k < kMapLine<Map>; k += U::kWidth) {
-    if constexpr (Map::kExtended) {
-      Map::template seam<U>(before, map, i + k, split - k);
-    } else {
-      const auto value = U::first_of(split - k, before.template value<U>(i + k, 0), map.template value<U>(i + k, 0));
-      U::stream(value, map.out + i + k);
-    }
+    const auto value = U::first_of(split - k, before.template value<U>(i + k, 0), map.template value<U>(i + k, 0));
+    U::stream(value, map.out + i + k);
+  }
+}
+
+/// The same of an extended phase.
+template <class Map>
+HWY_NOINLINE void map_extended_seam(const Map& before, const Map& map, int64_t i, int64_t split) {
+  using U = typename Map::Vector;
+  auto first = before.step(i), second = map.step(i);
+  for (int64_t k = 0; k < kMapLine<Map>; k += U::kWidth) {
+    Map::template write_seam<U>(first, second, i + k, split - k);
+  }
+  first.finish(0, split);
+  second.finish(split, kMapLine<Map>);
+}
+
+/// Of a map beside the sums of the elements that it will come to: asks for what the sums do not read.
+template <int64_t line, class Map>
+HWY_INLINE void ask_beside(const Map& map, const Ahead& ahead, int64_t k) {
+  if constexpr (Map::kExtended) {
+    if constexpr (Map::kBeside) ahead.template ask<kStep, line>(map.beside(), k);
   }
 }
 
@@ -170,9 +186,12 @@ UNITVAR_PART void sweep_piece(const Source& source, const Map& map, int64_t piec
       ahead.template ask<kStep, kElements>(map, offset + m);
     } else {
       ahead.template ask<kStep, kElements>(source, offset + k);
-      add_groups<kDepth>(source, piece + k, own);
+      add_groups<kDepth>(step_of(source, piece + k), piece + k, own);
     }
-    if constexpr (!kIsNothing<Map>) map_lines<kStream, kStep / kMapLine<Map>>(map, piece, m);
+    if constexpr (!kIsNothing<Map>) {
+      if constexpr (!kIsNothing<Source>) ask_beside<kElements>(map, ahead, offset + m);
+      map_lines<kStream, kStep / kMapLine<Map>>(map, piece, m);
+    }
   }
   if constexpr (!kIsNothing<Source>) {
     sums = own;
@@ -181,7 +200,7 @@ UNITVAR_PART void sweep_piece(const Source& source, const Map& map, int64_t piec
   }
   if constexpr (!kIsNothing<Map>) {
     for (; m + kMapLine<Map> <= end; m += kMapLine<Map>) map_lines<kStream, 1>(map, piece, m);
-    map_columns<A>(map, piece, m, end);
+    map_torn<A>(map, piece, m, end);
   }
 }
 
@@ -195,10 +214,15 @@ UNITVAR_PART void stream_row(const Source& source, const Map& map, const Rect& r
     constexpr int64_t kElements = kMapLine<decltype(own)>;
     const int64_t begin = std::min(rect.inner, to_next_line(map.out + piece));
     if (j == 0 || begin == rect.inner) {
-      map_columns<A>(own, piece, 0, begin);
+      map_torn<A>(own, piece, 0, begin);
     } else if (begin > 0) {
       const int64_t line = piece + begin - kElements;
-      map_seam(map.channel(j - 1).row(r, piece - rect.inner), own, line, piece - line);
+      const auto before = map.channel(j - 1).row(r, piece - rect.inner);
+      if constexpr (decltype(own)::kExtended) {
+        map_extended_seam(before, own, line, piece - line);
+      } else {
+        map_seam(before, own, line, piece - line);
+      }
     }
     // The last channel finishes its last line by itself, the others leave it to the next.
     const int64_t whole = begin + (rect.inner - begin) / kElements * kElements;

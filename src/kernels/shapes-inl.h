@@ -40,12 +40,13 @@ struct Interleaved {
 /// The same without vectors, for what is rare.
 template <class Shape>
 struct OneByOne {
+  static constexpr bool kPlanar = Shape::kPlanar;
   /// Calls f(side, i, k, sum) for every element i: what `side` is there, its column, and where its sums are.
   template <class Side, class F>
   static HWY_INLINE void for_each(const Side& side, const Rect& rect, const F& f) {
     for (int64_t r = 0; r < rect.rows; ++r) {
       const int64_t row = r * rect.stride;
-      if constexpr (Shape::kPlanar) {
+      if constexpr (kPlanar) {
         for (int64_t j = 0; j < rect.channels; ++j) {
           const int64_t piece = row + j * rect.inner;
           const auto own = side.channel(j).row(r, piece);
@@ -69,7 +70,9 @@ struct OneByOne {
   template <class T, class A, class Map>
   static HWY_INLINE void write(const Map& map, const Rect& rect, const Access&) {
     for_each(map, rect, [](const auto& own, int64_t i, int64_t k, int64_t) HWY_ATTR {
-      kernels::HWY_NAMESPACE::write<false, One<A>>(own, own.template value<One<A>>(i, k), i);
+      auto step = step_of(own, i);
+      kernels::HWY_NAMESPACE::write<false, One<A>>(step, step.template value<One<A>>(i, k), i);
+      if constexpr (Map::kExtended) step.finish(0, 1);
     });
   }
 };

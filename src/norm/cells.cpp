@@ -333,7 +333,7 @@ void Cells<T>::normalize_and_moments(const T* x, T* y, const Cell& cell, const N
 template <class T>
 void Cells<T>::input_gradient_and_sums(const T* x, const T* dy, T* dx, const Cell& cell, const GradientArrays& c,
                                        const Cell& next, PairArrays out) const noexcept {
-  if (!can_fuse(cell, next) || !for_all(cell.channels(), takes<Fast>(c, cell.begin))) {
+  if (weighted() || !can_fuse(cell, next) || !for_all(cell.channels(), takes<Fast>(c, cell.begin))) {
     input_gradient(x, dy, dx, cell, c);
     gradient_sums(x, dy, next, c.mean, out);
     return;
