@@ -18,11 +18,9 @@ namespace unitvar::kernels::HWY_NAMESPACE {
 #if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
 template <class Shape>
 using MapShape = OneByOne<Shape>;
-constexpr bool kFuses = false;
 #else
 template <class Shape>
 using MapShape = Shape;
-constexpr bool kFuses = true;
 #endif
 
 /// Of what has weights, which is never streamed (make_schedule).
@@ -128,22 +126,27 @@ void input_gradient(const T* x, const T* dy, T* dx, const GradientCoefficients<c
   });
 }
 
-/// Both phases in one sweep.
+/// One sweep has something to win where memory is written all the time; elsewhere its phases come one after the other,
+/// and so they do on rare instruction sets.
+template <class T>
+HWY_INLINE bool fuses(const Rect& rect, const Access& access) {
+  return !kRareTarget && streams_rows<T>(rect, access);
+}
 template <class T, class A, class Source, class Map>
-HWY_INLINE void fuse(const Source& source, const Map& map, const Rect& rect, const Access& access, double* first,
-                     double* second) {
-  if constexpr (kFuses) {
-    planar_sweep<T, A>(source, map, rect, access, first, second);
-  } else {
-    MapShape<Planar>::write<T, A>(map, rect, access);
-    Planar::add<T, A>(source, rect, access, first, second);
-  }
+HWY_INLINE void fuse([[maybe_unused]] const Source& source, [[maybe_unused]] const Map& map, const Rect& rect,
+                     const Access& access, double* first, double* second) {
+  if constexpr (!kRareTarget) planar_sweep_as<T, A, true>(source, map, rect, access, first, second);
 }
 
 template <class T, class A = fast_t<T>>
 void fused_forward(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Rect& rect, const Access& access,
                    const Extras<T>& extras, int64_t next, const A* shift, double* first, double* second) {
   const MomentTerms<T, A, const A*> source{x + next, shift};
+  if (!fuses<T>(rect, access)) {
+    normalize<Planar, T, A>(x, y, c, rect, access, extras);
+    Planar::add<T, A>(source, rect, access, first, second);
+    return;
+  }
   with_activated_map<T, A>(x, y, c, extras,
                            [&](const auto& map) HWY_ATTR { fuse<T, A>(source, map, rect, access, first, second); });
 }
@@ -153,11 +156,21 @@ template <class T, class A = fast_t<T>>
 void fused_backward(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c, const Rect& rect,
                     const Access& access, const Extras<T>& extras, int64_t next, const Extras<T>& extras_of_next,
                     const A* center, double* first, double* second) {
+  if (!fuses<T>(rect, access)) {
+    input_gradient<Planar, T, A>(x, dy, dx, c, rect, access, extras);
+    gradient_sums<Planar, T, A>(x + next, dy + next, center, rect, access, extras_of_next, first, second);
+    return;
+  }
   const auto sweep = [&](const auto& kind, const auto& kind_of_next) HWY_ATTR {
     using Kind = std::remove_cvref_t<decltype(kind)>;
     const ExtendedGradientTerms<T, A, const A*, Kind> source{x + next, dy + next, center, kind_of_next};
     with_gradient_map(x, dy, dx, extras.dresidual, c, kind, access, [&](const auto& map, const Access& own) HWY_ATTR {
-      fuse<T, A>(source, map, rect, own, first, second);
+      if (own.stores == Stores::streamed) {
+        fuse<T, A>(source, map, rect, own, first, second);
+      } else {
+        input_gradient<Planar, T, A>(x, dy, dx, c, rect, own, extras);
+        gradient_sums<Planar, T, A>(x + next, dy + next, center, rect, own, extras_of_next, first, second);
+      }
     });
   };
   if (extras.x_is_output) {

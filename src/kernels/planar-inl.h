@@ -252,25 +252,38 @@ HWY_INLINE void sweep_rows(const Source& source, const Map& map, const Rect& rec
 }
 
 /// Adds source's terms to first[j] and second[j] of each channel j of the rectangle, and writes map's values.
-template <class T, class A, class Source, class Map>
-HWY_INLINE void planar_sweep(const Source& source, const Map& map, const Rect& rect, const Access& access,
-                             double* first, double* second) {
+template <class T, class A, bool kStream, class Source, class Map>
+HWY_INLINE void planar_sweep_as(const Source& source, const Map& map, const Rect& rect, const Access& access,
+                                double* first, double* second) {
   Partial<typename Source::Sum> partial[kMostRun];
   if constexpr (!kIsNothing<Source>) {
     for (int64_t j = 0; j < rect.channels; ++j) partial[j].clear();
   }
-  bool streamed = false;
-  if constexpr (!kIsNothing<Map> && kCanStream<T, A>) {
-    streamed = access.stores == Stores::streamed && rect.inner >= 2 * kLine<T>;  // a seam joins two pieces, no more
-    if (streamed) sweep_rows<T, A, true>(source, map, rect, access, partial);
-  }
-  if (!streamed) sweep_rows<T, A, false>(source, map, rect, access, partial);
+  sweep_rows<T, A, kStream>(source, map, rect, access, partial);
   if constexpr (!kIsNothing<Source>) {
     for (int64_t j = 0; j < rect.channels; ++j) {
       first[j] += partial[j].first.fold();
       second[j] += partial[j].second.fold();
     }
   }
+}
+
+/// Whether rows are to be streamed, and can: a seam joins two pieces, no more.
+template <class T>
+HWY_INLINE bool streams_rows(const Rect& rect, const Access& access) {
+  return access.stores == Stores::streamed && rect.inner >= 2 * kLine<T>;
+}
+
+template <class T, class A, class Source, class Map>
+HWY_INLINE void planar_sweep(const Source& source, const Map& map, const Rect& rect, const Access& access,
+                             double* first, double* second) {
+  if constexpr (!kIsNothing<Map> && kCanStream<T, A>) {
+    if (streams_rows<T>(rect, access)) {
+      planar_sweep_as<T, A, true>(source, map, rect, access, first, second);
+      return;
+    }
+  }
+  planar_sweep_as<T, A, false>(source, map, rect, access, first, second);
 }
 
 }  // namespace unitvar::kernels::HWY_NAMESPACE
