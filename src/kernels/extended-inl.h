@@ -240,15 +240,21 @@ struct ExtendedInputGradientMap {
     put<kStream, U>(of.value, out + i);
     put_side<kStream, U>(of.side, i);
   }
+  /// Whole lines of one tensor and then of the other: what is streamed by halves of lines in turn is written twice.
   template <bool kStream, int64_t n>
   HWY_INLINE void write_lines(int64_t i, int64_t k) const {
     using U = Vector;
+    constexpr int kVectors = kMapLine<ExtendedInputGradientMap> / U::kWidth;
     const auto of = step(i);
     UNITVAR_UNROLL
-    for (int64_t j = 0; j < n; j += U::kWidth) {
-      typename U::Value side;
-      put<kStream, U>(of.template gradient<U>(i + j, k + j, side), out + i + j);
-      put_side<kStream, U>(side, i + j);
+    for (int64_t j = 0; j < n; j += kVectors * U::kWidth) {
+      typename U::Value dx[kVectors], side[kVectors];
+      for (int v = 0; v < kVectors; ++v) {
+        const int64_t at = j + v * U::kWidth;
+        dx[v] = of.template gradient<U>(i + at, k + at, side[v]);
+      }
+      for (int v = 0; v < kVectors; ++v) put<kStream, U>(dx[v], out + i + j + v * U::kWidth);
+      for (int v = 0; v < kVectors; ++v) put_side<kStream, U>(side[v], i + j + v * U::kWidth);
     }
   }
   template <class U>
