@@ -231,9 +231,9 @@ struct ExtendedInputGradientMap {
 
   template <class U>
   HWY_INLINE WithSide<U> value(int64_t i, int64_t k) const {
-    WithSide<U> of;
-    of.value = gradient<U>(i, k, of.side);
-    return of;
+    typename U::Value side;
+    const auto dx = gradient<U>(i, k, side);
+    return {dx, side};
   }
   template <bool kStream, class U>
   HWY_INLINE void write(const WithSide<U>& of, int64_t i) const {

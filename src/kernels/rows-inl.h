@@ -54,19 +54,19 @@ struct ColumnTerms {
   template <class U, int n>
   HWY_INLINE int64_t add(int64_t k, int64_t end) const {
     for (; k + n * U::kWidth <= end; k += n * U::kWidth) {
-      Terms<typename U::Value> sums[n];
-      for (auto& sum : sums) sum = {U::zero(), U::zero()};
+      typename U::Value first[n], second[n];
+      for (int j = 0; j < n; ++j) first[j] = second[j] = U::zero();
       for (int64_t r = 0; r < rows.rows; ++r) {
         const auto center = U::at(c.center[r], 0), scale = U::at(c.scale[r], 0), shift = U::at(c.beta[r], 0);
         const int64_t i = r * rows.length + k;
         for (int j = 0; j < n; ++j) {
           const auto g = U::load(dy + i + j * U::kWidth);
           const auto d = U::sub(U::load(x + i + j * U::kWidth), center);
-          sums[j].first = U::add(sums[j].first, g);
-          sums[j].second = U::add(sums[j].second, U::mul(g, U::add(U::mul(d, scale), shift)));
+          first[j] = U::add(first[j], g);
+          second[j] = U::add(second[j], U::mul(g, U::add(U::mul(d, scale), shift)));
         }
       }
-      for (int j = 0; j < n; ++j) move_to_totals<U>(sums[j], k + j * U::kWidth);
+      for (int j = 0; j < n; ++j) move_to_totals<U>({first[j], second[j]}, k + j * U::kWidth);
     }
     return k;
   }

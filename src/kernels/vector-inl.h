@@ -92,8 +92,12 @@ struct Two {
   using M = Many<float>;
   static constexpr bool kAlternate = !kInOrder && std::is_same_v<T, bf16>;
   static constexpr int kWidth = 2 * M::kWidth;
+  /// Its constructors are written out: those that the compiler makes are not of the instruction set.
   struct Value {
     M::Value a, b;
+
+    HWY_INLINE Value() {}
+    HWY_INLINE Value(M::Value first, M::Value second) : a(first), b(second) {}
   };
 
   static HWY_INLINE Value load(const T* p) {
