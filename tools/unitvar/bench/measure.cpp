@@ -48,7 +48,7 @@ class Bench {
     add_library(contestants, pass, options);
     add_bare_loop(contestants, pass);
     add_onednn(contestants, pass);
-    for (Rival& rival : roofline_rivals(traffic(pass, how.walk, threads))) {
+    for (Rival& rival : roofline_rivals(traffic_of(problem_, pass, how.walk, threads))) {
       contestants.push_back({Role::roofline, std::move(rival)});
     }
     return row_of(hold_contest(contestants, plan_.repeat), pass, threads, how.walk);
@@ -62,23 +62,13 @@ class Bench {
 
   OnednnProblem for_onednn() {
     const std::vector<float> zeros(problem_.mean.size());
-    return {problem_.shape,
+    return {onednn_tensors(problem_),
+            problem_.shape,
             problem_.layout,
-            DtypeTraits<T>::name,
-            problem_.x.data(),
-            problem_.dy.data(),
-            problem_.out.data(),
-            floats(problem_.gamma),
-            floats(problem_.beta),
             floats(problem_.running_mean),
             floats(problem_.running_var),
             zeros,
             zeros};
-  }
-
-  Traffic traffic(Pass pass, Walk walk, int threads) const {
-    const auto bytes = [](const Buffer<T>& buffer) { return reinterpret_cast<std::byte*>(buffer.data()); };
-    return {bytes(problem_.x), bytes(problem_.dy), bytes(problem_.out), problem_.x.bytes(), pass, walk, threads};
   }
 
   // The backward pass starts from what the library's forward leaves.

@@ -12,16 +12,8 @@ void measure_groups(const Plan& plan, const Shape& shape, Layout layout, const s
     TrainingBench<T, GroupProblem<T>, GroupExpectation<T>, OnednnGroups> bench(plan, shape, layout, plan.groups);
     if (plan.against_onednn && onednn_supports_groups(dtype)) {
       const GroupProblem<T>& p = bench.problem();
-      const Problem<T>& d = p.data;
-      bench.compete_with(std::make_unique<OnednnGroups>(OnednnGroupProblem{shape,
-                                                                           layout,
-                                                                           p.groups.per_sample(),
-                                                                           DtypeTraits<T>::name,
-                                                                           d.x.data(),
-                                                                           d.dy.data(),
-                                                                           d.out.data(),
-                                                                           {d.gamma.begin(), d.gamma.end()},
-                                                                           {d.beta.begin(), d.beta.end()}}));
+      bench.compete_with(std::make_unique<OnednnGroups>(
+          OnednnGroupProblem{onednn_tensors(p.data), shape, layout, p.groups.per_sample()}));
     }
     measure_all(bench, plan, done);
   });

@@ -13,14 +13,7 @@ void measure_rows(const Plan& plan, const Shape& shape, const std::string& dtype
     TrainingBench<T, RowProblem<T>, RowExpectation<T>, OnednnRows> bench(plan, plan.op, shape);
     if (plan.against_onednn && plan.op == Op::layer_norm && onednn_supports(dtype)) {
       const RowProblem<T>& p = bench.problem();
-      const Problem<T>& d = p.data;
-      bench.compete_with(std::make_unique<OnednnRows>(OnednnRowProblem{p.extent,
-                                                                       DtypeTraits<T>::name,
-                                                                       d.x.data(),
-                                                                       d.dy.data(),
-                                                                       d.out.data(),
-                                                                       {d.gamma.begin(), d.gamma.end()},
-                                                                       {d.beta.begin(), d.beta.end()}}));
+      bench.compete_with(std::make_unique<OnednnRows>(OnednnRowProblem{onednn_tensors(p.data), p.extent}));
     }
     measure_all(bench, plan, done);
   });

@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "bench/problem.hpp"
+#include "bench/onednn_tensors.hpp"
 #include "bench/rival.hpp"
 #include "unitvar/schedule.hpp"
 
@@ -16,14 +16,11 @@ namespace unitvar::bench {
 /// Whether it normalizes tensors of that dtype.
 [[nodiscard]] bool onednn_supports(std::string_view dtype);
 
-/// A problem as oneDNN sees it: addresses instead of types. `x`, `dy` and `out` are in the problem's layout; the
-/// parameters and statistics are floats, as oneDNN wants them.
-struct OnednnProblem {
+/// A problem as oneDNN sees it; statistics are floats too.
+struct OnednnProblem : OnednnTensors {
   Shape shape;
   Layout layout;
-  std::string_view dtype;
-  void *x, *dy, *out;
-  std::vector<float> gamma, beta, running_mean, running_var, mean, var;
+  std::vector<float> running_mean, running_var, mean, var;
 };
 
 /// oneDNN at work in one memory format.

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "bench/shape.hpp"
+#include "bench/onednn_tensors.hpp"
 #include "unitvar/schedule.hpp"
 
 namespace unitvar::bench {
@@ -14,14 +14,11 @@ namespace unitvar::bench {
 /// Whether this program's oneDNN normalizes groups of tensors of that dtype: none before 3.3 does.
 [[nodiscard]] bool onednn_supports_groups(std::string_view dtype);
 
-/// Images as oneDNN sees them: addresses instead of types; parameters are floats.
-struct OnednnGroupProblem {
+/// Images as oneDNN sees them.
+struct OnednnGroupProblem : OnednnTensors {
   Shape shape;
   Layout layout;
   std::int64_t groups;  ///< of each sample
-  std::string_view dtype;
-  void *x, *dy, *out;
-  std::vector<float> gamma, beta;
 };
 
 /// oneDNN's group normalization on the problem's own memory, on as many threads as OpenMP is set to use. Its forward

@@ -5,17 +5,15 @@
 #include <string_view>
 #include <vector>
 
+#include "bench/onednn_tensors.hpp"
 #include "unitvar/row_extent.hpp"
 #include "unitvar/schedule.hpp"
 
 namespace unitvar::bench {
 
-/// Rows as oneDNN sees them: addresses instead of types; parameters are floats.
-struct OnednnRowProblem {
+/// Rows as oneDNN sees them.
+struct OnednnRowProblem : OnednnTensors {
   RowExtent extent;
-  std::string_view dtype;
-  void *x, *dy, *out;
-  std::vector<float> gamma, beta;
 };
 
 /// oneDNN's layer normalization on the problem's own memory, on as many threads as OpenMP is set to use. Its forward

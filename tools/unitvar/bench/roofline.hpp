@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "bench/problem.hpp"
 #include "bench/rival.hpp"
 #include "unitvar/schedule.hpp"
 
@@ -17,6 +18,12 @@ struct Traffic {
   Walk walk;  ///< of the library: streamed reads its inputs once more, before
   int threads;
 };
+
+template <class T>
+Traffic traffic_of(const Problem<T>& problem, Pass pass, Walk walk, int threads) {
+  const auto bytes = [](const Buffer<T>& buffer) { return reinterpret_cast<std::byte*>(buffer.data()); };
+  return {bytes(problem.x), bytes(problem.dy), bytes(problem.out), problem.x.bytes(), pass, walk, threads};
+}
 
 /// The ways to move these bytes and do nothing else. The fastest of them is the roofline: no normalization that moves
 /// them takes less.

@@ -40,7 +40,7 @@ class TrainingBench {
       contestants.push_back({Role::onednn_same, {onednn_->name(pass), [this, pass] { onednn_->run(pass); }}});
       check(contestants.back(), pass, Expectation<T>::same_thing());
     }
-    for (Rival& rival : roofline_rivals(traffic(pass, threads))) {
+    for (Rival& rival : roofline_rivals(traffic_of(problem_.data, pass, Walk::resident, threads))) {
       contestants.push_back({Role::roofline, std::move(rival)});
     }
     Row row{.shape = problem_.data.shape,
@@ -67,12 +67,6 @@ class TrainingBench {
     const std::string who = fmt::format("{}, {} of {} {} {}", contestant.rival.name, op_name(plan_.op), problem_.text(),
                                         DtypeTraits<T>::name, pass_name(pass));
     expectation_.check(pass, problem_, who, tolerance);
-  }
-
-  Traffic traffic(Pass pass, int threads) const {
-    const auto bytes = [](const Buffer<T>& buffer) { return reinterpret_cast<std::byte*>(buffer.data()); };
-    const auto& d = problem_.data;
-    return {bytes(d.x), bytes(d.dy), bytes(d.out), d.x.bytes(), pass, Walk::resident, threads};
   }
 
   const Plan& plan_;
