@@ -14,7 +14,7 @@ constexpr std::align_val_t kLine{64};
 #ifdef __SANITIZE_ADDRESS__
 constexpr std::size_t kMostKept = 0;
 #else
-constexpr std::size_t kMostKept = std::size_t{256} << 10;
+constexpr std::size_t kMostKept = std::size_t{2} << 20;
 #endif
 
 /// A call takes three at a time.

@@ -27,8 +27,7 @@ using MapShape = Shape;
 template <class Shape, class T, class A, class Map>
 HWY_INLINE void write_cached(const Map& map, const Rect& rect, const Access& access) {
   if constexpr (std::is_same_v<MapShape<Shape>, Planar>) {
-    Partial<Nothing::Sum> none[kMostRun];
-    sweep_rows<T, A, false>(Nothing(), map, rect, access, none);
+    planar_sweep_as<T, A, false>(Nothing(), map, rect, access, nullptr, nullptr);
   } else if constexpr (std::is_same_v<MapShape<Shape>, Interleaved>) {
     map_rows<T, A, false>(map, rect, access.ahead);
   } else {

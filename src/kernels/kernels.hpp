@@ -65,8 +65,9 @@ struct Access {
 /// the order of additions, hence the bits, is the same for every vector width.
 inline constexpr int kLanes = 16;
 
-/// Channels of a planar rectangle, at most.
+/// Channels of a planar rectangle, at most: each row of several has sums under way for all of them.
 inline constexpr int kMostRun = 16;
+inline constexpr int kMostRunOfARow = 64;
 
 /// The four phases in one shape, for elements of type T, computed in A; sums end in double in any case. Planar kernels
 /// take and give a value for each channel, interleaved ones for each column. Pointers to elements are to the

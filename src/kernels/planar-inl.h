@@ -32,6 +32,24 @@ HWY_INLINE double fold_lanes(double* lanes) {
   }
 }
 
+/// The lanes of a vector, folded in halves.
+template <class D>
+HWY_INLINE double fold_vector([[maybe_unused]] D d, hn::Vec<D> v) {
+#if HWY_TARGET != HWY_SCALAR  // which has no halves
+  if constexpr (hn::MaxLanes(D()) > 1) {
+    const hn::Half<D> half;
+    return fold_vector(half, hn::Add(hn::LowerHalf(half, v), hn::UpperHalf(half, v)));
+  }
+#endif
+  return hn::GetLane(v);
+}
+
+/// Whether the vectors of a Wide<U> hold its sums in order.
+template <class U>
+constexpr bool kLanesInOrder = false;
+template <class A>
+constexpr bool kLanesInOrder<Many<A>> = true;
+
 /// kLanes partial sums of what is taken a U at a time.
 template <class U>
 struct Lanes {
@@ -42,9 +60,36 @@ struct Lanes {
     for (auto& part : parts) part.clear();
   }
   HWY_INLINE double fold() const {
+    if constexpr (kLanesInOrder<U>) {
+      return fold_registers();
+    } else {
+      double lanes[kLanes];
+      store(lanes);
+      return fold_lanes<kLanes>(lanes);
+    }
+  }
+  /// With an element more for each lane.
+  HWY_INLINE double fold_with(const double* rest) const {
     double lanes[kLanes];
-    for (int k = 0; k < kLanes; k += U::kWidth) parts[k / U::kWidth].store(lanes + k);
+    store(lanes);
+    for (int k = 0; k < kLanes; ++k) lanes[k] += rest[k];
     return fold_lanes<kLanes>(lanes);
+  }
+
+ private:
+  HWY_INLINE void store(double* lanes) const {
+    for (int k = 0; k < kLanes; k += U::kWidth) parts[k / U::kWidth].store(lanes + k);
+  }
+  /// The same tree without a detour through memory: of a short row it is most of the work.
+  HWY_INLINE double fold_registers() const {
+    using D = Many<double>;
+    constexpr int kVectors = kLanes / D::kWidth, kEach = Wide<U>::kVectors;
+    D::Value v[kVectors];
+    for (int k = 0; k < kVectors; ++k) v[k] = parts[k / kEach].v[k % kEach];
+    for (int n = kVectors / 2; n > 0; n /= 2) {
+      for (int k = 0; k < n; ++k) v[k] = D::add(v[k], v[k + n]);
+    }
+    return fold_vector(Tag<double>(), v[0]);
   }
 };
 
@@ -57,6 +102,34 @@ struct Partial {
   HWY_INLINE void clear() {
     first.clear();
     second.clear();
+  }
+};
+
+/// The sums of a run of channels while its rows are added; of a single row nothing is kept.
+template <class U>
+struct RunSums {
+  double* first;
+  double* second;
+  int64_t rows;
+  Partial<U> kept[kMostRun];
+
+  HWY_INLINE RunSums(double* to_first, double* to_second, int64_t all_rows)
+      : first(to_first), second(to_second), rows(all_rows) {}
+
+  HWY_INLINE void before_row(int64_t r, int64_t j, Partial<U>& own) const {
+    if (r == 0) {
+      own.clear();
+    } else {
+      own = kept[j];
+    }
+  }
+  HWY_INLINE void after_row(int64_t r, int64_t j, const Partial<U>& own) {
+    if (r + 1 < rows) {
+      kept[j] = own;
+    } else {
+      first[j] += own.first.fold();
+      second[j] += own.second.fold();
+    }
   }
 };
 
@@ -100,12 +173,13 @@ UNITVAR_PART void add_groups(const Source& source, int64_t i, Partial<U>& sums) 
 }
 
 /// The same for n < kLanes elements; as many as kLanes are read.
-template <class U, class Source>
+template <int p = 0, class U, class Source>
 UNITVAR_PART void add_some(const Source& source, int64_t i, int64_t n, Partial<U>& sums) {
-  for (int p = 0; p * U::kWidth < n; ++p) {
-    const auto terms = source.template terms<U>(i + p * U::kWidth, 0);
-    sums.first.parts[p].add(U::first_of(n - p * U::kWidth, terms.first, U::zero()));
-    sums.second.parts[p].add(U::first_of(n - p * U::kWidth, terms.second, U::zero()));
+  const auto terms = source.template terms<U>(i + p * U::kWidth, 0);
+  sums.first.parts[p].add(U::first_of(n - p * U::kWidth, terms.first, U::zero()));
+  sums.second.parts[p].add(U::first_of(n - p * U::kWidth, terms.second, U::zero()));
+  if constexpr ((p + 1) * U::kWidth < kLanes) {
+    if ((p + 1) * U::kWidth < n) add_some<p + 1>(source, i, n, sums);
   }
 }
 
@@ -125,10 +199,13 @@ UNITVAR_PART void add_few(const Source& source, int64_t i, int64_t n, Partial<U>
   }
 }
 
-/// Adds elements [k, cols) of the row that starts at i. Nothing from `bound` on may be read.
+/// Adds elements [k, cols), fewer than 2 * n groups, of the row that starts at i. Nothing from `bound` on may be read.
 template <class T, int n, class U, class Source>
 UNITVAR_PART void add_rest(const Source& source, int64_t i, int64_t k, int64_t cols, int64_t bound, Partial<U>& sums) {
-  for (; k + n * kLanes <= cols; k += n * kLanes) add_groups<n>(step_of(source, i + k), i + k, sums);
+  if (k + n * kLanes <= cols) {
+    add_groups<n>(step_of(source, i + k), i + k, sums);
+    k += n * kLanes;
+  }
   if constexpr (n > 1) {
     add_rest<T, n / 2>(source, i, k, cols, bound, sums);
   } else if constexpr (Source::kExtended) {
@@ -173,32 +250,44 @@ HWY_INLINE void ask_beside(const Map& map, const Ahead& ahead, int64_t k) {
   }
 }
 
-/// One channel's part of a row, beginning at element `piece`: adds source's terms and writes map's values from `begin`
-/// to `end`, step by step side by side, so that memory is read and written all the time. Either may be Nothing.
+/// Channel j's part of row r, beginning at element `piece`: adds source's terms and writes map's values from `begin` to
+/// `end`, step by step side by side, so that memory is read and written all the time. Either may be Nothing.
 template <class T, class A, bool kStream, class Source, class Map, class U>
 UNITVAR_PART void sweep_piece(const Source& source, const Map& map, int64_t piece, int64_t cols, int64_t begin,
-                              int64_t end, const Ahead& ahead, int64_t offset, Partial<U>& sums) {
+                              int64_t end, const Ahead& ahead, int64_t r, int64_t j, RunSums<U>& sums) {
   constexpr int64_t kElements = kLine<T>;
+  const int64_t offset = j * cols;
   int64_t k = 0, m = begin;
-  Partial<U> own = sums;
-  for (; std::max(k, m) + kStep <= cols; k += kStep, m += kStep) {
+  Partial<U> own;
+  const auto add_step = [&](const auto& from) HWY_ATTR {
+    ahead.template ask<kStep, kElements>(from, offset + k);
+    add_groups<kDepth>(step_of(from, piece + k), piece + k, own);
+    k += kStep;
+  };
+  const auto map_step = [&](const auto& to) HWY_ATTR {
     if constexpr (kIsNothing<Source>) {
-      ahead.template ask<kStep, kElements>(map, offset + m);
+      ahead.template ask<kStep, kElements>(to, offset + m);
     } else {
-      ahead.template ask<kStep, kElements>(source, offset + k);
-      add_groups<kDepth>(step_of(source, piece + k), piece + k, own);
+      ask_beside<kElements>(to, ahead, offset + m);
     }
-    if constexpr (!kIsNothing<Map>) {
-      if constexpr (!kIsNothing<Source>) ask_beside<kElements>(map, ahead, offset + m);
-      map_lines<kStream, kStep / kMapLine<Map>>(map, piece, m);
+    map_lines<kStream, kStep / kMapLine<std::remove_cvref_t<decltype(to)>>>(to, piece, m);
+    m += kStep;
+  };
+  if constexpr (!kIsNothing<Source>) sums.before_row(r, j, own);
+  if constexpr (!kIsNothing<Source> && !kIsNothing<Map>) {
+    while (std::max(k, m) + kStep <= cols) {
+      add_step(source);
+      map_step(map);
     }
   }
   if constexpr (!kIsNothing<Source>) {
-    sums = own;
+    while (k + kStep <= cols) add_step(source);
     for (int64_t line = k; line < cols; line += kElements) source.prefetch(ahead.at(offset + line));
-    add_rest<T, kDepth>(source, piece, k, cols, ahead.bound, sums);
+    add_rest<T, kDepth / 2>(source, piece, k, cols, ahead.bound, own);
+    sums.after_row(r, j, own);
   }
   if constexpr (!kIsNothing<Map>) {
+    while (m + kStep <= end) map_step(map);
     for (; m + kMapLine<Map> <= end; m += kMapLine<Map>) map_lines<kStream, 1>(map, piece, m);
     map_torn<A>(map, piece, m, end);
   }
@@ -207,7 +296,7 @@ UNITVAR_PART void sweep_piece(const Source& source, const Map& map, int64_t piec
 /// Rows that are written by whole lines of memory, past the caches.
 template <class T, class A, class Source, class Map, class U>
 UNITVAR_PART void stream_row(const Source& source, const Map& map, const Rect& rect, int64_t r, const Ahead& ahead,
-                             Partial<U>* partial) {
+                             RunSums<U>& sums) {
   for (int64_t j = 0; j < rect.channels; ++j) {
     const int64_t piece = ahead.row + j * rect.inner;
     const auto own = map.channel(j).row(r, piece);
@@ -227,26 +316,25 @@ UNITVAR_PART void stream_row(const Source& source, const Map& map, const Rect& r
     // The last channel finishes its last line by itself, the others leave it to the next.
     const int64_t whole = begin + (rect.inner - begin) / kElements * kElements;
     const int64_t end = j + 1 < rect.channels ? whole : rect.inner;
-    sweep_piece<T, A, true>(source.channel(j).row(r, piece), own, piece, rect.inner, begin, end, ahead, j * rect.inner,
-                            partial[j]);
+    sweep_piece<T, A, true>(source.channel(j).row(r, piece), own, piece, rect.inner, begin, end, ahead, r, j, sums);
   }
 }
 
 template <class T, class A, bool kStream, class Source, class Map, class U>
 HWY_INLINE void sweep_rows(const Source& source, const Map& map, const Rect& rect, const Access& access,
-                           Partial<U>* partial) {
+                           RunSums<U>& sums) {
   for (int64_t r = 0; r < rect.rows; ++r) {
     const int64_t row = r * rect.stride;
     const Ahead ahead{row, rect.cols(), r + 1 < rect.rows ? row + rect.stride : access.after,
                       std::min(access.ahead, rect.cols()), (rect.rows - 1) * rect.stride + rect.cols()};
     if constexpr (kStream) {
-      stream_row<T, A>(source, map, rect, r, ahead, partial);
+      stream_row<T, A>(source, map, rect, r, ahead, sums);
       continue;
     }
     for (int64_t j = 0; j < rect.channels; ++j) {
       const int64_t piece = row + j * rect.inner;
       sweep_piece<T, A, false>(source.channel(j).row(r, piece), map.channel(j).row(r, piece), piece, rect.inner, 0,
-                               rect.inner, ahead, j * rect.inner, partial[j]);
+                               rect.inner, ahead, r, j, sums);
     }
   }
 }
@@ -255,17 +343,8 @@ HWY_INLINE void sweep_rows(const Source& source, const Map& map, const Rect& rec
 template <class T, class A, bool kStream, class Source, class Map>
 HWY_INLINE void planar_sweep_as(const Source& source, const Map& map, const Rect& rect, const Access& access,
                                 double* first, double* second) {
-  Partial<typename Source::Sum> partial[kMostRun];
-  if constexpr (!kIsNothing<Source>) {
-    for (int64_t j = 0; j < rect.channels; ++j) partial[j].clear();
-  }
-  sweep_rows<T, A, kStream>(source, map, rect, access, partial);
-  if constexpr (!kIsNothing<Source>) {
-    for (int64_t j = 0; j < rect.channels; ++j) {
-      first[j] += partial[j].first.fold();
-      second[j] += partial[j].second.fold();
-    }
-  }
+  RunSums<typename Source::Sum> sums(first, second, rect.rows);
+  sweep_rows<T, A, kStream>(source, map, rect, access, sums);
 }
 
 /// Whether rows are to be streamed, and can: a seam joins two pieces, no more.

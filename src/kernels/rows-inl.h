@@ -109,41 +109,6 @@ struct ColumnTerms {
   }
 };
 
-/// The lanes of a vector, folded in halves.
-template <class D>
-HWY_INLINE double fold_vector([[maybe_unused]] D d, hn::Vec<D> v) {
-#if HWY_TARGET != HWY_SCALAR  // which has no halves
-  if constexpr (hn::MaxLanes(D()) > 1) {
-    const hn::Half<D> half;
-    return fold_vector(half, hn::Add(hn::LowerHalf(half, v), hn::UpperHalf(half, v)));
-  }
-#endif
-  return hn::GetLane(v);
-}
-
-/// All lanes, as Lanes::fold adds them, but without a detour through memory: of a short row it is most of the work.
-template <class A>
-HWY_INLINE double fold_registers(const Lanes<Many<A>>& sums) {
-  using D = Many<double>;
-  constexpr int kVectors = kLanes / D::kWidth, kEach = Wide<Many<A>>::kVectors;
-  D::Value v[kVectors];
-  for (int k = 0; k < kVectors; ++k) v[k] = sums.parts[k / kEach].v[k % kEach];
-  for (int n = kVectors / 2; n > 0; n /= 2) {
-    for (int k = 0; k < n; ++k) v[k] = D::add(v[k], v[k + n]);
-  }
-  return fold_vector(Tag<double>(), v[0]);
-}
-
-/// kLanes sums, and what is left over of the row, an element for each of the first lanes.
-template <class A>
-HWY_INLINE double fold_with(const Lanes<Many<A>>& sums, const double* rest) {
-  using U = Many<A>;
-  double lanes[kLanes];
-  for (int k = 0; k < kLanes; k += U::kWidth) sums.parts[k / U::kWidth].store(lanes + k);
-  for (int k = 0; k < kLanes; ++k) lanes[k] += rest[k];
-  return fold_lanes<kLanes>(lanes);
-}
-
 /// ((x - center) * scale + shift) * gamma + beta: center is the mean as A holds it, shift what that leaves of it.
 template <class T, class A>
 struct RowNormalizeMap {
@@ -212,14 +177,14 @@ HWY_NOINLINE Terms<double> finish_row(const Source& source, int64_t k, int64_t c
   }
   add_descending<kRowDepth<A>>(source, k, cols, sums);
   k += (cols - k) / kLanes * kLanes;
-  if (k == cols) return {fold_registers<A>(sums.first), fold_registers<A>(sums.second)};
+  if (k == cols) return {sums.first.fold(), sums.second.fold()};
   double first[kLanes] = {}, second[kLanes] = {};
   for (int lane = 0; k < cols; ++k, ++lane) {
     const auto terms = source.template terms<One<A>>(k, 0);
     first[lane] = static_cast<double>(terms.first);
     second[lane] = static_cast<double>(terms.second);
   }
-  return {fold_with(sums.first, first), fold_with(sums.second, second)};
+  return {sums.first.fold_with(first), sums.second.fold_with(second)};
 }
 
 /// Writes map's values of columns [m, end), which are whole lines, and asks for what comes `ahead` elements later.

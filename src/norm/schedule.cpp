@@ -62,8 +62,10 @@ int64_t longest_run(const Tiling& tiling) noexcept {
   const int64_t inner = tiling.extent.inner;
   if (tiling.shape == Shape::interleaved)
     return channels_within(std::max(most_columns(tiling.extent), kColumnStep), inner);
-  const int64_t longest = tiling.extent.outer == 1 ? kLongestRunOfARow : kLongestRun;
-  return tiling.col_tiles > 1 ? 1 : std::clamp<int64_t>(longest / inner, 1, kernels::kMostRun);
+  const bool one_row = tiling.extent.outer == 1;
+  const int64_t longest = one_row ? kLongestRunOfARow : kLongestRun;
+  const int64_t most = one_row ? kernels::kMostRunOfARow : kernels::kMostRun;
+  return tiling.col_tiles > 1 ? 1 : std::clamp<int64_t>(longest / inner, 1, most);
 }
 
 /// The longest of the equal runs, none longer than `longest`, that n channels are cut into.
@@ -155,6 +157,11 @@ Schedule make_schedule(const Extent& extent, const ScheduleInput& input) noexcep
   // A resident block's second pass finds its data in the cache and asks for the next block's instead.
   if (!planar && s.walk == Walk::resident) {
     s.access.ahead = s.block_channels * s.tiling.extent.inner;
+  }
+  // A cell begins with a few values of each of its channels; where a run follows the other they are in the cache by then
+  // if whole runs are asked for. Two tensors' runs would be too much.
+  if (planar && s.walk == Walk::resident && extent.outer == 1 && input.tensors_read == 1) {
+    s.access.ahead = std::max(s.access.ahead, s.run_channels * extent.inner);
   }
   return s;
 }
