@@ -145,8 +145,10 @@ struct Ahead {
   /// Asks for what comes after elements k .. k + n - 1.
   template <int64_t n, int64_t line, class Side>
   HWY_INLINE void ask(const Side& side, int64_t k) const {
-    if (k + n + distance <= cols) {
-      for (int64_t i = 0; i < n; i += line) side.prefetch(row + k + i + distance);
+    const int64_t later = k + distance;
+    if (later + n <= cols || later >= cols) {
+      const int64_t from = at(k);
+      for (int64_t i = 0; i < n; i += line) side.prefetch(from + i);
     } else {
       for (int64_t i = 0; i < n; i += line) side.prefetch(at(k + i));
     }

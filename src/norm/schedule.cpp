@@ -158,9 +158,10 @@ Schedule make_schedule(const Extent& extent, const ScheduleInput& input) noexcep
   if (!planar && s.walk == Walk::resident) {
     s.access.ahead = s.block_channels * s.tiling.extent.inner;
   }
-  // A cell begins with a few values of each of its channels; where a run follows the other they are in the cache by then
-  // if whole runs are asked for. Two tensors' runs would be too much.
-  if (planar && s.walk == Walk::resident && extent.outer == 1 && input.tensors_read == 1) {
+  // A cell begins with a few values of each of its channels. Where these are short, and one run follows the other, they
+  // are in the cache by then if whole runs are asked for; two tensors' runs would be too much.
+  const bool short_rows = extent.outer == 1 && extent.inner < s.access.ahead;
+  if (planar && s.walk == Walk::resident && short_rows && input.tensors_read == 1) {
     s.access.ahead = std::max(s.access.ahead, s.run_channels * extent.inner);
   }
   return s;
