@@ -185,6 +185,15 @@ UNITVAR_PART void add_some(const Source& source, int64_t i, int64_t n, Partial<U
   }
 }
 
+/// An element for each lane. No index is known when the program runs only: sums would go to memory for it, with
+/// vectors.
+template <int p = 0, class U, class A>
+HWY_INLINE void add_lanes(const A* first, const A* second, Partial<U>& sums) {
+  sums.first.parts[p].add(U::load(first + p * U::kWidth));
+  sums.second.parts[p].add(U::load(second + p * U::kWidth));
+  if constexpr ((p + 1) * U::kWidth < kLanes) add_lanes<p + 1>(first, second, sums);
+}
+
 /// The same one by one: nothing else is read of anything.
 template <class U, class Source>
 UNITVAR_PART void add_few(const Source& source, int64_t i, int64_t n, Partial<U>& sums) {
@@ -195,10 +204,7 @@ UNITVAR_PART void add_few(const Source& source, int64_t i, int64_t n, Partial<U>
     first[k] = terms.first;
     second[k] = terms.second;
   }
-  for (int p = 0; p * U::kWidth < kLanes; ++p) {
-    sums.first.parts[p].add(U::load(first + p * U::kWidth));
-    sums.second.parts[p].add(U::load(second + p * U::kWidth));
-  }
+  add_lanes(first, second, sums);
 }
 
 /// Adds elements [k, cols), fewer than 2 * n groups, of the row that starts at i. Nothing from `bound` on may be read.
@@ -252,6 +258,14 @@ HWY_INLINE void ask_beside(const Map& map, const Ahead& ahead, int64_t k) {
   }
 }
 
+/// Adds source's terms of kStep elements from k on of the piece, and asks for those to come.
+template <class T, class U, class Source>
+HWY_INLINE void add_step(const Source& source, int64_t piece, int64_t k, const Ahead& ahead, int64_t offset,
+                         Partial<U>& sums) {
+  ahead.template ask<kStep, kLine<T>>(source, offset + k);
+  add_groups<kDepth>(step_of(source, piece + k), piece + k, sums);
+}
+
 /// Channel j's part of row r, beginning at element `piece`: adds source's terms and writes map's values from `begin` to
 /// `end`, step by step side by side, so that memory is read and written all the time. Either may be Nothing.
 template <class T, class A, bool kStream, class Source, class Map, class U>
@@ -261,35 +275,25 @@ UNITVAR_PART void sweep_piece(const Source& source, const Map& map, int64_t piec
   const int64_t offset = j * cols;
   int64_t k = 0, m = begin;
   Partial<U> own;
-  const auto add_step = [&](const auto& from) HWY_ATTR {
-    ahead.template ask<kStep, kElements>(from, offset + k);
-    add_groups<kDepth>(step_of(from, piece + k), piece + k, own);
-    k += kStep;
-  };
-  const auto map_step = [&](const auto& to) HWY_ATTR {
-    if constexpr (kIsNothing<Source>) {
-      ahead.template ask<kStep, kElements>(to, offset + m);
-    } else {
-      ask_beside<kElements>(to, ahead, offset + m);
-    }
-    map_lines<kStream, kStep / kMapLine<std::remove_cvref_t<decltype(to)>>>(to, piece, m);
-    m += kStep;
-  };
   if constexpr (!kIsNothing<Source>) sums.before_row(r, j, own);
   if constexpr (!kIsNothing<Source> && !kIsNothing<Map>) {
-    while (std::max(k, m) + kStep <= cols) {
-      add_step(source);
-      map_step(map);
+    for (; std::max(k, m) + kStep <= cols; k += kStep, m += kStep) {
+      add_step<T>(source, piece, k, ahead, offset, own);
+      ask_beside<kElements>(map, ahead, offset + m);
+      map_lines<kStream, kStep / kMapLine<Map>>(map, piece, m);
     }
   }
   if constexpr (!kIsNothing<Source>) {
-    while (k + kStep <= cols) add_step(source);
+    for (; k + kStep <= cols; k += kStep) add_step<T>(source, piece, k, ahead, offset, own);
     for (int64_t line = k; line < cols; line += kElements) source.prefetch(ahead.at(offset + line));
     add_rest<T, kDepth / 2>(source, piece, k, cols, ahead.bound, own);
     sums.after_row(r, j, own);
   }
   if constexpr (!kIsNothing<Map>) {
-    while (m + kStep <= end) map_step(map);
+    for (; m + kStep <= end; m += kStep) {
+      if constexpr (kIsNothing<Source>) ahead.template ask<kStep, kElements>(map, offset + m);
+      map_lines<kStream, kStep / kMapLine<Map>>(map, piece, m);
+    }
     for (; m + kMapLine<Map> <= end; m += kMapLine<Map>) map_lines<kStream, 1>(map, piece, m);
     map_torn<A>(map, piece, m, end);
   }

@@ -20,10 +20,11 @@ std::vector<Groups> few_groups() {
     std::int64_t n, c, s;
     std::vector<std::int64_t> groups;
   };
-  const std::vector<Shape> shapes = {{2, 3, 1, {3, 1}},    {3, 15, 49, {5, 3, 1, 15}}, {2, 8, 16, {4, 8}},
-                                     {2, 6, 17, {3}},      {1, 4, 257, {2}},           {2, 21, 63, {3}},
-                                     {5, 6, 64, {6, 2}},   {2, 34, 100, {1, 2}},       {33, 4, 9, {2, 1}},
-                                     {2, 4, 4097, {2, 4}}, {1, 2100, 3, {1}},          {1, 1, 1, {1}}};
+  const std::vector<Shape> shapes = {{2, 3, 1, {3, 1}},     {3, 15, 49, {5, 3, 1, 15}}, {2, 8, 16, {4, 8}},
+                                     {2, 6, 17, {3}},       {1, 4, 257, {2}},           {2, 21, 63, {3}},
+                                     {5, 6, 64, {6, 2}},    {2, 34, 100, {1, 2}},       {33, 4, 9, {2, 1}},
+                                     {2, 4, 4097, {2, 4}},  {1, 2100, 3, {1}},          {1, 1, 1, {1}},
+                                     {1, 150, 70, {2, 150}}};
   std::vector<Groups> all;
   for (const Layout layout : both_layouts) {
     for (const Shape& shape : shapes) {
@@ -34,7 +35,7 @@ std::vector<Groups> few_groups() {
   return all;
 }
 
-/// Large enough for threads to share, side by side or together.
+/// Large enough for threads to share, side by side or together; of short planes, results past the caches too.
 std::vector<Groups> large_groups() {
   std::vector<Groups> all;
   for (const Layout layout : both_layouts) {
@@ -42,6 +43,7 @@ std::vector<Groups> large_groups() {
     all.push_back(make_groups(layout, 9, 24, 784, 0));
     all.push_back(make_groups(layout, 2, 128, 900, 1));
     all.push_back(make_groups(layout, 3, 6, 9000, 3));
+    all.push_back(make_groups(layout, 4, 700, 197, 20));
   }
   return all;
 }

@@ -187,10 +187,23 @@ TEST(Schedule, FinishesWholeGroupsInRunsThatACellTakes) {
         EXPECT_LT((s.runs() - 1) * s.run_channels, s.block_channels);
         EXPECT_GE(s.runs() * s.run_channels, s.block_channels);
         const bool planar = s.tiling.shape == Shape::planar;
-        EXPECT_LE(s.run_channels, !planar ? 2048 : s.tiling.col_tiles > 1 ? 1 : kernels::kMostRun);
+        const int most_of_planar = extent.outer == 1 ? kernels::kMostRunOfARow : kernels::kMostRun;
+        EXPECT_LE(s.run_channels, !planar ? 2048 : s.tiling.col_tiles > 1 ? 1 : most_of_planar);
       }
     }
   }
+}
+
+TEST(Schedule, AsksForWholeRunsOfShortRowsForward) {
+  const Schedule forward = make_schedule({1, 32 * 1024, 196}, grouped(1, 1));
+  EXPECT_LT(kernels::kMostRun, forward.run_channels);
+  EXPECT_EQ(forward.run_channels * 196, forward.access.ahead);
+  ScheduleInput of_backward = grouped(1, 1);
+  of_backward.tensors_read = 2;
+  const int64_t near = kernels::kNear / of_backward.bytes_per_element;
+  EXPECT_EQ(near, make_schedule({1, 32 * 1024, 196}, of_backward).access.ahead);
+  EXPECT_EQ(near, make_schedule({1, 32 * 64, 12544}, grouped(1, 1)).access.ahead);
+  EXPECT_EQ(near, make_schedule({32, 1024, 196}, grouped(1, 1)).access.ahead);
 }
 
 TEST(Schedule, StreamsGroupsThatNoCacheHoldsAndThoseTooFewForTheThreads) {
