@@ -312,18 +312,23 @@ struct ExtendedInputGradientMap {
   }
 };
 
-/// Calls f(map, access). Only an activation stands before a residual, whose gradient is streamed as dx is: if it lies
-/// otherwise in lines of memory, neither is.
+/// How dx reaches memory: a residual's gradient is streamed as dx is; if it lies otherwise in lines of memory, neither
+/// is.
+template <class T>
+HWY_INLINE Access access_of_both(Access access, const T* dx, const T* dresidual) {
+  if (dresidual != nullptr && to_next_line(dresidual) != to_next_line(dx)) access.stores = Stores::cached;
+  return access;
+}
+
+/// Calls f(map). Only an activation stands before a residual.
 template <class T, class A, class Kind, class F>
 HWY_INLINE void with_gradient_map(const T* x, const T* dy, T* dx, T* dresidual, const GradientCoefficients<const A*>& c,
-                                  const Kind& kind, Access access, const F& f) {
+                                  const Kind& kind, const F& f) {
   if constexpr (requires { kind.bits; }) {
-    if (dresidual != nullptr) {
-      if (to_next_line(dresidual) != to_next_line(dx)) access.stores = Stores::cached;
-      return f(ExtendedInputGradientMap<T, A, const A*, Kind, true>{x, dy, dx, dresidual, c, kind}, access);
-    }
+    if (dresidual != nullptr)
+      return f(ExtendedInputGradientMap<T, A, const A*, Kind, true>{x, dy, dx, dresidual, c, kind});
   }
-  f(ExtendedInputGradientMap<T, A, const A*, Kind, false>{x, dy, dx, nullptr, c, kind}, access);
+  f(ExtendedInputGradientMap<T, A, const A*, Kind, false>{x, dy, dx, nullptr, c, kind});
 }
 
 }  // namespace unitvar::kernels::HWY_NAMESPACE

@@ -114,8 +114,9 @@ void gradient_sums(const T* x, const T* dy, const A* center, const Rect& rect, c
 template <class Shape, class T, class A>
 void input_gradient(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c, const Rect& rect,
                     const Access& access, const Extras<T>& extras) {
+  const Access own = access_of_both(access, dx, extras.dresidual);
   with_kind<T, A>(extras, [&](const auto& kind) HWY_ATTR {
-    with_gradient_map(x, dy, dx, extras.dresidual, c, kind, access, [&](const auto& map, const Access& own) HWY_ATTR {
+    with_gradient_map(x, dy, dx, extras.dresidual, c, kind, [&](const auto& map) HWY_ATTR {
       if constexpr (std::remove_cvref_t<decltype(map)>::kWeighted) {
         write_cached<Shape, T, A>(map, rect, own);
       } else {
@@ -155,7 +156,8 @@ template <class T, class A = fast_t<T>>
 void fused_backward(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c, const Rect& rect,
                     const Access& access, const Extras<T>& extras, int64_t next, const Extras<T>& extras_of_next,
                     const A* center, double* first, double* second) {
-  if (!fuses<T>(rect, access)) {
+  const Access own = access_of_both(access, dx, extras.dresidual);
+  if (!fuses<T>(rect, own)) {
     input_gradient<Planar, T, A>(x, dy, dx, c, rect, access, extras);
     gradient_sums<Planar, T, A>(x + next, dy + next, center, rect, access, extras_of_next, first, second);
     return;
@@ -163,14 +165,8 @@ void fused_backward(const T* x, const T* dy, T* dx, const GradientCoefficients<c
   const auto sweep = [&](const auto& kind, const auto& kind_of_next) HWY_ATTR {
     using Kind = std::remove_cvref_t<decltype(kind)>;
     const ExtendedGradientTerms<T, A, const A*, Kind> source{x + next, dy + next, center, kind_of_next};
-    with_gradient_map(x, dy, dx, extras.dresidual, c, kind, access, [&](const auto& map, const Access& own) HWY_ATTR {
-      if (own.stores == Stores::streamed) {
-        fuse<T, A>(source, map, rect, own, first, second);
-      } else {
-        input_gradient<Planar, T, A>(x, dy, dx, c, rect, own, extras);
-        gradient_sums<Planar, T, A>(x + next, dy + next, center, rect, own, extras_of_next, first, second);
-      }
-    });
+    with_gradient_map(x, dy, dx, extras.dresidual, c, kind,
+                      [&](const auto& map) HWY_ATTR { fuse<T, A>(source, map, rect, own, first, second); });
   };
   if (extras.x_is_output) {
     sweep(ActivatedOutput<T, A>(extras), ActivatedOutput<T, A>(extras_of_next));

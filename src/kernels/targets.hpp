@@ -1,9 +1,17 @@
 #pragma once
 /// The instruction sets to compile, for every file that includes Highway: one Highway target per value of Isa.
-/// AVX3_DL adds nothing these kernels use; SSSE3 and SVE are not offered. Under the address sanitizer, two of x86-64's are
-/// enough: what it sees in one vector width, it sees in another.
+/// AVX3_DL adds nothing these kernels use; SSSE3 and SVE are not offered. Under sanitizers two of x86-64's are enough:
+/// what they see in one vector width, they see in another.
 #define UNITVAR_NEVER_TARGETS (HWY_SSSE3 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define UNITVAR_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define UNITVAR_SANITIZED 1
+#endif
+#endif
+
+#ifdef UNITVAR_SANITIZED
 #define HWY_DISABLED_TARGETS (UNITVAR_NEVER_TARGETS | HWY_SSE4 | HWY_AVX3)
 #else
 #define HWY_DISABLED_TARGETS UNITVAR_NEVER_TARGETS
@@ -11,9 +19,9 @@
 /// Those below the compiler's own baseline too, which Highway would leave out: portable on Arm, all with -march=native.
 #define HWY_COMPILE_ALL_ATTAINABLE
 
-/// The parts of a kernel that need not be in line to be right. Under the address sanitizer they are not: checks of
-/// every access make them long, and compilers take minutes over kernels that hold many copies.
-#ifdef __SANITIZE_ADDRESS__
+/// The parts of a kernel that need not be in line to be right. Under sanitizers they are not: checks of every access make
+/// them long, and compilers take minutes over kernels that hold many copies.
+#ifdef UNITVAR_SANITIZED
 #define UNITVAR_PART HWY_NOINLINE
 #else
 #define UNITVAR_PART HWY_INLINE

@@ -131,7 +131,9 @@ void RowBatch<T>::finish_moments(const T* x, int64_t rows, double* shift, BatchA
   const auto count = static_cast<double>(length_);
   double* const second = out.var;
   const bool by_mean = center_ == Center::mean;
-  const auto is_off = [=, &first](int64_t r) { return by_mean && is_off_center(count, first[r], second[r]); };
+  const auto is_off = [=, sum = &first[0]](int64_t r) {
+    return every(by_mean, is_off_center(count, sum[r], second[r]));
+  };
   const auto trusted = [=](int64_t r) { return every(is_ordinary_sum<Fast>(second[r]), !is_off(r)); };
   for_runs(rows, trusted, [&](int64_t b, int64_t e, bool good) {
     for (int64_t r = b; r < e && !good; ++r) {
