@@ -34,8 +34,8 @@ class DerivativesRefuse : public ::testing::Test {
   void all_refuse(ErrorCode code, std::initializer_list<std::string> parts, const Options& options = {}) {
     for (const auto& [name, run] : operations()) {
       SCOPED_TRACE(name);
-      expect_error(code, {std::string(name) + ": "}, [&] { run(options); });
-      expect_error(code, parts, [&] { run(options); });
+      expect_error(code, {std::string(name) + ": "}, [&, &call = run] { call(options); });
+      expect_error(code, parts, [&, &call = run] { call(options); });
     }
     EXPECT_TRUE(outputs.untouched());
   }
