@@ -1,11 +1,12 @@
 #pragma once
 #include <cstdint>
 
+#include "core/sanitized.hpp"
+
 // Loops between the phases are plain C++. The library is compiled for the oldest processor of its architecture, so on
 // x86-64 g++ makes a second version of each with AVX2, and the program takes it where it runs. Bits do not change: no
 // product is fused with a sum (-ffp-contract=off), and nothing here adds across iterations.
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__) && \
-    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__) && !defined(UNITVAR_SANITIZED)
 #define UNITVAR_FOR_NEWER_PROCESSORS_TOO __attribute__((target_clones("arch=x86-64-v3", "default")))
 #else
 #define UNITVAR_FOR_NEWER_PROCESSORS_TOO

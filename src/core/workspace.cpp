@@ -5,13 +5,15 @@
 #include <new>
 #include <utility>
 
+#include "core/sanitized.hpp"
+
 namespace unitvar::core {
 namespace {
 
 constexpr std::align_val_t kLine{64};
 
 // The address sanitizer sees the end of a block only if no other call is given the same one.
-#ifdef __SANITIZE_ADDRESS__
+#ifdef UNITVAR_SANITIZED
 constexpr std::size_t kMostKept = 0;
 #else
 constexpr std::size_t kMostKept = std::size_t{2} << 20;

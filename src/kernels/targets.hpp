@@ -1,16 +1,10 @@
 #pragma once
+#include "core/sanitized.hpp"
+
 /// The instruction sets to compile, for every file that includes Highway: one Highway target per value of Isa.
 /// AVX3_DL adds nothing these kernels use; SSSE3 and SVE are not offered. Under sanitizers two of x86-64's are enough:
 /// what they see in one vector width, they see in another.
 #define UNITVAR_NEVER_TARGETS (HWY_SSSE3 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define UNITVAR_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-#define UNITVAR_SANITIZED 1
-#endif
-#endif
-
 #ifdef UNITVAR_SANITIZED
 #define HWY_DISABLED_TARGETS (UNITVAR_NEVER_TARGETS | HWY_SSE4 | HWY_AVX3)
 #else

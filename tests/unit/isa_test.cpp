@@ -4,6 +4,7 @@
 #include <array>
 #include <vector>
 
+#include "core/sanitized.hpp"
 #include "support/expect_error.hpp"
 #include "unitvar/options.hpp"
 
@@ -62,7 +63,7 @@ TEST(Isa, AValueOutsideTheEnumerationIsRefused) { EXPECT_THROW((void)selected_is
 
 #if defined(__x86_64__)
 TEST(Isa, TheMachinesInstructionSetsAreFound) {
-#ifndef __SANITIZE_ADDRESS__  // whose build leaves some out
+#ifndef UNITVAR_SANITIZED  // whose build leaves some out
   EXPECT_EQ(is_supported(Isa::sse4), __builtin_cpu_supports("sse4.2") != 0);
 #endif
   EXPECT_EQ(is_supported(Isa::avx2), __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"));
