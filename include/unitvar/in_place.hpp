@@ -5,17 +5,19 @@
 #include "unitvar/extent.hpp"
 #include "unitvar/options.hpp"
 
-/// Batch normalization that overwrites its input: y takes the place of x, alone or behind a leaky ReLU, and the backward
-/// pass gets x_hat back from y (Rota Bulo, Porzi & Kontschieder 2018, In-Place ABN; docs/derivation.md B58 to B61):
+/// Batch normalization that overwrites its input: y takes the place of x, alone or behind a leaky ReLU, and the
+/// backward pass gets x_hat back from y (Rota Bulo, Porzi & Kontschieder 2018, In-Place ABN; docs/derivation.md B58 to
+/// B61):
 ///
 ///   x_hat = (v - beta) / gamma,  v = y > 0 ? y : y / negative_slope
 ///
 /// A network that keeps y for the next layer anyway then keeps no x: of a block of normalization and activation,
 /// one tensor instead of two.
 ///
-/// What that costs is digits. y holds x_hat beside beta: of a rounding error of y, x_hat gets 1 + |beta| / |gamma| times
-/// as much as when it is computed from x, so that log10 of that many decimal digits are lost (B61). Nobody loses more
-/// than max_lost_digits without having said so: a channel that would is refused by name, before anything is written.
+/// What that costs is digits. y holds x_hat beside beta: of a rounding error of y, x_hat gets 1 + |beta| / |gamma|
+/// times as much as when it is computed from x, so that log10 of that many decimal digits are lost (B61). Nobody loses
+/// more than max_lost_digits without having said so: a channel that would is refused by name, before anything is
+/// written.
 ///
 /// The rules at the top of batch_norm.hpp hold here too, but for accuracy: dx and dgamma keep the promise given there
 /// times 1 + |beta| / |gamma| of the worst channel; those of bf16 and f16, whose y is rounded to a step, are within

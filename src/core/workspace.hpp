@@ -4,9 +4,9 @@
 
 namespace unitvar::core {
 
-/// Uninitialized memory for the time of one call. Those of up to 2 MiB are kept for the thread's next call, four of them:
-/// asking the system for pages and giving them back costs as much as normalizing a small tensor, and a third of the time
-/// of 32 x 1024 planes of 14 x 14.
+/// Uninitialized memory for the time of one call. Those of up to 2 MiB are kept for the thread's next call, four of
+/// them: asking the system for pages and giving them back costs as much as normalizing a small tensor, and a third of
+/// the time of 32 x 1024 planes of 14 x 14.
 class Workspace {
  public:
   explicit Workspace(std::size_t bytes);

@@ -13,8 +13,8 @@
 /// Those below the compiler's own baseline too, which Highway would leave out: portable on Arm, all with -march=native.
 #define HWY_COMPILE_ALL_ATTAINABLE
 
-/// The parts of a kernel that need not be in line to be right. Under sanitizers they are not: checks of every access make
-/// them long, and compilers take minutes over kernels that hold many copies.
+/// The parts of a kernel that need not be in line to be right. Under sanitizers they are not: checks of every access
+/// make them long, and compilers take minutes over kernels that hold many copies.
 #ifdef UNITVAR_SANITIZED
 #define UNITVAR_PART HWY_NOINLINE
 #else

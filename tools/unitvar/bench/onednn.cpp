@@ -109,7 +109,8 @@ struct Onednn::Implementation {
   }
 
   void copy(const void* from, const Place& from_place, void* to, const Place& to_place) const {
-    copy_elements(from, order_of(from_place), to, order_of(to_place), memory::data_type_size(*onednn_type(problem.dtype)));
+    copy_elements(from, order_of(from_place), to, order_of(to_place),
+                  memory::data_type_size(*onednn_type(problem.dtype)));
   }
 
   [[nodiscard]] memory vector_of(std::vector<float>& values) const {
