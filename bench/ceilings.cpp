@@ -153,6 +153,54 @@ void blocks_of_columns(const Memory& m, int64_t rows, int64_t C, int64_t width) 
   _mm_sfence();
 }
 
+/// Sums of columns over rows [begin, end), of two lines of columns at a time in registers.
+inline void add_columns(const Memory& m, int64_t begin, int64_t end, int64_t D, float* first, float* second) {
+  for (int64_t k = 0; k < D; k += 2 * kLine) {
+    __m256 a[4], b[4];
+    for (int64_t v = 0; v < 4; ++v) {
+      a[v] = _mm256_loadu_ps(first + k + 8 * v);
+      b[v] = _mm256_loadu_ps(second + k + 8 * v);
+    }
+    for (int64_t r = begin; r < end; ++r) {
+      for (int64_t v = 0; v < 4; ++v) {
+        const __m256 dy = _mm256_loadu_ps(m.dy + r * D + k + 8 * v);
+        a[v] = _mm256_add_ps(a[v], dy);
+        b[v] = _mm256_add_ps(b[v], _mm256_mul_ps(dy, _mm256_loadu_ps(m.x + r * D + k + 8 * v)));
+      }
+    }
+    for (int64_t v = 0; v < 4; ++v) {
+      _mm256_storeu_ps(first + k + 8 * v, a[v]);
+      _mm256_storeu_ps(second + k + 8 * v, b[v]);
+    }
+  }
+}
+
+/// Rows of D, 64 KiB of them at a time: read, with those before being read again and written; between the two,
+/// backward, the sums of columns.
+template <bool kBackward>
+void batches_of_rows(const Memory& m, int64_t rows, int64_t D) {
+  const __m256 a = _mm256_set1_ps(0.5F);
+  const int64_t batch = std::max<int64_t>(1, 16384 / D);
+  std::vector<float> columns(kBackward ? static_cast<std::size_t>(2 * D) : 0);
+  for (int64_t begin = 0; begin < rows + batch; begin += batch) {
+    if (kBackward && begin > 0) {
+      add_columns(m, begin - batch, std::min(begin, rows), D, columns.data(), columns.data() + D);
+    }
+    for (int64_t r = begin; r < begin + batch; ++r) {
+      __m256 sum = a;  // of one row
+      for (int64_t i = r * D; i < (r + 1) * D; i += kLine) {
+        if (r < rows) {
+          ask_for<kBackward>(m, i + kNear);
+          sum = read_line<kBackward>(m, i, sum);
+        }
+        if (r >= batch && r - batch < rows) write_line<kBackward>(m, i - batch * D, a);
+      }
+      sink = _mm256_cvtss_f32(sum);
+    }
+  }
+  _mm_sfence();
+}
+
 struct Named {
   const char* name;
   Work work;
@@ -186,6 +234,22 @@ void measure(const Memory& m) {
     auto rivals = copies(size);
     rivals.push_back({"channel by channel", [=] { channel_by_channel<kBackward>(m, N, C, S, false); }});
     rivals.push_back({"one channel with the next", [=] { channel_by_channel<kBackward>(m, N, C, S, true); }});
+    compare(title, rivals);
+  }
+  for (const int64_t S : {12544, 3136, 784, 192}) {  // 192 for 14 x 14: whole lines
+    const int64_t C = 10035200 / S, size = C * S;
+    std::snprintf(title, sizeof title, "%s, %d planes of %d floats, one after the other", pass, static_cast<int>(C),
+                  static_cast<int>(S));
+    auto rivals = copies(size);
+    rivals.push_back({"one plane with the next", [=] { channel_by_channel<kBackward>(m, 1, C, S, true); }});
+    compare(title, rivals);
+  }
+  for (const int64_t D : {64, 256, 768, 4096, 16384}) {
+    const int64_t rows = 10035200 / D, size = rows * D;
+    std::snprintf(title, sizeof title, "%s, %d rows of %d", pass, static_cast<int>(rows), static_cast<int>(D));
+    auto rivals = copies(size);
+    rivals.push_back({kBackward ? "64 KiB with the next, sums of columns" : "64 KiB with the next",
+                      [=] { batches_of_rows<kBackward>(m, rows, D); }});
     compare(title, rivals);
   }
   for (const int64_t C : {256, 1024}) {
