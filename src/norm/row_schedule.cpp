@@ -15,9 +15,11 @@ constexpr int64_t kMostTiles = 64;
 /// And a multiple of so many.
 constexpr int64_t kRowStep = 4;
 
-/// Of a tensor, a batch has so much: enough that what is done once a batch does not count, and that both tensors, and
-/// of the next batch what has been asked for, fit the second-level cache.
-constexpr int64_t kBatchBytes = 64 << 10;
+/// A batch has so much of a tensor. Forward, x of two batches, the one that is written and the one that is added up,
+/// stay in the first-level cache. Backward, column sums are moved once a batch, so it is larger: both tensors, and of
+/// the next batch what has been asked for, fit the second-level cache.
+constexpr int64_t kForwardBatchBytes = 16 << 10;
+constexpr int64_t kBackwardBatchBytes = 64 << 10;
 
 /// So much more than the next batch is asked for, of one tensor; of two it is better to ask for less.
 constexpr int64_t kEarlyBytes = 16 << 10;
@@ -36,7 +38,8 @@ RowTiling cut(const RowExtent& extent) noexcept {
 int64_t batch_rows(const RowExtent& extent, const ScheduleInput& input) noexcept {
   const bool has_columns = input.tensors_read > 1;
   const int64_t fewest = has_columns ? 2 : 1, most = has_columns ? kMostFastRows : kMostBatchRows;
-  const int64_t fitting = kBatchBytes / (extent.length * input.bytes_per_element);
+  const int64_t bytes = has_columns ? kBackwardBatchBytes : kForwardBatchBytes;
+  const int64_t fitting = bytes / (extent.length * input.bytes_per_element);
   return static_cast<int64_t>(std::bit_floor(static_cast<std::uint64_t>(std::clamp(fitting, fewest, most))));
 }
 
