@@ -175,12 +175,12 @@ inline void add_columns(const Memory& m, int64_t begin, int64_t end, int64_t D, 
   }
 }
 
-/// Rows of D, 64 KiB of them at a time: read, with those before being read again and written; between the two,
+/// Rows of D, so many floats of them at a time: read, with those before being read again and written; between the two,
 /// backward, the sums of columns.
 template <bool kBackward>
-void batches_of_rows(const Memory& m, int64_t rows, int64_t D) {
+void batches_of_rows(const Memory& m, int64_t rows, int64_t D, int64_t floats) {
   const __m256 a = _mm256_set1_ps(0.5F);
-  const int64_t batch = std::max<int64_t>(1, 16384 / D);
+  const int64_t batch = std::max<int64_t>(1, floats / D);
   std::vector<float> columns(kBackward ? static_cast<std::size_t>(2 * D) : 0);
   for (int64_t begin = 0; begin < rows + batch; begin += batch) {
     if (kBackward && begin > 0) {
@@ -249,7 +249,9 @@ void measure(const Memory& m) {
     std::snprintf(title, sizeof title, "%s, %d rows of %d", pass, static_cast<int>(rows), static_cast<int>(D));
     auto rivals = copies(size);
     rivals.push_back({kBackward ? "64 KiB with the next, sums of columns" : "64 KiB with the next",
-                      [=] { batches_of_rows<kBackward>(m, rows, D); }});
+                      [=] { batches_of_rows<kBackward>(m, rows, D, 16384); }});
+    rivals.push_back({kBackward ? "8 KiB with the next, sums of columns" : "8 KiB with the next",
+                      [=] { batches_of_rows<kBackward>(m, rows, D, 2048); }});
     compare(title, rivals);
   }
   for (const int64_t C : {256, 1024}) {

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::align_val_t kLine{64};
 
-// The address sanitizer sees the end of a block only if no other call is given the same one.
+// A sanitizer sees the end of a block only if no other call is given the same one.
 #ifdef UNITVAR_SANITIZED
 constexpr std::size_t kMostKept = 0;
 #else

@@ -67,6 +67,7 @@ inline constexpr int kLanes = 16;
 
 /// Channels of a planar rectangle, at most: each row of several has sums under way for all of them.
 inline constexpr int kMostRun = 16;
+/// The same of a rectangle of one row, which keeps no sums from row to row.
 inline constexpr int kMostRunOfARow = 64;
 
 /// The four phases in one shape, for elements of type T, computed in A; sums end in double in any case. Planar kernels
