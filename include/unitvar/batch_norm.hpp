@@ -48,9 +48,9 @@ struct BatchNormForward {
 /// with N = extent.count() values per channel (Ioffe & Szegedy 2015, algorithm 1; docs/derivation.md B1 to B5).
 /// N = 1 is refused (too_few_values): the output would not depend on x. An empty batch (outer = 0) is legal: y is
 /// empty, and mean, var = 0, rstd = 1 / sqrt(eps).
-/// With eps <= 0 all variances are checked before the first write.
+/// With eps <= 0 all variances are checked before the first write. Returns N, over all ranks that share the batch.
 template <class T>
-void batch_norm_forward(const BatchNormForward<T>& args, const Options& options = {});
+double batch_norm_forward(const BatchNormForward<T>& args, const Options& options = {});
 
 /// Arguments of batch_norm_inference.
 template <class T>

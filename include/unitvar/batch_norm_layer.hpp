@@ -23,6 +23,9 @@ struct BatchNormConfig {
 ///
 /// The layer keeps no copy of x: backward takes the forward's x again. A new layer is in training mode, with
 /// gamma = 1, beta = 0, running mean 0, running variance 1. Copyable; not safe for concurrent calls on one object.
+///
+/// With config.options.communicator it is a synchronized layer: one on each rank, whose forward by batch statistics,
+/// and its backward, are collective calls (communicator.hpp). Running statistics are the same bits on all ranks.
 template <class T>
 class BatchNorm {
  public:
@@ -87,6 +90,9 @@ class BatchNorm {
 
  private:
   void check_channels(const char* operation, const Extent& extent) const;
+  void check_backward(const Extent& extent) const;
+  /// Whether a forward takes the batch's statistics.
+  [[nodiscard]] bool exchanges() const noexcept { return training_ ? !frozen_ : !config_.track_running_statistics; }
   void forward_by_batch(const Extent& extent, std::span<const T> x, std::span<T> y);
   void save_running_statistics();
   [[nodiscard]] bool has_saved() const noexcept { return saved_extent_.channels > 0; }

@@ -36,11 +36,15 @@ enum class Walk {
   streamed    ///< whole-tensor passes, every second one in reverse
 };
 
-/// How a call runs. None of these changes a single bit of any result.
+class Communicator;
+
+/// How a call runs. None of these changes a single bit of any result, but for the communicator, with which statistics
+/// are those of all ranks' batches.
 struct Options {
   int threads = 0;           ///< OpenMP threads; 0 = the OpenMP runtime's default. Small work stays on the caller's.
   Isa isa = Isa::automatic;  ///< instruction set of the kernels
   Walk walk = Walk::automatic;
+  Communicator* communicator = nullptr;  ///< ranks that share the batch: see communicator.hpp; null: this one alone
 };
 
 }  // namespace unitvar

@@ -70,8 +70,8 @@ void Arguments::options(const Options& options) const {
   }
 }
 
-void Arguments::more_than_one_value(std::int64_t count) const {
-  if (count == 1) {
+void Arguments::more_than_one_value(std::int64_t count, const Options& options) const {
+  if (count == 1 && options.communicator == nullptr) {
     fail(ErrorCode::too_few_values, "extent has 1 value per channel, want 2 or more (or an empty batch)");
   }
 }

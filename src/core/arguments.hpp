@@ -56,8 +56,9 @@ class Arguments {
   void positive_variance(double var, double eps, std::int64_t channel) const {
     if (var + eps <= 0) fail_variance(var, eps, channel);
   }
-  /// A batch variance needs two values per channel, or none at all.
-  void more_than_one_value(std::int64_t count) const;
+  /// A batch variance needs two values per channel, or none at all; of a communicator, all ranks together, who see it
+  /// when they exchange.
+  void more_than_one_value(std::int64_t count, const Options& options) const;
 
   [[noreturn]] void fail(ErrorCode code, const std::string& what) const;
   [[nodiscard]] const char* operation() const noexcept { return operation_; }

@@ -26,7 +26,7 @@ void check_arguments(const BatchNormActForward<T>& a, const Options& options) {
   check.no_overlap("y", "residual");
   check.finite("eps", a.eps, ErrorCode::bad_epsilon);
   check.finite("negative_slope", a.negative_slope);
-  check.more_than_one_value(a.extent.count());
+  check.more_than_one_value(a.extent.count(), options);
   check.options(options);
 }
 
@@ -66,7 +66,7 @@ void check_arguments(const BatchNormActBackward<T>& a, const Options& options) {
   check.optional_output("dbeta", a.dbeta, C, "C");
   check.no_overlap("dx", "dy");
   check.finite("negative_slope", a.negative_slope);
-  check.more_than_one_value(a.extent.count());
+  check.more_than_one_value(a.extent.count(), options);
   check.options(options);
 }
 
@@ -92,7 +92,7 @@ int64_t activation_mask_bytes(const Extent& extent) {
 
 template <class T>
 void batch_norm_act_forward(const BatchNormActForward<T>& args, const Options& options) {
-  check_arguments(args, options);
+  norm::check_together(options, [&] { check_arguments(args, options); });
   const kernels::Extras<T> extras{
       .activates = true, .slope = args.negative_slope, .residual = args.residual.data(), .bits = args.mask.data()};
   const BatchNormForward<T> plain{.extent = args.extent,
@@ -121,7 +121,7 @@ void batch_norm_act_inference(const BatchNormActInference<T>& args, const Option
 
 template <class T>
 void batch_norm_act_backward(const BatchNormActBackward<T>& args, const Options& options) {
-  check_arguments(args, options);
+  norm::check_together(options, [&] { check_arguments(args, options); });
   // The mask is only read; extras are the same for the pass that writes it.
   const kernels::Extras<T> extras{.activates = true,
                                   .slope = args.negative_slope,
@@ -136,7 +136,7 @@ void batch_norm_act_backward(const BatchNormActBackward<T>& args, const Options&
                                    .dx = args.dx,
                                    .dgamma = args.dgamma,
                                    .dbeta = args.dbeta};
-  norm::training_backward(plain, options, norm::gradients_of_parameters(plain), &extras);
+  norm::training_backward("batch_norm_act_backward", plain, options, norm::gradients_of_parameters(plain), &extras);
   if (args.dx.empty() && !args.dresidual.empty()) write_dresidual(args, options, extras);
 }
 

@@ -23,7 +23,7 @@ void check_arguments(const BatchNormForward<T>& a, const Options& options) {
   check.optional_output("rstd", a.rstd, C, "C");
   check.no_overlap();
   check.finite("eps", a.eps, ErrorCode::bad_epsilon);
-  check.more_than_one_value(a.extent.count());
+  check.more_than_one_value(a.extent.count(), options);
   check.options(options);
 }
 
@@ -58,16 +58,16 @@ void check_arguments(const BatchNormBackward<T>& a, const Options& options) {
   check.optional_output("dgamma", a.dgamma, C, "C");
   check.optional_output("dbeta", a.dbeta, C, "C");
   check.no_overlap("dx", "dy");
-  check.more_than_one_value(a.extent.count());
+  check.more_than_one_value(a.extent.count(), options);
   check.options(options);
 }
 
 }  // namespace
 
 template <class T>
-void batch_norm_forward(const BatchNormForward<T>& args, const Options& options) {
-  check_arguments(args, options);
-  norm::training_forward("batch_norm_forward", args, options, norm::affine(args));
+double batch_norm_forward(const BatchNormForward<T>& args, const Options& options) {
+  norm::check_together(options, [&] { check_arguments(args, options); });
+  return norm::training_forward("batch_norm_forward", args, options, norm::affine(args));
 }
 
 template <class T>
@@ -83,12 +83,12 @@ void batch_norm_inference(const BatchNormInference<T>& args, const Options& opti
 
 template <class T>
 void batch_norm_backward(const BatchNormBackward<T>& args, const Options& options) {
-  check_arguments(args, options);
-  norm::training_backward(args, options, norm::gradients_of_parameters(args));
+  norm::check_together(options, [&] { check_arguments(args, options); });
+  norm::training_backward("batch_norm_backward", args, options, norm::gradients_of_parameters(args));
 }
 
 #define UNITVAR_INSTANTIATE(T)                                                         \
-  template void batch_norm_forward<T>(const BatchNormForward<T>&, const Options&);     \
+  template double batch_norm_forward<T>(const BatchNormForward<T>&, const Options&);   \
   template void batch_norm_inference<T>(const BatchNormInference<T>&, const Options&); \
   template void batch_norm_backward<T>(const BatchNormBackward<T>&, const Options&);
 UNITVAR_FOR_EACH_DTYPE(UNITVAR_INSTANTIATE)

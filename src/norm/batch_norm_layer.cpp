@@ -3,6 +3,7 @@
 #include "core/arguments.hpp"
 #include "core/text.hpp"
 #include "norm/channel_math.hpp"
+#include "norm/exchange.hpp"
 #include "unitvar/batch_norm.hpp"
 #include "unitvar/frozen.hpp"
 
@@ -48,6 +49,17 @@ void BatchNorm<T>::check_channels(const char* operation, const Extent& extent) c
 }
 
 template <class T>
+void BatchNorm<T>::check_backward(const Extent& extent) const {
+  check_channels("BatchNorm::backward", extent);
+  const core::Arguments check("BatchNorm::backward");
+  if (!has_saved()) check.fail(ErrorCode::bad_state, "no training forward came before, want one");
+  if (extent == saved_extent_) return;
+  const Extent& s = saved_extent_;
+  check.fail(ErrorCode::bad_state, "extent is " + core::shape_text(extent.outer, extent.channels, extent.inner) +
+                                       ", want the forward's " + core::shape_text(s.outer, s.channels, s.inner));
+}
+
+template <class T>
 void BatchNorm<T>::infer(const Extent& extent, std::span<const T> x, std::span<T> y) const {
   check_channels("BatchNorm::infer", extent);
   if (!config_.track_running_statistics) {
@@ -83,24 +95,25 @@ void BatchNorm<T>::save_running_statistics() {
 
 template <class T>
 void BatchNorm<T>::forward_by_batch(const Extent& extent, std::span<const T> x, std::span<T> y) {
-  batch_norm_forward<T>({.extent = extent,
-                         .x = x,
-                         .gamma = gamma_,
-                         .beta = beta_,
-                         .y = y,
-                         .mean = saved_mean_,
-                         .var = saved_var_,
-                         .rstd = saved_rstd_,
-                         .eps = config_.eps},
-                        config_.options);
+  const double count = batch_norm_forward<T>({.extent = extent,
+                                              .x = x,
+                                              .gamma = gamma_,
+                                              .beta = beta_,
+                                              .y = y,
+                                              .mean = saved_mean_,
+                                              .var = saved_var_,
+                                              .rstd = saved_rstd_,
+                                              .eps = config_.eps},
+                                             config_.options);
   if (!training_ || !tracking_ || !config_.track_running_statistics) return;
-  update_running_statistics({running_mean_, running_var_, &batches_tracked_, &batches_skipped_},
-                            static_cast<double>(extent.count()), saved_mean_, saved_var_, config_.running);
+  update_running_statistics({running_mean_, running_var_, &batches_tracked_, &batches_skipped_}, count, saved_mean_,
+                            saved_var_, config_.running);
 }
 
 template <class T>
 void BatchNorm<T>::forward(const Extent& extent, std::span<const T> x, std::span<T> y) {
-  check_channels("BatchNorm::forward", extent);
+  norm::check_together(exchanges() ? config_.options : Options(),
+                       [&] { check_channels("BatchNorm::forward", extent); });
   if (!training_ && config_.track_running_statistics) {
     infer(extent, x, y);
     return;
@@ -117,14 +130,7 @@ void BatchNorm<T>::forward(const Extent& extent, std::span<const T> x, std::span
 
 template <class T>
 void BatchNorm<T>::backward(const Extent& extent, std::span<const T> x, std::span<const T> dy, std::span<T> dx) {
-  check_channels("BatchNorm::backward", extent);
-  const core::Arguments check("BatchNorm::backward");
-  if (!has_saved()) check.fail(ErrorCode::bad_state, "no training forward came before, want one");
-  if (extent != saved_extent_) {
-    const Extent& s = saved_extent_;
-    check.fail(ErrorCode::bad_state, "extent is " + core::shape_text(extent.outer, extent.channels, extent.inner) +
-                                         ", want the forward's " + core::shape_text(s.outer, s.channels, s.inner));
-  }
+  norm::check_together(saved_frozen_ ? Options() : config_.options, [&] { check_backward(extent); });
   if (saved_frozen_) {
     batch_norm_frozen_backward<T>({.extent = extent,
                                    .x = x,

@@ -5,6 +5,7 @@
 #include "core/arguments.hpp"
 #include "core/vector_loop.hpp"
 #include "norm/engine.hpp"
+#include "norm/training.hpp"
 #include "unitvar/batch_norm.hpp"
 
 namespace unitvar {
@@ -29,9 +30,12 @@ template <class T>
 struct Batch {
   using P = param_t<T>;
 
+  /// `ranks`: those that share the batch; null where nothing is exchanged.
   template <class Args>
-  Batch(const Args& args, const Options& options)
-      : engine(args.extent, norm::in_one_pass(options), 2),
+  Batch(const char* name, const Args& args, const Options& options, Communicator* communicator)
+      : operation(name),
+        ranks(communicator),
+        engine(args.extent, norm::in_one_pass(options), 2),
         channels(args.extent.channels),
         count(static_cast<double>(args.extent.count())),
         x(args.x.data()),
@@ -49,14 +53,26 @@ struct Batch {
     return fill(values, [](int64_t) { return 0.0; });
   }
 
-  /// sum(b) and sum(b * (a - center)); 0 if b is absent, or the batch empty.
-  void sums(const T* a, std::span<const T> b, const double* center, double* sum, double* sum_of_products) {
+  /// sum(b) and sum(b * (a - center)), over all ranks; 0 if b is absent, or the batch empty. With them, count is that
+  /// of all ranks. `here`, if given, gets those of this rank.
+  void sums(const T* a, std::span<const T> b, const double* center, double* sum, double* sum_of_products,
+            const norm::PairArrays* here = nullptr) {
     zeros(sum), zeros(sum_of_products);
-    if (b.empty()) return;
-    engine.walker().reduce(engine.gradient_sums(a, b.data(), center),
-                           [&](int64_t begin, int64_t end, const auto& leaf) {
-                             engine.merge_sums_into(begin, end, leaf, sum, sum_of_products);
-                           });
+    if (!b.empty()) {
+      engine.walker().reduce(engine.gradient_sums(a, b.data(), center),
+                             [&](int64_t begin, int64_t end, const auto& leaf) {
+                               engine.merge_sums_into(begin, end, leaf, sum, sum_of_products);
+                             });
+    }
+    if (here != nullptr) {
+      std::copy_n(sum, channels, here->first);
+      std::copy_n(sum_of_products, channels, here->second);
+    }
+    if (ranks == nullptr) return;
+    norm::Exchange exchange = norm::exchange_of(engine, *ranks, operation, norm::PairKind::sums);
+    const auto nothing = [](int64_t, int64_t) {};
+    exchange.in_blocks({sum, sum_of_products}, {sum, sum_of_products}, false, nothing, nothing, nothing);
+    count = exchange.count();
   }
 
   /// The averages of an `a` with these sums, sum(a) and sum(a * (x - mean)), in their place (B51).
@@ -93,9 +109,11 @@ struct Batch {
     return fill(values, [g = gamma, r = rstd](int64_t c) { return norm::gamma_at(g, c) * r[c]; });
   }
 
+  const char* operation;
+  Communicator* ranks;
   norm::Engine<T> engine;
   int64_t channels;
-  double count;
+  double count;  ///< values of a channel: here until the first sums, then over all ranks
   const T* x;
   const double* mean;
   const double* rstd;
@@ -118,7 +136,7 @@ void check_arguments(const BatchNormStatisticsBackward<T>& a, const Options& opt
   check.optional_output("dgamma", a.dgamma, C, "C");
   check.optional_output("dbeta", a.dbeta, C, "C");
   check.no_overlap("dx", "dy");
-  check.more_than_one_value(a.extent.count());
+  check.more_than_one_value(a.extent.count(), options);
   check.options(options);
 }
 
@@ -190,19 +208,24 @@ void write_grad_x(Batch<T>& batch, const BatchNormDoubleBackward<T>& args, const
 
 template <class T>
 void batch_norm_statistics_backward(const BatchNormStatisticsBackward<T>& args, const Options& options) {
-  check_arguments(args, options);
-  if (args.dx.empty() || (args.dmean.empty() && args.dvar.empty())) {  // the statistics reach nothing but dx
+  constexpr const char* operation = "batch_norm_statistics_backward";
+  norm::check_together(options, [&] { check_arguments(args, options); });
+  const bool wants_dx = !args.dx.empty() || args.extent.outer == 0;  // as ranks with a batch do
+  if (!wants_dx || (args.dmean.empty() && args.dvar.empty())) {      // the statistics reach nothing but dx
     batch_norm_backward<T>(
         {args.extent, args.x, args.dy, args.mean, args.rstd, args.gamma, args.dx, args.dgamma, args.dbeta}, options);
     return;
   }
-  Batch<T> batch(args, options);
-  const ChannelArrays arrays(6, batch.channels);
+  Batch<T> batch(operation, args, options, options.communicator);
+  const ChannelArrays arrays(8, batch.channels);
   double *sum_dy = arrays[0], *sum_dy_xmu = arrays[1];
-  const double *rstd = batch.rstd, n = batch.count;
-  batch.sums(batch.x, args.dy, batch.mean, sum_dy, sum_dy_xmu);
-  store_if_wanted(batch.fill(arrays[2], [=](int64_t c) { return rstd[c] * sum_dy_xmu[c]; }), args.dgamma);  // (B14)
-  store_if_wanted(sum_dy, args.dbeta);                                                                      // (B15)
+  const norm::PairArrays here{arrays[6], arrays[7]};
+  const double* rstd = batch.rstd;
+  batch.sums(batch.x, args.dy, batch.mean, sum_dy, sum_dy_xmu, &here);
+  const double n = batch.count;
+  const bool local = batch.ranks == nullptr || batch.ranks->options().parameter_gradients == ParameterGradients::local;
+  const norm::PairArrays wanted = local ? here : norm::PairArrays{sum_dy, sum_dy_xmu};
+  norm::parameter_gradients(0, batch.channels, rstd, wanted.first, wanted.second, args.dgamma, args.dbeta);
 
   const Averages dy = batch.averages_from(sum_dy, sum_dy_xmu);
   const double* scale = batch.gamma_rstd(arrays[3]);
@@ -216,9 +239,11 @@ void batch_norm_statistics_backward(const BatchNormStatisticsBackward<T>& args, 
 
 template <class T>
 void batch_norm_double_backward(const BatchNormDoubleBackward<T>& args, const Options& options) {
-  checked("batch_norm_double_backward", args, options).more_than_one_value(args.extent.count());
-  if (args.grad_x.empty() && args.grad_dy.empty() && args.grad_gamma.empty()) return;
-  Batch<T> batch(args, options);
+  constexpr const char* operation = "batch_norm_double_backward";
+  norm::check_together(options,
+                       [&] { checked(operation, args, options).more_than_one_value(args.extent.count(), options); });
+  if (options.communicator == nullptr && args.grad_x.empty() && args.grad_dy.empty() && args.grad_gamma.empty()) return;
+  Batch<T> batch(operation, args, options, options.communicator);
   const ChannelArrays arrays(6, batch.channels);
   const Averages v = batch.averages(args.grad_dx, arrays[0], arrays[1]);
   if (!args.grad_x.empty() || !args.grad_gamma.empty()) {
@@ -236,8 +261,9 @@ void batch_norm_double_backward(const BatchNormDoubleBackward<T>& args, const Op
 
 template <class T>
 void batch_norm_frozen_double_backward(const BatchNormDoubleBackward<T>& args, const Options& options) {
-  checked("batch_norm_frozen_double_backward", args, options);
-  Batch<T> batch(args, options);
+  constexpr const char* operation = "batch_norm_frozen_double_backward";
+  checked(operation, args, options);
+  Batch<T> batch(operation, args, options, nullptr);
   const ChannelArrays arrays(3, batch.channels);
   const double* none = batch.zeros(arrays[0]);
   if (!args.grad_x.empty()) {
@@ -257,9 +283,11 @@ void batch_norm_frozen_double_backward(const BatchNormDoubleBackward<T>& args, c
 
 template <class T>
 void batch_norm_jvp(const BatchNormJvp<T>& args, const Options& options) {
-  checked("batch_norm_jvp", args, options).more_than_one_value(args.extent.count());
-  if (args.y_dot.empty() && args.mean_dot.empty() && args.var_dot.empty()) return;
-  Batch<T> batch(args, options);
+  constexpr const char* operation = "batch_norm_jvp";
+  norm::check_together(options,
+                       [&] { checked(operation, args, options).more_than_one_value(args.extent.count(), options); });
+  if (options.communicator == nullptr && args.y_dot.empty() && args.mean_dot.empty() && args.var_dot.empty()) return;
+  Batch<T> batch(operation, args, options, options.communicator);
   const ChannelArrays arrays(3, batch.channels);
   const Averages x_dot = batch.averages(args.x_dot, arrays[0], arrays[1]);
   if (!args.y_dot.empty()) {
@@ -272,11 +300,12 @@ void batch_norm_jvp(const BatchNormJvp<T>& args, const Options& options) {
 
 template <class T>
 void batch_norm_frozen_jvp(const BatchNormJvp<T>& args, const Options& options) {
-  checked("batch_norm_frozen_jvp", args, options);
+  constexpr const char* operation = "batch_norm_frozen_jvp";
+  checked(operation, args, options);
   std::fill(args.mean_dot.begin(), args.mean_dot.end(), 0.0);
   std::fill(args.var_dot.begin(), args.var_dot.end(), 0.0);
   if (args.y_dot.empty()) return;
-  Batch<T> batch(args, options);
+  Batch<T> batch(operation, args, options, nullptr);
   const ChannelArrays arrays(1, batch.channels);
   const double* none = batch.zeros(arrays[0]);
   batch.write_tangent(args.x_dot, {none, none}, args.gamma_dot, args.beta_dot, args.y_dot.data());

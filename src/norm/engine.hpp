@@ -110,6 +110,14 @@ class Engine {
 
   /// The number of values of a channel, or the sum of their weights.
   [[nodiscard]] double count() const noexcept { return counts()(0, schedule_.tiling.tiles()); }
+  /// Values of a channel that count, those with a weight; 2 if there are more.
+  [[nodiscard]] double values() const noexcept {
+    const std::int64_t all = schedule_.tiling.values_before(schedule_.tiling.tiles());
+    if (!weights_) return static_cast<double>(std::min<std::int64_t>(2, all));
+    int values = 0;
+    for (std::int64_t k = 0; k < all && values < 2; ++k) values += extras_.tensor.weights[k] > 0 ? 1 : 0;
+    return values;
+  }
 
  private:
   /// Of the values in tiles [i, j).

@@ -51,7 +51,7 @@ void check_arguments(const BatchNormInPlaceForward<T>& a, const Options& options
   check.no_overlap();
   check.finite("eps", a.eps, ErrorCode::bad_epsilon);
   check_slope(check, a.negative_slope);
-  check.more_than_one_value(a.extent.count());
+  check.more_than_one_value(a.extent.count(), options);
   check_digits(check, C, a.gamma, a.beta, a.max_lost_digits);
   check.options(options);
 }
@@ -71,7 +71,7 @@ void check_arguments(const BatchNormInPlaceBackward<T>& a, const Options& option
   check.optional_output("dbeta", a.dbeta, C, "C");
   check.no_overlap("dx", "dy");
   check_slope(check, a.negative_slope);
-  check.more_than_one_value(a.extent.count());
+  check.more_than_one_value(a.extent.count(), options);
   check_digits(check, C, a.gamma, a.beta, a.max_lost_digits);
   check.options(options);
 }
@@ -80,7 +80,7 @@ void check_arguments(const BatchNormInPlaceBackward<T>& a, const Options& option
 
 template <class T>
 void batch_norm_in_place_forward(const BatchNormInPlaceForward<T>& args, const Options& options) {
-  check_arguments(args, options);
+  norm::check_together(options, [&] { check_arguments(args, options); });
   const kernels::Extras<T> extras{.activates = true, .slope = args.negative_slope};
   const BatchNormForward<T> plain{.extent = args.extent,
                                   .x = args.x,
@@ -99,7 +99,7 @@ void batch_norm_in_place_forward(const BatchNormInPlaceForward<T>& args, const O
 /// the plain phases about beta, with 1 / gamma where rstd is.
 template <class T>
 void batch_norm_in_place_backward(const BatchNormInPlaceBackward<T>& args, const Options& options) {
-  check_arguments(args, options);
+  norm::check_together(options, [&] { check_arguments(args, options); });
   const int64_t C = args.extent.channels;
   const norm::ChannelArrays arrays(2, C);
   double *beta = arrays[0], *per_gamma = arrays[1];
@@ -122,7 +122,8 @@ void batch_norm_in_place_backward(const BatchNormInPlaceBackward<T>& args, const
       scale[c] = norm::gamma_at(gamma, c) * rstd[c];
     });
   };
-  norm::training_backward(plain, options, parameters, args.negative_slope == 1 ? nullptr : &extras);
+  norm::training_backward("batch_norm_in_place_backward", plain, options, parameters,
+                          args.negative_slope == 1 ? nullptr : &extras);
 }
 
 #define UNITVAR_INSTANTIATE(T)                                                                     \

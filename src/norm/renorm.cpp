@@ -40,7 +40,7 @@ void check_arguments(const BatchRenormForward<T>& a, const Options& options) {
   at_least(check, "d_max", a.d_max, 0);
   check.finite("eps", a.eps, ErrorCode::bad_epsilon);
   for (int64_t c = 0; c < C; ++c) check.positive_variance(a.running_var[static_cast<std::size_t>(c)], a.eps, c);
-  check.more_than_one_value(a.extent.count());
+  check.more_than_one_value(a.extent.count(), options);
   check.options(options);
 }
 
@@ -60,7 +60,7 @@ void check_arguments(const BatchRenormBackward<T>& a, const Options& options) {
   check.optional_output("dgamma", a.dgamma, C, "C");
   check.optional_output("dbeta", a.dbeta, C, "C");
   check.no_overlap("dx", "dy");
-  check.more_than_one_value(a.extent.count());
+  check.more_than_one_value(a.extent.count(), options);
   check.options(options);
 }
 
@@ -80,7 +80,7 @@ struct Correction {
 
 template <class T>
 void batch_renorm_forward(const BatchRenormForward<T>& args, const Options& options) {
-  check_arguments(args, options);
+  norm::check_together(options, [&] { check_arguments(args, options); });
   const norm::ChannelArrays arrays(2, args.extent.channels);
   double *r = arrays[0], *d = arrays[1];
   const Correction correct{args.running_mean.data(), args.running_var.data(), args.r_max, args.d_max, args.eps};
@@ -108,7 +108,7 @@ void batch_renorm_forward(const BatchRenormForward<T>& args, const Options& opti
 
 template <class T>
 void batch_renorm_backward(const BatchRenormBackward<T>& args, const Options& options) {
-  check_arguments(args, options);
+  norm::check_together(options, [&] { check_arguments(args, options); });
   const auto parameters = [&](int64_t begin, int64_t end, const double* sum_dy, const double* sum_dy_xmu,
                               double* scale) {  // (B70)
     using P = param_t<T>;
@@ -129,7 +129,7 @@ void batch_renorm_backward(const BatchRenormBackward<T>& args, const Options& op
                                         .dx = args.dx,
                                         .dgamma = args.dgamma,
                                         .dbeta = args.dbeta};
-  norm::training_backward(batch_norm, options, parameters);
+  norm::training_backward("batch_renorm_backward", batch_norm, options, parameters);
 }
 
 #define UNITVAR_INSTANTIATE(T)                                                         \

@@ -4,15 +4,35 @@
 
 #include "core/arguments.hpp"
 #include "norm/engine.hpp"
+#include "norm/exchange.hpp"
 #include "unitvar/batch_norm.hpp"
 
 /// Training forward and backward of batch normalization, and of relatives that differ from it only in what stands
-/// between the passes over memory. Arguments are checked.
+/// between the passes over memory. Arguments are checked. Where ranks share the batch, Exchange stands there, too, and
+/// memory is streamed by its blocks of channels.
 namespace unitvar::norm {
+
+/// options, for passes between which ranks may have to wait for each other.
+inline Options between_ranks(Options options) noexcept {
+  return options.communicator == nullptr ? options : in_one_pass(options);
+}
+
+template <class T>
+Exchange exchange_of(const Engine<T>& engine, Communicator& ranks, const char* operation, PairKind kind,
+                     double eps = 0) noexcept {
+  return {ranks,
+          {.operation = operation,
+           .kind = kind,
+           .channels = engine.schedule().tiling.extent.channels,
+           .dtype = DtypeTraits<T>::name,
+           .count = engine.count(),
+           .values = engine.values(),
+           .eps = eps}};
+}
 
 /// coefficients(begin, end, mean, rstd, scale, beta) gives scale and beta of y = (x - mean) * scale + beta for
 /// channels [begin, end). With eps <= 0 all variances are checked before the first write, in the name of `operation`.
-/// Returns the number of values of a channel, or the sum of their weights.
+/// Returns the number of values of a channel, or the sum of their weights, over all ranks.
 template <class T, class Coefficients>
 double training_forward(const char* operation, const BatchNormForward<T>& args, const Options& options,
                         const Coefficients& coefficients, const kernels::Extras<T>* extras = nullptr) {
@@ -20,16 +40,18 @@ double training_forward(const char* operation, const BatchNormForward<T>& args, 
   using std::int64_t;
   const int64_t C = args.extent.channels;
   const bool variance_may_fail = args.eps <= 0;
-  Options run = options;
+  Options run = between_ranks(options);
   if (variance_may_fail) run.walk = Walk::streamed;  // all variances are known before the first write
 
   Engine<T> engine(args.extent, run, 1, extras);
   const ChannelArrays arrays(5, C);
   double *mean = arrays[0], *var = arrays[1], *rstd = arrays[2], *scale = arrays[3], *beta = arrays[4];
-  const double count = engine.count();
+  double count = engine.count();
 
-  const auto merge = [&](int64_t begin, int64_t end, const auto& leaf) {
+  const auto merge_tiles = [&](int64_t begin, int64_t end, const auto& leaf) {
     engine.merge_moments_into(begin, end, leaf, mean, var);
+  };
+  const auto finish = [&](int64_t begin, int64_t end) {
     vector_loop(begin, end, [=](int64_t c) { var[c] = biased_variance(var[c], count); });
     vector_loop(begin, end, [=, eps = args.eps](int64_t c) { rstd[c] = rstd_of(var[c], eps); });
     coefficients(begin, end, mean, rstd, scale, beta);
@@ -42,8 +64,30 @@ double training_forward(const char* operation, const BatchNormForward<T>& args, 
   const T* x = args.x.data();
   T* y = args.y.data();
   const NormalizeArrays c{mean, scale, beta};
-  engine.walker().reduce_and_apply(engine.moments(x), merge, check, engine.normalize(x, y, c),
-                                   engine.normalize_and_moments(x, y, c));
+  if (options.communicator == nullptr) {
+    const auto merge = [&](int64_t begin, int64_t end, const auto& leaf) {
+      merge_tiles(begin, end, leaf);
+      finish(begin, end);
+    };
+    engine.walker().reduce_and_apply(engine.moments(x), merge, check, engine.normalize(x, y, c),
+                                     engine.normalize_and_moments(x, y, c));
+  } else {
+    Exchange ranks = exchange_of(engine, *options.communicator, operation, PairKind::moments, args.eps);
+    const auto reduce = [&](int64_t begin, int64_t end) {
+      engine.walker().select(begin, end);
+      engine.walker().reduce(engine.moments(x), merge_tiles);
+    };
+    const auto merged = [&](int64_t begin, int64_t end) {
+      count = ranks.count();
+      finish(begin, end);
+    };
+    const auto apply = [&](int64_t begin, int64_t end) {
+      check();
+      engine.walker().select(begin, end);
+      engine.walker().apply(engine.normalize(x, y, c), Order::descending);
+    };
+    ranks.in_blocks({mean, var}, {mean, var}, variance_may_fail, reduce, merged, apply);
+  }
   store_if_wanted(mean, args.mean);
   store_if_wanted(var, args.var);
   store_if_wanted(rstd, args.rstd);
@@ -62,23 +106,50 @@ auto affine(const BatchNormForward<T>& args) noexcept {
 /// parameters(begin, end, sum_dy, sum_dy_xmu, scale) makes the parameter gradients of channels [begin, end), and may
 /// change the factor `scale` of dx, which is gamma * rstd.
 template <class T, class Parameters>
-void training_backward(const BatchNormBackward<T>& args, const Options& options, const Parameters& parameters,
-                       const kernels::Extras<T>* extras = nullptr) {
+void training_backward(const char* operation, const BatchNormBackward<T>& args, const Options& options,
+                       const Parameters& parameters, const kernels::Extras<T>* extras = nullptr) {
   using std::int64_t;
-  if (args.dx.empty() && args.dgamma.empty() && args.dbeta.empty()) return;
+  const bool is_alone = options.communicator == nullptr;
+  if (is_alone && args.dx.empty() && args.dgamma.empty() && args.dbeta.empty()) return;
   const bool asks_x = extras != nullptr && extras->x_is_output;
   const bool needs_x = asks_x || !args.dx.empty() || !args.dgamma.empty();
   const T* dy = args.dy.data();
   const T* x = needs_x ? args.x.data() : dy;  // sum(dy) alone: what stands in for x is in the cache anyway
 
-  Engine<T> engine(args.extent, options, needs_x ? 2 : 1, extras);
-  const ChannelArrays arrays(5, args.extent.channels);
+  Engine<T> engine(args.extent, between_ranks(options), needs_x ? 2 : 1, extras);
+  const ChannelArrays arrays(is_alone ? 5 : 7, args.extent.channels);
   double *sum_dy = arrays[0], *sum_dy_xmu = arrays[1];
-  const GradientFinish finish{engine.count(), arrays[2], arrays[3], arrays[4]};
+  GradientFinish finish{engine.count(), arrays[2], arrays[3], arrays[4]};
 
   const auto reduce = engine.gradient_sums(x, dy, args.mean.data());
-  const auto merge = [&](int64_t begin, int64_t end, const auto& leaf) {
+  const auto merge_tiles = [&](int64_t begin, int64_t end, const auto& leaf) {
     engine.merge_sums_into(begin, end, leaf, sum_dy, sum_dy_xmu);
+  };
+  T* dx = args.dx.data();
+  const GradientArrays c{args.mean.data(), finish.mean_dy, finish.slope, finish.scale};
+  if (!is_alone) {
+    Exchange ranks = exchange_of(engine, *options.communicator, operation, PairKind::sums);
+    const PairArrays here{sum_dy, sum_dy_xmu}, all{arrays[5], arrays[6]};
+    const PairArrays wanted = ranks.options().parameter_gradients == ParameterGradients::local ? here : all;
+    const auto reduce_block = [&](int64_t begin, int64_t end) {
+      engine.walker().select(begin, end);
+      engine.walker().reduce(reduce, merge_tiles);
+    };
+    const auto merged = [&](int64_t begin, int64_t end) {
+      finish.count = ranks.count();
+      finish(begin, end, args.rstd.data(), args.gamma, all.first, all.second);
+      parameters(begin, end, wanted.first, wanted.second, finish.scale);
+    };
+    const auto apply = [&](int64_t begin, int64_t end) {
+      if (args.dx.empty()) return;
+      engine.walker().select(begin, end);
+      engine.walker().apply(engine.input_gradient(x, dy, dx, c), Order::descending);
+    };
+    ranks.in_blocks(here, all, false, reduce_block, merged, apply);
+    return;
+  }
+  const auto merge = [&](int64_t begin, int64_t end, const auto& leaf) {
+    merge_tiles(begin, end, leaf);
     finish(begin, end, args.rstd.data(), args.gamma, sum_dy, sum_dy_xmu);
     parameters(begin, end, sum_dy, sum_dy_xmu, finish.scale);
   };
@@ -86,8 +157,6 @@ void training_backward(const BatchNormBackward<T>& args, const Options& options,
     engine.walker().reduce(reduce, merge);
     return;
   }
-  T* dx = args.dx.data();
-  const GradientArrays c{args.mean.data(), finish.mean_dy, finish.slope, finish.scale};
   engine.walker().reduce_and_apply(
       reduce, merge, [] {}, engine.input_gradient(x, dy, dx, c), engine.input_gradient_and_sums(x, dy, dx, c));
 }

@@ -22,35 +22,42 @@ class Walker {
  public:
   explicit Walker(const Schedule& schedule)
       : s_(schedule),
+        last_(s_.tiling.extent.channels),
         scratch_bytes_(Cells<T>::scratch_bytes(s_.tiling, s_.run_channels)),
         slab_doubles_(slab_doubles(s_)),
         pairs_(static_cast<std::size_t>(slabs() * slab_doubles_) * sizeof(double)),
         scratch_(static_cast<std::size_t>(std::int64_t{2} * s_.threads * scratch_bytes_)) {}
+
+  /// What follows is of channels [begin, end) alone. Not for groups of channels.
+  void select(std::int64_t begin, std::int64_t end) noexcept {
+    first_ = begin;
+    last_ = end;
+  }
 
   /// First pass and merge for all channels. reduce(cell, pair) fills a pair of arrays with the cell's own numbers;
   /// merge(begin, end, leaf) makes the channels' result from leaf(t), the pair of tile t.
   template <class Reduce, class Merge>
   void reduce(const Reduce& reduce_cell, const Merge& merge_block) {
     if (s_.walk == Walk::resident) {
-      core::parallel_for(s_.threads, s_.blocks, [&](std::int64_t block, int thread) {
+      core::parallel_for(s_.threads, blocks(), [&](std::int64_t block, int thread) {
         reduce_block(block, thread, reduce_cell);
         merge(block, slab(block, thread), merge_block);
       });
       return;
     }
-    core::parallel_for(s_.threads, s_.cells(), [&](std::int64_t index, int thread) {
+    core::parallel_for(s_.threads, cells(), [&](std::int64_t index, int thread) {
       const auto [block, run, t] = position(index);
       if (run < runs(block)) reduce_cell(cell(block, run, t, thread), pair(block, run, t));
     });
-    core::parallel_for(s_.threads, s_.blocks, [&](std::int64_t block, int) { merge(block, block, merge_block); });
+    core::parallel_for(s_.threads, blocks(), [&](std::int64_t block, int) { merge(block, block, merge_block); });
   }
 
   /// Second pass alone, over all cells.
   template <class Apply>
   void apply(const Apply& apply_cell, Order order = Order::ascending) {
-    const std::int64_t last = s_.cells() - 1;
+    const std::int64_t last = cells() - 1;
     core::parallel_for(
-        s_.threads, s_.cells(),
+        s_.threads, cells(),
         [&](std::int64_t index, int thread) {
           const auto [block, run, t] = position(order == Order::ascending ? index : last - index);
           if (run < runs(block)) apply_cell(cell(block, run, t, thread));
@@ -69,7 +76,7 @@ class Walker {
       apply(apply_cell, Order::descending);
       return;
     }
-    core::parallel_ranges(s_.threads, s_.blocks, [&](std::int64_t begin, std::int64_t end, int thread) {
+    core::parallel_ranges(s_.threads, blocks(), [&](std::int64_t begin, std::int64_t end, int thread) {
       if (begin < end) reduce_block(begin, thread, reduce_cell);
       for (std::int64_t block = begin; block < end; ++block) {
         merge(block, slab(block, thread), merge_block);
@@ -94,14 +101,19 @@ class Walker {
 
   /// Cells in the order of memory: rows of tiles, then runs of channels, then the tiles that share their rows.
   [[nodiscard]] Position position(std::int64_t index) const noexcept {
-    const std::int64_t col_tiles = s_.tiling.col_tiles, all_runs = s_.blocks * s_.runs();
+    const std::int64_t col_tiles = s_.tiling.col_tiles, all_runs = blocks() * s_.runs();
     const std::int64_t run = index / col_tiles % all_runs;
     return {run / s_.runs(), run % s_.runs(), index / (col_tiles * all_runs) * col_tiles + index % col_tiles};
   }
 
+  [[nodiscard]] std::int64_t blocks() const noexcept {
+    return (last_ - first_ + s_.block_channels - 1) / s_.block_channels;
+  }
+  [[nodiscard]] std::int64_t cells() const noexcept { return blocks() * s_.runs() * s_.tiling.tiles(); }
+
   /// The channels of a block begin at begin_of(block) and end at begin_of(block + 1).
   [[nodiscard]] std::int64_t begin_of(std::int64_t block) const noexcept {
-    return std::min(block * s_.block_channels, s_.tiling.extent.channels);
+    return std::min(first_ + block * s_.block_channels, last_);
   }
   /// Runs of this block: the last block may have fewer than the others.
   [[nodiscard]] std::int64_t runs(std::int64_t block) const noexcept {
@@ -155,6 +167,7 @@ class Walker {
   }
 
   const Schedule& s_;
+  std::int64_t first_ = 0, last_;  // channels
   std::int64_t scratch_bytes_;
   std::int64_t slab_doubles_;
   core::Workspace pairs_;

@@ -14,7 +14,7 @@ using core::Arguments;
 using std::int64_t;
 
 template <class P>
-void check_weights(const Arguments& check, std::span<const P> weight) {
+void check_weights(const Arguments& check, std::span<const P> weight, const Options& options) {
   std::size_t positive = 0;
   for (std::size_t k = 0; k < weight.size(); ++k) {
     const auto w = static_cast<double>(weight[k]);
@@ -24,7 +24,7 @@ void check_weights(const Arguments& check, std::span<const P> weight) {
     }
     positive += w > 0 ? 1 : 0;
   }
-  if (positive == 1) {
+  if (positive == 1 && options.communicator == nullptr) {
     check.fail(ErrorCode::too_few_values, "a single weight is > 0, want 2 or more (or none)");
   }
 }
@@ -44,7 +44,7 @@ void check_arguments(const WeightedBatchNormForward<T>& a, const Options& option
   check.optional_output("rstd", a.rstd, C, "C");
   check.no_overlap();
   check.finite("eps", a.eps, ErrorCode::bad_epsilon);
-  check_weights(check, a.weight);
+  check_weights(check, a.weight, options);
   check.options(options);
 }
 
@@ -63,7 +63,7 @@ void check_arguments(const WeightedBatchNormBackward<T>& a, const Options& optio
   check.optional_output("dgamma", a.dgamma, C, "C");
   check.optional_output("dbeta", a.dbeta, C, "C");
   check.no_overlap("dx", "dy");
-  check_weights(check, a.weight);
+  check_weights(check, a.weight, options);
   check.options(options);
 }
 
@@ -71,7 +71,7 @@ void check_arguments(const WeightedBatchNormBackward<T>& a, const Options& optio
 
 template <class T>
 double weighted_batch_norm_forward(const WeightedBatchNormForward<T>& args, const Options& options) {
-  check_arguments(args, options);
+  norm::check_together(options, [&] { check_arguments(args, options); });
   const kernels::Extras<T> extras{.weights = args.weight.data(), .zero_unweighted = args.zero_unweighted};
   const BatchNormForward<T> plain{.extent = args.extent,
                                   .x = args.x,
@@ -87,7 +87,7 @@ double weighted_batch_norm_forward(const WeightedBatchNormForward<T>& args, cons
 
 template <class T>
 void weighted_batch_norm_backward(const WeightedBatchNormBackward<T>& args, const Options& options) {
-  check_arguments(args, options);
+  norm::check_together(options, [&] { check_arguments(args, options); });
   const kernels::Extras<T> extras{.weights = args.weight.data()};
   const BatchNormBackward<T> plain{.extent = args.extent,
                                    .x = args.x,
@@ -98,7 +98,8 @@ void weighted_batch_norm_backward(const WeightedBatchNormBackward<T>& args, cons
                                    .dx = args.dx,
                                    .dgamma = args.dgamma,
                                    .dbeta = args.dbeta};
-  norm::training_backward(plain, options, norm::gradients_of_parameters(plain), &extras);
+  norm::training_backward("weighted_batch_norm_backward", plain, options, norm::gradients_of_parameters(plain),
+                          &extras);
 }
 
 #define UNITVAR_INSTANTIATE(T)                                                                        \

@@ -9,8 +9,9 @@
 namespace unitvar::test {
 
 inline const char* code_name(ErrorCode code) {
-  constexpr const char* names[] = {"null_data",   "wrong_length", "bad_extent",   "overflow",  "too_few_values",
-                                   "bad_epsilon", "overlap",      "bad_argument", "bad_state", "unsupported_isa"};
+  constexpr const char* names[] = {"null_data",      "wrong_length",    "bad_extent",   "overflow",
+                                   "too_few_values", "bad_epsilon",     "overlap",      "bad_argument",
+                                   "bad_state",      "unsupported_isa", "disagreement", "communication"};
   return names[static_cast<int>(code)];
 }
 

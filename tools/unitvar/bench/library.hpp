@@ -10,16 +10,17 @@ template <class T>
 void run_library(Problem<T>& p, Pass pass, const Options& options) {
   switch (pass) {
     case Pass::forward:
-      return batch_norm_forward<T>({.extent = p.extent,
-                                    .x = p.x.span(),
-                                    .gamma = p.gamma,
-                                    .beta = p.beta,
-                                    .y = p.out.span(),
-                                    .mean = p.mean,
-                                    .var = p.var,
-                                    .rstd = p.rstd,
-                                    .eps = eps},
-                                   options);
+      batch_norm_forward<T>({.extent = p.extent,
+                             .x = p.x.span(),
+                             .gamma = p.gamma,
+                             .beta = p.beta,
+                             .y = p.out.span(),
+                             .mean = p.mean,
+                             .var = p.var,
+                             .rstd = p.rstd,
+                             .eps = eps},
+                            options);
+      return;
     case Pass::inference:
       return batch_norm_inference<T>({.extent = p.extent,
                                       .x = p.x.span(),

@@ -1,0 +1,101 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+/// Batch normalization over several ranks, each with a part of the batch: synchronized batch normalization. An
+/// operation whose Options name a communicator takes its statistics, and its gradients' sums, over the batches of all
+/// ranks:
+///
+///   unitvar::mpi::Communicator ranks(MPI_COMM_WORLD);                                     // unitvar/mpi.hpp
+///   unitvar::batch_norm_forward<float>({...}, {.communicator = &ranks});
+///
+/// It is then a collective call: every rank of the communicator makes the same calls in the same order, with the same
+/// C, dtype and eps; outer and inner may differ, and a rank's batch may be empty. Between the phases the ranks exchange
+/// one frame for each block of channels, merged by Chan's formula in double (docs/derivation.md B8), or added.
+///
+/// - Every rank holds the same bits of mean, var and rstd. How they are rounded depends on the number of ranks and the
+///   split of the batch (and of MPI, on the order in which it merges), within the accuracy of the plain call on the
+///   whole batch.
+/// - Errors: where ranks disagree on the call, C, dtype or eps, all throw the same Error (disagreement), before
+/// anything
+///   is written; where a rank refuses its arguments, it throws as it does alone, and the others throw Error
+///   (disagreement) with its message. A single value per channel on all ranks together is too_few_values.
+/// - Operations that take part: forward and backward of batch_norm.hpp, activation.hpp, in_place.hpp, renorm.hpp and
+///   weighted.hpp, derivatives.hpp, and the layer. Those whose statistics are of one sample, of a part of the batch, or
+///   frozen, exchange nothing and ignore it. Ghost batches of whole ranks are a communicator of these ranks.
+namespace unitvar {
+
+/// What dgamma and dbeta are of, where the batch is spread over ranks.
+enum class ParameterGradients {
+  local,  ///< of the rank's own samples: an optimizer's all-reduce adds them, as with any other parameter
+  global  ///< of all ranks' samples: the same on every rank
+};
+
+/// The same on all ranks of a communicator.
+struct SyncOptions {
+  /// Channels of a frame, a multiple of 8; one exchange for so many channels. 0: the communicator's own choice.
+  std::int64_t block_channels = 0;
+  /// While the frame of one block travels, compute: the next block's sums, then the previous block's result. Otherwise
+  /// each frame is awaited as soon as it is sent. Changes no bits.
+  bool overlap = true;
+  ParameterGradients parameter_gradients = ParameterGradients::local;
+};
+
+/// What a communicator has done since it was made.
+struct SyncCounters {
+  std::int64_t frames = 0;    ///< exchanged
+  std::int64_t bytes = 0;     ///< of these frames, each counted once
+  double seconds_waited = 0;  ///< in wait(): what overlap did not hide
+};
+
+/// A group of ranks that exchange frames. Two come with the library: ThreadGroup (threads of this process) and
+/// mpi::Communicator; derive from it to use another engine. One call at a time; not safe for concurrent calls on one
+/// object.
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+  Communicator(const Communicator&) = delete;
+  Communicator& operator=(const Communicator&) = delete;
+
+  [[nodiscard]] int rank() const noexcept { return rank_; }
+  [[nodiscard]] int size() const noexcept { return size_; }
+  /// block_channels is what was chosen.
+  [[nodiscard]] const SyncOptions& options() const noexcept { return options_; }
+  [[nodiscard]] const SyncCounters& counters() const noexcept { return counters_; }
+
+  /// The one frame, of frame_bytes(): this rank's before start(), that of all ranks after wait(), not to be touched
+  /// between them.
+  [[nodiscard]] std::byte* frame() noexcept { return reinterpret_cast<std::byte*>(frame_.data()); }
+  [[nodiscard]] std::int64_t frame_bytes() const noexcept {
+    return static_cast<std::int64_t>(frame_.size() * sizeof(double));
+  }
+
+  /// Sends the frame; returns at once. Throws Error (communication).
+  void start();
+  /// Returns when the frame holds that of all ranks. Throws Error (communication).
+  void wait();
+
+ protected:
+  /// Throws Error (bad_argument) if options.block_channels is no positive multiple of 8.
+  Communicator(int rank, int size, const SyncOptions& options);
+
+  /// Begins to make frame() on all ranks the merge of all ranks' frames by merge_frames, in any order and grouping that
+  /// is the same for all ranks.
+  virtual void do_start() = 0;
+  /// Ends it.
+  virtual void do_wait() = 0;
+
+ private:
+  int rank_, size_;
+  SyncOptions options_;
+  SyncCounters counters_;
+  std::vector<double> frame_;
+};
+
+/// Merges frame `in` into frame `inout`, as communicators do: moments by Chan's formula (docs/derivation.md B8), sums
+/// by adding. Commutative to the last bit: a frame knows the lowest rank in it, and that side comes first. Frames that
+/// disagree become one that says so.
+void merge_frames(const std::byte* in, std::byte* inout) noexcept;
+
+}  // namespace unitvar

@@ -1,0 +1,39 @@
+#pragma once
+#include <mpi.h>
+
+#include <memory>
+
+#include "unitvar/communicator.hpp"
+
+/// In a library of its own, unitvar::mpi, which is built where MPI 3 is found (option UNITVAR_MPI).
+namespace unitvar::mpi {
+
+/// The ranks of an MPI communicator: the world, a split of it (MPI_Comm_split), those of one machine
+/// (MPI_Comm_split_type). Frames travel by MPI_Iallreduce, with an operation of the library's own that MPI may apply in
+/// any order.
+///
+/// The constructor and the destructor are collective calls. It keeps a duplicate, so its messages cannot be taken for
+/// the program's own; the program makes MPI ready, MPI_THREAD_FUNNELED if it uses OpenMP threads, and finalizes it
+/// after the last Communicator is gone. All calls come from the thread that MPI_Init_thread calls the main one. Where
+/// processes differ in the byte order or size of double, it cannot be used.
+///
+/// If options leave block_channels open, a few frames are timed, and a block is as many channels as pass in a quarter
+/// of the time that an empty message takes: a multiple of 64, 64 to 4096, rank 0's choice for all.
+///
+/// Throws Error on every rank: bad_state if MPI is not ready, bad_argument for bad options, disagreement if ranks ask
+/// for different ones, communication if MPI reports a failure (whose text is in the message).
+class Communicator final : public unitvar::Communicator {
+ public:
+  explicit Communicator(MPI_Comm comm, const SyncOptions& options = {});
+  ~Communicator() override;
+
+ private:
+  struct Handles;
+  Communicator(std::unique_ptr<Handles> handles, const SyncOptions& options);
+  void do_start() override;
+  void do_wait() override;
+
+  std::unique_ptr<Handles> handles_;
+};
+
+}  // namespace unitvar::mpi
