@@ -150,10 +150,11 @@ TEST(TrainNetwork, InfersByBatchStatisticsWhatItTrainsOn) {
   train::InferenceBuffers<double> buffers;
   std::vector<double> logits(batch * 3), watched(batch);
   network.infer(data.x, train::Statistics::batch, buffers, logits, watched);
-  const double loss = train::softmax_cross_entropy(std::span(logits), data.labels);
+  const double loss = train::softmax_cross_entropy(std::span(logits), data.labels, std::ssize(data.labels));
   EXPECT_NEAR(loss, network.training_loss(data.x, data.labels), 1e-12);
   network.infer(data.x, train::Statistics::running, buffers, logits, {});
-  EXPECT_GT(std::abs(train::softmax_cross_entropy(std::span(logits), data.labels) - loss), 1e-6);
+  EXPECT_GT(std::abs(train::softmax_cross_entropy(std::span(logits), data.labels, std::ssize(data.labels)) - loss),
+            1e-6);
 }
 
 TEST(TrainNetwork, WatchesTheInputOfTheFirstUnitOfTheLastHiddenLayer) {
@@ -188,7 +189,7 @@ TEST(SoftmaxCrossEntropy, SurvivesLargeLogits) {
   std::vector<float> logits = {1000, 0, -1000, 0, 1000, 0};
   const std::vector<std::uint8_t> labels = {0, 2};
   EXPECT_EQ(train::count_correct(std::span<const float>(logits), labels), 1);
-  EXPECT_NEAR(train::softmax_cross_entropy(std::span(logits), labels), 500, 1e-3);
+  EXPECT_NEAR(train::softmax_cross_entropy(std::span(logits), labels, std::ssize(labels)), 500, 1e-3);
   EXPECT_EQ(logits, (std::vector<float>{0, 0, 0, 0, 0.5F, -0.5F}));
 }
 

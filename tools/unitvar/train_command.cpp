@@ -14,6 +14,7 @@ using train::Options;
 
 const std::map<std::string, train::Norm> norms = {
     {"batch", train::Norm::batch}, {"none", train::Norm::none}, {"both", train::Norm::both}};
+const std::map<std::string, bool> switches = {{"on", true}, {"off", false}};
 const std::map<std::string, train::Activation> activations = {
     {"sigmoid", train::Activation::sigmoid}, {"tanh", train::Activation::tanh}, {"relu", train::Activation::relu}};
 
@@ -60,6 +61,8 @@ void add_training_options(CLI::App& command, Options& options) {
   add_number(command, "--lr", options.lr, "learning rate");
   add_number(command, "--seed", options.seed, "of the weights and of the order of images");
   add_number(command, "--threads", options.threads, "0 for all of the machine; changes no bits");
+  add_choice(command, "--sync-bn", options.sync_bn, switches,
+             "under mpirun: batch statistics of all ranks (on), or of each rank's part", "on");
 }
 
 void add_file_options(CLI::App& command, Options& options) {

@@ -45,19 +45,23 @@ void copy_column(std::span<const T> rows, std::int64_t width, std::span<T> colum
 }
 
 // One thread: a batch of 60 x 100 is no work to share, and the networks already share the machine.
-BatchNormConfig norm_config() {
+BatchNormConfig norm_config(Communicator* communicator) {
   BatchNormConfig config;
   config.eps = norm_eps;
   config.running.momentum = norm_momentum;
   config.options.threads = 1;
+  config.options.communicator = communicator;
   return config;
 }
 
 }  // namespace
 
 template <class T>
-Network<T>::Network(const Architecture& architecture, std::int64_t batch, std::uint64_t seed)
-    : architecture_(architecture), batch_(batch) {
+Network<T>::Network(const Architecture& architecture, std::int64_t batch, std::uint64_t seed, Ranks* ranks,
+                    bool synchronized)
+    : architecture_(architecture), ranks_(ranks), all_rows_(batch), batch_(batch) {
+  Communicator* const communicator = shares() && synchronized ? ranks->communicator() : nullptr;
+  if (shares()) batch_ = ranks->end(batch) - ranks->begin(batch);
   std::int64_t in = architecture.inputs;
   for (std::size_t i = 0; i <= architecture.hidden.size(); ++i) {
     Layer& layer = layers_.emplace_back();
@@ -66,12 +70,12 @@ Network<T>::Network(const Architecture& architecture, std::int64_t batch, std::u
     layer.out = layer.hidden ? architecture.hidden[i] : architecture.classes;
     layer.weight.resize(product(layer.out, layer.in));
     if (layer.hidden && architecture.batch_norm) {
-      layer.norm.emplace(layer.out, norm_config());
-      layer.linear.resize(product(batch, layer.out));
+      layer.norm.emplace(layer.out, norm_config(communicator));
+      layer.linear.resize(product(batch_, layer.out));
     } else {
       layer.bias.resize(static_cast<std::size_t>(layer.out));
     }
-    layer.active.resize(product(batch, layer.out));
+    layer.active.resize(product(batch_, layer.out));
     if (layer.hidden) layer.delta.resize(layer.active.size());
     in = layer.out;
   }
@@ -96,7 +100,7 @@ double Network<T>::train_step(std::span<const T> x, std::span<const std::uint8_t
 template <class T>
 double Network<T>::training_loss(std::span<const T> x, std::span<const std::uint8_t> labels) {
   forward(x);
-  return softmax_cross_entropy(std::span<T>(layers_.back().active), labels);
+  return softmax_cross_entropy(std::span<T>(layers_.back().active), labels, all_rows_);
 }
 
 template <class T>
@@ -123,7 +127,29 @@ void Network<T>::forward_layer(Layer& layer, const T* x) {
 }
 
 template <class T>
+auto Network<T>::parameters_of(Layer& layer) -> Parameters {
+  Parameters all{layer.weight, layer.bias, {}, {}};
+  if (layer.norm) all.gamma = layer.norm->gamma(), all.beta = layer.norm->beta();
+  return all;
+}
+
+// All ranks' gradients, added, move the same parameters on each.
+template <class T>
+void Network<T>::descend_together(T lr) {
+  ranks_->add(std::span<T>(gradients_));
+  const T* gradient = gradients_.data();
+  for (std::size_t i = layers_.size(); i-- > 0;) {
+    const Parameters to = parameters_of(layers_[i]);
+    for (const std::span<T> values : {to.weight, to.bias, to.gamma, to.beta}) {
+      train::descend<T>(lr, {gradient, values.size()}, values);
+      gradient += values.size();
+    }
+  }
+}
+
+template <class T>
 void Network<T>::backward(std::span<const T> x, T lr) {
+  if (shares()) gradients_.clear();
   for (std::size_t i = layers_.size(); i-- > 0;) {
     Layer& layer = layers_[i];
     if (layer.hidden) backward_layer(layer);
@@ -132,8 +158,23 @@ void Network<T>::backward(std::span<const T> x, T lr) {
     if (i > 0) {
       linear_backward({batch_, layer.in, layer.out}, delta.data(), layer.weight.data(), layers_[i - 1].delta.data());
     }
-    descend(layer, i > 0 ? layers_[i - 1].active.data() : x.data(), lr);
+    const T* input = i > 0 ? layers_[i - 1].active.data() : x.data();
+    Parameters to = parameters_of(layer);
+    if (!shares()) {
+      descend(layer, input, lr, to);
+      continue;
+    }
+    // Descent by -1 from 0 is the gradient.
+    const std::size_t begin = gradients_.size();
+    gradients_.resize(begin + to.weight.size() + to.bias.size() + to.gamma.size() + to.beta.size());
+    T* part = gradients_.data() + begin;
+    for (std::span<T>* values : {&to.weight, &to.bias, &to.gamma, &to.beta}) {
+      *values = {part, values->size()};
+      part += values->size();
+    }
+    descend(layer, input, T{-1}, to);
   }
+  if (shares()) descend_together(lr);
 }
 
 // From the gradient at the activation's output to that at the linear layer's output.
@@ -147,14 +188,14 @@ void Network<T>::backward_layer(Layer& layer) {
 }
 
 template <class T>
-void Network<T>::descend(Layer& layer, const T* x, T lr) {
+void Network<T>::descend(Layer& layer, const T* x, T lr, const Parameters& to) {
   const std::vector<T>& delta = layer.hidden ? layer.delta : layer.active;
-  linear_descend({batch_, layer.in, layer.out}, lr, x, delta.data(), layer.weight.data());
+  linear_descend({batch_, layer.in, layer.out}, lr, x, delta.data(), to.weight.data());
   if (layer.norm) {
-    train::descend<T>(lr, layer.norm->dgamma(), layer.norm->gamma());
-    train::descend<T>(lr, layer.norm->dbeta(), layer.norm->beta());
+    train::descend<T>(lr, layer.norm->dgamma(), to.gamma);
+    train::descend<T>(lr, layer.norm->dbeta(), to.beta);
   } else {
-    descend_rows<T>(lr, delta, layer.bias);
+    descend_rows<T>(lr, delta, to.bias);
   }
 }
 
@@ -189,10 +230,12 @@ void Network<T>::infer_layer(Layer& layer, Statistics statistics, const T* x, st
   BatchNorm<T>& norm = *layer.norm;
   const Extent extent = Extent::nc(rows, layer.out);
   const BatchNormConfig& config = norm.config();
+  Options options = config.options;
+  options.communicator = nullptr;  // one rank infers alone
   if (statistics == Statistics::batch) {
     batch_norm_forward<T>(
         {.extent = extent, .x = linear, .gamma = norm.gamma(), .beta = norm.beta(), .y = y, .eps = config.eps},
-        config.options);
+        options);
   } else {
     batch_norm_inference<T>({.extent = extent,
                              .x = linear,
@@ -202,7 +245,7 @@ void Network<T>::infer_layer(Layer& layer, Statistics statistics, const T* x, st
                              .beta = norm.beta(),
                              .y = y,
                              .eps = config.eps},
-                            config.options);
+                            options);
   }
 }
 

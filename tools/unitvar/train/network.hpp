@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "train/activation.hpp"
+#include "train/ranks.hpp"
 #include "train/safetensors.hpp"
 #include "unitvar/batch_norm_layer.hpp"
 
@@ -37,10 +38,13 @@ template <class T>
 class Network {
  public:
   /// Weights are normal with deviation 0.1, drawn from the seed: the same ones whether batch_norm or not. Biases and
-  /// beta are 0, gamma is 1. `batch` is the number of rows of every training step.
-  Network(const Architecture& architecture, std::int64_t batch, std::uint64_t seed);
+  /// beta are 0, gamma is 1. `batch` is the number of rows of every training step, on all ranks together; where there
+  /// are many, `synchronized` says whether batch normalization takes the statistics of all. `ranks` outlives it.
+  Network(const Architecture& architecture, std::int64_t batch, std::uint64_t seed, Ranks* ranks = nullptr,
+          bool synchronized = true);
 
-  /// One step of descent on a batch (x is batch x inputs); returns the loss before it. No memory is allocated.
+  /// One step of descent on this rank's rows of a batch (x is rows x inputs); returns their part of the loss before it.
+  /// Where there is one rank, no memory is allocated.
   double train_step(std::span<const T> x, std::span<const std::uint8_t> labels, T lr);
 
   /// The loss of a batch in training mode, nothing changed but running statistics.
@@ -73,11 +77,21 @@ class Network {
   void forward_layer(Layer& layer, const T* x);
   void backward(std::span<const T> x, T lr);
   void backward_layer(Layer& layer);
-  void descend(Layer& layer, const T* x, T lr);
+  /// What training moves of a layer, or the gradients of that.
+  struct Parameters {
+    std::span<T> weight, bias, gamma, beta;
+  };
+  static Parameters parameters_of(Layer& layer);
+  void descend(Layer& layer, const T* x, T lr, const Parameters& to);
+  void descend_together(T lr);
   void infer_layer(Layer& layer, Statistics statistics, const T* x, std::span<T> linear, std::span<T> y);
 
+  [[nodiscard]] bool shares() const { return ranks_ != nullptr && ranks_->are_many(); }
+
   Architecture architecture_;
-  std::int64_t batch_;
+  Ranks* ranks_;
+  std::int64_t all_rows_, batch_;  // of a training step: on all ranks, on this one
+  std::vector<T> gradients_;       // of all layers' parameters, where ranks add them
   std::vector<Layer> layers_;
   NormSeconds norm_seconds_;
 };

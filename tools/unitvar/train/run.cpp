@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <csignal>
 #include <cstdio>
 #include <future>
 #include <memory>
+#include <optional>
 
 #include "common/atomic_file.hpp"
 #include "common/failure.hpp"
@@ -15,6 +17,7 @@
 #include "train/matrix.hpp"
 #include "train/output_folder.hpp"
 #include "train/plots.hpp"
+#include "train/ranks.hpp"
 #include "train/summary.hpp"
 #include "train/trainer.hpp"
 
@@ -22,6 +25,24 @@ namespace unitvar::train {
 namespace {
 
 using Trainers = std::vector<std::unique_ptr<Trainer>>;
+
+/// The folder of --out, which rank 0 alone has.
+struct Files {
+  std::optional<OutputFolder> folder;
+
+  [[nodiscard]] std::filesystem::path checkpoint(const std::string& network) const {
+    return folder ? folder->checkpoint(network) : std::filesystem::path();
+  }
+};
+
+void check_ranks(const Options& options, const Ranks& ranks) {
+  const std::int64_t fewest = options.batch / ranks.size();
+  if (fewest < 1) throw tool::UsageError("--batch is {}, want at least the {} ranks", options.batch, ranks.size());
+  if (fewest < 2 && ranks.are_many() && !options.sync_bn && options.norm != Norm::none) {
+    throw tool::UsageError("--batch is {} on {} ranks with --sync-bn off, want at least 2 rows on each", options.batch,
+                           ranks.size());
+  }
+}
 
 void check_data(const Options& options, const Dataset& data) {
   if (data.test.count < 2) throw tool::Failure("{} has {} test image, want at least 2", options.data, data.test.count);
@@ -31,23 +52,21 @@ void check_data(const Options& options, const Dataset& data) {
 }
 
 // Networks train side by side, each on one thread; threads that are left over help with the evaluations.
-Trainers make_trainers(const Options& options, const Dataset& data, const TestSet& test) {
+Trainers make_trainers(const Options& options, const Dataset& data, const TestSet& test, Ranks& ranks) {
   const int networks = options.norm == Norm::both ? 2 : 1;
-  const int threads_each = std::max(1, thread_count(options) / networks);
+  const int threads_each = std::max(1, thread_count(options) / (ranks.are_many() ? 1 : networks));
   Trainers trainers;
   for (bool batch_norm : {true, false}) {
     if (options.norm == (batch_norm ? Norm::none : Norm::batch)) continue;
-    trainers.push_back(std::make_unique<Trainer>(options, data, test, batch_norm, threads_each));
+    trainers.push_back(std::make_unique<Trainer>(options, data, test, ranks, batch_norm, threads_each));
   }
   return trainers;
 }
 
-void restore(const Options& options, const OutputFolder& folder, Trainers& trainers) {
+void restore(const Options& options, const Files& files, const Ranks& ranks, Trainers& trainers) {
   for (auto& trainer : trainers) {
-    const auto path = folder.checkpoint(trainer->name());
-    const bool found = std::filesystem::exists(path);
-    if (found) trainer->restore(path);
-    if (options.quiet) continue;
+    const bool found = trainer->restore(files.checkpoint(trainer->name()));
+    if (options.quiet || !ranks.is_first()) continue;
     fmt::print(stderr, "{}: {}\n", trainer->name(),
                found ? fmt::format("resuming at step {}", count_text(trainer->state().step))
                      : "no checkpoint yet, starting at step 0");
@@ -60,15 +79,16 @@ std::vector<std::string> names_of(const Trainers& trainers) {
   return names;
 }
 
-void train_all(const Options& options, const OutputFolder& folder, Trainers& trainers) {
-  Monitor monitor(names_of(trainers), options.steps, Monitor::style_for(options.quiet));
+// Ranks meet in every step, so there the networks train one after the other.
+void train_all(const Options& options, const Files& files, const Ranks& ranks, Trainers& trainers) {
+  Monitor monitor(names_of(trainers), options.steps, Monitor::style_for(options.quiet || !ranks.is_first()));
   std::atomic<bool> failed = false;
   const auto train_one = [&](std::size_t index) {
     Trainer& trainer = *trainers[index];
     monitor.start(index, trainer.standing());
     try {
       trainer.run(
-          folder.checkpoint(trainer.name()), [&] { return failed || Interrupt::signal() != 0; },
+          files.checkpoint(trainer.name()), [&] { return failed || Interrupt::signal() != 0; },
           [&](const Standing& standing) { monitor.update(index, standing); });
     } catch (...) {
       failed = true;
@@ -76,7 +96,7 @@ void train_all(const Options& options, const OutputFolder& folder, Trainers& tra
     }
     monitor.finish(index, trainer.standing());
   };
-  const auto launch = thread_count(options) > 1 ? std::launch::async : std::launch::deferred;
+  const auto launch = thread_count(options) > 1 && !ranks.are_many() ? std::launch::async : std::launch::deferred;
   std::vector<std::future<void>> runs;
   for (std::size_t i = 0; i < trainers.size(); ++i) runs.push_back(std::async(launch, train_one, i));
   for (auto& one : runs) one.get();
@@ -147,29 +167,51 @@ int stopped(const Trainers& trainers, int signal) {
   return 128 + signal;
 }
 
-}  // namespace
-
-int run(const Options& options) {
+int run_on(Ranks& ranks, const Options& options) {
   check_options(options);
+  check_ranks(options, ranks);
   use_one_blas_thread();
   const Dataset data = read_dataset(options.data);
   check_data(options, data);
   const TestSet test(data.test);
-  const OutputFolder folder(options.out);
-  Trainers trainers = make_trainers(options, data, test);
+  Files files;
+  if (ranks.is_first()) files.folder.emplace(options.out);
+  Trainers trainers = make_trainers(options, data, test, ranks);
   if (options.resume) {
-    restore(options, folder, trainers);
-  } else {
-    folder.clear();
+    restore(options, files, ranks, trainers);
+  } else if (files.folder) {
+    files.folder->clear();
   }
   const Interrupt interrupt;
-  train_all(options, folder, trainers);
-  if (const int signal = Interrupt::signal(); signal != 0) return stopped(trainers, signal);
-  write_results(folder, trainers);
-  const bool drawn = try_to_draw(folder, trainers, plot_text(options, data));
+  train_all(options, files, ranks, trainers);
+  const int signal = Interrupt::signal();
+  const bool ended = ranks.any(signal != 0);
+  if (!files.folder) return ended ? 128 + (signal != 0 ? signal : SIGTERM) : 0;
+  if (ended) return stopped(trainers, signal != 0 ? signal : SIGTERM);
+  write_results(*files.folder, trainers);
+  const bool drawn = try_to_draw(*files.folder, trainers, plot_text(options, data));
   warn_of_divergence(trainers);
-  if (!options.quiet) report(folder, trainers, drawn);
+  if (!options.quiet) report(*files.folder, trainers, drawn);
   return 0;
+}
+
+}  // namespace
+
+int run(const Options& options) {
+  const std::unique_ptr<Ranks> ranks = start_ranks();
+  if (!ranks->are_many()) return run_on(*ranks, options);
+  std::string message = "out of memory";
+  int code = 1;
+  try {
+    return run_on(*ranks, options);
+  } catch (const tool::UsageError& error) {
+    message = error.what();
+    code = 2;
+  } catch (const std::bad_alloc&) {
+  } catch (const std::exception& error) {
+    message = error.what();
+  }
+  return ranks->fail(message, code);
 }
 
 }  // namespace unitvar::train

@@ -21,13 +21,13 @@ double softmax_row(std::span<T> row, std::size_t label) {
 }  // namespace
 
 template <class T>
-double softmax_cross_entropy(std::span<T> logits, std::span<const std::uint8_t> labels) {
+double softmax_cross_entropy(std::span<T> logits, std::span<const std::uint8_t> labels, std::int64_t all_rows) {
   const std::size_t width = logits.size() / labels.size();
   double loss = 0;
   for (std::size_t i = 0; i < labels.size(); ++i) loss += softmax_row(logits.subspan(i * width, width), labels[i]);
-  const T scale = T{1} / static_cast<T>(labels.size());
+  const T scale = T{1} / static_cast<T>(all_rows);
   for (T& value : logits) value *= scale;
-  return loss / static_cast<double>(labels.size());
+  return loss / static_cast<double>(all_rows);
 }
 
 template <class T>
@@ -41,8 +41,8 @@ std::int64_t count_correct(std::span<const T> logits, std::span<const std::uint8
   return correct;
 }
 
-template double softmax_cross_entropy(std::span<float>, std::span<const std::uint8_t>);
-template double softmax_cross_entropy(std::span<double>, std::span<const std::uint8_t>);
+template double softmax_cross_entropy(std::span<float>, std::span<const std::uint8_t>, std::int64_t);
+template double softmax_cross_entropy(std::span<double>, std::span<const std::uint8_t>, std::int64_t);
 template std::int64_t count_correct(std::span<const float>, std::span<const std::uint8_t>);
 template std::int64_t count_correct(std::span<const double>, std::span<const std::uint8_t>);
 

@@ -18,15 +18,15 @@ namespace unitvar::train {
 /// Trains one of the two networks: steps, evaluations and checkpoints.
 class Trainer {
  public:
-  /// `data` and `test` outlive the trainer.
-  Trainer(const Options& options, const Dataset& data, const TestSet& test, bool batch_norm, int threads);
+  /// `data`, `test` and `ranks` outlive the trainer. Rank 0 alone evaluates, and reads and writes files.
+  Trainer(const Options& options, const Dataset& data, const TestSet& test, Ranks& ranks, bool batch_norm, int threads);
 
   /// "batch" or "none".
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] const TrainingState& state() const { return state_; }
 
-  /// Continues from a checkpoint of the same setup. Throws Failure.
-  void restore(const std::filesystem::path& path);
+  /// Continues from a checkpoint of the same setup, if rank 0 finds one; returns whether. Throws Failure.
+  bool restore(const std::filesystem::path& path);
 
   /// Trains up to the last step, or until `stop` says so (asked before every step). Writes checkpoints to `path` on
   /// the way and at the end. `show` hears of every step.
@@ -39,11 +39,14 @@ class Trainer {
  private:
   [[nodiscard]] Setup setup() const;
   [[nodiscard]] RandomState random_state() const;
+  void read(const std::filesystem::path& path);
+  void share_state();
   void train_one_step();
   void evaluate();
 
   const Options& options_;
   const Dataset& data_;
+  Ranks& ranks_;
   std::string name_;
   Network<float> network_;
   Sampler sampler_;
