@@ -6,7 +6,9 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
+#include <cstdlib>
 
 namespace unitvar::testing {
 namespace {
@@ -32,18 +34,20 @@ std::vector<std::string> merged_environment(const std::vector<std::string>& repl
 
 }  // namespace
 
-Process::Process(std::vector<std::string> arguments, const std::vector<std::string>& environment) {
+Process::Process(std::vector<std::string> arguments, const std::vector<std::string>& environment,
+                 const std::vector<std::string>& launcher) {
   arguments.insert(arguments.begin(), UNITVAR_PROGRAM);
+  arguments.insert(arguments.begin(), launcher.begin(), launcher.end());
   std::vector<std::string> variables = merged_environment(environment);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   const int flags = O_WRONLY | O_CREAT | O_TRUNC;
   posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, (folder_ / "out").c_str(), flags, 0600);
   posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, (folder_ / "err").c_str(), flags, 0600);
-  const int error = ::posix_spawn(&process_, UNITVAR_PROGRAM, &actions, nullptr, pointers(arguments).data(),
+  const int error = ::posix_spawn(&process_, arguments.front().c_str(), &actions, nullptr, pointers(arguments).data(),
                                   pointers(variables).data());
   posix_spawn_file_actions_destroy(&actions);
-  if (error != 0) throw std::runtime_error("cannot start " UNITVAR_PROGRAM);
+  if (error != 0) throw std::runtime_error("cannot start " + arguments.front());
 }
 
 Process::~Process() {
@@ -53,6 +57,18 @@ Process::~Process() {
 }
 
 void Process::signal(int number) const { ::kill(process_, number); }
+
+std::vector<pid_t> Process::children() const {
+  std::vector<pid_t> found;
+  for (const fs::directory_entry& entry : fs::directory_iterator("/proc")) {
+    if (std::isdigit(static_cast<unsigned char>(entry.path().filename().c_str()[0])) == 0) continue;
+    const std::string stat = read_bytes(entry.path() / "stat");  // pid (name) state parent ...
+    const std::size_t name_end = stat.rfind(')');
+    if (name_end == std::string::npos) continue;
+    if (std::atoi(stat.c_str() + name_end + 4) == process_) found.push_back(std::atoi(stat.c_str()));
+  }
+  return found;
+}
 
 void Process::note(int status) {
   ended_ = true;
@@ -76,8 +92,9 @@ bool Process::running() {
   return !ended_;
 }
 
-Ending run_program(std::vector<std::string> arguments, const std::vector<std::string>& environment) {
-  Process process(std::move(arguments), environment);
+Ending run_program(std::vector<std::string> arguments, const std::vector<std::string>& environment,
+                   const std::vector<std::string>& launcher) {
+  Process process(std::move(arguments), environment, launcher);
   const int code = process.wait();
   return {code, process.output(), process.errors()};
 }

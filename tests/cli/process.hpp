@@ -11,13 +11,17 @@ namespace unitvar::testing {
 /// The unitvar program at work. Its output goes to files in a folder of its own.
 class Process {
  public:
-  /// `environment` replaces variables, as NAME=value.
-  explicit Process(std::vector<std::string> arguments, const std::vector<std::string>& environment = {});
+  /// `environment` replaces variables, as NAME=value. `launcher`: a program, by its path, that starts ours, and its own
+  /// arguments.
+  explicit Process(std::vector<std::string> arguments, const std::vector<std::string>& environment = {},
+                   const std::vector<std::string>& launcher = {});
   ~Process();
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
 
   void signal(int number) const;
+  /// The processes that this one has started.
+  [[nodiscard]] std::vector<pid_t> children() const;
   /// The exit code, or minus the signal that ended it. May be called again.
   int wait();
   [[nodiscard]] bool running();
@@ -39,7 +43,8 @@ struct Ending {
 };
 
 /// Runs the program to its end.
-Ending run_program(std::vector<std::string> arguments, const std::vector<std::string>& environment = {});
+Ending run_program(std::vector<std::string> arguments, const std::vector<std::string>& environment = {},
+                   const std::vector<std::string>& launcher = {});
 
 /// `unitvar train` on tiny data, tiny networks and few steps, with more arguments behind (which win).
 std::vector<std::string> tiny_training(const fs::path& data, const fs::path& out,
