@@ -39,8 +39,9 @@ plot tree(x, frame) title 'model: tree' lw 2, ring(x, frame) title 'model: ring'
      'exchange.csv' using ($2 == 33128 ? $1 : NaN):3 title 'measured' with points pt 7 ps 1.4 lc rgb 'black'
 set ylabel 'exchanges without overlap, percent of a step'
 set title 'ResNet-50: 106 exchanges a step, tree'
-set yrange [0.01:100]
-set key outside bottom center horizontal
+set yrange [0.01:1000]
+set ytics (0.01, 0.1, 1, 10, 100)
+set key top left maxrows 3
 plot share(x, 10000, tree(x, frame)) title 'a step of 10 s' lw 2, share(x, 1000, tree(x, frame)) title '1 s' lw 2, \
      share(x, 100, tree(x, frame)) title '100 ms' lw 2, share(x, 30, tree(x, frame)) title '30 ms' lw 2, \
      5 title '5 %' lc rgb 'gray' dt 3 lw 2

@@ -28,7 +28,8 @@ namespace unitvar {
 
 /// What dgamma and dbeta are of, where the batch is spread over ranks.
 enum class ParameterGradients {
-  local,  ///< of the rank's own samples: an optimizer's all-reduce adds them, as with any other parameter
+  local,  ///< of the rank's own samples (not in derivatives.hpp's double backward, whose sums are over all): an
+          ///< optimizer's all-reduce adds them, as with any other parameter
   global  ///< of all ranks' samples: the same on every rank
 };
 

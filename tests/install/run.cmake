@@ -1,5 +1,5 @@
 # Installs the build into a folder of its own and builds somebody else's program against that folder.
-#   cmake -DBUILD=.. -DSOURCE=.. -DWORK=.. -DCXX=.. -DLIBDIR=.. -DFLAGS=.. -DSHARED=.. -DHOW=cmake|pkg-config -P run.cmake
+#   cmake -DBUILD=.. -DSOURCE=.. -DWORK=.. -DCXX=.. -DLIBDIR=.. -DFLAGS=.. -DSHARED=.. -DMPI=.. -DHOW=cmake|pkg-config -P run.cmake
 set(prefix ${WORK}/prefix)
 set(environment ${CMAKE_COMMAND} -E env --unset=CPLUS_INCLUDE_PATH LD_LIBRARY_PATH=${prefix}/${LIBDIR})
 
@@ -9,9 +9,12 @@ endfunction()
 
 function(build_with_cmake)
   run(${CMAKE_COMMAND} -S ${SOURCE} -B ${WORK}/build -DCMAKE_CXX_COMPILER=${CXX} -DCMAKE_BUILD_TYPE=Release
-      "-DCMAKE_CXX_FLAGS=${FLAGS}" -DCMAKE_PREFIX_PATH=${prefix} -DCMAKE_FIND_USE_PACKAGE_REGISTRY=OFF)
+      "-DCMAKE_CXX_FLAGS=${FLAGS}" -DCMAKE_PREFIX_PATH=${prefix} -DCMAKE_FIND_USE_PACKAGE_REGISTRY=OFF -DWANT_MPI=${MPI})
   run(${CMAKE_COMMAND} --build ${WORK}/build)
   run(${environment} ${WORK}/build/consumer)
+  if(MPI)
+    run(${environment} OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 ${WORK}/build/consumer_mpi)
+  endif()
 endfunction()
 
 function(build_with_pkg_config)
