@@ -30,6 +30,24 @@ Exchange exchange_of(const Engine<T>& engine, Communicator& ranks, const char* o
            .eps = eps}};
 }
 
+/// Walks memory by the blocks of an exchange, streamed: reduce_cell and merge_tiles make this rank's pairs, `here`;
+/// merged(begin, end) sees those of all ranks; check() comes before apply_cell. See Exchange::in_blocks and Walker.
+template <class T, class Reduce, class Merge, class Merged, class Check, class Apply>
+void reduce_and_apply_over(Exchange& ranks, Walker<T>& walker, PairArrays here, PairArrays all, bool apply_last,
+                           const Reduce& reduce_cell, const Merge& merge_tiles, const Merged& merged,
+                           const Check& check, const Apply& apply_cell) {
+  const auto reduce = [&](std::int64_t begin, std::int64_t end) {
+    walker.select(begin, end);
+    walker.reduce(reduce_cell, merge_tiles);
+  };
+  const auto apply = [&](std::int64_t begin, std::int64_t end) {
+    check();
+    walker.select(begin, end);
+    walker.apply(apply_cell, Order::descending);
+  };
+  ranks.in_blocks(here, all, apply_last, reduce, merged, apply);
+}
+
 /// coefficients(begin, end, mean, rstd, scale, beta) gives scale and beta of y = (x - mean) * scale + beta for
 /// channels [begin, end). With eps <= 0 all variances are checked before the first write, in the name of `operation`.
 /// Returns the number of values of a channel, or the sum of their weights, over all ranks.
@@ -73,20 +91,12 @@ double training_forward(const char* operation, const BatchNormForward<T>& args, 
                                      engine.normalize_and_moments(x, y, c));
   } else {
     Exchange ranks = exchange_of(engine, *options.communicator, operation, PairKind::moments, args.eps);
-    const auto reduce = [&](int64_t begin, int64_t end) {
-      engine.walker().select(begin, end);
-      engine.walker().reduce(engine.moments(x), merge_tiles);
-    };
     const auto merged = [&](int64_t begin, int64_t end) {
       count = ranks.count();
       finish(begin, end);
     };
-    const auto apply = [&](int64_t begin, int64_t end) {
-      check();
-      engine.walker().select(begin, end);
-      engine.walker().apply(engine.normalize(x, y, c), Order::descending);
-    };
-    ranks.in_blocks({mean, var}, {mean, var}, variance_may_fail, reduce, merged, apply);
+    reduce_and_apply_over(ranks, engine.walker(), {mean, var}, {mean, var}, variance_may_fail, engine.moments(x),
+                          merge_tiles, merged, check, engine.normalize(x, y, c));
   }
   store_if_wanted(mean, args.mean);
   store_if_wanted(var, args.var);
@@ -131,21 +141,16 @@ void training_backward(const char* operation, const BatchNormBackward<T>& args, 
     Exchange ranks = exchange_of(engine, *options.communicator, operation, PairKind::sums);
     const PairArrays here{sum_dy, sum_dy_xmu}, all{arrays[5], arrays[6]};
     const PairArrays wanted = ranks.options().parameter_gradients == ParameterGradients::local ? here : all;
-    const auto reduce_block = [&](int64_t begin, int64_t end) {
-      engine.walker().select(begin, end);
-      engine.walker().reduce(reduce, merge_tiles);
-    };
     const auto merged = [&](int64_t begin, int64_t end) {
       finish.count = ranks.count();
       finish(begin, end, args.rstd.data(), args.gamma, all.first, all.second);
       parameters(begin, end, wanted.first, wanted.second, finish.scale);
     };
-    const auto apply = [&](int64_t begin, int64_t end) {
-      if (args.dx.empty()) return;
-      engine.walker().select(begin, end);
-      engine.walker().apply(engine.input_gradient(x, dy, dx, c), Order::descending);
+    const auto apply_cell = [&, write = engine.input_gradient(x, dy, dx, c)](const Cell& cell) {
+      if (!args.dx.empty()) write(cell);
     };
-    ranks.in_blocks(here, all, false, reduce_block, merged, apply);
+    reduce_and_apply_over(
+        ranks, engine.walker(), here, all, false, reduce, merge_tiles, merged, [] {}, apply_cell);
     return;
   }
   const auto merge = [&](int64_t begin, int64_t end, const auto& leaf) {
