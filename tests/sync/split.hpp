@@ -121,7 +121,9 @@ template <class T>
   return same_bits(a.dgamma, b.dgamma);
 }
 
-/// Both memory shapes, more channels than a frame, a last frame that is not full.
-inline std::vector<Extent> shared_extents() { return {{16, 24, 9}, {18, 21, 64}, {160, 20, 1}, {33, 5, 49}}; }
+/// Both memory shapes, one tile and several, more channels than a frame, a last frame that is not full.
+inline std::vector<Extent> shared_extents() {
+  return {{16, 24, 9}, {18, 21, 64}, {160, 20, 1}, {33, 5, 49}, {900, 20, 1}, {8, 9, 2100}};
+}
 
 }  // namespace unitvar::test
