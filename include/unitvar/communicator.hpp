@@ -17,9 +17,8 @@
 /// - Every rank holds the same bits of mean, var and rstd. How they are rounded depends on the number of ranks and the
 ///   split of the batch (and of MPI, on the order in which it merges), within the accuracy of the plain call on the
 ///   whole batch.
-/// - Errors: where ranks disagree on the call, C, dtype or eps, all throw the same Error (disagreement), before
-/// anything
-///   is written; where a rank refuses its arguments, it throws as it does alone, and the others throw Error
+/// - Errors: where ranks disagree on the call, C, dtype or eps, all throw the same Error (disagreement), before they
+///   write anything; where a rank refuses its arguments, it throws as it does alone, and the others throw Error
 ///   (disagreement) with its message. A single value per channel on all ranks together is too_few_values.
 /// - Operations that take part: forward and backward of batch_norm.hpp, activation.hpp, in_place.hpp, renorm.hpp and
 ///   weighted.hpp, derivatives.hpp, and the layer. Those whose statistics are of one sample, of a part of the batch, or

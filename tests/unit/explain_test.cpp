@@ -2,6 +2,7 @@
 
 #include "unitvar/error.hpp"
 #include "unitvar/schedule.hpp"
+#include "unitvar/thread_group.hpp"
 
 namespace unitvar {
 namespace {
@@ -24,6 +25,14 @@ TEST(Explain, KnowsThatInferencePassesOnce) {
       explain(Extent::nhwc(50, 112, 112, 64), 4, Pass::inference, {.threads = 1, .walk = Walk::streamed});
   EXPECT_EQ(inference.walk, Walk::resident);
   EXPECT_EQ(inference.reads, 1);
+}
+
+TEST(Explain, KnowsThatRanksWaitBetweenThePasses) {
+  ThreadGroup group(1);
+  const Explanation forward =
+      explain(Extent::nchw(50, 64, 28, 28), 4, Pass::forward, {.threads = 1, .communicator = &group.communicator(0)});
+  EXPECT_EQ(forward.walk, Walk::streamed);
+  EXPECT_EQ(forward.reads, 2);
 }
 
 TEST(Explain, LeavesSmallWorkToOneThread) {
