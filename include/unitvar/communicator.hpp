@@ -23,6 +23,7 @@
 /// - Operations that take part: forward and backward of batch_norm.hpp, activation.hpp, in_place.hpp, renorm.hpp and
 ///   weighted.hpp, derivatives.hpp, and the layer. Those whose statistics are of one sample, of a part of the batch, or
 ///   frozen, exchange nothing and ignore it. Ghost batches of whole ranks are a communicator of these ranks.
+/// - A communicator of one rank exchanges nothing: the call is the plain one.
 namespace unitvar {
 
 /// What dgamma and dbeta are of, where the batch is spread over ranks.

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "core/ranks.hpp"
 #include "core/text.hpp"
 
 namespace unitvar::core {
@@ -71,7 +72,7 @@ void Arguments::options(const Options& options) const {
 }
 
 void Arguments::more_than_one_value(std::int64_t count, const Options& options) const {
-  if (count == 1 && options.communicator == nullptr) {
+  if (count == 1 && ranks_of(options) == nullptr) {
     fail(ErrorCode::too_few_values, "extent has 1 value per channel, want 2 or more (or an empty batch)");
   }
 }

@@ -216,7 +216,7 @@ void batch_norm_statistics_backward(const BatchNormStatisticsBackward<T>& args, 
         {args.extent, args.x, args.dy, args.mean, args.rstd, args.gamma, args.dx, args.dgamma, args.dbeta}, options);
     return;
   }
-  Batch<T> batch(operation, args, options, options.communicator);
+  Batch<T> batch(operation, args, options, core::ranks_of(options));
   const ChannelArrays arrays(8, batch.channels);
   double *sum_dy = arrays[0], *sum_dy_xmu = arrays[1];
   const norm::PairArrays here{arrays[6], arrays[7]};
@@ -242,8 +242,9 @@ void batch_norm_double_backward(const BatchNormDoubleBackward<T>& args, const Op
   constexpr const char* operation = "batch_norm_double_backward";
   norm::check_together(options,
                        [&] { checked(operation, args, options).more_than_one_value(args.extent.count(), options); });
-  if (options.communicator == nullptr && args.grad_x.empty() && args.grad_dy.empty() && args.grad_gamma.empty()) return;
-  Batch<T> batch(operation, args, options, options.communicator);
+  if (core::ranks_of(options) == nullptr && args.grad_x.empty() && args.grad_dy.empty() && args.grad_gamma.empty())
+    return;
+  Batch<T> batch(operation, args, options, core::ranks_of(options));
   const ChannelArrays arrays(6, batch.channels);
   const Averages v = batch.averages(args.grad_dx, arrays[0], arrays[1]);
   if (!args.grad_x.empty() || !args.grad_gamma.empty()) {
@@ -286,8 +287,8 @@ void batch_norm_jvp(const BatchNormJvp<T>& args, const Options& options) {
   constexpr const char* operation = "batch_norm_jvp";
   norm::check_together(options,
                        [&] { checked(operation, args, options).more_than_one_value(args.extent.count(), options); });
-  if (options.communicator == nullptr && args.y_dot.empty() && args.mean_dot.empty() && args.var_dot.empty()) return;
-  Batch<T> batch(operation, args, options, options.communicator);
+  if (core::ranks_of(options) == nullptr && args.y_dot.empty() && args.mean_dot.empty() && args.var_dot.empty()) return;
+  Batch<T> batch(operation, args, options, core::ranks_of(options));
   const ChannelArrays arrays(3, batch.channels);
   const Averages x_dot = batch.averages(args.x_dot, arrays[0], arrays[1]);
   if (!args.y_dot.empty()) {

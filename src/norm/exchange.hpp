@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "core/ranks.hpp"
 #include "norm/frame.hpp"
-#include "unitvar/communicator.hpp"
 #include "unitvar/error.hpp"
 #include "unitvar/options.hpp"
 
@@ -80,7 +80,7 @@ void check_together(const Options& options, const Check& check) {
   try {
     check();
   } catch (const Error& error) {
-    if (options.communicator != nullptr) refuse(*options.communicator, error.what());
+    if (Communicator* const ranks = core::ranks_of(options)) refuse(*ranks, error.what());
     throw;
   }
 }

@@ -14,7 +14,7 @@ namespace unitvar::norm {
 
 /// options, for passes between which ranks may have to wait for each other.
 inline Options between_ranks(Options options) noexcept {
-  return options.communicator == nullptr ? options : in_one_pass(options);
+  return core::ranks_of(options) == nullptr ? options : in_one_pass(options);
 }
 
 template <class T>
@@ -82,7 +82,7 @@ double training_forward(const char* operation, const BatchNormForward<T>& args, 
   const T* x = args.x.data();
   T* y = args.y.data();
   const NormalizeArrays c{mean, scale, beta};
-  if (options.communicator == nullptr) {
+  if (core::ranks_of(options) == nullptr) {
     const auto merge = [&](int64_t begin, int64_t end, const auto& leaf) {
       merge_tiles(begin, end, leaf);
       finish(begin, end);
@@ -119,7 +119,7 @@ template <class T, class Parameters>
 void training_backward(const char* operation, const BatchNormBackward<T>& args, const Options& options,
                        const Parameters& parameters, const kernels::Extras<T>* extras = nullptr) {
   using std::int64_t;
-  const bool is_alone = options.communicator == nullptr;
+  const bool is_alone = core::ranks_of(options) == nullptr;
   if (is_alone && args.dx.empty() && args.dgamma.empty() && args.dbeta.empty()) return;
   const bool asks_x = extras != nullptr && extras->x_is_output;
   const bool needs_x = asks_x || !args.dx.empty() || !args.dgamma.empty();

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "core/arguments.hpp"
+#include "core/ranks.hpp"
 #include "core/text.hpp"
 #include "norm/training.hpp"
 
@@ -24,7 +25,7 @@ void check_weights(const Arguments& check, std::span<const P> weight, const Opti
     }
     positive += w > 0 ? 1 : 0;
   }
-  if (positive == 1 && options.communicator == nullptr) {
+  if (positive == 1 && core::ranks_of(options) == nullptr) {
     check.fail(ErrorCode::too_few_values, "a single weight is > 0, want 2 or more (or none)");
   }
 }

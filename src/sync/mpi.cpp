@@ -52,6 +52,9 @@ struct Communicator::Handles {
   explicit Handles(MPI_Comm given) {
     check_ready();
     if (given == MPI_COMM_NULL) fail(ErrorCode::bad_argument, "comm is MPI_COMM_NULL, want a communicator");
+    int between_groups = 0;
+    check(MPI_Comm_test_inter(given, &between_groups), "MPI_Comm_test_inter");
+    if (between_groups != 0) fail(ErrorCode::bad_argument, "comm is an inter-communicator, want ranks of one group");
     check(MPI_Comm_dup(given, &comm), "MPI_Comm_dup");
     check(MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
     check(MPI_Op_create(&unitvar_merge_frames, 1, &merge), "MPI_Op_create");

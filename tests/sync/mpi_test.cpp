@@ -119,6 +119,17 @@ TEST(MpiDisagreement, OnOptionsEndsTheConstructorEverywhere) {
                [] { mpi::Communicator(MPI_COMM_WORLD, {.block_channels = world_rank() == 0 ? 8 : 16}); });
 }
 
+TEST(MpiArguments, MayNotBeBetweenTwoGroups) {
+  if (world_size() < 2) GTEST_SKIP() << "one rank is one group";
+  const int color = world_rank() % 2;
+  MPI_Comm half = MPI_COMM_NULL, between = MPI_COMM_NULL;
+  MPI_Comm_split(MPI_COMM_WORLD, color, world_rank(), &half);
+  MPI_Intercomm_create(half, 0, MPI_COMM_WORLD, 1 - color, 7, &between);
+  expect_error(ErrorCode::bad_argument, {"inter-communicator"}, [&] { mpi::Communicator ranks(between); });
+  MPI_Comm_free(&between);
+  MPI_Comm_free(&half);
+}
+
 TEST(MpiArguments, AreChecked) {
   expect_error(ErrorCode::bad_argument, {"block_channels is 12"},
                [] { mpi::Communicator(MPI_COMM_WORLD, {.block_channels = 12}); });

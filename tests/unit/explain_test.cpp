@@ -28,7 +28,7 @@ TEST(Explain, KnowsThatInferencePassesOnce) {
 }
 
 TEST(Explain, KnowsThatRanksWaitBetweenThePasses) {
-  ThreadGroup group(1);
+  ThreadGroup group(2);
   const Explanation forward =
       explain(Extent::nchw(50, 64, 28, 28), 4, Pass::forward, {.threads = 1, .communicator = &group.communicator(0)});
   EXPECT_EQ(forward.walk, Walk::streamed);
