@@ -35,7 +35,8 @@ enum class ParameterGradients {
 
 /// The same on all ranks of a communicator.
 struct SyncOptions {
-  /// Channels of a frame, a multiple of 8; one exchange for so many channels. 0: the communicator's own choice.
+  /// Channels of a frame, a multiple of 8 up to 2^20; one exchange for so many channels. 0: the communicator's own
+  /// choice.
   std::int64_t block_channels = 0;
   /// While the frame of one block travels, compute: the next block's sums, then the previous block's result. Otherwise
   /// each frame is awaited as soon as it is sent. Changes no bits.
@@ -78,7 +79,7 @@ class Communicator {
   void wait();
 
  protected:
-  /// Throws Error (bad_argument) if options.block_channels is no positive multiple of 8.
+  /// Throws Error (bad_argument) if options.block_channels is no multiple of 8 from 8 to 2^20.
   Communicator(int rank, int size, const SyncOptions& options);
 
   /// Begins to make frame() on all ranks the merge of all ranks' frames by merge_frames, in any order and grouping that

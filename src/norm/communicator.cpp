@@ -18,11 +18,14 @@ using norm::PairArrays;
 using norm::PairKind;
 using std::int64_t;
 
+/// A frame of so many is 16 MB, whose bytes an int can count.
+constexpr int64_t kMostChannels = int64_t{1} << 20;
+
 void check_block_channels(int64_t block_channels) {
-  if (block_channels > 0 && block_channels % 8 == 0) return;
+  if (block_channels > 0 && block_channels <= kMostChannels && block_channels % 8 == 0) return;
   core::Arguments("Communicator")
-      .fail(ErrorCode::bad_argument,
-            "options.block_channels is " + std::to_string(block_channels) + ", want a positive multiple of 8");
+      .fail(ErrorCode::bad_argument, "options.block_channels is " + std::to_string(block_channels) +
+                                         ", want a multiple of 8 from 8 to " + std::to_string(kMostChannels));
 }
 
 /// Writes into `to` what two ranks see differently, low's and high's; returns whether they do.

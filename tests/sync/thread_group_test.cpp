@@ -263,6 +263,9 @@ TEST(ThreadGroupCounters, CountFramesOfAForwardAndABackward) {
 TEST(ThreadGroupArguments, AreChecked) {
   expect_error(ErrorCode::bad_argument, {"ranks is 0"}, [] { ThreadGroup(0); });
   expect_error(ErrorCode::bad_argument, {"block_channels is 12"}, [] { ThreadGroup(1, {.block_channels = 12}); });
+  expect_error(ErrorCode::bad_argument, {"block_channels is 1099511627776"},
+               [] { ThreadGroup(1, {.block_channels = std::int64_t{1} << 40}); });
+  expect_error(ErrorCode::bad_argument, {"block_channels is -8"}, [] { ThreadGroup(1, {.block_channels = -8}); });
   expect_error(ErrorCode::bad_argument, {"latency is -1"}, [] { ThreadGroup(1, {}, std::chrono::nanoseconds(-1)); });
   expect_error(ErrorCode::bad_argument, {"rank is 2, want 0 to 1"},
                [] { static_cast<void>(ThreadGroup(2).communicator(2)); });
