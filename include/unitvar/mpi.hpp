@@ -22,6 +22,7 @@ namespace unitvar::mpi {
 ///
 /// Throws Error on every rank: bad_state if MPI is not ready, bad_argument for bad options, disagreement if ranks ask
 /// for different ones, communication if MPI reports a failure (whose text is in the message).
+/// After a failure that not all ranks have seen, those that have not wait for the others: end the job with MPI_Abort.
 class Communicator final : public unitvar::Communicator {
  public:
   explicit Communicator(MPI_Comm comm, const SyncOptions& options = {});

@@ -49,8 +49,12 @@ struct Communicator::Handles {
   MPI_Datatype frame = MPI_DATATYPE_NULL;
   MPI_Request request = MPI_REQUEST_NULL;
 
-  explicit Handles(MPI_Comm given) {
-    check_ready();
+  Handles() = default;
+  Handles(const Handles&) = delete;
+  Handles& operator=(const Handles&) = delete;
+
+  /// Not a constructor: what was made before a call failed is freed.
+  void open(MPI_Comm given) {
     if (given == MPI_COMM_NULL) fail(ErrorCode::bad_argument, "comm is MPI_COMM_NULL, want a communicator");
     int between_groups = 0;
     check(MPI_Comm_test_inter(given, &between_groups), "MPI_Comm_test_inter");
@@ -59,8 +63,6 @@ struct Communicator::Handles {
     check(MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
     check(MPI_Op_create(&unitvar_merge_frames, 1, &merge), "MPI_Op_create");
   }
-  Handles(const Handles&) = delete;
-  Handles& operator=(const Handles&) = delete;
   ~Handles() {
     int finalized = 0;
     MPI_Finalized(&finalized);
@@ -68,6 +70,13 @@ struct Communicator::Handles {
     if (frame != MPI_DATATYPE_NULL) MPI_Type_free(&frame);
     if (merge != MPI_OP_NULL) MPI_Op_free(&merge);
     if (comm != MPI_COMM_NULL) MPI_Comm_free(&comm);
+  }
+
+  static std::unique_ptr<Handles> of(MPI_Comm given) {
+    check_ready();
+    auto handles = std::make_unique<Handles>();
+    handles->open(given);
+    return handles;
   }
 
   void make_frame(int64_t bytes) {
@@ -143,8 +152,7 @@ SyncOptions agreed(MPI_Comm comm, SyncOptions options) {
 
 }  // namespace
 
-Communicator::Communicator(MPI_Comm comm, const SyncOptions& options)
-    : Communicator(std::make_unique<Handles>(comm), options) {}
+Communicator::Communicator(MPI_Comm comm, const SyncOptions& options) : Communicator(Handles::of(comm), options) {}
 
 Communicator::Communicator(std::unique_ptr<Handles> handles, const SyncOptions& options)
     : unitvar::Communicator(rank_of(handles->comm), size_of(handles->comm), agreed(handles->comm, options)),

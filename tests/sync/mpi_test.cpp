@@ -7,6 +7,7 @@
 
 #include "support/expect_error.hpp"
 #include "support/run.hpp"
+#include "sync/failing_mpi.hpp"
 #include "sync/split.hpp"
 
 namespace unitvar::test {
@@ -134,6 +135,32 @@ TEST(MpiArguments, AreChecked) {
   expect_error(ErrorCode::bad_argument, {"block_channels is 12"},
                [] { mpi::Communicator(MPI_COMM_WORLD, {.block_channels = 12}); });
   expect_error(ErrorCode::bad_argument, {"MPI_COMM_NULL"}, [] { mpi::Communicator ranks(MPI_COMM_NULL); });
+}
+
+TEST(MpiFailure, InTheConstructorIsAnError) {
+  for (const auto& [call, name] : {std::pair{MpiCall::op_create, "MPI_Op_create failed: MPI_ERR_INTERN"},
+                                   std::pair{MpiCall::type_commit, "MPI_Type_commit failed: MPI_ERR_TYPE"}}) {
+    const FailingMpi failure(call);
+    expect_error(ErrorCode::communication, {"mpi::Communicator", name},
+                 [] { mpi::Communicator ranks(MPI_COMM_WORLD, {.block_channels = 8}); });
+  }
+}
+
+TEST(MpiFailure, InAnExchangeIsAnErrorForwardAndBackward) {
+  mpi::Communicator ranks(MPI_COMM_WORLD, {.block_channels = 8});
+  if (ranks.size() < 2) GTEST_SKIP() << "one rank exchanges nothing";
+  const auto problem = make_problem<float>({4, 24, 9}, 0.0);
+  const StepResult<float> before = run_step(problem, {.communicator = &ranks});
+  for (const auto& [call, name] : {std::pair{MpiCall::iallreduce, "MPI_Iallreduce failed: MPI_ERR_OTHER"},
+                                   std::pair{MpiCall::wait, "MPI_Wait failed: MPI_ERR_TRUNCATE"}}) {
+    const FailingMpi failure(call);
+    expect_error(ErrorCode::communication, {"mpi::Communicator", name},
+                 [&] { run_forward(problem, {.communicator = &ranks}); });
+    expect_error(ErrorCode::communication, {"mpi::Communicator", name},
+                 [&] { run_backward(problem, before.mean, before.rstd, {.communicator = &ranks}); });
+  }
+  const StepResult<float> after = run_step(problem, {.communicator = &ranks});
+  EXPECT_EQ(after.dx, before.dx) << "a failure that is over has left something behind";
 }
 
 }  // namespace
