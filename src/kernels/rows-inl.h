@@ -24,6 +24,13 @@ HWY_INLINE typename U::Value parameter(const P* p, int64_t k) {
   }
 }
 
+template <class U>
+constexpr bool kIsTwo = false;
+#if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
+template <class T, bool kInOrder>
+constexpr bool kIsTwo<Two<T, kInOrder>> = true;
+#endif
+
 /// Along a row: g = gamma * dy and g * (x - center), at column i.
 template <class T, class A>
 struct RowGradientTerms {
@@ -37,43 +44,93 @@ struct RowGradientTerms {
     const auto g = U::mul(U::load(dy + i), parameter<U>(gamma, i));
     return {g, U::mul(g, U::sub(U::load(x + i), U::at(center, i)))};
   }
+  HWY_INLINE void prefetch(int64_t i) const {
+    kernels::HWY_NAMESPACE::prefetch(x + i);
+    kernels::HWY_NAMESPACE::prefetch(dy + i);
+  }
+};
+
+/// Sums of n vectors of columns. No array and no loop: what an index known late selects goes to memory, and its stores
+/// stand in line behind the streamed ones.
+template <class U, int n>
+struct BlockSums {
+  typename U::Value first, second;
+  BlockSums<U, n - 1> others;
+
+  HWY_INLINE BlockSums() {}
+  HWY_INLINE void clear() {
+    first = second = U::zero();
+    others.clear();
+  }
+  /// f(first, second, column) for each vector, the first at column k.
+  template <class F>
+  HWY_INLINE void for_each(int64_t k, const F& f) {
+    f(first, second, k);
+    others.for_each(k + U::kWidth, f);
+  }
+};
+template <class U>
+struct BlockSums<U, 0> {
+  HWY_INLINE BlockSums() {}
+  HWY_INLINE void clear() {}
+  template <class F>
+  HWY_INLINE void for_each(int64_t, const F&) {}
 };
 
 /// Down the columns of some rows: dy and dy * x_hat, where x_hat = (x - c.center) * c.scale + c.beta, for rows that are
-/// few enough to be added up in A; what A does not hold is added in double.
-template <class T, class A>
+/// few enough to be added up in A; what A does not hold is added in double. Rows::row(r) has x, dy, c and, if
+/// Rows::kWrites, a map whose values are written at once.
+template <class T, class A, bool kStream, class Rows>
 struct ColumnTerms {
-  const T* x;
-  const T* dy;
-  const RowExtent& rows;
-  const NormalizeCoefficients<const A*>& c;
-  const ColumnTotals<A>& to;
+  Rows rows;
+  RowExtent extent;
+  ColumnTotals<A> to;
 
-  /// Columns [k, end) by n vectors U, whose sums stay in registers while the rows are added. Returns the first column
-  /// left over.
-  template <class U, int n>
-  HWY_INLINE int64_t add(int64_t k, int64_t end) const {
+  /// Columns [k, end) by n vectors U, whose sums stay in registers while the rows are added; after each of these
+  /// blocks, done(elements). Returns the first column left over.
+  template <class U, int n, class Done>
+  HWY_INLINE int64_t add(int64_t k, int64_t end, const Done& done) const {
     for (; k + n * U::kWidth <= end; k += n * U::kWidth) {
-      typename U::Value first[n], second[n];
-      for (int j = 0; j < n; ++j) first[j] = second[j] = U::zero();
-      for (int64_t r = 0; r < rows.rows; ++r) {
-        const auto center = U::at(c.center[r], 0), scale = U::at(c.scale[r], 0), shift = U::at(c.beta[r], 0);
-        const int64_t i = r * rows.length + k;
-        for (int j = 0; j < n; ++j) {
-          const auto g = U::load(dy + i + j * U::kWidth);
-          const auto d = U::sub(U::load(x + i + j * U::kWidth), center);
-          first[j] = U::add(first[j], g);
-          second[j] = U::add(second[j], U::mul(g, U::add(U::mul(d, scale), shift)));
-        }
-      }
-      for (int j = 0; j < n; ++j) move_to_totals<U>({first[j], second[j]}, k + j * U::kWidth);
+      add_block<U, n>(k);
+      done(extent.rows * n * U::kWidth);
     }
     return k;
   }
 
  private:
+  /// From a copy of what a row needs: whatever is reached through a pointer is loaded again after each store.
+  template <class U, int n>
+  HWY_INLINE void add_block(int64_t k) const {
+    const Rows own = rows;
+    const int64_t count = extent.rows;
+    BlockSums<U, n> sums;
+    sums.clear();
+    for (int64_t r = 0; r < count; ++r) {
+      const auto row = own.row(r);
+      const auto center = U::at(row.c.center, 0), scale = U::at(row.c.scale, 0), shift = U::at(row.c.beta, 0);
+      sums.for_each(k, [&](typename U::Value& first, typename U::Value& second, int64_t i) HWY_ATTR {
+        const auto g = U::load(row.dy + i);
+        const auto d = U::sub(U::load(row.x + i), center);
+        first = U::add(first, g);
+        second = U::add(second, U::mul(g, U::add(U::mul(d, scale), shift)));
+        if constexpr (Rows::kWrites) put<kStream, U>(row.map.template value<U>(i, i), row.map.out + i);
+      });
+    }
+    sums.for_each(k, [&](typename U::Value first, typename U::Value second, int64_t i) HWY_ATTR {
+      move_to_totals<U>({first, second}, i);
+    });
+  }
   template <class U>
   HWY_INLINE void move_to_totals(const Terms<typename U::Value>& sums, int64_t k) const {
+    if constexpr (kIsTwo<U>) {
+      move_to_totals<typename U::M>({sums.first.a, sums.second.a}, k);
+      move_to_totals<typename U::M>({sums.first.b, sums.second.b}, k + U::M::kWidth);
+    } else {
+      move_vector<U>(sums, k);
+    }
+  }
+  template <class U>
+  HWY_INLINE void move_vector(const Terms<typename U::Value>& sums, int64_t k) const {
     if (HWY_LIKELY(are_moderate(sums))) {
       U::store(U::add(U::load(to.first + k), sums.first), to.first + k);
       U::store(U::add(U::load(to.second + k), sums.second), to.second + k);
@@ -100,11 +157,12 @@ struct ColumnTerms {
     return hn::AllTrue(d, hn::Le(hn::Add(hn::Abs(sums.first), hn::Abs(sums.second)), hn::Set(d, A(0x1p100))));
   }
   HWY_INLINE void add_wide(int64_t k) const {
-    for (int64_t r = 0; r < rows.rows; ++r) {
-      const auto g = static_cast<double>(dy[r * rows.length + k]);
-      const double d = static_cast<double>(x[r * rows.length + k]) - static_cast<double>(c.center[r]);
+    for (int64_t r = 0; r < extent.rows; ++r) {
+      const auto row = rows.row(r);
+      const auto g = static_cast<double>(row.dy[k]);
+      const double d = static_cast<double>(row.x[k]) - static_cast<double>(row.c.center);
       to.wide_first[k] += g;
-      to.wide_second[k] += g * (d * static_cast<double>(c.scale[r]) + static_cast<double>(c.beta[r]));
+      to.wide_second[k] += g * (d * static_cast<double>(row.c.scale) + static_cast<double>(row.c.beta));
     }
   }
 };
@@ -186,6 +244,73 @@ HWY_NOINLINE Terms<double> finish_row(const Source& source, int64_t k, int64_t c
   }
   return {sums.first.fold_with(first), sums.second.fold_with(second)};
 }
+
+/// Both sums of rows that follow each other in memory, taken beside other work: a turn whenever some of that is done,
+/// which also asks for what comes `early` elements later.
+template <class A, class Sources>
+struct RowsInTurns {
+  const Sources& sources;
+  const RowExtent& rows;
+  int64_t early;
+  double* first;
+  double* second;
+  int64_t row = 0, at = 0, credit = 0;
+  Partial<Many<A>> kept;
+
+  HWY_INLINE RowsInTurns(const Sources& of, const RowExtent& extent, int64_t ahead, double* to_first, double* to_second)
+      : sources(of), rows(extent), early(ahead), first(to_first), second(to_second) {}
+
+  /// So many elements of the other work are done.
+  HWY_INLINE void advance(int64_t elements) {
+    credit += elements;
+    while (credit > 0 && row < rows.rows) take_turn();
+  }
+  HWY_INLINE void finish() {
+    while (row < rows.rows) advance(rows.length);
+  }
+
+ private:
+  HWY_NOINLINE void take_turn() {
+    constexpr int64_t kGroups = kRowDepth<A> * kLanes;
+    const auto source = sources.row(row);
+    const int64_t begin = at, wanted = (credit + kGroups - 1) / kGroups * kGroups;
+    const int64_t end = begin + std::min(wanted, (rows.length - begin) / kGroups * kGroups);
+    Partial<Many<A>> own;
+    if (begin == 0) {
+      own.clear();
+    } else {
+      own = kept;
+    }
+    int64_t k = begin;
+    for (; k < end; k += kGroups) {
+      ask(source, k, k + kGroups);
+      add_groups<kRowDepth<A>>(source, k, own);
+    }
+    if (rows.length - k >= kGroups) {
+      kept = own;
+      credit -= k - begin;
+      at = k;
+      return;
+    }
+    if (k == rows.length) {
+      first[row] = own.first.fold();
+      second[row] = own.second.fold();
+    } else {
+      ask(source, k, rows.length);
+      const auto sums = finish_row<A>(source, k, rows.length, k == 0 ? nullptr : &own);
+      first[row] = sums.first;
+      second[row] = sums.second;
+    }
+    credit -= rows.length - begin;
+    at = 0;
+    ++row;
+  }
+  template <class Source>
+  HWY_INLINE void ask(const Source& source, int64_t from, int64_t to) const {
+    constexpr int64_t kElements = kLine<std::remove_cvref_t<decltype(*source.x)>>;
+    for (; from < to; from += kElements) source.prefetch(from + early);
+  }
+};
 
 /// Writes map's values of columns [m, end), which are whole lines, and asks for what comes `ahead` elements later.
 template <bool kStream, class Map>

@@ -67,6 +67,50 @@ struct NoRows {
   HWY_INLINE Nothing row(int64_t) const { return {}; }
 };
 
+/// What column sums are taken of.
+template <class T, class A>
+struct ColumnRows {
+  static constexpr bool kWrites = false;
+  struct Row {
+    const T* x;
+    const T* dy;
+    NormalizeCoefficients<A> c;
+  };
+  const T* x;
+  const T* dy;
+  NormalizeCoefficients<const A*> c;
+  int64_t cols;
+
+  HWY_INLINE Row row(int64_t r) const {
+    return {x + r * cols, dy + r * cols, {c.center[r], c.scale[r], c.beta[r]}};
+  }
+};
+
+/// The same where dx is written at once.
+template <class T, class A>
+struct ColumnAndGradientRows {
+  static constexpr bool kWrites = true;
+  struct Row {
+    const T* x;
+    const T* dy;
+    NormalizeCoefficients<A> c;
+    RowGradientMap<T, A> map;
+  };
+  const T* x;
+  const T* dy;
+  T* dx;
+  GradientCoefficients<const A*> c;
+  const A* shift;
+  const param_t<T>* gamma;
+  int64_t cols;
+
+  HWY_INLINE Row row(int64_t r) const {
+    const T *const row_x = x + r * cols, *const row_dy = dy + r * cols;
+    const A center = c.center[r], scale = c.scale[r];
+    return {row_x, row_dy, {center, scale, shift[r]}, {row_x, row_dy, dx + r * cols, {center, at<A>(c.level, r), c.slope[r], scale}, gamma}};
+  }
+};
+
 template <class A, bool kStream, class Sources, class Maps>
 HWY_INLINE void sweep_rows_of(const Sources& sources, const Maps& maps, const RowExtent& rows, int64_t ahead,
                               double* first, double* second) {
@@ -117,10 +161,11 @@ void gradient_sums(const T* x, const T* dy, const A* center, const param_t<T>* g
 template <class T, class A>
 void column_sums(const T* x, const T* dy, const RowExtent& rows, const NormalizeCoefficients<const A*>& c,
                  const ColumnTotals<A>& to) {
-  const ColumnTerms<T, A> terms{x, dy, rows, c, to};
-  int64_t k = terms.template add<Many<A>, 4>(0, rows.length);
-  k = terms.template add<Many<A>, 1>(k, rows.length);
-  terms.template add<One<A>, 1>(k, rows.length);
+  const ColumnTerms<T, A, false, ColumnRows<T, A>> terms{{x, dy, c, rows.length}, rows, to};
+  const auto ignore = [](int64_t) {};
+  int64_t k = terms.template add<Many<A>, 4>(0, rows.length, ignore);
+  k = terms.template add<Many<A>, 1>(k, rows.length, ignore);
+  terms.template add<One<A>, 1>(k, rows.length, ignore);
 }
 
 template <class T, class A = fast_t<T>>
@@ -139,13 +184,47 @@ void input_gradient_and_sums(const T* x, const T* dy, T* dx, const GradientCoeff
               InputGradientRows<T, A>{x, dy, dx, c, gamma, rows.length}, rows, access, first, second);
 }
 
+/// Blocks of columns down the rows, and in turn with them the next rows' sums.
+template <class T, class A, bool kStream>
+HWY_INLINE void all_gradients_of(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c,
+                                 const param_t<T>* gamma, const RowExtent& rows, const Access& access, const A* shift,
+                                 const ColumnTotals<A>& to, const NextRows<A>& next) {
+  using Map = RowGradientMap<T, A>;
+  using U = typename Map::Vector;
+  constexpr int kLineOfVectors = kMapLine<Map> / U::kWidth, kBlock = std::max(kLineOfVectors, kIsTwo<U> ? 2 : 4);
+  using Rows = ColumnAndGradientRows<T, A>;
+  const ColumnTerms<T, A, kStream, Rows> terms{{x, dy, dx, c, shift, gamma, rows.length}, rows, to};
+  const GradientRows<T, A> sources{x + rows.size(), dy + rows.size(), next.center, gamma, rows.length};
+  const RowExtent next_rows{next.rows, rows.length};
+  RowsInTurns<A, GradientRows<T, A>> sums(sources, next_rows, access.ahead - rows.size(), next.first, next.second);
+  const auto take_turn = [&](int64_t elements) { sums.advance(elements); };
+  int64_t k = terms.template add<U, kBlock>(0, rows.length, take_turn);
+  k = terms.template add<U, kLineOfVectors>(k, rows.length, take_turn);
+  if constexpr (!kStream) {
+    k = terms.template add<Many<A>, 1>(k, rows.length, take_turn);
+    terms.template add<One<A>, 1>(k, rows.length, take_turn);
+  }
+  sums.finish();
+}
+
+template <class T, class A = fast_t<T>>
+void all_gradients(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c, const param_t<T>* gamma,
+                   const RowExtent& rows, const Access& access, const A* shift, const ColumnTotals<A>& to,
+                   const NextRows<A>& next) {
+  if (access.stores == Stores::streamed) {
+    all_gradients_of<T, A, true>(x, dy, dx, c, gamma, rows, access, shift, to, next);
+  } else {
+    all_gradients_of<T, A, false>(x, dy, dx, c, gamma, rows, access, shift, to, next);
+  }
+}
+
 template <class T, class A>
 constexpr RowPhases<T, A> kRowPhases{moments<T, A>, normalize<T, A>, gradient_sums<T, A>, input_gradient<T, A>,
                                      column_sums<T, A>};
 
 template <class T>
 constexpr RowKernels<T> kRowTable{
-    kRowPhases<T, fast_t<T>>, kRowPhases<T, double>, {normalize_and_moments<T>, input_gradient_and_sums<T>}};
+    kRowPhases<T, fast_t<T>>, kRowPhases<T, double>, {normalize_and_moments<T>, input_gradient_and_sums<T>, all_gradients<T>}};
 
 const RowKernels<float>* row_table_f32() { return &kRowTable<float>; }
 const RowKernels<double>* row_table_f64() { return &kRowTable<double>; }

@@ -45,6 +45,15 @@ struct RowPhases {
                       const ColumnTotals<A>& to);
 };
 
+/// Rows behind those of a pass whose sums are taken beside it: none, or as many.
+template <class A>
+struct NextRows {
+  std::int64_t rows;
+  const A* center;
+  double* first;
+  double* second;
+};
+
 /// Two passes in one sweep: the last of some rows, side by side with the first of as many that follow them.
 template <class T>
 struct FusedRows {
@@ -54,7 +63,22 @@ struct FusedRows {
   void (*backward)(const T* x, const T* dy, T* dx, const GradientCoefficients<const fast_t<T>*>& c,
                    const param_t<T>* gamma, const RowExtent& rows, const Access& access, const fast_t<T>* center,
                    double* first, double* second);
+  /// The same with column_sums of the first rows, whose x_hat has this shift, in one pass over them, where
+  /// can_take_blocks.
+  void (*all_gradients)(const T* x, const T* dy, T* dx, const GradientCoefficients<const fast_t<T>*>& c,
+                        const param_t<T>* gamma, const RowExtent& rows, const Access& access, const fast_t<T>* shift,
+                        const ColumnTotals<fast_t<T>>& to, const NextRows<fast_t<T>>& next);
 };
+
+/// Columns are taken by blocks, all rows of a block before the next: dx may not be dy, which column sums that a float
+/// does not hold read again, and what is streamed must be whole lines of memory.
+template <class T>
+bool can_take_blocks(const T* dy, const T* dx, std::int64_t length, const Access& access) noexcept {
+  constexpr std::uintptr_t kLineBytes = 64;
+  const bool whole_lines = reinterpret_cast<std::uintptr_t>(dx) % kLineBytes == 0 &&
+                           static_cast<std::uintptr_t>(length) * sizeof(T) % kLineBytes == 0;
+  return dx != dy && (whole_lines || access.stores != Stores::streamed);
+}
 
 /// The kernels of one instruction set.
 template <class T>

@@ -131,47 +131,54 @@ void forward(const Forward<T>& a, const Options& options) {
 template <class T>
 using ColumnSums = norm::ColumnSums<kernels::fast_t<T>>;
 
-/// One walk over the rows of a tile.
+/// One thread's walk over the rows of its tiles: sums and then dx, with column sums; the second pass of a batch goes
+/// together with the first of the next. dx may take the place of dy.
 template <class T>
-struct BackwardOfTile {
+struct BackwardWalk {
   using Totals = kernels::ColumnTotals<kernels::fast_t<T>>;
 
   const RowEngine<T>& engine;
   const Backward<T>& a;
   const double* means;
-  int64_t begin, end;
   const ColumnSums<T>* sums;  ///< null: column sums are not wanted
-  const Totals* totals;
+  norm::BatchSums row_sums[2] = {};
+  int at = 0;
 
-  /// Column sums of a batch, moved on from float where a multiple of kMostFastRows of the tile ends.
-  void columns(int64_t row, int64_t rows) const {
-    if (sums == nullptr) return;
-    const int64_t o = row * a.extent.length, done = row + rows;
-    engine.batch().column_sums(a.x.data() + o, a.dy.data() + o, rows, means + row, a.rstd.data() + row, *totals);
-    if (done == end || (done - begin) % norm::kMostFastRows == 0) sums->flush(*totals);
+  void run(int64_t tile_begin, int64_t tile_end, int thread) {
+    const norm::RowTiling& tiling = engine.schedule().tiling;
+    for (int64_t tile = tile_begin; tile < tile_end; ++tile) {
+      const int64_t begin = tiling.begin(tile), end = tiling.end(tile);
+      const Totals totals = sums == nullptr ? Totals{} : sums->start(tile, thread);
+      const bool first = tile == tile_begin, last = tile + 1 == tile_end;
+      engine.for_batches(
+          begin, end,
+          [&](int64_t row, int64_t rows, int64_t next_rows) {
+            if (first && row == begin) start(row, rows, row_sums[at]);
+            batch(row, rows, next_rows, sums == nullptr ? nullptr : &totals);
+            const bool tile_is_done = row + rows == end;
+            if (sums != nullptr && (tile_is_done || (row + rows - begin) % norm::kMostFastRows == 0)) sums->flush(totals);
+          },
+          last ? 0 : tiling.end(tile + 1) - end);
+    }
   }
 
-  /// Sums and then dx; the second pass of a batch goes together with the first of the next. dx may take the place of
-  /// dy.
-  void run() const {
-    norm::BatchSums row_sums[2];
-    int at = 0;
-    engine.for_batches(begin, end, [&](int64_t row, int64_t rows, int64_t next_rows) {
-      const int64_t o = row * a.extent.length, next_o = o + rows * a.extent.length;
-      const T *x = a.x.data(), *dy = a.dy.data();
-      const double *mean = means + row, *rstd = a.rstd.data() + row;
-      columns(row, rows);
-      if (a.dx.empty()) return;
-      if (row == begin) engine.batch().gradient_sums(x + o, dy + o, rows, mean, rstd, row_sums[at]);
-      norm::BatchSums& next = row_sums[1 - at];
-      const bool fits = next_rows == rows;
-      engine.batch().input_gradient(x + o, dy + o, a.dx.data() + o, rows, mean, rstd, row_sums[at],
-                                    engine.schedule().access, fits ? &next : nullptr);
-      if (!fits && next_rows > 0) {
-        engine.batch().gradient_sums(x + next_o, dy + next_o, next_rows, mean + rows, rstd + rows, next);
-      }
-      at = 1 - at;
-    });
+ private:
+  void start(int64_t row, int64_t rows, norm::BatchSums& to) const {
+    if (a.dx.empty() || rows == 0) return;
+    const int64_t o = row * a.extent.length;
+    engine.batch().gradient_sums(a.x.data() + o, a.dy.data() + o, rows, means + row, a.rstd.data() + row, to);
+  }
+  void batch(int64_t row, int64_t rows, int64_t next_rows, const Totals* totals) {
+    const int64_t o = row * a.extent.length;
+    const T *x = a.x.data() + o, *dy = a.dy.data() + o;
+    const double *mean = means + row, *rstd = a.rstd.data() + row;
+    if (a.dx.empty()) return engine.batch().column_sums(x, dy, rows, mean, rstd, *totals);
+    norm::BatchSums& next = row_sums[1 - at];
+    const bool fits = next_rows == rows;
+    engine.batch().input_gradient(x, dy, a.dx.data() + o, rows, mean, rstd, row_sums[at], engine.schedule().access,
+                                  fits ? &next : nullptr, totals);
+    if (!fits) start(row + rows, next_rows, next);
+    at = 1 - at;
   }
 };
 
@@ -185,15 +192,14 @@ void backward(const Backward<T>& a, const Options& options) {
   if (a.center == Center::zero) std::fill_n(zeros[0], a.extent.rows, 0.0);
   const double* means = a.center == Center::mean ? a.mean.data() : zeros[0];
   if (!wants_columns) {
-    engine.for_all_tiles([&](int64_t, int, int64_t begin, int64_t end) {
-      BackwardOfTile<T>{engine, a, means, begin, end, nullptr, nullptr}.run();
+    engine.for_all_tile_ranges([&](int64_t begin, int64_t end, int thread) {
+      BackwardWalk<T>{engine, a, means, nullptr}.run(begin, end, thread);
     });
     return;
   }
   const ColumnSums<T> sums(engine.schedule().tiling, engine.schedule().threads);
-  engine.for_all_tiles([&](int64_t tile, int thread, int64_t begin, int64_t end) {
-    const auto totals = sums.start(tile, thread);
-    BackwardOfTile<T>{engine, a, means, begin, end, &sums, &totals}.run();
+  engine.for_all_tile_ranges([&](int64_t begin, int64_t end, int thread) {
+    BackwardWalk<T>{engine, a, means, &sums}.run(begin, end, thread);
   });
   sums.merge(engine.schedule().threads);
   norm::store_if_wanted(sums.of(0).second, a.dgamma);

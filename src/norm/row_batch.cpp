@@ -29,12 +29,17 @@ struct PerRow {
 
 /// x_hat = (x - center) * scale + shift: what A leaves of the mean goes into the shift.
 template <class A>
+double shift_of(double mean, double rstd) noexcept {
+  return -rounded_off<A>(mean, rstd);
+}
+
+template <class A>
 struct NormalizeRows {
   PerRow<A> center, scale, shift;
 
   kernels::NormalizeCoefficients<const A*> fill(int64_t rows, const double* mean, const double* rstd) noexcept {
     return {center.fill(rows, [=](int64_t r) { return mean[r]; }), scale.fill(rows, [=](int64_t r) { return rstd[r]; }),
-            shift.fill(rows, [=](int64_t r) { return -rounded_off<A>(mean[r], rstd[r]); })};
+            shift.fill(rows, [=](int64_t r) { return shift_of<A>(mean[r], rstd[r]); })};
   }
 };
 
@@ -64,11 +69,15 @@ struct InputGradientRows {
 
   kernels::GradientCoefficients<const A*> fill(int64_t rows, const double* mean, const double* rstd,
                                                const double* levels, const double* slopes) noexcept {
-    const auto level_at = [=](int64_t r) { return levels[r] - rounded_off<A>(mean[r], slopes[r]); };
-    return {center.fill(rows, [=](int64_t r) { return mean[r]; }),
-            {level.fill(rows, level_at), rest.fill(rows, [=](int64_t r) { return rounded_off<A>(level_at(r)); })},
-            slope.fill(rows, [=](int64_t r) { return slopes[r]; }),
-            scale.fill(rows, [=](int64_t r) { return rstd[r]; })};
+    vector_loop(0, rows, [=, this](int64_t r) {
+      const double whole = levels[r] - rounded_off<A>(mean[r], slopes[r]);
+      center.values[r] = static_cast<A>(mean[r]);
+      level.values[r] = static_cast<A>(whole);
+      rest.values[r] = static_cast<A>(rounded_off<A>(whole));
+      slope.values[r] = static_cast<A>(slopes[r]);
+      scale.values[r] = static_cast<A>(rstd[r]);
+    });
+    return {center.values, {level.values, rest.values}, slope.values, scale.values};
   }
 };
 
@@ -228,22 +237,35 @@ void RowBatch<T>::gradient_sums(const T* x, const T* dy, int64_t rows, const dou
 
 template <class T>
 void RowBatch<T>::input_gradient(const T* x, const T* dy, T* dx, int64_t rows, const double* mean, const double* rstd,
-                                 const BatchSums& sums, const kernels::Access& access, BatchSums* next) const noexcept {
+                                 const BatchSums& sums, const kernels::Access& access, BatchSums* next,
+                                 const Totals* columns) const noexcept {
   GradientRows g;
   g.fill(rows, static_cast<double>(length_), center_, rstd, sums);
   const auto fast = takes<Fast>(mean, rstd, g);
   const auto row_is_fast = [&](int64_t r) { return every(parameters_are_ordinary_, fast(r)); };
   const int64_t size = rows * length_;
   const double *next_mean = mean + rows, *next_rstd = rstd + rows;
-  if (next != nullptr && for_all(rows, row_is_fast)) {
+  const bool with_columns = columns != nullptr && kernels::can_take_blocks(dy, dx, length_, access);
+  if ((next != nullptr || with_columns) && for_all(rows, row_is_fast)) {
     PerRow<Fast> center;
     InputGradientRows<Fast> c;
-    choose_centers(rows, next_mean, next_rstd, center.values);
-    kernels_.fused.backward(x, dy, dx, c.fill(rows, mean, rstd, g.level, g.slope), parameters_.gamma, extent(rows),
-                            access, center.values, next->g, next->g_xmu);
-    finish_sums(x + size, dy + size, rows, next_mean, center.values, *next);
+    const auto& of = c.fill(rows, mean, rstd, g.level, g.slope);
+    if (next != nullptr) choose_centers(rows, next_mean, next_rstd, center.values);
+    if (with_columns) {
+      PerRow<Fast> shift;
+      shift.fill(rows, [=](int64_t r) { return shift_of<Fast>(mean[r], rstd[r]); });
+      kernels_.fused.all_gradients(x, dy, dx, of, parameters_.gamma, extent(rows), access, shift.values, *columns,
+                                   next == nullptr ? kernels::NextRows<Fast>{}
+                                                   : kernels::NextRows<Fast>{rows, center.values, next->g, next->g_xmu});
+    } else {
+      if (columns != nullptr) column_sums(x, dy, rows, mean, rstd, *columns);
+      kernels_.fused.backward(x, dy, dx, of, parameters_.gamma, extent(rows), access, center.values, next->g,
+                              next->g_xmu);
+    }
+    if (next != nullptr) finish_sums(x + size, dy + size, rows, next_mean, center.values, *next);
     return;
   }
+  if (columns != nullptr) column_sums(x, dy, rows, mean, rstd, *columns);
   const auto gradient_in = [&](auto a, int64_t b, int64_t e) {
     using A = decltype(a);
     InputGradientRows<A> c;

@@ -45,9 +45,11 @@ class RowBatch {
   /// (B81), (B84): the sums over each row.
   void gradient_sums(const T* x, const T* dy, std::int64_t rows, const double* mean, const double* rstd,
                      BatchSums& out) const noexcept;
-  /// (B81), (B84): dx from them. May be dy. With `next`, gradient_sums of the rows that follow.
+  /// (B81), (B84): dx from them. May be dy. With `next`, gradient_sums of the rows that follow. With `columns`,
+  /// column_sums of the rows themselves.
   void input_gradient(const T* x, const T* dy, T* dx, std::int64_t rows, const double* mean, const double* rstd,
-                      const BatchSums& sums, const kernels::Access& access, BatchSums* next) const noexcept;
+                      const BatchSums& sums, const kernels::Access& access, BatchSums* next,
+                      const Totals* columns) const noexcept;
   /// (B81), (B84): adds to the columns' sums of dy and of dy * x_hat; those in Fast are of kMostFastRows rows at most.
   void column_sums(const T* x, const T* dy, std::int64_t rows, const double* mean, const double* rstd,
                    const Totals& to) const noexcept;

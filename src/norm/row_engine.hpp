@@ -77,13 +77,13 @@ class RowEngine {
   [[nodiscard]] const RowSchedule& schedule() const noexcept { return schedule_; }
   [[nodiscard]] std::int64_t length() const noexcept { return schedule_.tiling.extent.length; }
 
-  /// pass(row, rows, rows of the next batch) for batches of the rows [begin, end).
+  /// pass(row, rows, rows of the next batch) for batches of the rows [begin, end), which so many rows follow.
   template <class Pass>
-  void for_batches(std::int64_t begin, std::int64_t end, const Pass& pass) const {
-    const auto rows_at = [=, most = schedule_.batch_rows](std::int64_t row) { return std::min(most, end - row); };
-    for (std::int64_t row = begin; row < end; row += schedule_.batch_rows) {
-      const std::int64_t rows = rows_at(row);
-      pass(row, rows, rows_at(row + rows));
+  void for_batches(std::int64_t begin, std::int64_t end, const Pass& pass, std::int64_t following = 0) const {
+    const std::int64_t most = schedule_.batch_rows;
+    for (std::int64_t row = begin; row < end; row += most) {
+      const std::int64_t rows = std::min(most, end - row), left = end - row - rows;
+      pass(row, rows, std::min(most, left > 0 ? left : following));
     }
   }
   /// range(begin, end) of all rows, one for each thread.
@@ -99,6 +99,15 @@ class RowEngine {
   template <class Pass>
   void for_all_batches(const Pass& pass) const {
     for_all_ranges([&](std::int64_t begin, std::int64_t end) { for_batches(begin, end, pass); });
+  }
+  /// range(first tile, last tile + 1, thread) of all tiles, one for each thread.
+  template <class Range>
+  void for_all_tile_ranges(const Range& range) const {
+    core::parallel_ranges(schedule_.threads, schedule_.tiling.tiles,
+                          [&](std::int64_t begin, std::int64_t end, int thread) {
+                            range(begin, end, thread);
+                            kernels::finish_stores();
+                          });
   }
   /// range(tile, thread, begin, end) for the rows of each tile, on all threads.
   template <class Range>

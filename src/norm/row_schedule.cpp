@@ -19,7 +19,7 @@ constexpr int64_t kRowStep = 4;
 /// stay in the first-level cache. Backward, column sums are moved once a batch, so it is larger: both tensors, and of
 /// the next batch what has been asked for, fit the second-level cache.
 constexpr int64_t kForwardBatchBytes = 16 << 10;
-constexpr int64_t kBackwardBatchBytes = 64 << 10;
+constexpr int64_t kBackwardBatchBytes = 12 << 10;
 
 /// So much more than the next batch is asked for, of one tensor; of two it is better to ask for less.
 constexpr int64_t kEarlyBytes = 16 << 10;
@@ -37,7 +37,7 @@ RowTiling cut(const RowExtent& extent) noexcept {
 /// such sums, two rows at least.
 int64_t batch_rows(const RowExtent& extent, const ScheduleInput& input) noexcept {
   const bool has_columns = input.tensors_read > 1;
-  const int64_t fewest = has_columns ? 2 : 1, most = has_columns ? kMostFastRows : kMostBatchRows;
+  const int64_t fewest = has_columns ? 4 : 1, most = has_columns ? kMostFastRows : kMostBatchRows;
   const int64_t bytes = has_columns ? kBackwardBatchBytes : kForwardBatchBytes;
   const int64_t fitting = bytes / (extent.length * input.bytes_per_element);
   return static_cast<int64_t>(std::bit_floor(static_cast<std::uint64_t>(std::clamp(fitting, fewest, most))));
