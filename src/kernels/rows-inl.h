@@ -321,24 +321,50 @@ HWY_INLINE void map_turn(const Map& map, int64_t m, int64_t end, int64_t ahead) 
   }
 }
 
-/// Adds up source's terms over a row, element k to lane k % kLanes, and writes map's values of another. Either may be
-/// Nothing. What is streamed takes turns.
+/// Where streamed rows meet: `split` elements from the beginning of a line of memory, the same for all of them, or
+/// nowhere, where `split` is 0. Parameters of such a line's elements are copied here.
+template <class T>
+struct Seams {
+  static constexpr int64_t kElements = kLine<T>;
+  int64_t split;
+  param_t<T> gamma[kElements], beta[kElements];
+
+  HWY_INLINE Seams(const T* out, int64_t cols)
+      : split(cols % kElements == 0 && cols > kElements ? (kElements - to_next_line(out)) % kElements : 0) {}
+  /// Of the last `split` columns, and then the first.
+  HWY_INLINE const param_t<T>* copied(const param_t<T>* from, int64_t cols, param_t<T> (&to)[kElements]) const {
+    std::copy_n(from + cols - split, split, to);
+    std::copy_n(from, kElements - split, to + split);
+    return to;
+  }
+};
+
+/// The line of memory in which a row ends and the next begins. Both rows' values are computed for all of it: a torn line
+/// costs a read and a write of memory.
+template <class Map>
+HWY_INLINE void map_row_seam(const Map& before, const Map& map, int64_t cols, int64_t split) {
+  using U = typename Map::Vector;
+  for (int64_t k = 0; k < kMapLine<Map>; k += U::kWidth) {
+    const auto last = before.template value<U>(cols - split + k, k), first = map.template value<U>(k - split, k);
+    U::stream(U::first_of(split - k, last, first), map.out + k - split);
+  }
+}
+
+/// Adds up source's terms over a row, element k to lane k % kLanes, and writes map's values of columns [begin, end) of
+/// another; if those are streamed, `begin` begins a line. Either may be Nothing. What is streamed takes turns.
 template <class A, bool kStream, class Source, class Map>
-HWY_INLINE Terms<double> sweep_row(const Source& source, const Map& map, int64_t cols, int64_t ahead) {
+HWY_INLINE Terms<double> sweep_row(const Source& source, const Map& map, int64_t cols, int64_t begin, int64_t end,
+                                   int64_t ahead) {
   constexpr int64_t kGroups = kRowDepth<A> * kLanes;
   Terms<double> total{};
-  int64_t m = 0;
-  if constexpr (!kIsNothing<Map> && kStream) {
-    m = std::min(cols, to_next_line(map.out));
-    map_columns<A>(map, 0, 0, m);
-  }
+  int64_t m = begin;
   if constexpr (!kIsNothing<Source> && !kIsNothing<Map> && kStream) {
-    if (m + kTurn <= cols) {
+    if (m + kTurn <= end) {
       Partial<Many<A>> sums;
       sums.clear();
       int64_t k = 0;
-      for (; m + kTurn <= cols; m += kTurn) {
-        for (const int64_t end = k + kTurn; k < end; k += kGroups) add_groups<kRowDepth<A>>(source, k, sums);
+      for (; m + kTurn <= end; m += kTurn) {
+        for (const int64_t turn = k + kTurn; k < turn; k += kGroups) add_groups<kRowDepth<A>>(source, k, sums);
         map_turn<kStream>(map, m, m + kTurn, ahead);
       }
       total = finish_row<A, Source>(source, k, cols, &sums);
@@ -349,10 +375,10 @@ HWY_INLINE Terms<double> sweep_row(const Source& source, const Map& map, int64_t
     total = finish_row<A, Source>(source, 0, cols, nullptr);
   }
   if constexpr (!kIsNothing<Map>) {
-    const int64_t end = m + (cols - m) / kMapLine<Map> * kMapLine<Map>;
-    map_turn<kStream>(map, m, end, ahead);
-    if (end < cols) map.prefetch(end + ahead);
-    map_columns<A>(map, 0, end, cols);
+    const int64_t whole = m + (end - m) / kMapLine<Map> * kMapLine<Map>;
+    map_turn<kStream>(map, m, whole, ahead);
+    if (whole < end) map.prefetch(whole + ahead);
+    map_columns<A>(map, 0, whole, end);
   }
   return total;
 }

@@ -40,9 +40,13 @@ struct NormalizeRows {
   const T* x;
   T* y;
   const NormalizeCoefficients<const A*>& c;
-  const ColumnParameters<T>& parameters;
+  ColumnParameters<T> parameters;
   int64_t cols;
 
+  HWY_INLINE T* out() const { return y; }
+  HWY_INLINE NormalizeRows at_seams(Seams<T>& of) const {
+    return {x, y, c, {of.copied(parameters.gamma, cols, of.gamma), of.copied(parameters.beta, cols, of.beta)}, cols};
+  }
   HWY_INLINE auto row(int64_t r) const {
     return RowNormalizeMap<T, A>{x + r * cols, y + r * cols, {c.center[r], c.scale[r], c.beta[r]}, parameters};
   }
@@ -57,6 +61,10 @@ struct InputGradientRows {
   const param_t<T>* gamma;
   int64_t cols;
 
+  HWY_INLINE T* out() const { return dx; }
+  HWY_INLINE InputGradientRows at_seams(Seams<T>& of) const {
+    return {x, dy, dx, c, of.copied(gamma, cols, of.gamma), cols};
+  }
   HWY_INLINE auto row(int64_t r) const {
     const GradientCoefficients<A> own{c.center[r], at<A>(c.level, r), c.slope[r], c.scale[r]};
     return RowGradientMap<T, A>{x + r * cols, dy + r * cols, dx + r * cols, own, gamma};
@@ -111,15 +119,40 @@ struct ColumnAndGradientRows {
   }
 };
 
-template <class A, bool kStream, class Sources, class Maps>
-HWY_INLINE void sweep_rows_of(const Sources& sources, const Maps& maps, const RowExtent& rows, int64_t ahead,
-                              double* first, double* second) {
+template <class Sources>
+HWY_INLINE void keep_sums(int64_t r, const Terms<double>& sums, double* first, double* second) {
+  if constexpr (!std::is_same_v<Sources, NoRows>) {
+    first[r] = sums.first;
+    second[r] = sums.second;
+  }
+}
+
+template <class A, class Sources, class Maps>
+HWY_INLINE void sweep_rows(const Sources& sources, const Maps& maps, const RowExtent& rows, int64_t ahead, double* first,
+                           double* second) {
   for (int64_t r = 0; r < rows.rows; ++r) {
-    const auto sums = sweep_row<A, kStream>(sources.row(r), maps.row(r), rows.length, ahead);
-    if constexpr (!std::is_same_v<Sources, NoRows>) {
-      first[r] = sums.first;
-      second[r] = sums.second;
+    const auto sums = sweep_row<A, false>(sources.row(r), maps.row(r), rows.length, 0, rows.length, ahead);
+    keep_sums<Sources>(r, sums, first, second);
+  }
+}
+
+/// The same by whole lines of memory, past the caches.
+template <class T, class A, class Sources, class Maps>
+HWY_INLINE void stream_rows(const Sources& sources, const Maps& maps, const RowExtent& rows, int64_t ahead, double* first,
+                            double* second) {
+  const int64_t cols = rows.length;
+  Seams<T> seams(maps.out(), cols);
+  const Maps seam_maps = maps.at_seams(seams);
+  for (int64_t r = 0; r < rows.rows; ++r) {
+    const auto map = maps.row(r);
+    const bool joins_before = seams.split > 0 && r > 0, joins_next = seams.split > 0 && r + 1 < rows.rows;
+    const int64_t begin = std::min(cols, to_next_line(map.out)), end = joins_next ? cols - seams.split : cols;
+    if (joins_before) {
+      map_row_seam(seam_maps.row(r - 1), seam_maps.row(r), cols, seams.split);
+    } else {
+      map_columns<A>(map, 0, 0, begin);
     }
+    keep_sums<Sources>(r, sweep_row<A, true>(sources.row(r), map, cols, begin, end, ahead), first, second);
   }
 }
 
@@ -128,11 +161,11 @@ HWY_INLINE void sweep(const Sources& sources, const Maps& maps, const RowExtent&
                       double* first = nullptr, double* second = nullptr) {
   if constexpr (!std::is_same_v<Maps, NoRows> && kCanStream<T, A>) {
     if (access.stores == Stores::streamed) {
-      sweep_rows_of<A, true>(sources, maps, rows, access.ahead, first, second);
+      stream_rows<T, A>(sources, maps, rows, access.ahead, first, second);
       return;
     }
   }
-  sweep_rows_of<A, false>(sources, maps, rows, access.ahead, first, second);
+  sweep_rows<A>(sources, maps, rows, access.ahead, first, second);
 }
 
 template <class T, class A>
