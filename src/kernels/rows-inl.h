@@ -50,6 +50,17 @@ struct RowGradientTerms {
   }
 };
 
+/// Stores what Many or Two computes in A as such.
+template <class U, class A>
+HWY_INLINE void keep(typename U::Value v, A* p) {
+  if constexpr (kIsTwo<U>) {
+    U::M::store(v.a, p);
+    U::M::store(v.b, p + U::M::kWidth);
+  } else {
+    U::store(v, p);
+  }
+}
+
 /// Sums of n vectors of columns. No array and no loop: what an index known late selects goes to memory, and its stores
 /// stand in line behind the streamed ones.
 template <class U, int n>
@@ -97,7 +108,49 @@ struct ColumnTerms {
     return k;
   }
 
+  /// The lines of memory in which rows meet, `split` elements from their beginning: the last columns of each row and
+  /// the first ones. at_seams: the same rows with the parameters of those columns.
+  template <class U>
+  HWY_INLINE void add_seams(const Rows& at_seams, int64_t split) const {
+    constexpr int64_t kElements = kLine<T>;
+    const int64_t cols = extent.length, last = extent.rows - 1;
+    A first[kElements] = {}, second[kElements] = {};
+    add_alone(0, 0, kElements - split, first + split, second + split);
+    for (int64_t r = 1; r <= last; ++r) {
+      for (int64_t k = 0; k < kElements; k += U::kWidth) {
+        add_seam<U>(at_seams.row(r - 1), at_seams.row(r), k, split, first + k, second + k);
+      }
+    }
+    add_alone(last, cols - split, cols, first, second);
+    for (int64_t j = 0; j < kElements; ++j) move_one({first[j], second[j]}, j < split ? cols - split + j : j - split);
+  }
+
  private:
+  /// Columns [begin, end) of row r, one by one.
+  HWY_NOINLINE void add_alone(int64_t r, int64_t begin, int64_t end, A* first, A* second) const {
+    const auto row = rows.row(r);
+    for (int64_t k = begin; k < end; ++k) {
+      const A g = One<A>::load(row.dy + k), x_hat = (One<A>::load(row.x + k) - row.c.center) * row.c.scale + row.c.beta;
+      first[k - begin] += g;
+      second[k - begin] += g * x_hat;
+      One<A>::store(row.map.template value<One<A>>(k, k), row.map.out + k);
+    }
+  }
+  /// Elements k .. of a line, `split` of which are the row's before.
+  template <class U, class Row>
+  HWY_INLINE void add_seam(const Row& before, const Row& row, int64_t k, int64_t split, A* first, A* second) const {
+    const auto own = [&](A of_before, A of_row)
+                         HWY_ATTR { return U::first_of(split - k, U::at(of_before, 0), U::at(of_row, 0)); };
+    const int64_t i = k - split, cols = extent.length;
+    const auto g = U::load(row.dy + i);
+    const auto d = U::sub(U::load(row.x + i), own(before.c.center, row.c.center));
+    const auto x_hat = U::add(U::mul(d, own(before.c.scale, row.c.scale)), own(before.c.beta, row.c.beta));
+    keep<U>(U::add(U::at(first, 0), g), first);
+    keep<U>(U::add(U::at(second, 0), U::mul(g, x_hat)), second);
+    const auto value =
+        U::first_of(split - k, before.map.template value<U>(cols + i, k), row.map.template value<U>(i, k));
+    put<true, U>(value, row.map.out + i);
+  }
   /// From a copy of what a row needs: whatever is reached through a pointer is loaded again after each store.
   template <class U, int n>
   HWY_INLINE void add_block(int64_t k) const {
@@ -258,52 +311,62 @@ struct RowsInTurns {
   Partial<Many<A>> kept;
 
   HWY_INLINE RowsInTurns(const Sources& of, const RowExtent& extent, int64_t ahead, double* to_first, double* to_second)
-      : sources(of), rows(extent), early(ahead), first(to_first), second(to_second) {}
+      : sources(of), rows(extent), early(ahead), first(to_first), second(to_second) {
+    kept.clear();
+  }
 
   /// So many elements of the other work are done.
   HWY_INLINE void advance(int64_t elements) {
     credit += elements;
-    while (credit > 0 && row < rows.rows) take_turn();
+    if (credit > 0 && row < rows.rows) take_turn();
   }
   HWY_INLINE void finish() {
-    while (row < rows.rows) advance(rows.length);
+    if (row < rows.rows) advance(rows.size());
   }
 
  private:
+  static constexpr int64_t kGroups = kRowDepth<A> * kLanes;
+
   HWY_NOINLINE void take_turn() {
-    constexpr int64_t kGroups = kRowDepth<A> * kLanes;
-    const auto source = sources.row(row);
-    const int64_t begin = at, wanted = (credit + kGroups - 1) / kGroups * kGroups;
-    const int64_t end = begin + std::min(wanted, (rows.length - begin) / kGroups * kGroups);
-    Partial<Many<A>> own;
-    if (begin == 0) {
-      own.clear();
+    const int64_t cols = rows.length;
+    int64_t r = row, k = at, left = credit;
+    Partial<Many<A>> own = kept;
+    while (left > 0 && r < rows.rows) {
+      const auto source = sources.row(r);
+      const int64_t begin = k, whole = cols / kGroups * kGroups;
+      const int64_t end = std::min(whole, begin + (left + kGroups - 1) / kGroups * kGroups);
+      if (begin == 0) own.clear();
+      for (; k < end; k += kGroups) {
+        ask(source, k, k + kGroups);
+        add_groups<kRowDepth<A>>(source, k, own);
+      }
+      if (k == whole) {
+        ask(source, k, cols);
+        finish(source, r, k, own);
+        k = cols;
+      }
+      left -= k - begin;
+      if (k < cols) continue;
+      k = 0;
+      ++r;
+    }
+    kept = own;
+    row = r;
+    at = k;
+    credit = left;
+  }
+  template <class Source>
+  HWY_INLINE void finish(const Source& source, int64_t r, int64_t k, Partial<Many<A>>& own) const {
+    const int64_t rest = rows.length % kLanes;
+    add_descending<kRowDepth<A>>(source, k, rows.length, own);
+    if (rest == 0) {
+      first[r] = own.first.fold();
+      second[r] = own.second.fold();
     } else {
-      own = kept;
+      const auto sums = finish_row<A>(source, rows.length - rest, rows.length, &own);
+      first[r] = sums.first;
+      second[r] = sums.second;
     }
-    int64_t k = begin;
-    for (; k < end; k += kGroups) {
-      ask(source, k, k + kGroups);
-      add_groups<kRowDepth<A>>(source, k, own);
-    }
-    if (rows.length - k >= kGroups) {
-      kept = own;
-      credit -= k - begin;
-      at = k;
-      return;
-    }
-    if (k == rows.length) {
-      first[row] = own.first.fold();
-      second[row] = own.second.fold();
-    } else {
-      ask(source, k, rows.length);
-      const auto sums = finish_row<A>(source, k, rows.length, k == 0 ? nullptr : &own);
-      first[row] = sums.first;
-      second[row] = sums.second;
-    }
-    credit -= rows.length - begin;
-    at = 0;
-    ++row;
   }
   template <class Source>
   HWY_INLINE void ask(const Source& source, int64_t from, int64_t to) const {
@@ -339,8 +402,8 @@ struct Seams {
   }
 };
 
-/// The line of memory in which a row ends and the next begins. Both rows' values are computed for all of it: a torn line
-/// costs a read and a write of memory.
+/// The line of memory in which a row ends and the next begins. Both rows' values are computed for all of it: a torn
+/// line costs a read and a write of memory.
 template <class Map>
 HWY_INLINE void map_row_seam(const Map& before, const Map& map, int64_t cols, int64_t split) {
   using U = typename Map::Vector;

@@ -89,9 +89,7 @@ struct ColumnRows {
   NormalizeCoefficients<const A*> c;
   int64_t cols;
 
-  HWY_INLINE Row row(int64_t r) const {
-    return {x + r * cols, dy + r * cols, {c.center[r], c.scale[r], c.beta[r]}};
-  }
+  HWY_INLINE Row row(int64_t r) const { return {x + r * cols, dy + r * cols, {c.center[r], c.scale[r], c.beta[r]}}; }
 };
 
 /// The same where dx is written at once.
@@ -112,10 +110,16 @@ struct ColumnAndGradientRows {
   const param_t<T>* gamma;
   int64_t cols;
 
+  HWY_INLINE ColumnAndGradientRows at_seams(Seams<T>& of) const {
+    return {x, dy, dx, c, shift, of.copied(gamma, cols, of.gamma), cols};
+  }
   HWY_INLINE Row row(int64_t r) const {
     const T *const row_x = x + r * cols, *const row_dy = dy + r * cols;
     const A center = c.center[r], scale = c.scale[r];
-    return {row_x, row_dy, {center, scale, shift[r]}, {row_x, row_dy, dx + r * cols, {center, at<A>(c.level, r), c.slope[r], scale}, gamma}};
+    return {row_x,
+            row_dy,
+            {center, scale, shift[r]},
+            {row_x, row_dy, dx + r * cols, {center, at<A>(c.level, r), c.slope[r], scale}, gamma}};
   }
 };
 
@@ -128,8 +132,8 @@ HWY_INLINE void keep_sums(int64_t r, const Terms<double>& sums, double* first, d
 }
 
 template <class A, class Sources, class Maps>
-HWY_INLINE void sweep_rows(const Sources& sources, const Maps& maps, const RowExtent& rows, int64_t ahead, double* first,
-                           double* second) {
+HWY_INLINE void sweep_rows(const Sources& sources, const Maps& maps, const RowExtent& rows, int64_t ahead,
+                           double* first, double* second) {
   for (int64_t r = 0; r < rows.rows; ++r) {
     const auto sums = sweep_row<A, false>(sources.row(r), maps.row(r), rows.length, 0, rows.length, ahead);
     keep_sums<Sources>(r, sums, first, second);
@@ -138,8 +142,8 @@ HWY_INLINE void sweep_rows(const Sources& sources, const Maps& maps, const RowEx
 
 /// The same by whole lines of memory, past the caches.
 template <class T, class A, class Sources, class Maps>
-HWY_INLINE void stream_rows(const Sources& sources, const Maps& maps, const RowExtent& rows, int64_t ahead, double* first,
-                            double* second) {
+HWY_INLINE void stream_rows(const Sources& sources, const Maps& maps, const RowExtent& rows, int64_t ahead,
+                            double* first, double* second) {
   const int64_t cols = rows.length;
   Seams<T> seams(maps.out(), cols);
   const Maps seam_maps = maps.at_seams(seams);
@@ -231,9 +235,15 @@ HWY_INLINE void all_gradients_of(const T* x, const T* dy, T* dx, const GradientC
   const RowExtent next_rows{next.rows, rows.length};
   RowsInTurns<A, GradientRows<T, A>> sums(sources, next_rows, access.ahead - rows.size(), next.first, next.second);
   const auto take_turn = [&](int64_t elements) { sums.advance(elements); };
-  int64_t k = terms.template add<U, kBlock>(0, rows.length, take_turn);
-  k = terms.template add<U, kLineOfVectors>(k, rows.length, take_turn);
-  if constexpr (!kStream) {
+  if constexpr (kStream) {
+    Seams<T> seams(dx, rows.length);
+    const int64_t begin = seams.split > 0 ? kLine<T> - seams.split : 0, end = rows.length - seams.split;
+    const int64_t k = terms.template add<U, kBlock>(begin, end, take_turn);
+    terms.template add<U, kLineOfVectors>(k, end, take_turn);
+    if (seams.split > 0) terms.template add_seams<U>(terms.rows.at_seams(seams), seams.split);
+  } else {
+    int64_t k = terms.template add<U, kBlock>(0, rows.length, take_turn);
+    k = terms.template add<U, kLineOfVectors>(k, rows.length, take_turn);
     k = terms.template add<Many<A>, 1>(k, rows.length, take_turn);
     terms.template add<One<A>, 1>(k, rows.length, take_turn);
   }
@@ -256,8 +266,9 @@ constexpr RowPhases<T, A> kRowPhases{moments<T, A>, normalize<T, A>, gradient_su
                                      column_sums<T, A>};
 
 template <class T>
-constexpr RowKernels<T> kRowTable{
-    kRowPhases<T, fast_t<T>>, kRowPhases<T, double>, {normalize_and_moments<T>, input_gradient_and_sums<T>, all_gradients<T>}};
+constexpr RowKernels<T> kRowTable{kRowPhases<T, fast_t<T>>,
+                                  kRowPhases<T, double>,
+                                  {normalize_and_moments<T>, input_gradient_and_sums<T>, all_gradients<T>}};
 
 const RowKernels<float>* row_table_f32() { return &kRowTable<float>; }
 const RowKernels<double>* row_table_f64() { return &kRowTable<double>; }

@@ -71,12 +71,13 @@ struct FusedRows {
 };
 
 /// Columns are taken by blocks, all rows of a block before the next: dx may not be dy, which column sums that a float
-/// does not hold read again, and what is streamed must be whole lines of memory.
+/// does not hold read again, and what is streamed must begin at the same place of a line of memory in each row.
 template <class T>
 bool can_take_blocks(const T* dy, const T* dx, std::int64_t length, const Access& access) noexcept {
-  constexpr std::uintptr_t kLineBytes = 64;
-  const bool whole_lines = reinterpret_cast<std::uintptr_t>(dx) % kLineBytes == 0 &&
-                           static_cast<std::uintptr_t>(length) * sizeof(T) % kLineBytes == 0;
+  constexpr std::int64_t kLineBytes = 64;
+  const std::int64_t bytes = length * static_cast<std::int64_t>(sizeof(T));
+  const bool aligned = reinterpret_cast<std::uintptr_t>(dx) % kLineBytes == 0;
+  const bool whole_lines = bytes % kLineBytes == 0 && (aligned || bytes > kLineBytes);
   return dx != dy && (whole_lines || access.stores != Stores::streamed);
 }
 

@@ -156,7 +156,8 @@ struct BackwardWalk {
             if (first && row == begin) start(row, rows, row_sums[at]);
             batch(row, rows, next_rows, sums == nullptr ? nullptr : &totals);
             const bool tile_is_done = row + rows == end;
-            if (sums != nullptr && (tile_is_done || (row + rows - begin) % norm::kMostFastRows == 0)) sums->flush(totals);
+            if (sums != nullptr && (tile_is_done || (row + rows - begin) % norm::kMostFastRows == 0))
+              sums->flush(totals);
           },
           last ? 0 : tiling.end(tile + 1) - end);
     }

@@ -255,8 +255,9 @@ void RowBatch<T>::input_gradient(const T* x, const T* dy, T* dx, int64_t rows, c
       PerRow<Fast> shift;
       shift.fill(rows, [=](int64_t r) { return shift_of<Fast>(mean[r], rstd[r]); });
       kernels_.fused.all_gradients(x, dy, dx, of, parameters_.gamma, extent(rows), access, shift.values, *columns,
-                                   next == nullptr ? kernels::NextRows<Fast>{}
-                                                   : kernels::NextRows<Fast>{rows, center.values, next->g, next->g_xmu});
+                                   next == nullptr
+                                       ? kernels::NextRows<Fast>{}
+                                       : kernels::NextRows<Fast>{rows, center.values, next->g, next->g_xmu});
     } else {
       if (columns != nullptr) column_sums(x, dy, rows, mean, rstd, *columns);
       kernels_.fused.backward(x, dy, dx, of, parameters_.gamma, extent(rows), access, center.values, next->g,

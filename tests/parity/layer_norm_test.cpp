@@ -1,6 +1,8 @@
 // Layer and RMS normalization against the reference, on every instruction set; their bits, their memory, extreme rows.
 #include <gtest/gtest.h>
 
+#include <memory>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -287,6 +289,60 @@ TYPED_TEST(RowNorms, WrittenPastTheCachesAreThoseOfTheirRowsAlone) {
       EXPECT_TRUE(same_bits(own.y, row_of(f.y)));
       EXPECT_TRUE(same_bits(run_backward(one, own).dx, row_of(b.dx)));
     }
+  }
+}
+
+/// Vectors of so many elements that begin this many elements after a line of memory.
+template <class T>
+struct Placed {
+  Placed(std::size_t size, std::size_t offset) : memory(size + offset + 64), span(begin_of(memory) + offset, size) {}
+
+  static T* begin_of(std::vector<T>& v) {
+    void* p = v.data();
+    std::size_t space = v.size() * sizeof(T);
+    return static_cast<T*>(std::align(64, space / 2, p, space));
+  }
+  std::vector<T> memory;
+  std::span<T> span;
+};
+
+/// Rows larger than the caches meet within lines of memory, unless they are whole ones; columns are added up beside dx
+/// unless it takes the place of dy; columns whose sums float does not hold are added again.
+TYPED_TEST(RowNorms, WrittenPastTheCachesAreTheSameWhereverMemoryBegins) {
+  using T = TypeParam;
+  constexpr std::int64_t bytes = 9 << 20;
+  for (const std::int64_t length : {32, 96, 1000}) {
+    const RowExtent extent{bytes / length / static_cast<std::int64_t>(sizeof(T)), length};
+    auto p = make_row_problem<T>(RowNorm::layer, extent, 1);
+    if constexpr (!std::is_same_v<T, f16>) {
+      for (const std::int64_t column : {std::int64_t{0}, length / 2, length - 1}) {
+        p.gamma[to_size(column)] = param_t<T>(0x1p-30);
+        for (std::int64_t r = 0; r < extent.rows; ++r) {
+          T& dy = p.dy[to_size(r * length + column)];
+          dy = static_cast<T>(static_cast<double>(dy) * 0x1p110);
+        }
+      }
+    }
+    const auto f = run_forward(p);
+    BackwardResult<T> b{p.dy, std::vector<param_t<T>>(to_size(length)), std::vector<param_t<T>>(to_size(length))};
+    run_backward_into<T>(p, b.dx, f, b.dx, b.dgamma, b.dbeta);
+    for_each_isa([&](Isa isa) {
+      for (const std::size_t offset : {0, 1, 5}) {
+        SCOPED_TRACE(describe(p.norm, extent) + ", " + std::to_string(offset) + " elements behind a line");
+        const Options options{.threads = 2, .isa = isa};
+        Placed<T> y(p.x.size(), offset), dx(p.x.size(), offset);
+        std::vector<param_t<T>> dgamma(b.dgamma.size()), dbeta(b.dgamma.size());
+        layer_norm_forward<T>({.extent = extent, .x = p.x, .gamma = p.gamma, .beta = p.beta, .y = y.span, .eps = p.eps},
+                              options);
+        EXPECT_TRUE(same_bits(std::vector<T>(y.span.begin(), y.span.end()), f.y));
+        run_backward_into<T>(p, p.dy, f, dx.span, dgamma, dbeta, options);
+        EXPECT_TRUE(same_bits(std::vector<T>(dx.span.begin(), dx.span.end()), b.dx));
+        EXPECT_TRUE(same_bits(dgamma, b.dgamma));
+        EXPECT_TRUE(same_bits(dbeta, b.dbeta));
+        run_backward_into<T>(p, p.dy, f, dx.span, {}, {}, options);
+        EXPECT_TRUE(same_bits(std::vector<T>(dx.span.begin(), dx.span.end()), b.dx));
+      }
+    });
   }
 }
 
