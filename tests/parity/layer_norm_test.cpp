@@ -306,6 +306,23 @@ struct Placed {
   std::span<T> span;
 };
 
+/// dgamma and dbeta of one column, added up here.
+template <class T>
+void expect_sums_of_column(const RowProblem<T>& p, const RowForwardResult<T>& f, const BackwardResult<T>& b,
+                           std::int64_t column) {
+  double dgamma = 0, dbeta = 0, size = 0;
+  for (std::int64_t r = 0; r < p.extent.rows; ++r) {
+    const auto k = to_size(r * p.extent.length + column);
+    const auto dy = static_cast<double>(p.dy[k]);
+    const double x_hat = (static_cast<double>(p.x[k]) - f.mean[to_size(r)]) * f.rstd[to_size(r)];
+    dgamma += dy * x_hat;
+    dbeta += dy;
+    size += std::abs(dy);
+  }
+  EXPECT_NEAR(static_cast<double>(b.dgamma[to_size(column)]), dgamma, 1e-7 * size) << column;
+  EXPECT_NEAR(static_cast<double>(b.dbeta[to_size(column)]), dbeta, 1e-7 * size) << column;
+}
+
 /// Rows larger than the caches meet within lines of memory, unless they are whole ones; columns are added up beside dx
 /// unless it takes the place of dy; columns whose sums float does not hold are added again.
 TYPED_TEST(RowNorms, WrittenPastTheCachesAreTheSameWhereverMemoryBegins) {
@@ -326,6 +343,7 @@ TYPED_TEST(RowNorms, WrittenPastTheCachesAreTheSameWhereverMemoryBegins) {
     const auto f = run_forward(p);
     BackwardResult<T> b{p.dy, std::vector<param_t<T>>(to_size(length)), std::vector<param_t<T>>(to_size(length))};
     run_backward_into<T>(p, b.dx, f, b.dx, b.dgamma, b.dbeta);
+    for (const std::int64_t column : {std::int64_t{0}, length / 2, length - 1}) expect_sums_of_column(p, f, b, column);
     for_each_isa([&](Isa isa) {
       for (const std::size_t offset : {0, 1, 5}) {
         SCOPED_TRACE(describe(p.norm, extent) + ", " + std::to_string(offset) + " elements behind a line");
