@@ -1,0 +1,271 @@
+// Blocks of columns down the rows: sums of columns, and what elements become beside them. Included once per instruction
+// set.
+#if defined(UNITVAR_KERNELS_COLUMNS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef UNITVAR_KERNELS_COLUMNS_INL_H_
+#undef UNITVAR_KERNELS_COLUMNS_INL_H_
+#else
+#define UNITVAR_KERNELS_COLUMNS_INL_H_
+#endif
+
+#include "kernels/rows-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace unitvar::kernels::HWY_NAMESPACE {
+
+template <class U>
+constexpr bool kIsTwo = false;
+#if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
+template <class T, bool kInOrder>
+constexpr bool kIsTwo<Two<T, kInOrder>> = true;
+#endif
+
+/// Stores what Many or Two computes in A as such.
+template <class U, class A>
+HWY_INLINE void keep(typename U::Value v, A* p) {
+  if constexpr (kIsTwo<U>) {
+    U::M::store(v.a, p);
+    U::M::store(v.b, p + U::M::kWidth);
+  } else {
+    U::store(v, p);
+  }
+}
+
+/// Sums of n vectors of columns. No array and no loop: what an index known late selects goes to memory, and its stores
+/// stand in line behind the streamed ones.
+template <class U, int n>
+struct BlockSums {
+  typename U::Value first, second;
+  BlockSums<U, n - 1> others;
+
+  HWY_INLINE BlockSums() {}
+  HWY_INLINE void clear() {
+    first = second = U::zero();
+    others.clear();
+  }
+  /// f(first, second, column) for each vector, the first at column k.
+  template <class F>
+  HWY_INLINE void for_each(int64_t k, const F& f) {
+    f(first, second, k);
+    others.for_each(k + U::kWidth, f);
+  }
+};
+template <class U>
+struct BlockSums<U, 0> {
+  HWY_INLINE BlockSums() {}
+  HWY_INLINE void clear() {}
+  template <class F>
+  HWY_INLINE void for_each(int64_t, const F&) {}
+};
+
+/// Down the columns of some rows: dy and dy * x_hat, where x_hat = (x - c.center) * c.scale + c.beta, for rows that are
+/// few enough to be added up in A; what A does not hold is added in double. Rows::row(r) has x, dy, c and, if
+/// Rows::kWrites, a map whose values are written at once.
+template <class T, class A, bool kStream, class Rows>
+struct ColumnTerms {
+  Rows rows;
+  RowExtent extent;
+  ColumnTotals<A> to;
+
+  /// Columns [k, end) by n vectors U, whose sums stay in registers while the rows are added; after each of these
+  /// blocks, done(elements). Returns the first column left over.
+  template <class U, int n, class Done>
+  HWY_INLINE int64_t add(int64_t k, int64_t end, const Done& done) const {
+    for (; k + n * U::kWidth <= end; k += n * U::kWidth) {
+      add_block<U, n>(k);
+      done(extent.rows * n * U::kWidth);
+    }
+    return k;
+  }
+
+  /// The lines of memory in which rows meet, `split` elements from their beginning: the last columns of each row and
+  /// the first ones. at_seams: the same rows with the parameters of those columns.
+  template <class U>
+  HWY_INLINE void add_seams(const Rows& at_seams, int64_t split) const {
+    constexpr int64_t kElements = kLine<T>;
+    const int64_t cols = extent.length, last = extent.rows - 1;
+    A first[kElements] = {}, second[kElements] = {};
+    add_alone(0, 0, kElements - split, first + split, second + split);
+    for (int64_t r = 1; r <= last; ++r) {
+      for (int64_t k = 0; k < kElements; k += U::kWidth) {
+        add_seam<U>(at_seams.row(r - 1), at_seams.row(r), k, split, first + k, second + k);
+      }
+    }
+    add_alone(last, cols - split, cols, first, second);
+    for (int64_t j = 0; j < kElements; ++j) move_one({first[j], second[j]}, j < split ? cols - split + j : j - split);
+  }
+
+ private:
+  /// Columns [begin, end) of row r, one by one.
+  HWY_NOINLINE void add_alone(int64_t r, int64_t begin, int64_t end, A* first, A* second) const {
+    const auto row = rows.row(r);
+    for (int64_t k = begin; k < end; ++k) {
+      const A g = One<A>::load(row.dy + k), x_hat = (One<A>::load(row.x + k) - row.c.center) * row.c.scale + row.c.beta;
+      first[k - begin] += g;
+      second[k - begin] += g * x_hat;
+      One<A>::store(row.map.template value<One<A>>(k, k), row.map.out + k);
+    }
+  }
+  /// Elements k .. of a line, `split` of which are the row's before.
+  template <class U, class Row>
+  HWY_INLINE void add_seam(const Row& before, const Row& row, int64_t k, int64_t split, A* first, A* second) const {
+    const auto own = [&](A of_before, A of_row)
+                         HWY_ATTR { return U::first_of(split - k, U::at(of_before, 0), U::at(of_row, 0)); };
+    const int64_t i = k - split, cols = extent.length;
+    const auto g = U::load(row.dy + i);
+    const auto d = U::sub(U::load(row.x + i), own(before.c.center, row.c.center));
+    const auto x_hat = U::add(U::mul(d, own(before.c.scale, row.c.scale)), own(before.c.beta, row.c.beta));
+    keep<U>(U::add(U::at(first, 0), g), first);
+    keep<U>(U::add(U::at(second, 0), U::mul(g, x_hat)), second);
+    const auto value =
+        U::first_of(split - k, before.map.template value<U>(cols + i, k), row.map.template value<U>(i, k));
+    put<true, U>(value, row.map.out + i);
+  }
+  /// From a copy of what a row needs: whatever is reached through a pointer is loaded again after each store.
+  template <class U, int n>
+  HWY_INLINE void add_block(int64_t k) const {
+    const Rows own = rows;
+    const int64_t count = extent.rows;
+    BlockSums<U, n> sums;
+    sums.clear();
+    for (int64_t r = 0; r < count; ++r) {
+      const auto row = own.row(r);
+      const auto center = U::at(row.c.center, 0), scale = U::at(row.c.scale, 0), shift = U::at(row.c.beta, 0);
+      sums.for_each(k, [&](typename U::Value& first, typename U::Value& second, int64_t i) HWY_ATTR {
+        const auto g = U::load(row.dy + i);
+        const auto d = U::sub(U::load(row.x + i), center);
+        first = U::add(first, g);
+        second = U::add(second, U::mul(g, U::add(U::mul(d, scale), shift)));
+        if constexpr (Rows::kWrites) put<kStream, U>(row.map.template value<U>(i, i), row.map.out + i);
+      });
+    }
+    sums.for_each(k, [&](typename U::Value first, typename U::Value second, int64_t i) HWY_ATTR {
+      move_to_totals<U>({first, second}, i);
+    });
+  }
+  template <class U>
+  HWY_INLINE void move_to_totals(const Terms<typename U::Value>& sums, int64_t k) const {
+    if constexpr (kIsTwo<U>) {
+      move_to_totals<typename U::M>({sums.first.a, sums.second.a}, k);
+      move_to_totals<typename U::M>({sums.first.b, sums.second.b}, k + U::M::kWidth);
+    } else {
+      move_vector<U>(sums, k);
+    }
+  }
+  template <class U>
+  HWY_INLINE void move_vector(const Terms<typename U::Value>& sums, int64_t k) const {
+    if (HWY_LIKELY(are_moderate(sums))) {
+      U::store(U::add(U::load(to.first + k), sums.first), to.first + k);
+      U::store(U::add(U::load(to.second + k), sums.second), to.second + k);
+      return;
+    }
+    A first[U::kWidth], second[U::kWidth];
+    U::store(sums.first, first);
+    U::store(sums.second, second);
+    for (int j = 0; j < U::kWidth; ++j) move_one({first[j], second[j]}, k + j);
+  }
+  HWY_NOINLINE void move_one(const Terms<A>& sums, int64_t k) const {
+    if (!are_moderate(sums)) return add_wide(k);
+    to.first[k] += sums.first;
+    to.second[k] += sums.second;
+  }
+  static HWY_INLINE bool are_moderate(const Terms<A>& sums) {
+    if constexpr (std::is_same_v<A, double>) return true;
+    return std::abs(sums.first) + std::abs(sums.second) <= A(0x1p100);  // not NaN
+  }
+  template <class V>
+  static HWY_INLINE bool are_moderate(const Terms<V>& sums) {
+    if constexpr (std::is_same_v<A, double>) return true;
+    const Tag<A> d;
+    return hn::AllTrue(d, hn::Le(hn::Add(hn::Abs(sums.first), hn::Abs(sums.second)), hn::Set(d, A(0x1p100))));
+  }
+  HWY_INLINE void add_wide(int64_t k) const {
+    for (int64_t r = 0; r < extent.rows; ++r) {
+      const auto row = rows.row(r);
+      const auto g = static_cast<double>(row.dy[k]);
+      const double d = static_cast<double>(row.x[k]) - static_cast<double>(row.c.center);
+      to.wide_first[k] += g;
+      to.wide_second[k] += g * (d * static_cast<double>(row.c.scale) + static_cast<double>(row.c.beta));
+    }
+  }
+};
+
+/// Both sums of rows that follow each other in memory, taken beside other work: a turn whenever some of that is done,
+/// which also asks for what comes `early` elements later.
+template <class A, class Sources>
+struct RowsInTurns {
+  const Sources& sources;
+  const RowExtent& rows;
+  int64_t early;
+  double* first;
+  double* second;
+  int64_t row = 0, at = 0, credit = 0;
+  Partial<Many<A>> kept;
+
+  HWY_INLINE RowsInTurns(const Sources& of, const RowExtent& extent, int64_t ahead, double* to_first, double* to_second)
+      : sources(of), rows(extent), early(ahead), first(to_first), second(to_second) {
+    kept.clear();
+  }
+
+  /// So many elements of the other work are done.
+  HWY_INLINE void advance(int64_t elements) {
+    credit += elements;
+    if (credit > 0 && row < rows.rows) take_turn();
+  }
+  HWY_INLINE void finish() {
+    if (row < rows.rows) advance(rows.size());
+  }
+
+ private:
+  static constexpr int64_t kGroups = kRowDepth<A> * kLanes;
+
+  HWY_NOINLINE void take_turn() {
+    const int64_t cols = rows.length;
+    int64_t r = row, k = at, left = credit;
+    Partial<Many<A>> own = kept;
+    while (left > 0 && r < rows.rows) {
+      const auto source = sources.row(r);
+      const int64_t begin = k, whole = cols / kGroups * kGroups;
+      const int64_t end = std::min(whole, begin + (left + kGroups - 1) / kGroups * kGroups);
+      if (begin == 0) own.clear();
+      for (; k < end; k += kGroups) {
+        ask(source, k, k + kGroups);
+        add_groups<kRowDepth<A>>(source, k, own);
+      }
+      if (k == whole) {
+        ask(source, k, cols);
+        finish(source, r, k, own);
+        k = cols;
+      }
+      left -= k - begin;
+      if (k < cols) continue;
+      k = 0;
+      ++r;
+    }
+    kept = own;
+    row = r;
+    at = k;
+    credit = left;
+  }
+  template <class Source>
+  HWY_INLINE void finish(const Source& source, int64_t r, int64_t k, Partial<Many<A>>& own) const {
+    const int64_t rest = rows.length % kLanes;
+    add_descending<kRowDepth<A>>(source, k, rows.length, own);
+    if (rest == 0) {
+      first[r] = own.first.fold();
+      second[r] = own.second.fold();
+    } else {
+      const auto sums = finish_row<A>(source, rows.length - rest, rows.length, &own);
+      first[r] = sums.first;
+      second[r] = sums.second;
+    }
+  }
+  template <class Source>
+  HWY_INLINE void ask(const Source& source, int64_t from, int64_t to) const {
+    constexpr int64_t kElements = kLine<std::remove_cvref_t<decltype(*source.x)>>;
+    for (; from < to; from += kElements) source.prefetch(from + early);
+  }
+};
+
+}  // namespace unitvar::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif
