@@ -202,9 +202,7 @@ struct RowsInTurns {
   Partial<Many<A>> kept;
 
   HWY_INLINE RowsInTurns(const Sources& of, const RowExtent& extent, int64_t ahead, double* to_first, double* to_second)
-      : sources(of), rows(extent), early(ahead), first(to_first), second(to_second) {
-    kept.clear();
-  }
+      : sources(of), rows(extent), early(ahead), first(to_first), second(to_second) {}
 
   /// So many elements of the other work are done.
   HWY_INLINE void advance(int64_t elements) {
@@ -221,7 +219,8 @@ struct RowsInTurns {
   HWY_NOINLINE void take_turn() {
     const int64_t cols = rows.length;
     int64_t r = row, k = at, left = credit;
-    Partial<Many<A>> own = kept;
+    Partial<Many<A>> own;
+    if (k > 0) own = kept;
     while (left > 0 && r < rows.rows) {
       const auto source = sources.row(r);
       const int64_t begin = k, whole = cols / kGroups * kGroups;
@@ -241,7 +240,7 @@ struct RowsInTurns {
       k = 0;
       ++r;
     }
-    kept = own;
+    if (k > 0) kept = own;
     row = r;
     at = k;
     credit = left;

@@ -15,8 +15,8 @@ constexpr int64_t kMostTiles = 64;
 /// And a multiple of so many.
 constexpr int64_t kRowStep = 4;
 
-/// A batch has so much of a tensor: forward, x of two batches, the one that is written and the one that is added up, stay
-/// in the first-level cache; backward, x and dy.
+/// A batch has so much of a tensor: forward, x of two batches, the one that is written and the one that is added up,
+/// stay in the first-level cache; backward, x and dy.
 constexpr int64_t kForwardBatchBytes = 16 << 10;
 constexpr int64_t kBackwardBatchBytes = 12 << 10;
 
