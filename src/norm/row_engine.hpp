@@ -21,7 +21,7 @@ class ColumnSums {
   ColumnSums(const RowTiling& tiling, int threads)
       : columns_(tiling.extent.length),
         tiles_(tiling.tiles),
-        fast_(static_cast<std::size_t>(2 * threads * columns_) * sizeof(A)),
+        fast_(static_cast<std::size_t>(threads * stride()) * sizeof(A)),
         wide_(static_cast<std::size_t>(2 * std::max<std::int64_t>(1, tiles_) * columns_) * sizeof(double)) {
     if (tiles_ == 0) std::fill_n(of(0).first, 2 * columns_, 0.0);
   }
@@ -34,7 +34,7 @@ class ColumnSums {
   /// Zeros for a tile that a thread begins.
   [[nodiscard]] kernels::ColumnTotals<A> start(std::int64_t tile, int thread) const noexcept {
     const PairArrays wide = of(tile);
-    A* fast = fast_.as<A>() + 2 * thread * columns_;
+    A* fast = fast_.as<A>() + thread * stride();
     std::fill_n(fast, 2 * columns_, A(0));
     std::fill_n(wide.first, 2 * columns_, 0.0);
     return {fast, fast + columns_, wide.first, wide.second};
@@ -55,6 +55,13 @@ class ColumnSums {
   }
 
  private:
+  /// Threads are a page of memory apart: a processor that comes to the end of its own asks for the rest of the page, and
+  /// takes it from the thread that writes there.
+  [[nodiscard]] std::int64_t stride() const noexcept {
+    constexpr std::int64_t kPage = 4096 / sizeof(A);
+    return 2 * columns_ + kPage;
+  }
+
   std::int64_t columns_, tiles_;
   core::Workspace fast_, wide_;
 };
