@@ -245,8 +245,7 @@ void RowBatch<T>::input_gradient(const T* x, const T* dy, T* dx, int64_t rows, c
   const auto row_is_fast = [&](int64_t r) { return every(parameters_are_ordinary_, fast(r)); };
   const int64_t size = rows * length_;
   const double *next_mean = mean + rows, *next_rstd = rstd + rows;
-  const bool is_long = length_ * static_cast<int64_t>(sizeof(T)) >= kLongRowBytes;
-  const bool with_columns = is_long && columns != nullptr && kernels::can_take_blocks(dy, dx, length_, access);
+  const bool with_columns = columns != nullptr && kernels::can_take_blocks(dy, dx, length_, access);
   if ((next != nullptr || with_columns) && for_all(rows, row_is_fast)) {
     PerRow<Fast> center;
     InputGradientRows<Fast> c;

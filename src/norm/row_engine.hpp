@@ -55,8 +55,8 @@ class ColumnSums {
   }
 
  private:
-  /// Threads are a page of memory apart: a processor that comes to the end of its own asks for the rest of the page, and
-  /// takes it from the thread that writes there.
+  /// Threads are a page of memory apart: a processor that comes to the end of its own asks for the rest of the page,
+  /// and takes it from the thread that writes there.
   [[nodiscard]] std::int64_t stride() const noexcept {
     constexpr std::int64_t kPage = 4096 / sizeof(A);
     return 2 * columns_ + kPage;

@@ -15,15 +15,12 @@ constexpr int64_t kMostTiles = 64;
 /// And a multiple of so many.
 constexpr int64_t kRowStep = 4;
 
-/// A batch has so much of a tensor. Forward, x of two batches, the one that is written and the one that is added up,
-/// stay in the first-level cache. Backward, column sums are moved once a batch, so it is larger: both tensors, and of
-/// the next batch what has been asked for, fit the second-level cache. Of long rows it has few: their columns are added
-/// up while dx is written.
+/// A batch has so much of a tensor: forward, x of two batches, the one that is written and the one that is added up,
+/// stay in the first-level cache; backward, x and dy.
 constexpr int64_t kForwardBatchBytes = 16 << 10;
-constexpr int64_t kBackwardBatchBytes = 64 << 10;
-constexpr int64_t kLongRows = 4;
+constexpr int64_t kBackwardBatchBytes = 12 << 10;
 
-/// So much more than the next batch is asked for, of one tensor; of two it is better to ask for less.
+/// So much more than the next batch is asked for, of all tensors together.
 constexpr int64_t kEarlyBytes = 16 << 10;
 
 int64_t divide_up(int64_t a, int64_t b) noexcept { return (a + b - 1) / b; }
@@ -35,22 +32,21 @@ RowTiling cut(const RowExtent& extent) noexcept {
   return {extent, tile_rows, divide_up(extent.rows, tile_rows)};
 }
 
-/// A power of two, so that column sums in float, of kMostFastRows rows, end where a batch ends.
+/// A power of two, so that column sums in float, of kMostFastRows rows, end where a batch ends; and where there are
+/// such sums, four rows at least, whose columns are added in registers.
 int64_t batch_rows(const RowExtent& extent, const ScheduleInput& input) noexcept {
   const bool has_columns = input.tensors_read > 1;
-  const int64_t row_bytes = extent.length * input.bytes_per_element;
-  if (has_columns && row_bytes >= kLongRowBytes) return kLongRows;
-  const int64_t most = has_columns ? kMostFastRows : kMostBatchRows;
+  const int64_t fewest = has_columns ? 4 : 1, most = has_columns ? kMostFastRows : kMostBatchRows;
   const int64_t bytes = has_columns ? kBackwardBatchBytes : kForwardBatchBytes;
-  const int64_t fitting = std::clamp<int64_t>(bytes / row_bytes, 1, most);
-  return static_cast<int64_t>(std::bit_floor(static_cast<std::uint64_t>(fitting)));
+  const int64_t fitting = bytes / (extent.length * input.bytes_per_element);
+  return static_cast<int64_t>(std::bit_floor(static_cast<std::uint64_t>(std::clamp(fitting, fewest, most))));
 }
 
 }  // namespace
 
 RowSchedule make_row_schedule(const RowExtent& extent, const ScheduleInput& input) noexcept {
   const int64_t rows = batch_rows(extent, input);
-  const int64_t early = kEarlyBytes / (input.tensors_read * input.tensors_read * input.bytes_per_element);
+  const int64_t early = kEarlyBytes / (input.tensors_read * input.bytes_per_element);
   return {cut(extent),
           rows,
           threads_for(extent.size(), input),

@@ -13,10 +13,6 @@ inline constexpr std::int64_t kMostBatchRows = 64;
 /// Rows of which column sums are added up in float, at most; a power of two.
 inline constexpr std::int64_t kMostFastRows = 32;
 
-/// Backward, rows of so many bytes are long: their column sums are added up beside dx, a block of columns at a time. Of
-/// shorter rows, two threads write dx row by row, and add columns up by themselves, up to a tenth faster.
-inline constexpr std::int64_t kLongRowBytes = 8 << 10;
-
 /// Rows of which column sums are added up together. A function of the extent alone, never of threads or caches: tiles
 /// are merged in a fixed tree, so this fixes the bits.
 struct RowTiling {
