@@ -138,8 +138,7 @@ struct Seams {
   int64_t split;
   param_t<T> gamma[kElements], beta[kElements];
 
-  HWY_INLINE Seams(const T* out, int64_t cols)
-      : split(cols % kElements == 0 && cols > kElements ? (kElements - to_next_line(out)) % kElements : 0) {}
+  HWY_INLINE Seams(const T* out, int64_t cols) : split(std::max<int64_t>(0, meeting_place(out, cols))) {}
   /// Of the last `split` columns, and then the first.
   HWY_INLINE const param_t<T>* copied(const param_t<T>* from, int64_t cols, param_t<T> (&to)[kElements]) const {
     std::copy_n(from + cols - split, split, to);

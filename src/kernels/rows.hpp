@@ -70,15 +70,21 @@ struct FusedRows {
                         const ColumnTotals<fast_t<T>>& to, const NextRows<fast_t<T>>& next);
 };
 
+/// How many elements after the beginning of a line of memory each row begins, and the one before it ends; -1 if it is
+/// not the same for all rows.
+template <class T>
+std::int64_t meeting_place(const T* out, std::int64_t length) noexcept {
+  constexpr std::size_t kLineBytes = 64;
+  constexpr auto kElements = static_cast<std::int64_t>(kLineBytes / sizeof(T));
+  const auto place = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(out) % kLineBytes / sizeof(T));
+  return length % kElements == 0 && (place == 0 || length > kElements) ? place : -1;
+}
+
 /// Columns are taken by blocks, all rows of a block before the next: dx may not be dy, which column sums that a float
-/// does not hold read again, and what is streamed must begin at the same place of a line of memory in each row.
+/// does not hold read again, and streamed rows must meet at the same place of a line.
 template <class T>
 bool can_take_blocks(const T* dy, const T* dx, std::int64_t length, const Access& access) noexcept {
-  constexpr std::int64_t kLineBytes = 64;
-  const std::int64_t bytes = length * static_cast<std::int64_t>(sizeof(T));
-  const bool aligned = reinterpret_cast<std::uintptr_t>(dx) % kLineBytes == 0;
-  const bool whole_lines = bytes % kLineBytes == 0 && (aligned || bytes > kLineBytes);
-  return dx != dy && (whole_lines || access.stores != Stores::streamed);
+  return dx != dy && (access.stores != Stores::streamed || meeting_place(dx, length) >= 0);
 }
 
 /// The kernels of one instruction set.

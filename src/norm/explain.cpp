@@ -1,6 +1,5 @@
 #include "core/arguments.hpp"
-#include "core/ranks.hpp"
-#include "norm/engine.hpp"
+#include "norm/training.hpp"
 #include "unitvar/schedule.hpp"
 
 namespace unitvar {
@@ -10,8 +9,7 @@ Explanation explain(const Extent& extent, std::int64_t bytes_per_element, Pass p
   check_extent(check.operation(), extent, bytes_per_element);
   check.options(options);
   const int tensors = pass == Pass::backward ? 2 : 1;
-  const bool streams = pass == Pass::inference || core::ranks_of(options) != nullptr;
-  const Options run = streams ? norm::in_one_pass(options) : options;
+  const Options run = pass == Pass::inference ? norm::in_one_pass(options) : norm::between_ranks(options);
   const norm::Schedule schedule = norm::make_schedule(extent, norm::schedule_input(run, bytes_per_element, tensors));
   const bool twice = pass != Pass::inference && schedule.walk == Walk::streamed;
   const int reads = twice ? 2 * tensors : tensors;

@@ -146,20 +146,19 @@ struct BackwardWalk {
 
   void run(int64_t tile_begin, int64_t tile_end, int thread) {
     const norm::RowTiling& tiling = engine.schedule().tiling;
+    const int64_t first = tiling.begin(tile_begin);
+    if (tile_begin < tile_end)
+      start(first, std::min(engine.schedule().batch_rows, tiling.end(tile_begin) - first), row_sums[at]);
     for (int64_t tile = tile_begin; tile < tile_end; ++tile) {
       const int64_t begin = tiling.begin(tile), end = tiling.end(tile);
       const Totals totals = sums == nullptr ? Totals{} : sums->start(tile, thread);
-      const bool first = tile == tile_begin, last = tile + 1 == tile_end;
-      engine.for_batches(
-          begin, end,
-          [&](int64_t row, int64_t rows, int64_t next_rows) {
-            if (first && row == begin) start(row, rows, row_sums[at]);
-            batch(row, rows, next_rows, sums == nullptr ? nullptr : &totals);
-            const bool tile_is_done = row + rows == end;
-            if (sums != nullptr && (tile_is_done || (row + rows - begin) % norm::kMostFastRows == 0))
-              sums->flush(totals);
-          },
-          last ? 0 : tiling.end(tile + 1) - end);
+      const auto walk = [&](int64_t row, int64_t rows, int64_t next_rows) {
+        batch(row, rows, next_rows, sums == nullptr ? nullptr : &totals);
+        const int64_t done = row + rows;
+        const bool is_full = done == end || (done - begin) % norm::kMostFastRows == 0;
+        if (sums != nullptr && is_full) sums->flush(totals);
+      };
+      engine.for_batches(begin, end, walk, tile + 1 < tile_end ? tiling.end(tile + 1) - end : 0);
     }
   }
 

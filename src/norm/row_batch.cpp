@@ -245,13 +245,15 @@ void RowBatch<T>::input_gradient(const T* x, const T* dy, T* dx, int64_t rows, c
   const auto row_is_fast = [&](int64_t r) { return every(parameters_are_ordinary_, fast(r)); };
   const int64_t size = rows * length_;
   const double *next_mean = mean + rows, *next_rstd = rstd + rows;
-  const bool with_columns = columns != nullptr && kernels::can_take_blocks(dy, dx, length_, access);
-  if ((next != nullptr || with_columns) && for_all(rows, row_is_fast)) {
+  const bool all_fast = for_all(rows, row_is_fast);
+  const bool in_blocks = columns != nullptr && all_fast && kernels::can_take_blocks(dy, dx, length_, access);
+  if (columns != nullptr && !in_blocks) column_sums(x, dy, rows, mean, rstd, *columns);
+  if (in_blocks || (next != nullptr && all_fast)) {
     PerRow<Fast> center;
     InputGradientRows<Fast> c;
     const auto& of = c.fill(rows, mean, rstd, g.level, g.slope);
     if (next != nullptr) choose_centers(rows, next_mean, next_rstd, center.values);
-    if (with_columns) {
+    if (in_blocks) {
       PerRow<Fast> shift;
       shift.fill(rows, [=](int64_t r) { return shift_of<Fast>(mean[r], rstd[r]); });
       kernels_.fused.all_gradients(x, dy, dx, of, parameters_.gamma, extent(rows), access, shift.values, *columns,
@@ -259,14 +261,12 @@ void RowBatch<T>::input_gradient(const T* x, const T* dy, T* dx, int64_t rows, c
                                        ? kernels::NextRows<Fast>{}
                                        : kernels::NextRows<Fast>{rows, center.values, next->g, next->g_xmu});
     } else {
-      if (columns != nullptr) column_sums(x, dy, rows, mean, rstd, *columns);
       kernels_.fused.backward(x, dy, dx, of, parameters_.gamma, extent(rows), access, center.values, next->g,
                               next->g_xmu);
     }
     if (next != nullptr) finish_sums(x + size, dy + size, rows, next_mean, center.values, *next);
     return;
   }
-  if (columns != nullptr) column_sums(x, dy, rows, mean, rstd, *columns);
   const auto gradient_in = [&](auto a, int64_t b, int64_t e) {
     using A = decltype(a);
     InputGradientRows<A> c;

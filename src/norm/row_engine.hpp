@@ -96,11 +96,7 @@ class RowEngine {
   /// range(begin, end) of all rows, one for each thread.
   template <class Range>
   void for_all_ranges(const Range& range) const {
-    core::parallel_ranges(schedule_.threads, schedule_.tiling.extent.rows,
-                          [&](std::int64_t begin, std::int64_t end, int) {
-                            range(begin, end);
-                            kernels::finish_stores();
-                          });
+    for_ranges(schedule_.tiling.extent.rows, [&](std::int64_t begin, std::int64_t end, int) { range(begin, end); });
   }
   /// pass(row, rows, rows of the next batch) for all batches, on all threads.
   template <class Pass>
@@ -110,23 +106,25 @@ class RowEngine {
   /// range(first tile, last tile + 1, thread) of all tiles, one for each thread.
   template <class Range>
   void for_all_tile_ranges(const Range& range) const {
-    core::parallel_ranges(schedule_.threads, schedule_.tiling.tiles,
-                          [&](std::int64_t begin, std::int64_t end, int thread) {
-                            range(begin, end, thread);
-                            kernels::finish_stores();
-                          });
+    for_ranges(schedule_.tiling.tiles, range);
   }
   /// range(tile, thread, begin, end) for the rows of each tile, on all threads.
   template <class Range>
   void for_all_tiles(const Range& range) const {
     const RowTiling& tiling = schedule_.tiling;
-    core::parallel_for(
-        schedule_.threads, tiling.tiles,
-        [&](std::int64_t tile, int thread) { range(tile, thread, tiling.begin(tile), tiling.end(tile)); },
-        kernels::finish_stores);
+    for_all_tile_ranges([&](std::int64_t first, std::int64_t last, int thread) {
+      for (std::int64_t tile = first; tile < last; ++tile) range(tile, thread, tiling.begin(tile), tiling.end(tile));
+    });
   }
 
  private:
+  template <class Range>
+  void for_ranges(std::int64_t n, const Range& range) const {
+    core::parallel_ranges(schedule_.threads, n, [&](std::int64_t begin, std::int64_t end, int thread) {
+      range(begin, end, thread);
+      kernels::finish_stores();
+    });
+  }
   const P* or_constant(std::span<const P> parameter, P constant, std::int64_t offset) const noexcept {
     if (!parameter.empty()) return parameter.data();
     return std::fill_n(filled_.as<P>() + offset, length(), constant) - length();

@@ -1,8 +1,6 @@
 // Layer and RMS normalization against the reference, on every instruction set; their bits, their memory, extreme rows.
 #include <gtest/gtest.h>
 
-#include <memory>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -10,6 +8,7 @@
 
 #include "support/dtypes.hpp"
 #include "support/fenced.hpp"
+#include "support/guarded.hpp"
 #include "support/isas.hpp"
 #include "support/measure.hpp"
 #include "support/rows.hpp"
@@ -292,20 +291,6 @@ TYPED_TEST(RowNorms, WrittenPastTheCachesAreThoseOfTheirRowsAlone) {
   }
 }
 
-/// Vectors of so many elements that begin this many elements after a line of memory.
-template <class T>
-struct Placed {
-  Placed(std::size_t size, std::size_t offset) : memory(size + offset + 64), span(begin_of(memory) + offset, size) {}
-
-  static T* begin_of(std::vector<T>& v) {
-    void* p = v.data();
-    std::size_t space = v.size() * sizeof(T);
-    return static_cast<T*>(std::align(64, space / 2, p, space));
-  }
-  std::vector<T> memory;
-  std::span<T> span;
-};
-
 /// dgamma and dbeta of one column, added up here.
 template <class T>
 void expect_sums_of_column(const RowProblem<T>& p, const RowForwardResult<T>& f, const BackwardResult<T>& b,
@@ -345,20 +330,21 @@ TYPED_TEST(RowNorms, WrittenPastTheCachesAreTheSameWhereverMemoryBegins) {
     run_backward_into<T>(p, b.dx, f, b.dx, b.dgamma, b.dbeta);
     for (const std::int64_t column : {std::int64_t{0}, length / 2, length - 1}) expect_sums_of_column(p, f, b, column);
     for_each_isa([&](Isa isa) {
-      for (const std::size_t offset : {0, 1, 5}) {
+      for (const std::int64_t offset : {0, 1, 5}) {
         SCOPED_TRACE(describe(p.norm, extent) + ", " + std::to_string(offset) + " elements behind a line");
         const Options options{.threads = 2, .isa = isa};
-        Placed<T> y(p.x.size(), offset), dx(p.x.size(), offset);
+        Guarded<T> y(extent.size(), offset), dx(extent.size(), offset);
         std::vector<param_t<T>> dgamma(b.dgamma.size()), dbeta(b.dgamma.size());
-        layer_norm_forward<T>({.extent = extent, .x = p.x, .gamma = p.gamma, .beta = p.beta, .y = y.span, .eps = p.eps},
-                              options);
-        EXPECT_TRUE(same_bits(std::vector<T>(y.span.begin(), y.span.end()), f.y));
-        run_backward_into<T>(p, p.dy, f, dx.span, dgamma, dbeta, options);
-        EXPECT_TRUE(same_bits(std::vector<T>(dx.span.begin(), dx.span.end()), b.dx));
+        layer_norm_forward<T>(
+            {.extent = extent, .x = p.x, .gamma = p.gamma, .beta = p.beta, .y = y.span(), .eps = p.eps}, options);
+        EXPECT_TRUE(same_bits(y.values(), f.y));
+        run_backward_into<T>(p, p.dy, f, dx.span(), dgamma, dbeta, options);
+        EXPECT_TRUE(same_bits(dx.values(), b.dx));
         EXPECT_TRUE(same_bits(dgamma, b.dgamma));
         EXPECT_TRUE(same_bits(dbeta, b.dbeta));
-        run_backward_into<T>(p, p.dy, f, dx.span, {}, {}, options);
-        EXPECT_TRUE(same_bits(std::vector<T>(dx.span.begin(), dx.span.end()), b.dx));
+        run_backward_into<T>(p, p.dy, f, dx.span(), {}, {}, options);
+        EXPECT_TRUE(same_bits(dx.values(), b.dx));
+        EXPECT_TRUE(y.guards_intact() && dx.guards_intact());
       }
     });
   }
