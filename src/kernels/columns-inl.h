@@ -19,7 +19,64 @@ template <class T, bool kInOrder>
 constexpr bool kIsTwo<Two<T, kInOrder>> = true;
 #endif
 
-/// Stores what Many or Two computes in A as such.
+#if HWY_TARGET != HWY_SCALAR
+/// Two vectors of doubles for one of floats.
+struct Doubles {
+  using M = Many<double>;
+  static constexpr int kWidth = 2 * M::kWidth;
+  struct Value {
+    M::Value a, b;
+
+    HWY_INLINE Value() {}
+    HWY_INLINE Value(M::Value first, M::Value second) : a(first), b(second) {}
+  };
+
+  template <class T>
+  static HWY_INLINE Value load(const T* p) {
+    return {M::load(p), M::load(p + M::kWidth)};
+  }
+  static HWY_INLINE Value zero() { return {M::zero(), M::zero()}; }
+  static HWY_INLINE Value add(Value v, Value w) { return {M::add(v.a, w.a), M::add(v.b, w.b)}; }
+  static HWY_INLINE Value sub(Value v, Value w) { return {M::sub(v.a, w.a), M::sub(v.b, w.b)}; }
+  static HWY_INLINE Value mul(Value v, Value w) { return {M::mul(v.a, w.a), M::mul(v.b, w.b)}; }
+  static HWY_INLINE Value first_of(int64_t n, Value v, Value w) {
+    return {M::first_of(n, v.a, w.a), M::first_of(n - M::kWidth, v.b, w.b)};
+  }
+  static HWY_INLINE Value at(double v, int64_t k) { return {M::at(v, k), M::at(v, k)}; }
+  static HWY_INLINE Value at(const double* v, int64_t) { return load(v); }
+};
+template <>
+inline constexpr bool kIsTwo<Doubles> = true;
+#endif
+
+/// What the columns of a U are added in, in S.
+template <class U, class S>
+struct AddedIn {
+  using V = U;
+};
+template <>
+struct AddedIn<One<float>, double> {
+  using V = One<double>;
+};
+#if HWY_TARGET == HWY_SCALAR
+template <>
+struct AddedIn<Many<float>, double> {
+  using V = Many<double>;
+};
+#else
+template <>
+struct AddedIn<Many<float>, double> {
+  using V = Doubles;
+};
+#endif
+template <class U, class S>
+using Added = typename AddedIn<U, S>::V;
+
+/// Vectors U that a block of columns has, unless a line of memory has more: as many as the registers hold sums of.
+template <class U, class S>
+constexpr int kMostVectors = kIsTwo<U> || (kIsTwo<Added<U, S>> && HWY_TARGET == HWY_AVX2) ? 2 : 4;
+
+/// Stores what Many, Two or Doubles computes in A as such.
 template <class U, class A>
 HWY_INLINE void keep(typename U::Value v, A* p) {
   if constexpr (kIsTwo<U>) {
@@ -58,13 +115,13 @@ struct BlockSums<U, 0> {
 };
 
 /// Down the columns of some rows: dy and dy * x_hat, where x_hat = (x - c.center) * c.scale + c.beta, for rows that are
-/// few enough to be added up in A; what A does not hold is added in double. Rows::row(r) has x, dy, c and, if
+/// few enough to be added up in S; what S does not hold is added in double. Rows::row(r) has x, dy, c and, if
 /// Rows::kWrites, a map whose values are written at once.
-template <class T, class A, bool kStream, class Rows>
+template <class T, class S, bool kStream, class Rows>
 struct ColumnTerms {
   Rows rows;
   RowExtent extent;
-  ColumnTotals<A> to;
+  ColumnTotals<S> to;
 
   /// Columns [k, end) by n vectors U, whose sums stay in registers while the rows are added; after each of these
   /// blocks, done(elements). Returns the first column left over.
@@ -83,7 +140,7 @@ struct ColumnTerms {
   HWY_INLINE void add_seams(const Rows& at_seams, int64_t split) const {
     constexpr int64_t kElements = kLine<T>;
     const int64_t cols = extent.length, last = extent.rows - 1;
-    A first[kElements] = {}, second[kElements] = {};
+    S first[kElements] = {}, second[kElements] = {};
     add_alone(0, 0, kElements - split, first + split, second + split);
     for (int64_t r = 1; r <= last; ++r) {
       for (int64_t k = 0; k < kElements; k += U::kWidth) {
@@ -95,27 +152,41 @@ struct ColumnTerms {
   }
 
  private:
+  /// In double nothing is left of the mean.
+  template <class V>
+  static HWY_INLINE typename V::Value x_hat_of(typename V::Value x, typename V::Value center, typename V::Value scale,
+                                               [[maybe_unused]] typename V::Value shift) {
+    const auto scaled = V::mul(V::sub(x, center), scale);
+    if constexpr (std::is_same_v<S, double>) {
+      return scaled;
+    } else {
+      return V::add(scaled, shift);
+    }
+  }
   /// Columns [begin, end) of row r, one by one.
-  HWY_NOINLINE void add_alone(int64_t r, int64_t begin, int64_t end, A* first, A* second) const {
+  HWY_NOINLINE void add_alone(int64_t r, int64_t begin, int64_t end, S* first, S* second) const {
+    using V = One<S>;
     const auto row = rows.row(r);
     for (int64_t k = begin; k < end; ++k) {
-      const A g = One<A>::load(row.dy + k), x_hat = (One<A>::load(row.x + k) - row.c.center) * row.c.scale + row.c.beta;
+      const S g = V::load(row.dy + k), x_hat = x_hat_of<V>(V::load(row.x + k), row.c.center, row.c.scale, row.c.beta);
       first[k - begin] += g;
       second[k - begin] += g * x_hat;
-      One<A>::store(row.map.template value<One<A>>(k, k), row.map.out + k);
+      using One = kernels::HWY_NAMESPACE::One<typename Rows::Lane>;
+      One::store(row.map.template value<One>(k, k), row.map.out + k);
     }
   }
   /// Elements k .. of a line, `split` of which are the row's before.
   template <class U, class Row>
-  HWY_INLINE void add_seam(const Row& before, const Row& row, int64_t k, int64_t split, A* first, A* second) const {
-    const auto own = [&](A of_before, A of_row)
-                         HWY_ATTR { return U::first_of(split - k, U::at(of_before, 0), U::at(of_row, 0)); };
+  HWY_INLINE void add_seam(const Row& before, const Row& row, int64_t k, int64_t split, S* first, S* second) const {
+    using V = Added<U, S>;
+    const auto own = [&](S of_before, S of_row)
+                         HWY_ATTR { return V::first_of(split - k, V::at(of_before, 0), V::at(of_row, 0)); };
     const int64_t i = k - split, cols = extent.length;
-    const auto g = U::load(row.dy + i);
-    const auto d = U::sub(U::load(row.x + i), own(before.c.center, row.c.center));
-    const auto x_hat = U::add(U::mul(d, own(before.c.scale, row.c.scale)), own(before.c.beta, row.c.beta));
-    keep<U>(U::add(U::at(first, 0), g), first);
-    keep<U>(U::add(U::at(second, 0), U::mul(g, x_hat)), second);
+    const auto g = V::load(row.dy + i);
+    const auto x_hat = x_hat_of<V>(V::load(row.x + i), own(before.c.center, row.c.center),
+                                   own(before.c.scale, row.c.scale), own(before.c.beta, row.c.beta));
+    keep<V>(V::add(V::at(first, 0), g), first);
+    keep<V>(V::add(V::at(second, 0), V::mul(g, x_hat)), second);
     const auto value =
         U::first_of(split - k, before.map.template value<U>(cols + i, k), row.map.template value<U>(i, k));
     put<true, U>(value, row.map.out + i);
@@ -125,21 +196,21 @@ struct ColumnTerms {
   HWY_INLINE void add_block(int64_t k) const {
     const Rows own = rows;
     const int64_t count = extent.rows;
-    BlockSums<U, n> sums;
+    using V = Added<U, S>;
+    BlockSums<V, n> sums;
     sums.clear();
     for (int64_t r = 0; r < count; ++r) {
       const auto row = own.row(r);
-      const auto center = U::at(row.c.center, 0), scale = U::at(row.c.scale, 0), shift = U::at(row.c.beta, 0);
-      sums.for_each(k, [&](typename U::Value& first, typename U::Value& second, int64_t i) HWY_ATTR {
-        const auto g = U::load(row.dy + i);
-        const auto d = U::sub(U::load(row.x + i), center);
-        first = U::add(first, g);
-        second = U::add(second, U::mul(g, U::add(U::mul(d, scale), shift)));
+      const auto center = V::at(row.c.center, 0), scale = V::at(row.c.scale, 0), shift = V::at(row.c.beta, 0);
+      sums.for_each(k, [&](typename V::Value& first, typename V::Value& second, int64_t i) HWY_ATTR {
+        const auto g = V::load(row.dy + i);
+        first = V::add(first, g);
+        second = V::add(second, V::mul(g, x_hat_of<V>(V::load(row.x + i), center, scale, shift)));
         if constexpr (Rows::kWrites) put<kStream, U>(row.map.template value<U>(i, i), row.map.out + i);
       });
     }
-    sums.for_each(k, [&](typename U::Value first, typename U::Value second, int64_t i) HWY_ATTR {
-      move_to_totals<U>({first, second}, i);
+    sums.for_each(k, [&](typename V::Value first, typename V::Value second, int64_t i) HWY_ATTR {
+      move_to_totals<V>({first, second}, i);
     });
   }
   template <class U>
@@ -158,25 +229,25 @@ struct ColumnTerms {
       U::store(U::add(U::load(to.second + k), sums.second), to.second + k);
       return;
     }
-    A first[U::kWidth], second[U::kWidth];
+    S first[U::kWidth], second[U::kWidth];
     U::store(sums.first, first);
     U::store(sums.second, second);
     for (int j = 0; j < U::kWidth; ++j) move_one({first[j], second[j]}, k + j);
   }
-  HWY_NOINLINE void move_one(const Terms<A>& sums, int64_t k) const {
+  HWY_NOINLINE void move_one(const Terms<S>& sums, int64_t k) const {
     if (!are_moderate(sums)) return add_wide(k);
     to.first[k] += sums.first;
     to.second[k] += sums.second;
   }
-  static HWY_INLINE bool are_moderate(const Terms<A>& sums) {
-    if constexpr (std::is_same_v<A, double>) return true;
-    return std::abs(sums.first) + std::abs(sums.second) <= A(0x1p100);  // not NaN
+  static HWY_INLINE bool are_moderate(const Terms<S>& sums) {
+    if constexpr (std::is_same_v<S, double>) return true;
+    return std::abs(sums.first) + std::abs(sums.second) <= S(0x1p100);  // not NaN
   }
   template <class V>
   static HWY_INLINE bool are_moderate(const Terms<V>& sums) {
-    if constexpr (std::is_same_v<A, double>) return true;
-    const Tag<A> d;
-    return hn::AllTrue(d, hn::Le(hn::Add(hn::Abs(sums.first), hn::Abs(sums.second)), hn::Set(d, A(0x1p100))));
+    if constexpr (std::is_same_v<S, double>) return true;
+    const Tag<S> d;
+    return hn::AllTrue(d, hn::Le(hn::Add(hn::Abs(sums.first), hn::Abs(sums.second)), hn::Set(d, S(0x1p100))));
   }
   HWY_INLINE void add_wide(int64_t k) const {
     for (int64_t r = 0; r < extent.rows; ++r) {

@@ -41,21 +41,32 @@ constexpr bool kRareTarget = HWY_TARGET == HWY_SSE4 || HWY_TARGET == HWY_SCALAR 
 template <class T>
 constexpr bool kKnowsRelu = std::is_same_v<T, float> && !kRareTarget;
 
-/// Calls f with the activation of the extras, and of others of the same call.
-template <class A, class T, class F, class... Others>
-HWY_INLINE void with_activation(const F& f, const Extras<T>& extras, const Others&... others) {
-  const auto call = [&]<class Slope>(const Slope& slope) HWY_ATTR {
-    const auto of = [&](const Extras<T>& e) HWY_ATTR {
-      return Activated<Slope>{e.bits, e.bits_row, e.bits_channel, e.bits_begin, slope};
-    };
-    f(of(extras), of(others)...);
-  };
+template <template <class> class Slope, class A, class T>
+HWY_INLINE Activated<Slope<A>> activated(const Extras<T>& e) {
+  return {e.bits, e.bits_row, e.bits_channel, e.bits_begin, Slope<A>(e.slope)};
+}
+
+/// Calls f with the activation of the extras.
+template <class A, class T, class F>
+HWY_INLINE void with_activation(const F& f, const Extras<T>& extras) {
   if constexpr (!kKnowsRelu<T>) {
-    call(AnySlope<A>(extras.slope));
+    f(activated<AnySlope, A>(extras));
   } else if (extras.slope == 0) {
-    call(Relu<A>(extras.slope));
+    f(activated<Relu, A>(extras));
   } else {
-    call(Leaky<A>(extras.slope));
+    f(activated<Leaky, A>(extras));
+  }
+}
+
+/// The same with the extras of a rectangle to map and of another one of the call, whose terms are added up in S.
+template <class A, class S, class T, class F>
+HWY_INLINE void with_activations(const F& f, const Extras<T>& extras, const Extras<T>& of_next) {
+  if constexpr (!kKnowsRelu<T>) {
+    f(activated<AnySlope, A>(extras), activated<AnySlope, S>(of_next));
+  } else if (extras.slope == 0) {
+    f(activated<Relu, A>(extras), activated<Relu, S>(of_next));
+  } else {
+    f(activated<Leaky, A>(extras), activated<Leaky, S>(of_next));
   }
 }
 
@@ -138,13 +149,13 @@ HWY_INLINE void fuse([[maybe_unused]] const Source& source, [[maybe_unused]] con
   if constexpr (!kRareTarget) planar_sweep_as<T, A, true>(source, map, rect, access, first, second);
 }
 
-template <class T, class A = fast_t<T>>
+template <class T, class A = fast_t<T>, class S = sum_t<T>>
 void fused_forward(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Rect& rect, const Access& access,
-                   const Extras<T>& extras, int64_t next, const A* shift, double* first, double* second) {
-  const MomentTerms<T, A, const A*> source{x + next, shift};
+                   const Extras<T>& extras, int64_t next, const S* shift, double* first, double* second) {
+  const MomentTerms<T, S, const S*> source{x + next, shift};
   if (!fuses<T>(rect, access)) {
     normalize<Planar, T, A>(x, y, c, rect, access, extras);
-    Planar::add<T, A>(source, rect, access, first, second);
+    Planar::add<T, S>(source, rect, access, first, second);
     return;
   }
   with_activated_map<T, A>(x, y, c, extras,
@@ -152,36 +163,36 @@ void fused_forward(const T* x, T* y, const NormalizeCoefficients<const A*>& c, c
 }
 
 /// Of weighted tensors, phases are not fused.
-template <class T, class A = fast_t<T>>
+template <class T, class A = fast_t<T>, class S = sum_t<T>>
 void fused_backward(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c, const Rect& rect,
                     const Access& access, const Extras<T>& extras, int64_t next, const Extras<T>& extras_of_next,
-                    const A* center, double* first, double* second) {
+                    const S* center, double* first, double* second) {
   const Access own = access_of_both(access, dx, extras.dresidual);
   if (!fuses<T>(rect, own)) {
     input_gradient<Planar, T, A>(x, dy, dx, c, rect, access, extras);
-    gradient_sums<Planar, T, A>(x + next, dy + next, center, rect, access, extras_of_next, first, second);
+    gradient_sums<Planar, T, S>(x + next, dy + next, center, rect, access, extras_of_next, first, second);
     return;
   }
   const auto sweep = [&](const auto& kind, const auto& kind_of_next) HWY_ATTR {
-    using Kind = std::remove_cvref_t<decltype(kind)>;
-    const ExtendedGradientTerms<T, A, const A*, Kind> source{x + next, dy + next, center, kind_of_next};
+    const ExtendedGradientTerms<T, S, const S*, std::remove_cvref_t<decltype(kind_of_next)>> source{
+        x + next, dy + next, center, kind_of_next};
     with_gradient_map(x, dy, dx, extras.dresidual, c, kind,
                       [&](const auto& map) HWY_ATTR { fuse<T, A>(source, map, rect, own, first, second); });
   };
   if (extras.x_is_output) {
-    sweep(ActivatedOutput<T, A>(extras), ActivatedOutput<T, A>(extras_of_next));
+    sweep(ActivatedOutput<T, A>(extras), ActivatedOutput<T, S>(extras_of_next));
   } else {
-    with_activation<A>(sweep, extras, extras_of_next);
+    with_activations<A, S>(sweep, extras, extras_of_next);
   }
 }
 
 template <class Shape, class T, class A>
-constexpr ExtendedPhases<T, A> kExtendedPhases{weighted_moments<Shape, T, A>, normalize<Shape, T, A>,
-                                               gradient_sums<Shape, T, A>, input_gradient<Shape, T, A>};
+constexpr ExtendedPhases<T, A> kExtendedPhases{
+    weighted_moments<QuickSum<T, A, Shape>, T, sum_in_t<T, A>>, normalize<Quick<T, A, Shape>, T, A>,
+    gradient_sums<QuickSum<T, A, Shape>, T, sum_in_t<T, A>>, input_gradient<Quick<T, A, Shape>, T, A>};
 
 template <class T, class A>
-constexpr ExtendedShapes<T, A> kExtendedShapes{kExtendedPhases<Quick<T, A, Planar>, T, A>,
-                                               kExtendedPhases<Quick<T, A, Interleaved>, T, A>};
+constexpr ExtendedShapes<T, A> kExtendedShapes{kExtendedPhases<Planar, T, A>, kExtendedPhases<Interleaved, T, A>};
 
 template <class T>
 constexpr ExtendedKernels<T> kExtendedTable{kExtendedShapes<T, fast_t<T>>,

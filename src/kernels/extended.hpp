@@ -35,13 +35,13 @@ struct Extras {
 };
 
 /// As Phases.
-template <class T, class A>
+template <class T, class A, class S = sum_in_t<T, A>>
 struct ExtendedPhases {
-  void (*moments)(const T* x, const A* shift, const Rect& rect, const Access& access, const Extras<T>& extras,
+  void (*moments)(const T* x, const S* shift, const Rect& rect, const Access& access, const Extras<T>& extras,
                   double* first, double* second);
   void (*normalize)(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Rect& rect, const Access& access,
                     const Extras<T>& extras);
-  void (*gradient_sums)(const T* x, const T* dy, const A* center, const Rect& rect, const Access& access,
+  void (*gradient_sums)(const T* x, const T* dy, const S* center, const Rect& rect, const Access& access,
                         const Extras<T>& extras, double* first, double* second);
   void (*input_gradient)(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c, const Rect& rect,
                          const Access& access, const Extras<T>& extras);
@@ -57,11 +57,11 @@ struct ExtendedShapes {
 template <class T>
 struct ExtendedFused {
   void (*forward)(const T* x, T* y, const NormalizeCoefficients<const fast_t<T>*>& c, const Rect& rect,
-                  const Access& access, const Extras<T>& extras, std::int64_t next, const fast_t<T>* shift,
+                  const Access& access, const Extras<T>& extras, std::int64_t next, const sum_t<T>* shift,
                   double* first, double* second);
   void (*backward)(const T* x, const T* dy, T* dx, const GradientCoefficients<const fast_t<T>*>& c, const Rect& rect,
                    const Access& access, const Extras<T>& extras, std::int64_t next, const Extras<T>& extras_of_next,
-                   const fast_t<T>* center, double* first, double* second);
+                   const sum_t<T>* center, double* first, double* second);
 };
 
 /// The extended kernels of one instruction set.

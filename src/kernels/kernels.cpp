@@ -37,23 +37,25 @@ void input_gradient(const T* x, const T* dy, T* dx, const GradientCoefficients<c
 
 template <class T>
 void fused_forward(const T* x, T* y, const NormalizeCoefficients<const fast_t<T>*>& c, const Rect& rect,
-                   const Access& access, int64_t next, const fast_t<T>* shift, double* first, double* second) {
+                   const Access& access, int64_t next, const sum_t<T>* shift, double* first, double* second) {
   using A = fast_t<T>;
-  planar_sweep<T, A>(MomentTerms<T, A, const A*>{x + next, shift}, NormalizeMap<T, A, const A*>{x, y, c}, rect, access,
+  using S = sum_t<T>;
+  planar_sweep<T, A>(MomentTerms<T, S, const S*>{x + next, shift}, NormalizeMap<T, A, const A*>{x, y, c}, rect, access,
                      first, second);
 }
 
 template <class T>
 void fused_backward(const T* x, const T* dy, T* dx, const GradientCoefficients<const fast_t<T>*>& c, const Rect& rect,
-                    const Access& access, int64_t next, const fast_t<T>* center, double* first, double* second) {
+                    const Access& access, int64_t next, const sum_t<T>* center, double* first, double* second) {
   using A = fast_t<T>;
-  planar_sweep<T, A>(GradientTerms<T, A, const A*>{x + next, dy + next, center},
+  using S = sum_t<T>;
+  planar_sweep<T, A>(GradientTerms<T, S, const S*>{x + next, dy + next, center},
                      InputGradientMap<T, A, const A*>{x, dy, dx, c}, rect, access, first, second);
 }
 
 template <class Shape, class T, class A>
-constexpr Phases<T, A> kPhases{moments<Shape, T, A>, normalize<Shape, T, A>, gradient_sums<Shape, T, A>,
-                               input_gradient<Shape, T, A>};
+constexpr Phases<T, A> kPhases{moments<Shape, T, sum_in_t<T, A>>, normalize<Shape, T, A>,
+                               gradient_sums<Shape, T, sum_in_t<T, A>>, input_gradient<Shape, T, A>};
 
 template <class T, class A>
 constexpr Shapes<T, A> kShapes{kPhases<Planar, T, A>, kPhases<Interleaved, T, A>};

@@ -70,16 +70,32 @@ inline constexpr int kMostRun = 16;
 /// The same of a rectangle of one row, which keeps no sums from row to row.
 inline constexpr int kMostRunOfARow = 64;
 
-/// The four phases in one shape, for elements of type T, computed in A; sums end in double in any case. Planar kernels
-/// take and give a value for each channel, interleaved ones for each column. Pointers to elements are to the
-/// rectangle's first; dx may be dy, y may be x.
+/// The arithmetic that keeps T's digits on ordinary numbers; double keeps them on all.
+template <class T>
+using fast_t = std::conditional_t<std::is_same_v<T, double>, double, float>;
+
+template <class T>
+inline constexpr bool kIsHalf = sizeof(T) == 2;
+
+/// What is added up, and in what: a rounding to float is the same for equal values, so that in a sum of data with few
+/// distinct values roundings add up, instead of averaging out. Float keeps the digits of 16 bits nevertheless.
+template <class T>
+using sum_t = std::conditional_t<kIsHalf<T>, float, double>;
+
+/// The same beside maps in A.
 template <class T, class A>
+using sum_in_t = std::conditional_t<std::is_same_v<A, double>, double, sum_t<T>>;
+
+/// The four phases in one shape, for elements of type T, computed in A, and what is added up in S; sums end in double
+/// in any case. Planar kernels take and give a value for each channel, interleaved ones for each column. Pointers to
+/// elements are to the rectangle's first; dx may be dy, y may be x.
+template <class T, class A, class S = sum_in_t<T, A>>
 struct Phases {
   /// Adds sum(x - shift) to `first`, sum((x - shift)^2) to `second`.
-  void (*moments)(const T* x, const A* shift, const Rect& rect, const Access& access, double* first, double* second);
+  void (*moments)(const T* x, const S* shift, const Rect& rect, const Access& access, double* first, double* second);
   void (*normalize)(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Rect& rect, const Access& access);
   /// Adds sum(dy) to `first`, sum(dy * (x - center)) to `second`.
-  void (*gradient_sums)(const T* x, const T* dy, const A* center, const Rect& rect, const Access& access, double* first,
+  void (*gradient_sums)(const T* x, const T* dy, const S* center, const Rect& rect, const Access& access, double* first,
                         double* second);
   void (*input_gradient)(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c, const Rect& rect,
                          const Access& access);
@@ -91,21 +107,14 @@ struct Shapes {
   Phases<T, A> interleaved;
 };
 
-/// The arithmetic that keeps T's digits on ordinary numbers; double keeps them on all.
-template <class T>
-using fast_t = std::conditional_t<std::is_same_v<T, double>, double, float>;
-
-template <class T>
-inline constexpr bool kIsHalf = sizeof(T) == 2;
-
 /// Two phases of the planar shape in one sweep: the second phase of one rectangle, side by side with the first phase of
 /// another one of the same size, `next` elements away.
 template <class T>
 struct Fused {
   void (*forward)(const T* x, T* y, const NormalizeCoefficients<const fast_t<T>*>& c, const Rect& rect,
-                  const Access& access, std::int64_t next, const fast_t<T>* shift, double* first, double* second);
+                  const Access& access, std::int64_t next, const sum_t<T>* shift, double* first, double* second);
   void (*backward)(const T* x, const T* dy, T* dx, const GradientCoefficients<const fast_t<T>*>& c, const Rect& rect,
-                   const Access& access, std::int64_t next, const fast_t<T>* center, double* first, double* second);
+                   const Access& access, std::int64_t next, const sum_t<T>* center, double* first, double* second);
 };
 
 /// The kernels of one instruction set.

@@ -27,6 +27,7 @@ template <class T, class A, class V>
 struct MomentTerms {
   static constexpr bool kExtended = false;
   static constexpr int kTensors = 1;
+  using Lane = A;
   using Sum = Summed<T, A>;
   const T* x;
   V shift;
@@ -126,7 +127,8 @@ struct InputGradientMap {
 
 /// In place of terms to add up, or of a map to write.
 struct Nothing {
-  using Sum = Many<double>;  // of which there is none
+  using Lane = double;
+  using Sum = Many<Lane>;  // of which there is none
   HWY_INLINE Nothing channel(int64_t) const { return {}; }
   HWY_INLINE Nothing row(int64_t, int64_t) const { return {}; }
 };

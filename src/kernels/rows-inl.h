@@ -27,6 +27,7 @@ HWY_INLINE typename U::Value parameter(const P* p, int64_t k) {
 /// Along a row: g = gamma * dy and g * (x - center), at column i.
 template <class T, class A>
 struct RowGradientTerms {
+  using Lane = A;
   const T* x;
   const T* dy;
   A center;
@@ -163,24 +164,25 @@ HWY_INLINE void map_row_seam(const Map& before, const Map& map, int64_t cols, in
 template <class A, bool kStream, class Source, class Map>
 HWY_INLINE Terms<double> sweep_row(const Source& source, const Map& map, int64_t cols, int64_t begin, int64_t end,
                                    int64_t ahead) {
-  constexpr int64_t kGroups = kRowDepth<A> * kLanes;
+  using S = typename Source::Lane;
+  constexpr int64_t kGroups = kRowDepth<S> * kLanes;
   Terms<double> total{};
   int64_t m = begin;
   if constexpr (!kIsNothing<Source> && !kIsNothing<Map> && kStream) {
     if (m + kTurn <= end) {
-      Partial<Many<A>> sums;
+      Partial<Many<S>> sums;
       sums.clear();
       int64_t k = 0;
       for (; m + kTurn <= end; m += kTurn) {
-        for (const int64_t turn = k + kTurn; k < turn; k += kGroups) add_groups<kRowDepth<A>>(source, k, sums);
+        for (const int64_t turn = k + kTurn; k < turn; k += kGroups) add_groups<kRowDepth<S>>(source, k, sums);
         map_turn<kStream>(map, m, m + kTurn, ahead);
       }
-      total = finish_row<A, Source>(source, k, cols, &sums);
+      total = finish_row<S, Source>(source, k, cols, &sums);
     } else {
-      total = finish_row<A, Source>(source, 0, cols, nullptr);
+      total = finish_row<S, Source>(source, 0, cols, nullptr);
     }
   } else if constexpr (!kIsNothing<Source>) {
-    total = finish_row<A, Source>(source, 0, cols, nullptr);
+    total = finish_row<S, Source>(source, 0, cols, nullptr);
   }
   if constexpr (!kIsNothing<Map>) {
     const int64_t whole = m + (end - m) / kMapLine<Map> * kMapLine<Map>;

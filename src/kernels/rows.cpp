@@ -93,33 +93,33 @@ struct ColumnRows {
 };
 
 /// The same where dx is written at once.
-template <class T, class A>
+template <class T, class A, class S>
 struct ColumnAndGradientRows {
   static constexpr bool kWrites = true;
+  using Lane = A;
   struct Row {
     const T* x;
     const T* dy;
-    NormalizeCoefficients<A> c;
+    NormalizeCoefficients<S> c;
     RowGradientMap<T, A> map;
   };
   const T* x;
   const T* dy;
   T* dx;
   GradientCoefficients<const A*> c;
-  const A* shift;
+  NormalizeCoefficients<const S*> x_hat;
   const param_t<T>* gamma;
   int64_t cols;
 
   HWY_INLINE ColumnAndGradientRows at_seams(Seams<T>& of) const {
-    return {x, dy, dx, c, shift, of.copied(gamma, cols, of.gamma), cols};
+    return {x, dy, dx, c, x_hat, of.copied(gamma, cols, of.gamma), cols};
   }
   HWY_INLINE Row row(int64_t r) const {
     const T *const row_x = x + r * cols, *const row_dy = dy + r * cols;
-    const A center = c.center[r], scale = c.scale[r];
     return {row_x,
             row_dy,
-            {center, scale, shift[r]},
-            {row_x, row_dy, dx + r * cols, {center, at<A>(c.level, r), c.slope[r], scale}, gamma}};
+            {x_hat.center[r], x_hat.scale[r], x_hat.beta[r]},
+            {row_x, row_dy, dx + r * cols, {c.center[r], at<A>(c.level, r), c.slope[r], c.scale[r]}, gamma}};
   }
 };
 
@@ -205,35 +205,36 @@ void column_sums(const T* x, const T* dy, const RowExtent& rows, const Normalize
   terms.template add<One<A>, 1>(k, rows.length, ignore);
 }
 
-template <class T, class A = fast_t<T>>
+template <class T, class A = fast_t<T>, class S = sum_t<T>>
 void normalize_and_moments(const T* x, T* y, const NormalizeCoefficients<const A*>& c,
                            const ColumnParameters<T>& parameters, const RowExtent& rows, const Access& access,
-                           const A* shift, double* first, double* second) {
-  sweep<T, A>(MomentRows<T, A>{x + rows.size(), shift, rows.length},
+                           const S* shift, double* first, double* second) {
+  sweep<T, A>(MomentRows<T, S>{x + rows.size(), shift, rows.length},
               NormalizeRows<T, A>{x, y, c, parameters, rows.length}, rows, access, first, second);
 }
 
-template <class T, class A = fast_t<T>>
+template <class T, class A = fast_t<T>, class S = sum_t<T>>
 void input_gradient_and_sums(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c,
-                             const param_t<T>* gamma, const RowExtent& rows, const Access& access, const A* center,
+                             const param_t<T>* gamma, const RowExtent& rows, const Access& access, const S* center,
                              double* first, double* second) {
-  sweep<T, A>(GradientRows<T, A>{x + rows.size(), dy + rows.size(), center, gamma, rows.length},
+  sweep<T, A>(GradientRows<T, S>{x + rows.size(), dy + rows.size(), center, gamma, rows.length},
               InputGradientRows<T, A>{x, dy, dx, c, gamma, rows.length}, rows, access, first, second);
 }
 
 /// Blocks of columns down the rows, and in turn with them the next rows' sums.
-template <class T, class A, bool kStream>
+template <class T, class A, class S, bool kStream>
 HWY_INLINE void all_gradients_of(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c,
-                                 const param_t<T>* gamma, const RowExtent& rows, const Access& access, const A* shift,
-                                 const ColumnTotals<A>& to, const NextRows<A>& next) {
+                                 const param_t<T>* gamma, const RowExtent& rows, const Access& access,
+                                 const NormalizeCoefficients<const S*>& x_hat, const ColumnTotals<S>& to,
+                                 const NextRows<S>& next) {
   using Map = RowGradientMap<T, A>;
   using U = typename Map::Vector;
-  constexpr int kLineOfVectors = kMapLine<Map> / U::kWidth, kBlock = std::max(kLineOfVectors, kIsTwo<U> ? 2 : 4);
-  using Rows = ColumnAndGradientRows<T, A>;
-  const ColumnTerms<T, A, kStream, Rows> terms{{x, dy, dx, c, shift, gamma, rows.length}, rows, to};
-  const GradientRows<T, A> sources{x + rows.size(), dy + rows.size(), next.center, gamma, rows.length};
+  constexpr int kLineOfVectors = kMapLine<Map> / U::kWidth, kBlock = std::max(kLineOfVectors, kMostVectors<U, S>);
+  using Rows = ColumnAndGradientRows<T, A, S>;
+  const ColumnTerms<T, S, kStream, Rows> terms{{x, dy, dx, c, x_hat, gamma, rows.length}, rows, to};
+  const GradientRows<T, S> sources{x + rows.size(), dy + rows.size(), next.center, gamma, rows.length};
   const RowExtent next_rows{next.rows, rows.length};
-  RowsInTurns<A, GradientRows<T, A>> sums(sources, next_rows, access.ahead - rows.size(), next.first, next.second);
+  RowsInTurns<S, GradientRows<T, S>> sums(sources, next_rows, access.ahead - rows.size(), next.first, next.second);
   const auto take_turn = [&](int64_t elements) { sums.advance(elements); };
   if constexpr (kStream) {
     Seams<T> seams(dx, rows.length);
@@ -250,20 +251,20 @@ HWY_INLINE void all_gradients_of(const T* x, const T* dy, T* dx, const GradientC
   sums.finish();
 }
 
-template <class T, class A = fast_t<T>>
+template <class T, class A = fast_t<T>, class S = sum_t<T>>
 void all_gradients(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c, const param_t<T>* gamma,
-                   const RowExtent& rows, const Access& access, const A* shift, const ColumnTotals<A>& to,
-                   const NextRows<A>& next) {
+                   const RowExtent& rows, const Access& access, const NormalizeCoefficients<const S*>& x_hat,
+                   const ColumnTotals<S>& to, const NextRows<S>& next) {
   if (access.stores == Stores::streamed) {
-    all_gradients_of<T, A, true>(x, dy, dx, c, gamma, rows, access, shift, to, next);
+    all_gradients_of<T, A, S, true>(x, dy, dx, c, gamma, rows, access, x_hat, to, next);
   } else {
-    all_gradients_of<T, A, false>(x, dy, dx, c, gamma, rows, access, shift, to, next);
+    all_gradients_of<T, A, S, false>(x, dy, dx, c, gamma, rows, access, x_hat, to, next);
   }
 }
 
 template <class T, class A>
-constexpr RowPhases<T, A> kRowPhases{moments<T, A>, normalize<T, A>, gradient_sums<T, A>, input_gradient<T, A>,
-                                     column_sums<T, A>};
+constexpr RowPhases<T, A> kRowPhases{moments<T, sum_in_t<T, A>>, normalize<T, A>, gradient_sums<T, sum_in_t<T, A>>,
+                                     input_gradient<T, A>, column_sums<T, sum_in_t<T, A>>};
 
 template <class T>
 constexpr RowKernels<T> kRowTable{kRowPhases<T, fast_t<T>>,

@@ -16,40 +16,41 @@ struct ColumnParameters {
   const param_t<T>* beta;
 };
 
-/// Column sums of not too many rows in A, and in double of what A does not hold.
-template <class A>
+/// Column sums of not too many rows in S, and in double of what S does not hold.
+template <class S>
 struct ColumnTotals {
-  A* first;
-  A* second;
+  S* first;
+  S* second;
   double* wide_first;
   double* wide_second;
 };
 
-/// Passes over some rows, computed in A; sums over a row end in double. Coefficients and row sums are arrays with a
-/// value for each row, column sums with one for each column. Pointers to elements are to the first row's first.
-template <class T, class A>
+/// Passes over some rows, computed in A, and what is added up in S; sums over a row end in double. Coefficients and row
+/// sums are arrays with a value for each row, column sums with one for each column. Pointers to elements are to the
+/// first row's first.
+template <class T, class A, class S = sum_in_t<T, A>>
 struct RowPhases {
   /// Of each row, sum(x - shift) and sum((x - shift)^2).
-  void (*moments)(const T* x, const A* shift, const RowExtent& rows, double* first, double* second);
+  void (*moments)(const T* x, const S* shift, const RowExtent& rows, double* first, double* second);
   /// y = ((x - c.center) * c.scale + c.beta) * gamma + beta.
   void (*normalize)(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const ColumnParameters<T>& parameters,
                     const RowExtent& rows, const Access& access);
   /// Of each row, sum(g) and sum(g * (x - center)), where g = gamma * dy.
-  void (*gradient_sums)(const T* x, const T* dy, const A* center, const param_t<T>* gamma, const RowExtent& rows,
+  void (*gradient_sums)(const T* x, const T* dy, const S* center, const param_t<T>* gamma, const RowExtent& rows,
                         double* first, double* second);
   /// dx = ((gamma * dy - c.level) - (x - c.center) * c.slope) * c.scale; dx may be dy.
   void (*input_gradient)(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c,
                          const param_t<T>* gamma, const RowExtent& rows, const Access& access);
   /// Adds to each column sum(dy) and sum(dy * x_hat), where x_hat = (x - c.center) * c.scale + c.beta.
-  void (*column_sums)(const T* x, const T* dy, const RowExtent& rows, const NormalizeCoefficients<const A*>& c,
-                      const ColumnTotals<A>& to);
+  void (*column_sums)(const T* x, const T* dy, const RowExtent& rows, const NormalizeCoefficients<const S*>& c,
+                      const ColumnTotals<S>& to);
 };
 
 /// Rows behind those of a pass whose sums are taken beside it: none, or as many.
-template <class A>
+template <class S>
 struct NextRows {
   std::int64_t rows;
-  const A* center;
+  const S* center;
   double* first;
   double* second;
 };
@@ -59,15 +60,16 @@ template <class T>
 struct FusedRows {
   void (*forward)(const T* x, T* y, const NormalizeCoefficients<const fast_t<T>*>& c,
                   const ColumnParameters<T>& parameters, const RowExtent& rows, const Access& access,
-                  const fast_t<T>* shift, double* first, double* second);
+                  const sum_t<T>* shift, double* first, double* second);
   void (*backward)(const T* x, const T* dy, T* dx, const GradientCoefficients<const fast_t<T>*>& c,
-                   const param_t<T>* gamma, const RowExtent& rows, const Access& access, const fast_t<T>* center,
+                   const param_t<T>* gamma, const RowExtent& rows, const Access& access, const sum_t<T>* center,
                    double* first, double* second);
-  /// The same with column_sums of the first rows, whose x_hat has this shift, in one pass over them, where
+  /// The same with column_sums of the first rows, whose x_hat has coefficients of its own, in one pass over them, where
   /// can_take_blocks.
   void (*all_gradients)(const T* x, const T* dy, T* dx, const GradientCoefficients<const fast_t<T>*>& c,
-                        const param_t<T>* gamma, const RowExtent& rows, const Access& access, const fast_t<T>* shift,
-                        const ColumnTotals<fast_t<T>>& to, const NextRows<fast_t<T>>& next);
+                        const param_t<T>* gamma, const RowExtent& rows, const Access& access,
+                        const NormalizeCoefficients<const sum_t<T>*>& x_hat, const ColumnTotals<sum_t<T>>& to,
+                        const NextRows<sum_t<T>>& next);
 };
 
 /// How many elements after the beginning of a line of memory each row begins, and the one before it ends; -1 if it is

@@ -80,6 +80,9 @@ struct OneByOne {
 /// Arithmetic wider than the type is for rare channels: one element at a time is fast enough for them.
 template <class T, class A, class Shape>
 using Quick = std::conditional_t<std::is_same_v<A, fast_t<T>>, Shape, OneByOne<Shape>>;
+/// Of sums beside maps in A.
+template <class T, class A, class Shape>
+using QuickSum = std::conditional_t<std::is_same_v<sum_in_t<T, A>, sum_t<T>>, Shape, OneByOne<Shape>>;
 
 }  // namespace unitvar::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -22,9 +22,11 @@ void in_arithmetic(bool fast, const F& f) noexcept {
 }
 
 /// A shift k standard deviations away from the mean costs a factor 1 + k^2 of precision in M2; beyond k = 3 it is too
-/// much. Few tiles have it: those whose shift was taken from an outlier. False for NaN, which nothing repairs.
-inline bool is_off_center(double n, double first, double second) noexcept {
-  constexpr double kMost = 3 * 3;
+/// much. Sums of floats have digits to spare, which are added in double: k = 1024 costs 1e-10. Few tiles have it: those
+/// whose shift was taken from an outlier. False for NaN, which nothing repairs.
+template <class T>
+bool is_off_center(double n, double first, double second) noexcept {
+  constexpr double kMost = std::is_same_v<T, float> ? 0x1p20 : 3 * 3;
   const double between = first * (first / n);
   return between > kMost * (second - between);
 }

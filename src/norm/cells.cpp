@@ -14,10 +14,11 @@ using core::vector_loop;
 using std::int64_t;
 
 /// Moves the shifts that are off to the mean that their own sums give. True if one moved.
+template <class T>
 bool recenter(double n, int64_t channels, double* shift, PairArrays sums) noexcept {
   bool moved = false;
   for (int64_t c = 0; c < channels; ++c) {
-    if (!is_off_center(n, sums.first[c], sums.second[c])) continue;
+    if (!is_off_center<T>(n, sums.first[c], sums.second[c])) continue;
     shift[c] += sums.first[c] / n;
     moved = true;
   }
@@ -111,8 +112,8 @@ kernels::Extras<T> Cells<T>::extras(const Cell& cell) const noexcept {
 }
 
 template <class T>
-template <class Sum>
-void Cells<T>::sum_columns(const Cell& cell, PairArrays out, const Sum& sum) const noexcept {
+template <class Add>
+void Cells<T>::sum_columns(const Cell& cell, PairArrays out, const Add& sum) const noexcept {
   const int64_t n = width(tiling_);
   auto* const first = n == 1 ? out.first : array<double>(cell, 1);
   auto* const second = n == 1 ? out.second : array<double>(cell, 2);
@@ -166,8 +167,8 @@ void Cells<T>::centered_sums(const T* x, const T* dy, const Cell& cell, const do
 template <class T>
 void Cells<T>::sum_again(const T* x, const Cell& cell, double* shift, PairArrays out) const noexcept {
   const double n = count(cell);
-  if constexpr (!std::is_same_v<Fast, double>) shifted_sums<double>(x, cell, shift, out);
-  if (recenter(n, cell.channels(), shift, out)) shifted_sums<double>(x, cell, shift, out);
+  if constexpr (!std::is_same_v<Sum, double>) shifted_sums<double>(x, cell, shift, out);
+  if (recenter<T>(n, cell.channels(), shift, out)) shifted_sums<double>(x, cell, shift, out);
 }
 
 template <class T>
@@ -177,19 +178,20 @@ double* Cells<T>::choose_shifts(const T* x, const Cell& cell) const noexcept {
   const int64_t inner = tiling_.extent.inner;
   vector_loop(0, cell.channels(), [=, places = sample_places(cell)](int64_t c) {
     const Sample sample = sample_at(data + c * inner, places);
-    shift[c] = coarse<Fast>(sample.middle, sample);
+    shift[c] = coarse<Sum>(sample.middle, sample);
   });
   return shift;
 }
 
 template <class T>
-double* Cells<T>::choose_centers(const T* x, const Cell& cell, const double* mean) const noexcept {
+const double* Cells<T>::choose_centers(const T* x, const Cell& cell, const double* mean) const noexcept {
+  if constexpr (std::is_same_v<Sum, double>) return mean + cell.begin;
   auto* const center = array<double>(cell, 3);
   const T* data = x + offset(cell);
   const int64_t inner = tiling_.extent.inner;
   const double* const means = mean + cell.begin;
   vector_loop(0, cell.channels(), [=, places = sample_places(cell)](int64_t c) {
-    center[c] = coarse<Fast>(means[c], sample_at(data + c * inner, places));
+    center[c] = coarse<Sum>(means[c], sample_at(data + c * inner, places));
   });
   return center;
 }
@@ -198,7 +200,7 @@ template <class T>
 void Cells<T>::finish_moments(const T* x, const Cell& cell, double* shift, PairArrays out) const noexcept {
   const double n = count(cell);
   const auto trusted = [&](int64_t c) {
-    return every(is_ordinary_sum<Fast>(out.second[c]), !is_off_center(n, out.first[c], out.second[c]));
+    return every(is_ordinary_sum<Sum>(out.second[c]), !is_off_center<T>(n, out.first[c], out.second[c]));
   };
   for_runs(cell.channels(), trusted, [&](int64_t b, int64_t e, bool good) {
     if (!good) sum_again(x, cell.part(b, e), shift + b, from(out, b));
@@ -214,26 +216,27 @@ void Cells<T>::moments(const T* x, const Cell& cell, PairArrays out) const noexc
     return;
   }
   double* const shift = choose_shifts(x, cell);
-  shifted_sums<Fast>(x, cell, shift, out);
+  shifted_sums<Sum>(x, cell, shift, out);
   finish_moments(x, cell, shift, out);
 }
 
 /// A sum of dy that float could hold stays even if the other is summed again: it may not depend on x.
 template <class T>
-void Cells<T>::finish_sums(const T* x, const T* dy, const Cell& cell, const double* mean, double* center,
+void Cells<T>::finish_sums(const T* x, const T* dy, const Cell& cell, const double* mean, const double* center,
                            PairArrays out) const noexcept {
+  if constexpr (std::is_same_v<Sum, double>) return;  // they are about the mean
   const double* means = mean + cell.begin;
   const auto trusted = [&](int64_t c) {
-    return every(is_ordinary<Fast>(center[c]), is_ordinary<Fast>(out.first[c]), is_ordinary_sum<Fast>(out.second[c]));
+    return every(is_ordinary<Sum>(center[c]), is_ordinary<Sum>(out.first[c]), is_ordinary_sum<Sum>(out.second[c]));
   };
   for_runs(cell.channels(), trusted, [&](int64_t b, int64_t e, bool good) {
     vector_loop(b, e, [=](int64_t c) { out.second[c] += (center[c] - means[c]) * out.first[c]; });
     if (good) return;
-    double* const kept = center;
+    auto* const kept = array<double>(cell, 3);
     std::copy(out.first + b, out.first + e, kept + b);
     centered_sums<double>(x, dy, cell.part(b, e), means + b, from(out, b));
     for (int64_t c = b; c < e; ++c) {
-      if (is_ordinary<Fast>(kept[c])) out.first[c] = kept[c];
+      if (is_ordinary<Sum>(kept[c])) out.first[c] = kept[c];
     }
   });
 }
@@ -241,8 +244,8 @@ void Cells<T>::finish_sums(const T* x, const T* dy, const Cell& cell, const doub
 template <class T>
 void Cells<T>::gradient_sums(const T* x, const T* dy, const Cell& cell, const double* mean,
                              PairArrays out) const noexcept {
-  double* const center = choose_centers(x, cell, mean);
-  centered_sums<Fast>(x, dy, cell, center, out);
+  const double* const center = choose_centers(x, cell, mean);
+  centered_sums<Sum>(x, dy, cell, center, out);
   finish_sums(x, dy, cell, mean, center, out);
 }
 
@@ -316,7 +319,7 @@ void Cells<T>::normalize_and_moments(const T* x, T* y, const Cell& cell, const N
     return;
   }
   double* const shift = choose_shifts(x, next);
-  const Fast* shifts = per_column<Fast>(shift, next, 0);
+  const Sum* shifts = per_column<Sum>(shift, next, 0);
   sum_columns(next, out, [&](double* first, double* second) {
     const int64_t o = offset(cell), to_next = offset(next) - o;
     const auto of = coefficients<Fast>(cell, c);
@@ -338,8 +341,8 @@ void Cells<T>::input_gradient_and_sums(const T* x, const T* dy, T* dx, const Cel
     gradient_sums(x, dy, next, c.mean, out);
     return;
   }
-  double* const center = choose_centers(x, next, c.mean);
-  const Fast* centers = per_column<Fast>(center, next, 0);
+  const double* const center = choose_centers(x, next, c.mean);
+  const Sum* centers = per_column<Sum>(center, next, 0);
   sum_columns(next, out, [&](double* first, double* second) {
     const int64_t o = offset(cell), to_next = offset(next) - o;
     const auto of = coefficients<Fast>(cell, c);

@@ -90,6 +90,7 @@ class Cells {
 
  private:
   using Fast = kernels::fast_t<T>;
+  using Sum = kernels::sum_t<T>;
 
   template <class A, class Table>
   [[nodiscard]] const auto& phases(const Table& kernels) const noexcept {
@@ -137,10 +138,10 @@ class Cells {
     return reinterpret_cast<V*>(cell.scratch) + i * columns(tiling_, cell.channels());
   }
 
-  /// A shift for the moments, or a center for the gradient sums, of each of the cell's channels; they stay in its
-  /// scratch.
+  /// A shift for the moments, or a center for the gradient sums, of each of the cell's channels; in its scratch, but
+  /// for centers in double, which are the means.
   double* choose_shifts(const T* x, const Cell& cell) const noexcept;
-  double* choose_centers(const T* x, const Cell& cell, const double* mean) const noexcept;
+  const double* choose_centers(const T* x, const Cell& cell, const double* mean) const noexcept;
   /// {sum(x - shift), sum((x - shift)^2)} for each of the cell's channels.
   template <class A>
   void shifted_sums(const T* x, const Cell& cell, const double* shift, PairArrays out) const noexcept;
@@ -150,7 +151,7 @@ class Cells {
   void sum_again(const T* x, const Cell& cell, double* shift, PairArrays out) const noexcept;
   /// In place, from these sums to mean and M2, and to sums about the mean; what float could not hold is summed again.
   void finish_moments(const T* x, const Cell& cell, double* shift, PairArrays out) const noexcept;
-  void finish_sums(const T* x, const T* dy, const Cell& cell, const double* mean, double* center,
+  void finish_sums(const T* x, const T* dy, const Cell& cell, const double* mean, const double* center,
                    PairArrays out) const noexcept;
 
   template <class A>
@@ -177,8 +178,8 @@ class Cells {
   template <class A>
   const A* per_column(const double* values, const Cell& cell, int i) const noexcept;
   /// Calls sum(first, second) with a zero for each column, and adds the columns of each channel.
-  template <class Sum>
-  void sum_columns(const Cell& cell, PairArrays out, const Sum& sum) const noexcept;
+  template <class Add>
+  void sum_columns(const Cell& cell, PairArrays out, const Add& sum) const noexcept;
 
   const kernels::Kernels<T>& kernels_;
   const kernels::ExtendedKernels<T>* extended_;  ///< null without extras

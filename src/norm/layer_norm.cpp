@@ -129,13 +129,13 @@ void forward(const Forward<T>& a, const Options& options) {
 }
 
 template <class T>
-using ColumnSums = norm::ColumnSums<kernels::fast_t<T>>;
+using ColumnSums = norm::ColumnSums<kernels::sum_t<T>>;
 
 /// One thread's walk over the rows of its tiles: sums and then dx, with column sums; the second pass of a batch goes
 /// together with the first of the next. dx may take the place of dy.
 template <class T>
 struct BackwardWalk {
-  using Totals = kernels::ColumnTotals<kernels::fast_t<T>>;
+  using Totals = kernels::ColumnTotals<kernels::sum_t<T>>;
 
   const RowEngine<T>& engine;
   const Backward<T>& a;

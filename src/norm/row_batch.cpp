@@ -128,7 +128,7 @@ void RowBatch<T>::choose_shifts(const T* x, int64_t rows, double* shift) const n
   const int64_t length = length_, step = std::min<int64_t>(length, kernels::kNear / sizeof(T)) / 4;
   vector_loop(0, rows, [=](int64_t r) {
     const Sample sample = sample_at(x + r * length, {0, step, 2 * step, 3 * step});
-    shift[r] = coarse<Fast>(sample.middle, sample);
+    shift[r] = coarse<Sum>(sample.middle, sample);
   });
 }
 
@@ -141,9 +141,9 @@ void RowBatch<T>::finish_moments(const T* x, int64_t rows, double* shift, BatchA
   double* const second = out.var;
   const bool by_mean = center_ == Center::mean;
   const auto is_off = [=, sum = &first[0]](int64_t r) {
-    return every(by_mean, is_off_center(count, sum[r], second[r]));
+    return every(by_mean, is_off_center<T>(count, sum[r], second[r]));
   };
-  const auto trusted = [=](int64_t r) { return every(is_ordinary_sum<Fast>(second[r]), !is_off(r)); };
+  const auto trusted = [=](int64_t r) { return every(is_ordinary_sum<Sum>(second[r]), !is_off(r)); };
   for_runs(rows, trusted, [&](int64_t b, int64_t e, bool good) {
     for (int64_t r = b; r < e && !good; ++r) {
       const auto sum = [&] { kernels_.wide.moments(x + r * length_, shift + r, extent(1), first + r, second + r); };
@@ -165,7 +165,7 @@ void RowBatch<T>::finish_moments(const T* x, int64_t rows, double* shift, BatchA
 template <class T>
 void RowBatch<T>::moments(const T* x, int64_t rows, BatchMoments& out) const noexcept {
   BatchArray shift, first;
-  PerRow<Fast> shifts;
+  PerRow<Sum> shifts;
   choose_shifts(x, rows, shift);
   shifts.fill(rows, [&](int64_t r) { return shift[r]; });
   kernels_.fast.moments(x, shifts.values, extent(rows), first, out.var);
@@ -180,7 +180,7 @@ void RowBatch<T>::normalize(const T* x, T* y, int64_t rows, const double* mean, 
   if (next != nullptr && for_all(rows, row_is_fast)) {
     const T* const next_x = x + rows * length_;
     BatchArray shift, first;
-    PerRow<Fast> shifts;
+    PerRow<Sum> shifts;
     NormalizeRows<Fast> c;
     choose_shifts(next_x, rows, shift);
     shifts.fill(rows, [&](int64_t r) { return shift[r]; });
@@ -201,20 +201,19 @@ void RowBatch<T>::normalize(const T* x, T* y, int64_t rows, const double* mean, 
   if (next != nullptr) moments(x + rows * length_, rows, *next);
 }
 
-/// Sums are taken about a round number near the mean (see coarse), and moved to the mean afterwards.
+/// Sums in float are taken about a round number near the mean (see coarse), and moved to the mean afterwards.
 template <class T>
-void RowBatch<T>::choose_centers(int64_t rows, const double* mean, const double* rstd, Fast* center) const noexcept {
-  vector_loop(0, rows, [=](int64_t r) {
-    center[r] = static_cast<Fast>(coarse<Fast>(mean[r], {mean[r], 1 / rstd[r]}));
-  });
+void RowBatch<T>::choose_centers(int64_t rows, const double* mean, const double* rstd, Sum* center) const noexcept {
+  vector_loop(0, rows, [=](int64_t r) { center[r] = static_cast<Sum>(coarse<Sum>(mean[r], {mean[r], 1 / rstd[r]})); });
 }
 
 template <class T>
-void RowBatch<T>::finish_sums(const T* x, const T* dy, int64_t rows, const double* mean, const Fast* center,
+void RowBatch<T>::finish_sums(const T* x, const T* dy, int64_t rows, const double* mean, const Sum* center,
                               BatchSums& out) const noexcept {
+  if constexpr (std::is_same_v<Sum, double>) return;  // they are about the mean
   const auto trusted = [=, this, &out](int64_t r) {
-    return every(parameters_are_ordinary_, is_ordinary<Fast>(static_cast<double>(center[r])),
-                 is_ordinary<Fast>(out.g[r]), is_ordinary_sum<Fast>(out.g_xmu[r]));
+    return every(parameters_are_ordinary_, is_ordinary<Sum>(static_cast<double>(center[r])), is_ordinary<Sum>(out.g[r]),
+                 is_ordinary_sum<Sum>(out.g_xmu[r]));
   };
   for_runs(rows, trusted, [&](int64_t b, int64_t e, bool good) {
     if (good) {
@@ -229,7 +228,7 @@ void RowBatch<T>::finish_sums(const T* x, const T* dy, int64_t rows, const doubl
 template <class T>
 void RowBatch<T>::gradient_sums(const T* x, const T* dy, int64_t rows, const double* mean, const double* rstd,
                                 BatchSums& out) const noexcept {
-  PerRow<Fast> center;
+  PerRow<Sum> center;
   choose_centers(rows, mean, rstd, center.values);
   kernels_.fast.gradient_sums(x, dy, center.values, parameters_.gamma, extent(rows), out.g, out.g_xmu);
   finish_sums(x, dy, rows, mean, center.values, out);
@@ -249,17 +248,16 @@ void RowBatch<T>::input_gradient(const T* x, const T* dy, T* dx, int64_t rows, c
   const bool in_blocks = columns != nullptr && all_fast && kernels::can_take_blocks(dy, dx, length_, access);
   if (columns != nullptr && !in_blocks) column_sums(x, dy, rows, mean, rstd, *columns);
   if (in_blocks || (next != nullptr && all_fast)) {
-    PerRow<Fast> center;
+    PerRow<Sum> center;
     InputGradientRows<Fast> c;
     const auto& of = c.fill(rows, mean, rstd, g.level, g.slope);
     if (next != nullptr) choose_centers(rows, next_mean, next_rstd, center.values);
     if (in_blocks) {
-      PerRow<Fast> shift;
-      shift.fill(rows, [=](int64_t r) { return shift_of<Fast>(mean[r], rstd[r]); });
-      kernels_.fused.all_gradients(x, dy, dx, of, parameters_.gamma, extent(rows), access, shift.values, *columns,
-                                   next == nullptr
-                                       ? kernels::NextRows<Fast>{}
-                                       : kernels::NextRows<Fast>{rows, center.values, next->g, next->g_xmu});
+      NormalizeRows<Sum> x_hat;
+      kernels_.fused.all_gradients(x, dy, dx, of, parameters_.gamma, extent(rows), access, x_hat.fill(rows, mean, rstd),
+                                   *columns,
+                                   next == nullptr ? kernels::NextRows<Sum>{}
+                                                   : kernels::NextRows<Sum>{rows, center.values, next->g, next->g_xmu});
     } else {
       kernels_.fused.backward(x, dy, dx, of, parameters_.gamma, extent(rows), access, center.values, next->g,
                               next->g_xmu);
@@ -285,12 +283,12 @@ void RowBatch<T>::column_sums(const T* x, const T* dy, int64_t rows, const doubl
                               const Totals& to) const noexcept {
   const kernels::ColumnTotals<double> wide{to.wide_first, to.wide_second, to.wide_first, to.wide_second};
   const auto add_in = [&](const auto& totals, int64_t b, int64_t e) {
-    using A = std::remove_pointer_t<decltype(totals.first)>;
-    NormalizeRows<A> c;
+    using S = std::remove_pointer_t<decltype(totals.first)>;
+    NormalizeRows<S> c;
     const int64_t o = b * length_;
-    phases<A>().column_sums(x + o, dy + o, extent(e - b), c.fill(e - b, mean + b, rstd + b), totals);
+    phases<S>().column_sums(x + o, dy + o, extent(e - b), c.fill(e - b, mean + b, rstd + b), totals);
   };
-  for_runs(rows, takes<Fast>(mean, rstd), [&](int64_t b, int64_t e, bool is_fast) {
+  for_runs(rows, takes<Sum>(mean, rstd), [&](int64_t b, int64_t e, bool is_fast) {
     if (is_fast) {
       add_in(to, b, e);
     } else {

@@ -31,7 +31,8 @@ template <class T>
 class RowBatch {
  public:
   using Fast = kernels::fast_t<T>;
-  using Totals = kernels::ColumnTotals<Fast>;
+  using Sum = kernels::sum_t<T>;
+  using Totals = kernels::ColumnTotals<Sum>;
 
   /// Parameters must stay where they are; those that no pass needs may be null.
   RowBatch(const kernels::RowKernels<T>& kernels, Center center, std::int64_t length,
@@ -50,7 +51,7 @@ class RowBatch {
   void input_gradient(const T* x, const T* dy, T* dx, std::int64_t rows, const double* mean, const double* rstd,
                       const BatchSums& sums, const kernels::Access& access, BatchSums* next,
                       const Totals* columns) const noexcept;
-  /// (B81), (B84): adds to the columns' sums of dy and of dy * x_hat; those in Fast are of kMostFastRows rows at most.
+  /// (B81), (B84): adds to the columns' sums of dy and of dy * x_hat; those in Sum are of kMostFastRows rows at most.
   void column_sums(const T* x, const T* dy, std::int64_t rows, const double* mean, const double* rstd,
                    const Totals& to) const noexcept;
 
@@ -58,8 +59,8 @@ class RowBatch {
   void choose_shifts(const T* x, std::int64_t rows, double* shift) const noexcept;
   void finish_moments(const T* x, std::int64_t rows, double* shift, BatchArray& first,
                       BatchMoments& out) const noexcept;
-  void choose_centers(std::int64_t rows, const double* mean, const double* rstd, Fast* center) const noexcept;
-  void finish_sums(const T* x, const T* dy, std::int64_t rows, const double* mean, const Fast* center,
+  void choose_centers(std::int64_t rows, const double* mean, const double* rstd, Sum* center) const noexcept;
+  void finish_sums(const T* x, const T* dy, std::int64_t rows, const double* mean, const Sum* center,
                    BatchSums& out) const noexcept;
 
   [[nodiscard]] RowExtent extent(std::int64_t rows) const noexcept { return {rows, length_}; }

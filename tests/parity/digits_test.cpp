@@ -1,5 +1,6 @@
 // The promise of accuracy: relative L2 errors against the reference at |mean|/std from 0 to 1e6, and on data that is
-// hard on sums: an outlier, 1e30, denormals, a dy with a mean. docs/numerics.md derives the bounds.
+// hard on sums: an outlier, 1e30, denormals, a dy with a mean, few distinct values. docs/numerics.md derives the
+// bounds.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -7,8 +8,10 @@
 #include <vector>
 
 #include "support/dtypes.hpp"
+#include "support/groups.hpp"
 #include "support/isas.hpp"
 #include "support/oracle.hpp"
+#include "support/rows.hpp"
 
 namespace unitvar::test {
 namespace {
@@ -144,6 +147,126 @@ TYPED_TEST(Digits, InferenceKeepsThePromise) {
     for_each_isa([&](Isa isa) {
       expect_within<TypeParam>(Quantity::y, relative_l2(run_inference(p, f.mean, f.var, {.isa = isa}), want), ratio);
     });
+  });
+}
+
+/// Where x or dy have few distinct values, roundings of equal values are equal: they add up.
+struct FewValues {
+  const char* name;
+  double (*x)(Random&);
+  double (*dy)(Random&);
+};
+
+double normal_around_1(Random& random) { return 1 + random.normal(); }
+double byte_over_255(Random& random) { return static_cast<double>(random.integer(0, 255)) / 255; }
+template <int low, int high>  // in tenths
+double one_of_two(Random& random) {
+  return (random.coin() ? high : low) / 10.0;
+}
+/// What the gradient of a softmax of ten classes with cross entropy begins with.
+double softmax_gradient(Random& random) { return random.uniform(0, 1) < 0.1 ? -0.9 : 0.1; }
+
+constexpr FewValues all_few_values[] = {
+    {"an image", byte_over_255, normal_around_1},
+    {"an image, a smaller mean", byte_over_255, [](Random& random) { return 0.3 + random.normal(); }},
+    {"dropout", one_of_two<0, 14>, normal_around_1},
+    {"0.1 and 0.7", one_of_two<1, 7>, normal_around_1},
+    {"softmax", [](Random& random) { return random.normal(); }, softmax_gradient},
+    {"both of two values", one_of_two<1, 7>, softmax_gradient},
+};
+
+template <class T>
+void fill(std::vector<T>& values, Random& random, double (*value)(Random&)) {
+  for (T& v : values) v = static_cast<T>(value(random));
+}
+
+class DigitsOfFewValues : public ::testing::TestWithParam<FewValues> {
+ protected:
+  /// Other values in the place of a problem's x and dy.
+  template <class P>
+  static P with_values(P p) {
+    Random random(16777216);
+    fill(p.x, random, GetParam().x);
+    fill(p.dy, random, GetParam().dy);
+    return p;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(All, DigitsOfFewValues, ::testing::ValuesIn(all_few_values),
+                         [](const auto& of) { return std::to_string(of.index); });
+
+TEST_P(DigitsOfFewValues, KeepThePromiseInBatchNorm) {
+  for (const Extent& extent : {Extent{8, 3, 224 * 224}, {256, 16, 7 * 7}, {40000, 5, 3}, {60000, 16, 1}}) {
+    SCOPED_TRACE(std::string(GetParam().name) + " " + describe(extent));
+    const auto p = with_values(make_problem<float>(extent));
+    const auto e = expected(p);
+    for_each_isa([&](Isa isa) {
+      const auto forward = run_forward(p, {.isa = isa});
+      expect_y(forward.y, e);
+      expect_gradients_by_yardstick(run_backward(p, forward.mean, forward.rstd, {.isa = isa}), e);
+    });
+    const auto exact = expected_in<long double>(p);
+    for_each_isa([&](Isa isa) { expect_statistics(run_forward(p, {.isa = isa}), exact); });
+  }
+}
+
+TEST_P(DigitsOfFewValues, KeepThePromiseInGroupNorm) {
+  for (const Layout layout : both_layouts) {
+    GroupProblem<float> p = make_group_problem<float>(make_groups(layout, 16, 8, 64 * 64, 2));
+    p.of = with_values(p.of);
+    SCOPED_TRACE(std::string(GetParam().name) + " " + describe(p.groups));
+    const auto e = expected(p);
+    for_each_isa([&](Isa isa) {
+      const auto forward = run_forward(p, {.isa = isa});
+      const auto b = run_backward(p, forward, {.isa = isa});
+      expect_within<float>(Quantity::y, relative_l2(forward.y, e.forward.y), e.mean_over_std);
+      expect_gradient<float>(Quantity::dx, b.dx, e.backward.dx, 0.0, e.mean_over_std);
+      expect_gradient<float>(Quantity::dgamma, b.dgamma, e.backward.dgamma, e.dgamma_scale, e.mean_over_std);
+      expect_gradient<float>(Quantity::dbeta, b.dbeta, e.backward.dbeta, e.dbeta_scale, e.mean_over_std);
+    });
+  }
+}
+
+TEST_P(DigitsOfFewValues, KeepThePromiseInRows) {
+  for (const RowNorm norm : both_row_norms) {
+    for (const RowExtent& extent : {RowExtent{60000, 17}, {16384, 128}, {1000, 1000}}) {
+      const auto p = with_values(make_row_problem<float>(norm, extent));
+      SCOPED_TRACE(std::string(GetParam().name) + " " + describe(norm, extent));
+      const auto e = expected(p);
+      for_each_isa([&](Isa isa) {
+        const auto forward = run_forward(p, {.isa = isa});
+        const auto b = run_backward(p, forward, {.isa = isa});
+        expect_within<float>(Quantity::y, relative_l2(forward.y, e.forward.y), e.mean_over_std);
+        expect_gradient<float>(Quantity::dx, b.dx, e.backward.dx, e.dx_scale, e.mean_over_std);
+        expect_gradient<float>(Quantity::dgamma, b.dgamma, e.backward.dgamma, e.dgamma_scale, e.mean_over_std);
+        expect_gradient<float>(Quantity::dbeta, b.dbeta, e.backward.dbeta, e.dbeta_scale, e.mean_over_std);
+      });
+    }
+  }
+}
+
+/// The error grew as sqrt(N).
+TEST(DigitsOfFloats, SurviveTwoValuesInSixteenMillion) {
+  auto p = make_problem<float>(Extent{1, 1, 1 << 24});
+  Random random(3);
+  fill(p.x, random, one_of_two<1, 7>);
+  fill(p.dy, random, normal_around_1);
+  const auto e = expected(p);
+  const auto forward = run_forward(p);
+  expect_y(forward.y, e);
+  expect_gradients_by_yardstick(run_backward(p, forward.mean, forward.rstd), e);
+}
+
+/// A sample that lies a thousand standard deviations off tells nothing of the mean.
+TEST(DigitsOfFloats, SurviveASampleFarFromTheMean) {
+  auto p = make_problem<float>(Extent{1, 1, 10000});
+  Random random(4);
+  for (std::size_t k = 0; k < p.x.size(); ++k) p.x[k] = k < 300 ? 0.1F : static_cast<float>(1000 + random.normal());
+  fill(p.dy, random, normal_around_1);
+  const auto e = expected(p);
+  for_each_isa([&](Isa isa) {
+    const auto forward = run_forward(p, {.isa = isa});
+    expect_y(forward.y, e);
+    expect_gradients_by_yardstick(run_backward(p, forward.mean, forward.rstd, {.isa = isa}), e);
   });
 }
 

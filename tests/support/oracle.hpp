@@ -29,8 +29,16 @@ struct Expected {
   reference::Forward<R> forward;
   reference::Gradients<R> backward;
   R y_scale, dx_scale, dgamma_scale, dbeta_scale;
+  R dx_terms;  ///< the size of gamma * rstd * (dy - mean(dy))
   double mean_over_std;
 };
+
+/// What the error of a gradient is relative to. Where it is a small difference of its terms, their size counts: of dx
+/// that of gamma * rstd * (dy - mean(dy)), and of dgamma and dbeta sqrt(N) * rms(term), of which a hundredth.
+template <class R>
+R yardstick(Quantity quantity, R result, R terms) {
+  return std::max(result, quantity == Quantity::dx ? terms : terms / 100);
+}
 
 /// Over all channels but those that are constant to rounding, where the ratio says nothing.
 template <class R>
@@ -46,7 +54,8 @@ double largest_mean_over_std(const reference::Cache<R>& cache) {
 template <class R, class T>
 void measure_scales(Expected<T, R>& e, const Problem<T>& p) {
   const reference::Cache<R>& cache = e.forward.cache;
-  R y = 0, dx = 0, dgamma = 0, dbeta = 0;
+  R y = 0, dx = 0, dgamma = 0, dbeta = 0, dx_terms = 0;
+  const R count = static_cast<R>(p.extent.outer * p.extent.inner);
   for (std::size_t k = 0; k < p.x.size(); ++k) {
     const std::size_t c = k / to_size(p.extent.inner) % to_size(p.extent.channels);
     const R g = p.gamma.empty() ? R(1) : static_cast<R>(p.gamma[c]);
@@ -54,13 +63,14 @@ void measure_scales(Expected<T, R>& e, const Problem<T>& p) {
     const R dy = static_cast<R>(p.dy[k]), x_hat = cache.x_hat[k];
     y += g * g * x_hat * x_hat + b * b;
     dx += std::pow(g * cache.rstd[c] * dy, R(2));
+    dx_terms += std::pow(g * cache.rstd[c] * (dy - e.backward.dbeta[c] / count), R(2));
     // x_hat is known to a fraction of its rms in the channel, not of itself.
     dgamma += dy * dy * std::max(x_hat * x_hat, cache.var[c] * cache.rstd[c] * cache.rstd[c]);
     dbeta += dy * dy;
   }
   const R least = std::sqrt(static_cast<R>(p.x.size())) * static_cast<R>(smallest_normal<T>);
   e.y_scale = std::max(std::sqrt(y), least), e.dx_scale = std::max(std::sqrt(dx), least);
-  e.dgamma_scale = std::sqrt(dgamma), e.dbeta_scale = std::sqrt(dbeta);
+  e.dgamma_scale = std::sqrt(dgamma), e.dbeta_scale = std::sqrt(dbeta), e.dx_terms = std::sqrt(dx_terms);
 }
 
 /// The reference in arithmetic R on the problem's own (already rounded) inputs.
@@ -112,6 +122,19 @@ void expect_gradients(const BackwardResult<T>& r, const Expected<T>& e) {
   expect_within<T>(Quantity::dx, relative_l2(r.dx, e.backward.dx), e.mean_over_std);
   expect_within<T>(Quantity::dgamma, relative_l2(r.dgamma, e.backward.dgamma), e.mean_over_std);
   expect_within<T>(Quantity::dbeta, relative_l2(r.dbeta, e.backward.dbeta), e.mean_over_std);
+}
+
+/// The same where a gradient may be a small difference of its terms.
+template <class T, class R>
+void expect_gradient(Quantity quantity, const auto& actual, const std::vector<R>& expected, R terms, double ratio) {
+  const R scale = yardstick(quantity, l2_norm(expected), terms);
+  expect_within<T>(quantity, relative_l2(actual, expected, scale), ratio);
+}
+template <class T>
+void expect_gradients_by_yardstick(const BackwardResult<T>& r, const Expected<T>& e) {
+  expect_gradient<T>(Quantity::dx, r.dx, e.backward.dx, e.dx_terms, e.mean_over_std);
+  expect_gradient<T>(Quantity::dgamma, r.dgamma, e.backward.dgamma, e.dgamma_scale, e.mean_over_std);
+  expect_gradient<T>(Quantity::dbeta, r.dbeta, e.backward.dbeta, e.dbeta_scale, e.mean_over_std);
 }
 
 /// The same for any shape: where so few values meet that the result may cancel, relative to its terms.
