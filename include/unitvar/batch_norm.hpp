@@ -23,8 +23,10 @@
 /// - Accuracy (tests/parity): relative L2 error <= 3e-7 for float, against the double formula on the same inputs, and
 ///   <= max(1e-14, 1e-15 |mean|/std) for double, while |mean|/std <= 1e6. For bf16 and f16, each y and dx is a step of
 ///   the type at most from the double formula's, rounded once (where the terms of a result all but cancel, it is off by
-///   2^-22 of these terms at most); dgamma and dbeta have a relative L2 error <= 1e-6. For float, bf16 and f16,
-///   dgamma's grows with rms(dy) / std(dy) where dy has a mean beyond its standard deviation (docs/numerics.md).
+///   2^-22 of these terms at most); dgamma and dbeta have a relative L2 error <= 1e-6. For bf16 and f16,
+///   dgamma's grows with rms(dy) / std(dy) where dy has a mean beyond its standard deviation. The mean is saved in
+///   double: where dy has a mean, dgamma is off by 1.1e-16 sqrt(N) |mean|/std |mean(dy)|/std(dy) besides, of N values a
+///   channel (docs/numerics.md).
 namespace unitvar {
 
 /// Arguments of batch_norm_forward.

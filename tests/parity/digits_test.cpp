@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "support/dtypes.hpp"
@@ -119,6 +120,23 @@ TYPED_TEST(Digits, SurviveADyWithAMean) {
         }
       });
     }
+  }
+}
+
+/// The formula gives an infinity, whose sign is that of x - mean; no sum makes a NaN of it.
+TYPED_TEST(DigitsOfWideTypes, DgammaOfAnInfiniteDyIsInfinite) {
+  using T = TypeParam;
+  for (const Extent& extent : this->extents) {
+    SCOPED_TRACE(describe(extent));
+    auto p = make_problem<T>(extent);
+    p.x[0] = T(-100);
+    p.dy[0] = std::numeric_limits<T>::infinity();
+    for_each_isa([&](Isa isa) {
+      const ForwardResult<T> forward = run_forward(p, {.isa = isa});
+      const auto backward = run_backward(p, forward.mean, forward.rstd, {.isa = isa});
+      EXPECT_EQ(-std::numeric_limits<T>::infinity(), backward.dgamma[0]);
+      EXPECT_EQ(std::numeric_limits<T>::infinity(), backward.dbeta[0]);
+    });
   }
 }
 
