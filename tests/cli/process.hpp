@@ -46,6 +46,11 @@ struct Ending {
 Ending run_program(std::vector<std::string> arguments, const std::vector<std::string>& environment = {},
                    const std::vector<std::string>& launcher = {});
 
+/// A launcher by which a shell starts the program: `before` it runs, ending in ";", and `behind` it stand redirections.
+inline std::vector<std::string> by_shell(const std::string& before, const std::string& behind = "") {
+  return {"/bin/sh", "-c", before + R"( exec "$0" "$@" )" + behind};
+}
+
 /// `unitvar train` on tiny data, tiny networks and few steps, with more arguments behind (which win).
 std::vector<std::string> tiny_training(const fs::path& data, const fs::path& out,
                                        const std::vector<std::string>& more = {});

@@ -74,8 +74,11 @@ void add_how_to_measure(CLI::App& command, Request& request) {
 }
 
 void add_files(CLI::App& command, Request& request) {
-  command.add_option("--json", request.json, "write the rows to this file")->type_name("FILE");
-  command.add_option("--plot", request.plot, "draw the fractions and ratios into this .png or .svg")->type_name("FILE");
+  command.add_option("--json", request.json, "write the rows to this file; - for standard output")->type_name("FILE");
+  command
+      .add_option("--plot", request.plot,
+                  "draw the fractions and ratios into this .png or .svg; - for a PNG on standard output")
+      ->type_name("FILE");
 }
 
 }  // namespace

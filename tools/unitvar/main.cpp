@@ -1,11 +1,12 @@
 #include <fmt/format.h>
 
-#include <cstdio>
+#include <csignal>
 #include <new>
 #include <string>
 
 #include "bench_command.hpp"
 #include "common/failure.hpp"
+#include "common/standard_streams.hpp"
 #include "train_command.hpp"
 #include "unitvar/version.hpp"
 
@@ -20,11 +21,22 @@ std::string command_name(const CLI::App& app) {
 }
 
 int fail(const CLI::App& app, const char* message, int code) {
-  fmt::print(stderr, "{}: {}\n", command_name(app), message);
+  unitvar::tool::warn("{}: {}\n", command_name(app), message);
   return code;
 }
 
+int parse_and_run(CLI::App& app, int argc, char** argv, const unitvar::cli::Action& action) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& asked) {
+    return app.exit(asked);
+  }
+  return action();
+}
+
 int run(int argc, char** argv) {
+  unitvar::tool::open_standard_streams();
+  std::signal(SIGXFSZ, SIG_IGN);  // A file that may not grow is an error of write(2) then, which has a message.
   CLI::App app("Normalization layers for neural networks: experiments and checks", "unitvar");
   app.set_version_flag("--version", "unitvar " + std::string(unitvar::version));
   app.require_subcommand(1);
@@ -32,10 +44,9 @@ int run(int argc, char** argv) {
   unitvar::cli::add_train_command(app, action);
   unitvar::cli::add_bench_command(app, action);
   try {
-    app.parse(argc, argv);
-    return action();
-  } catch (const CLI::Success& help) {
-    return app.exit(help);
+    const int code = parse_and_run(app, argc, argv, action);
+    unitvar::tool::print("");  // A full disk shows when the buffer is written, which nobody would hear of at exit.
+    return code;
   } catch (const CLI::ParseError& error) {
     return fail(app, error.what(), usage_code);
   } catch (const unitvar::tool::UsageError& error) {

@@ -7,8 +7,8 @@
 
 #include "bench/dtypes.hpp"
 #include "bench/onednn.hpp"
-#include "common/atomic_file.hpp"
 #include "common/failure.hpp"
+#include "common/output_file.hpp"
 #include "unitvar/error.hpp"
 
 namespace unitvar::bench {
@@ -121,8 +121,9 @@ void check_files(const Request& request) {
   if (request.explain && writes) {
     throw UsageError("--explain measures nothing, want it without --json and --plot");
   }
-  if (!request.plot.empty() && !request.plot.ends_with(".png") && !request.plot.ends_with(".svg")) {
-    throw UsageError("--plot is '{}', want a name that ends in .png or .svg", request.plot);
+  if (!request.plot.empty() && request.plot != tool::standard_output && !request.plot.ends_with(".png") &&
+      !request.plot.ends_with(".svg")) {
+    throw UsageError("--plot is '{}', want a name that ends in .png or .svg, or -", request.plot);
   }
   for (const std::string& file : {request.json, request.plot}) {
     if (!file.empty()) tool::check_writable(file);

@@ -9,6 +9,7 @@
 #include "bench/groups.hpp"
 #include "bench/onednn.hpp"
 #include "common/gnuplot.hpp"
+#include "common/output_file.hpp"
 
 namespace unitvar::bench {
 namespace {
@@ -152,9 +153,9 @@ void draw_bars(const std::filesystem::path& path, const std::vector<Row>& rows, 
   const std::vector<Group> groups = groups_of(rows);
   const std::vector<Panel> panels = panels_of(plan);
   const auto [width, height] = size_of(groups, panels, plan);
-  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
-  tool::draw_with_gnuplot(folder, {path.stem().string(), script_of(groups, panels, plan), width, height},
-                          {path.extension().string().substr(1)});
+  const tool::Picture picture{path.stem().string(), script_of(groups, panels, plan), width, height};
+  if (path == tool::standard_output) return tool::write_file(path, tool::render("", picture, "png"));
+  tool::draw_with_gnuplot(path.parent_path(), picture, {path.extension().string().substr(1)});
 }
 
 }  // namespace unitvar::bench

@@ -7,8 +7,8 @@
 namespace unitvar::bench {
 
 /// Draws the fractions of the roofline and, if it ran, the ratios to oneDNN as bars, a group a shape and a column of
-/// panels for each layout, dtype and thread count. `path` ends in .png or .svg; the script stays beside it as .gnuplot.
-/// Throws Failure if gnuplot is missing or fails.
+/// panels for each layout, dtype and thread count. `path` ends in .png or .svg, and the script stays beside it as
+/// .gnuplot; or it is "-", for a PNG on standard output. Throws Failure if gnuplot is missing or fails.
 void draw_bars(const std::filesystem::path& path, const std::vector<Row>& rows, const Plan& plan);
 
 }  // namespace unitvar::bench

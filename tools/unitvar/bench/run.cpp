@@ -10,16 +10,12 @@
 #include "bench/onednn.hpp"
 #include "bench/plot.hpp"
 #include "bench/report.hpp"
-#include "common/atomic_file.hpp"
 #include "common/failure.hpp"
+#include "common/output_file.hpp"
+#include "common/standard_streams.hpp"
 
 namespace unitvar::bench {
 namespace {
-
-void print(const std::string& text) {
-  fmt::print("{}", text);
-  std::fflush(stdout);  // A row takes seconds; whoever watches wants to see it.
-}
 
 // Calls visit(shape, layout, dtype) for each tensor of the plan.
 template <class Visit>
@@ -39,7 +35,7 @@ void note_unmeasurable(const Plan& plan) {
       const bool possible = measurable(plan, shape, pass);
       any = any || possible;
       if (possible) continue;
-      fmt::print(stderr, "unitvar bench: {} {} left out: 1 value per channel, want at least 2\n", shape_text(shape),
+      tool::warn("unitvar bench: {} {} left out: 1 value per channel, want at least 2\n", shape_text(shape),
                  pass_name(pass));
     }
   }
@@ -58,7 +54,7 @@ void print_explanations(const Plan& plan) {
       for (const Pass pass : plan.passes) {
         const Explanation how = explain(extent_of(shape, layout), bytes_per_element(dtype), pass,
                                         {.threads = threads, .isa = plan.requested_isa});
-        print(
+        tool::print(
             fmt::format("{} {} {} {}: {}\n", shape_text(shape), layout_name(layout), dtype, pass_name(pass), how.text));
       }
     }
@@ -71,13 +67,13 @@ std::string introduction(const Plan& plan) {
   return text + "; times in ms, medians; ratio: times of ours\n";
 }
 
-std::vector<Row> measure_all(const Plan& plan) {
+// A row takes seconds: whoever watches sees it at once.
+std::vector<Row> measure_all(const Plan& plan, std::FILE* table) {
   std::vector<Row> rows;
-  print(introduction(plan));
-  print(table_header(plan.against_onednn));
+  tool::print(introduction(plan) + table_header(plan.against_onednn), table);
   for_each_tensor(plan, [&](const Shape& shape, Layout layout, const std::string& dtype) {
     measure_shape(plan, shape, layout, dtype, [&](const Row& row) {
-      print(table_line(row, plan.against_onednn));
+      tool::print(table_line(row, plan.against_onednn), table);
       rows.push_back(row);
     });
   });
@@ -88,7 +84,7 @@ std::vector<Row> measure_all(const Plan& plan) {
 void note_disturbance(const std::vector<Row>& rows) {
   const auto disturbed = std::ranges::count_if(rows, [](const Row& row) { return row.disturbed > 0.25; });
   if (disturbed == 0) return;
-  fmt::print(stderr, "unitvar bench: in {} of {} rows other programs took a processor in over a quarter of the turns\n",
+  tool::warn("unitvar bench: in {} of {} rows other programs took a processor in over a quarter of the turns\n",
              disturbed, rows.size());
 }
 
@@ -101,8 +97,11 @@ int run(const Request& request) {
     print_explanations(plan);
     return 0;
   }
-  const std::vector<Row> rows = measure_all(plan);
-  print(totals(rows, plan.suite));
+  // What reads the JSON or the picture wants nothing else.
+  const bool to_output = request.json == tool::standard_output || request.plot == tool::standard_output;
+  std::FILE* const table = to_output ? stderr : stdout;
+  const std::vector<Row> rows = measure_all(plan, table);
+  tool::print(totals(rows, plan.suite), table);
   note_disturbance(rows);
   if (!request.json.empty()) tool::write_file(request.json, json_text(rows, plan));
   if (!request.plot.empty()) draw_bars(request.plot, rows, plan);

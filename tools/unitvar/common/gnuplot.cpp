@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <spawn.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -9,13 +10,14 @@
 #include <cerrno>
 #include <cstring>
 
-#include "common/atomic_file.hpp"
-#include "common/failure.hpp"
+#include "common/descriptor.hpp"
+#include "common/output_file.hpp"
 
 namespace unitvar::tool {
 namespace {
 
 namespace fs = std::filesystem;
+using namespace std::string_view_literals;
 
 std::string quoted(const std::string& text) {
   std::string result = "'";
@@ -33,15 +35,44 @@ std::string terminal(const Picture& picture, const std::string& ending) {
       2 * picture.width, 2 * picture.height);
 }
 
-// Draws the same picture once for each ending, into files that are renamed only when gnuplot has ended well.
+// For those who want other pictures: draws the same ones, under the same names.
 std::string whole_script(const Picture& picture, const std::vector<std::string>& endings) {
   std::string script;
   for (const std::string& ending : endings) {
-    script += terminal(picture, ending) + "set output " + quoted(picture.name + "." + ending + ".tmp") + "\n" +
-              picture.script;
+    script += terminal(picture, ending) + "set output " + quoted(picture.name + "." + ending) + "\n" + picture.script;
   }
   return script + "set output\n";
 }
+
+bool is_whole(std::string_view bytes, const std::string& ending) {
+  if (ending == "svg") return bytes.substr(0, bytes.find_last_not_of(" \r\n") + 1).ends_with("</svg>");
+  return bytes.starts_with("\x89PNG\r\n\x1a\n"sv) && bytes.ends_with("\0\0\0\0IEND\xae\x42\x60\x82"sv);
+}
+
+/// A file in memory, so that neither a full disk nor somebody's file is in the way of gnuplot.
+class MemoryFile {
+ public:
+  explicit MemoryFile(const char* name) : file_(::memfd_create(name, MFD_CLOEXEC)) {
+    if (file_.get() < 0) fail();
+  }
+  MemoryFile(const char* name, std::string_view text) : MemoryFile(name) {
+    if (::pwrite(file_.get(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) fail();
+  }
+
+  [[nodiscard]] int get() const { return file_.get(); }
+  [[nodiscard]] std::string bytes() const {
+    const off_t size = ::lseek(file_.get(), 0, SEEK_END);
+    if (size < 0) fail();
+    std::string bytes(static_cast<std::size_t>(size), '\0');
+    if (::pread(file_.get(), bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) fail();
+    return bytes;
+  }
+
+ private:
+  [[noreturn]] static void fail() { throw Failure("no memory for gnuplot's files: {}", std::strerror(errno)); }
+
+  Descriptor file_;
+};
 
 struct SpawnActions {
   posix_spawn_file_actions_t actions{};
@@ -59,30 +90,41 @@ int wait_for(pid_t process) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-void run_gnuplot(const fs::path& folder, std::string script_name) {
+// The exit code, or -1.
+int run_gnuplot(const fs::path& folder, const MemoryFile& script, const MemoryFile& output) {
   SpawnActions setup;
-  // Working there, the script needs no path, which would have to be quoted.
-  posix_spawn_file_actions_addchdir_np(&setup.actions, folder.c_str());
-  std::string program = "gnuplot";
-  const std::array<char*, 3> arguments = {program.data(), script_name.data(), nullptr};
+  posix_spawn_file_actions_adddup2(&setup.actions, script.get(), STDIN_FILENO);
+  posix_spawn_file_actions_adddup2(&setup.actions, output.get(), STDOUT_FILENO);
+  // Where the script's data are.
+  if (!folder.empty()) posix_spawn_file_actions_addchdir_np(&setup.actions, folder.c_str());
+  std::string program = "gnuplot", from_input = "-";
+  const std::array<char*, 3> arguments = {program.data(), from_input.data(), nullptr};
   pid_t process = 0;
   const int error = ::posix_spawnp(&process, "gnuplot", &setup.actions, nullptr, arguments.data(), environ);
   if (error != 0) {
-    throw Failure("cannot run gnuplot: {} (Debian's package gnuplot-nox brings it)", std::strerror(error));
+    throw NoGnuplot("cannot run gnuplot: {} (Debian's package gnuplot-nox brings it)", std::strerror(error));
   }
-  const int code = wait_for(process);
-  if (code != 0) throw Failure("gnuplot failed on {}", (folder / script_name).string());
+  return wait_for(process);
 }
 
 }  // namespace
 
+std::string render(const fs::path& folder, const Picture& picture, const std::string& ending) {
+  const MemoryFile script("script", terminal(picture, ending) + picture.script);
+  const MemoryFile output("picture");
+  const int code = run_gnuplot(folder, script, output);
+  if (code != 0) throw Failure("gnuplot failed on {}.{}, its exit code is {}", picture.name, ending, code);
+  std::string bytes = output.bytes();
+  if (!is_whole(bytes, ending)) {
+    throw Failure("gnuplot left {}.{} unfinished after {} bytes", picture.name, ending, bytes.size());
+  }
+  return bytes;
+}
+
 void draw_with_gnuplot(const fs::path& folder, const Picture& picture, const std::vector<std::string>& endings) {
-  const std::string script_name = picture.name + ".gnuplot";
-  write_file(folder / script_name, whole_script(picture, endings));
-  run_gnuplot(folder, script_name);
+  write_file(folder / (picture.name + ".gnuplot"), whole_script(picture, endings));
   for (const std::string& ending : endings) {
-    const fs::path path = folder / (picture.name + "." + ending);
-    fs::rename(path.string() + ".tmp", path);
+    write_file(folder / (picture.name + "." + ending), render(folder, picture, ending));
   }
 }
 

@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "common/failure.hpp"
+
 namespace unitvar::tool {
 
 struct Picture {
@@ -11,8 +13,18 @@ struct Picture {
   int width, height;   ///< points; a PNG has twice as many pixels
 };
 
-/// Writes NAME.gnuplot and NAME with each of the endings, "png" or "svg", into the folder; a picture appears only when
-/// it is whole. Throws Failure if gnuplot is missing or fails.
+/// There is no gnuplot to run.
+class NoGnuplot : public Failure {
+ public:
+  using Failure::Failure;
+};
+
+/// The picture as a file of that ending, "png" or "svg". An empty folder is the current one. Throws NoGnuplot, or
+/// Failure if gnuplot fails or what it draws is not whole.
+[[nodiscard]] std::string render(const std::filesystem::path& folder, const Picture& picture,
+                                 const std::string& ending);
+
+/// Writes NAME.gnuplot and NAME with each of the endings into the folder, see write_file. Throws as render does.
 void draw_with_gnuplot(const std::filesystem::path& folder, const Picture& picture,
                        const std::vector<std::string>& endings = {"svg", "png"});
 

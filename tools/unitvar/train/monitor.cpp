@@ -8,6 +8,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "common/standard_streams.hpp"
+
 namespace unitvar::train {
 namespace {
 
@@ -90,7 +92,7 @@ void Monitor::finish(std::size_t network, const Standing& standing) {
 
 void Monitor::print_line(Line& line) {
   line.shown_step = line.standing.step;
-  fmt::print(stderr, "{}\n", describe(line));
+  tool::warn("{}\n", describe(line));
 }
 
 void Monitor::draw_until_closed() {

@@ -6,8 +6,8 @@
 #include <cerrno>
 #include <cstring>
 
-#include "common/atomic_file.hpp"
 #include "common/failure.hpp"
+#include "common/output_file.hpp"
 
 namespace unitvar::train {
 namespace {
@@ -40,9 +40,7 @@ int create_and_lock(const fs::path& path) {
 }  // namespace
 
 OutputFolder::OutputFolder(const fs::path& path) : path_(path), lock_(create_and_lock(path)) {
-  const fs::path probe = file("writable");
-  tool::write_file(probe, "");
-  fs::remove(probe);
+  tool::check_writable(file("summary.txt"));
 }
 
 fs::path OutputFolder::checkpoint(const std::string& network) const {

@@ -15,7 +15,7 @@ struct PlotText {
 
 /// Writes accuracy.png and .svg from history.csv, and percentiles.png and .svg from percentiles.csv, by gnuplot; the
 /// scripts stay in the folder as NAME.gnuplot for those who want other pictures. The histories are what the two files
-/// hold. Throws Failure if gnuplot is missing or fails.
+/// hold. Throws as draw_with_gnuplot does.
 void draw_plots(const OutputFolder& folder, const std::vector<NetworkHistory>& histories, const PlotText& text);
 
 }  // namespace unitvar::train

@@ -11,8 +11,10 @@
 #include <memory>
 #include <optional>
 
-#include "common/atomic_file.hpp"
 #include "common/failure.hpp"
+#include "common/gnuplot.hpp"
+#include "common/output_file.hpp"
+#include "common/standard_streams.hpp"
 #include "train/interrupt.hpp"
 #include "train/matrix.hpp"
 #include "train/output_folder.hpp"
@@ -67,7 +69,7 @@ void restore(const Options& options, const Files& files, const Ranks& ranks, Tra
   for (auto& trainer : trainers) {
     const bool found = trainer->restore(files.checkpoint(trainer->name()));
     if (options.quiet || !ranks.is_first()) continue;
-    fmt::print(stderr, "{}: {}\n", trainer->name(),
+    tool::warn("{}: {}\n", trainer->name(),
                found ? fmt::format("resuming at step {}", count_text(trainer->state().step))
                      : "no checkpoint yet, starting at step 0");
   }
@@ -134,26 +136,32 @@ bool try_to_draw(const OutputFolder& folder, const Trainers& trainers, const Plo
   try {
     draw_plots(folder, histories_of(trainers), text);
     return true;
-  } catch (const tool::Failure& failure) {
-    fmt::print(stderr, "unitvar train: no pictures: {}\n", failure.what());
+  } catch (const tool::NoGnuplot& failure) {
+    tool::warn("unitvar train: no pictures: {}\n", failure.what());
     return false;
   }
 }
 
-void report(const OutputFolder& folder, const Trainers& trainers, bool drawn) {
-  fmt::print("\n{}\n", table_of(trainers));
+// Whether standard output takes it is found at the end, when all files are written.
+void say(const std::string& text) { std::fputs(text.c_str(), stdout); }
+
+void report_numbers(const OutputFolder& folder, const Trainers& trainers) {
   const std::string where = folder.path().string();
-  if (drawn) fmt::print("pictures  {0}/accuracy.png (.svg), {0}/percentiles.png (.svg)\n", where);
-  fmt::print("numbers   {0}/history.csv, {0}/percentiles.csv, {0}/summary.txt\n", where);
-  fmt::print("models    {}/model-*.safetensors\n", where);
+  say(fmt::format("\n{}\n", table_of(trainers)));
+  say(fmt::format("numbers   {0}/history.csv, {0}/percentiles.csv, {0}/summary.txt\n", where));
+  say(fmt::format("models    {}/model-*.safetensors\n", where));
+}
+
+void report_pictures(const OutputFolder& folder) {
+  say(fmt::format("pictures  {0}/accuracy.png (.svg), {0}/percentiles.png (.svg)\n", folder.path().string()));
 }
 
 void warn_of_divergence(const Trainers& trainers) {
   for (const auto& trainer : trainers) {
     for (const HistoryRow& row : trainer->state().rows) {
       if (std::isfinite(row.train_loss)) continue;
-      fmt::print(stderr, "unitvar train: network {}: the loss is not finite at step {}; try a smaller --lr\n",
-                 trainer->name(), row.step);
+      tool::warn("unitvar train: network {}: the loss is not finite at step {}; try a smaller --lr\n", trainer->name(),
+                 row.step);
       break;
     }
   }
@@ -161,7 +169,7 @@ void warn_of_divergence(const Trainers& trainers) {
 
 int stopped(const Trainers& trainers, int signal) {
   for (const auto& trainer : trainers) {
-    fmt::print(stderr, "unitvar train: stopped network {} at step {}; --resume continues\n", trainer->name(),
+    tool::warn("unitvar train: stopped network {} at step {}; --resume continues\n", trainer->name(),
                trainer->state().step);
   }
   return 128 + signal;
@@ -189,9 +197,10 @@ int run_on(Ranks& ranks, const Options& options) {
   if (!files.folder) return ended ? 128 + (signal != 0 ? signal : SIGTERM) : 0;
   if (ended) return stopped(trainers, signal != 0 ? signal : SIGTERM);
   write_results(*files.folder, trainers);
-  const bool drawn = try_to_draw(*files.folder, trainers, plot_text(options, data));
   warn_of_divergence(trainers);
-  if (!options.quiet) report(*files.folder, trainers, drawn);
+  if (!options.quiet) report_numbers(*files.folder, trainers);
+  const bool drawn = try_to_draw(*files.folder, trainers, plot_text(options, data));
+  if (drawn && !options.quiet) report_pictures(*files.folder);
   return 0;
 }
 

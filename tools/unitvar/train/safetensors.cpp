@@ -10,8 +10,8 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "common/atomic_file.hpp"
 #include "common/failure.hpp"
+#include "common/output_file.hpp"
 
 static_assert(std::endian::native == std::endian::little, "safetensors data are little-endian");
 

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "common/failure.hpp"
+#include "common/standard_streams.hpp"
 #include "train/ranks.hpp"
 #include "unitvar/mpi.hpp"
 
@@ -53,7 +54,7 @@ class MpiRanks final : public Ranks {
   }
   int fail(const std::string& message, int code) override {
     if (rank() > 0) std::this_thread::sleep_for(courtesy);
-    fmt::print(stderr, "unitvar train: {}{}\n", rank() > 0 ? fmt::format("rank {}: ", rank()) : "", message);
+    tool::warn("unitvar train: {}{}\n", rank() > 0 ? fmt::format("rank {}: ", rank()) : "", message);
     std::fflush(stderr);
     MPI_Abort(MPI_COMM_WORLD, code);
     std::abort();
