@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 #include <sys/file.h>
 
+#include <map>
+
 #include "cli/process.hpp"
 #include "common/descriptor.hpp"
 
@@ -15,13 +17,21 @@ class TrainFailure : public ::testing::Test {
  protected:
   TrainFailure() { write_tiny_dataset(data_); }
 
-  void expect_failure(const std::vector<std::string>& arguments, const std::string& message) {
-    const Ending ending = run_program(arguments);
+  void expect_failure(const std::vector<std::string>& arguments, const std::string& message,
+                      const std::vector<std::string>& environment = {}) {
+    const Ending ending = run_program(arguments, environment);
     EXPECT_EQ(ending.code, 1);
     EXPECT_THAT(ending.errors, StartsWith("unitvar train: "));
     EXPECT_THAT(ending.errors, HasSubstr(message));
     EXPECT_EQ(std::ranges::count(ending.errors, '\n'), 1) << ending.errors;
     EXPECT_EQ(ending.output, "");
+  }
+
+  /// All files of --out.
+  [[nodiscard]] std::map<std::string, std::string> contents() const {
+    std::map<std::string, std::string> files;
+    for (const auto& entry : fs::directory_iterator(out_)) files[entry.path()] = read_bytes(entry.path());
+    return files;
   }
 
   TemporaryFolder folder_;
@@ -59,6 +69,41 @@ TEST_F(TrainFailure, OfAnOutputInUseNamesIt) {
   const tool::Descriptor lock(::open(out_.c_str(), O_RDONLY | O_DIRECTORY));
   ASSERT_EQ(::flock(lock.get(), LOCK_EX), 0);
   expect_failure(tiny_training(data_, out_), "is in use by another run");
+}
+
+TEST_F(TrainFailure, OfAnUnknownInstructionSetTouchesNothing) {
+  expect_failure(tiny_training(data_, out_), "UNITVAR_ISA: instruction set is 'nonsense'", {"UNITVAR_ISA=nonsense"});
+  EXPECT_FALSE(fs::exists(out_));
+  ASSERT_EQ(run_program(tiny_training(data_, out_, {"--steps", "20", "--quiet"})).code, 0);
+  const auto before = contents();
+  expect_failure(tiny_training(data_, out_, {"--force"}), "is 'nonsense'", {"UNITVAR_ISA=nonsense"});
+  EXPECT_EQ(contents(), before);
+}
+
+TEST_F(TrainFailure, OfAnEarlierRunInTheFolderNamesTheWaysOn) {
+  const std::vector<std::string> again = tiny_training(data_, out_, {"--steps", "30"});
+  ASSERT_EQ(run_program(tiny_training(data_, out_, {"--steps", "20", "--quiet"})).code, 0);
+  const auto finished = contents();
+  expect_failure(again,
+                 "out holds model-batch.safetensors of an earlier run: --resume continues it, --force deletes it");
+  EXPECT_EQ(contents(), finished);
+
+  for (const auto& [path, bytes] : finished) {
+    if (path.find("checkpoint") == std::string::npos) fs::remove(path);
+  }
+  const auto interrupted = contents();
+  expect_failure(again, "out holds checkpoint-batch.safetensors of an earlier run: --resume continues it");
+  EXPECT_EQ(contents(), interrupted);
+  std::vector<std::string> forced = again;
+  forced.emplace_back("--force");
+  EXPECT_EQ(run_program(forced).code, 0);
+}
+
+TEST_F(TrainFailure, OfResultsWithoutACheckpointDoesNotCallThatResuming) {
+  ASSERT_EQ(run_program(tiny_training(data_, out_, {"--steps", "20", "--quiet", "--norm", "none"})).code, 0);
+  const auto before = contents();
+  expect_failure(tiny_training(data_, out_, {"--resume", "--norm", "batch"}), "--resume finds no checkpoint of it");
+  EXPECT_EQ(contents(), before);
 }
 
 class ResumeFailure : public TrainFailure {

@@ -108,11 +108,21 @@ TEST_F(TrainOutput, IsNothingIfQuiet) {
 
 TEST_F(TrainOutput, OfOneNetworkHoldsThatOne) {
   ASSERT_EQ(train().code, 0);
-  ASSERT_EQ(train({"--norm", "none"}).code, 0);
+  ASSERT_EQ(train({"--norm", "none", "--force"}).code, 0);
   EXPECT_FALSE(fs::exists(out_ / "model-batch.safetensors"));
   EXPECT_FALSE(fs::exists(out_ / "checkpoint-batch.safetensors"));
   EXPECT_TRUE(fs::exists(out_ / "model-none.safetensors"));
   EXPECT_EQ(read_csv(out_ / "history.csv")[1][0], "none");
+}
+
+TEST_F(TrainOutput, LosesWhatAKilledRunHadBegun) {
+  const std::string begun = "checkpoint-none.safetensors.0123456789abcdef.tmp";
+  fs::create_directory(out_);
+  write_bytes(out_ / begun, "half of a");
+  write_bytes(out_ / ("my" + begun), "mine");
+  ASSERT_EQ(train().code, 0);
+  EXPECT_FALSE(fs::exists(out_ / begun));
+  EXPECT_TRUE(fs::exists(out_ / ("my" + begun)));
 }
 
 TEST_F(TrainOutput, LeavesFilesOfOthersAlone) {
@@ -124,7 +134,7 @@ TEST_F(TrainOutput, LeavesFilesOfOthersAlone) {
 
 TEST_F(TrainOutput, WorksForOtherActivationsAndOneStep) {
   for (const char* activation : {"tanh", "relu"}) {
-    const Ending ending = train({"--activation", activation, "--steps", "1"});
+    const Ending ending = train({"--activation", activation, "--steps", "1", "--force"});
     EXPECT_EQ(ending.code, 0) << ending.errors;
     EXPECT_TRUE(fs::exists(out_ / "percentiles.png"));
   }
@@ -141,10 +151,10 @@ TEST_F(TrainOutput, HasTheSameBitsTwiceAndForEveryThreadCount) {
   ASSERT_EQ(train({"--steps", "200", "--quiet"}).code, 0);
   const RunResult first(out_);
   for (const char* threads : {"2", "1", "5"}) {
-    ASSERT_EQ(train({"--steps", "200", "--quiet", "--threads", threads}).code, 0);
+    ASSERT_EQ(train({"--steps", "200", "--quiet", "--force", "--threads", threads}).code, 0);
     EXPECT_TRUE(RunResult(out_) == first) << threads;
   }
-  ASSERT_EQ(train({"--steps", "200", "--quiet", "--seed", "2"}).code, 0);
+  ASSERT_EQ(train({"--steps", "200", "--quiet", "--force", "--seed", "2"}).code, 0);
   EXPECT_FALSE(RunResult(out_) == first);
 }
 

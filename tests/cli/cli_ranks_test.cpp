@@ -67,7 +67,7 @@ TEST_F(Ranks, HaveTheLossCurveOfOneProcess) {
   train("alone", 0, short_run);
   for (const int ranks : {1, 2, 5}) {
     SCOPED_TRACE(ranks);
-    train("ranks", ranks, short_run);
+    train("ranks", ranks, {"--steps", "200", "--force"});
     EXPECT_LE(difference("batch", "alone", "ranks"), 1e-6);
     EXPECT_LE(difference("none", "alone", "ranks"), 1e-6);
   }

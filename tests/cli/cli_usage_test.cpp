@@ -22,8 +22,9 @@ TEST(UnitvarProgram, TellsItsVersionAndItsCommands) {
 TEST(UnitvarProgram, ExplainsEveryOptionOfTrain) {
   const Ending help = run_program({"train", "--help"});
   EXPECT_EQ(help.code, 0);
-  for (const char* option : {"--data", "--norm", "--steps", "--batch", "--hidden", "--activation", "--lr", "--seed",
-                             "--threads", "--eval-every", "--checkpoint-every", "--out", "--resume", "--quiet"}) {
+  for (const char* option :
+       {"--data", "--norm", "--steps", "--batch", "--hidden", "--activation", "--lr", "--seed", "--threads",
+        "--eval-every", "--checkpoint-every", "--out", "--resume", "--force", "--quiet"}) {
     EXPECT_THAT(help.output, HasSubstr(option));
   }
 }
@@ -75,6 +76,7 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{{"--seed", "-1"}, "--seed is '-1'"}, Mistake{{"--threads", "-1"}, "--threads is -1, want 0 to"},
         Mistake{{"--eval-every", "0"}, "--eval-every is 0, want 1 to"},
         Mistake{{"--checkpoint-every", "0"}, "--checkpoint-every is 0, want 1 to"},
+        Mistake{{"--force", "--resume"}, "--force deletes the run that --resume continues"},
         Mistake{{"--data", ""}, "--data is empty"}, Mistake{{"--out", ""}, "--out is empty"}));
 
 }  // namespace

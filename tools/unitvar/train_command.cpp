@@ -73,6 +73,7 @@ void add_file_options(CLI::App& command, Options& options) {
   add_number(command, "--eval-every", options.eval_every, "steps between evaluations");
   add_number(command, "--checkpoint-every", options.checkpoint_every, "steps between checkpoints");
   command.add_flag("--resume", options.resume, "continue from the checkpoints in --out");
+  command.add_flag("--force", options.force, "delete an earlier run in --out");
   command.add_flag("--quiet", options.quiet, "print nothing but errors and warnings");
 }
 

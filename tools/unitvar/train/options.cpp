@@ -39,6 +39,9 @@ void check_options(const Options& options) {
   check_range("--checkpoint-every", options.checkpoint_every, 1, max_steps);
   if (options.data.empty()) throw tool::UsageError("--data is empty, want a folder");
   if (options.out.empty()) throw tool::UsageError("--out is empty, want a folder");
+  if (options.force && options.resume) {
+    throw tool::UsageError("--force deletes the run that --resume continues, want one of them");
+  }
 }
 
 int thread_count(const Options& options) {

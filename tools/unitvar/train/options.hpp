@@ -25,6 +25,7 @@ struct Options {
   std::int64_t checkpoint_every = 1'000;
   std::string out = "unitvar-out";
   bool resume = false;
+  bool force = false;   ///< delete an earlier run in `out`
   bool sync_bn = true;  ///< on several ranks: statistics of the whole batch, or of each rank's part
   bool quiet = false;
 };

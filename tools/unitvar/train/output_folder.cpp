@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <sys/file.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <vector>
 
 #include "common/failure.hpp"
 #include "common/output_file.hpp"
@@ -32,6 +34,24 @@ int lock(const fs::path& path) {
   return descriptor;
 }
 
+// What it takes longest to make comes first.
+const std::vector<std::string>& names_of_a_run() {
+  static const std::vector<std::string> names = {"model-batch.safetensors",
+                                                 "model-none.safetensors",
+                                                 "checkpoint-batch.safetensors",
+                                                 "checkpoint-none.safetensors",
+                                                 "history.csv",
+                                                 "percentiles.csv",
+                                                 "summary.txt",
+                                                 "accuracy.gnuplot",
+                                                 "accuracy.png",
+                                                 "accuracy.svg",
+                                                 "percentiles.gnuplot",
+                                                 "percentiles.png",
+                                                 "percentiles.svg"};
+  return names;
+}
+
 int create_and_lock(const fs::path& path) {
   create(path);
   return lock(path);
@@ -49,14 +69,22 @@ fs::path OutputFolder::checkpoint(const std::string& network) const {
 
 fs::path OutputFolder::model(const std::string& network) const { return file("model-" + network + ".safetensors"); }
 
+std::optional<std::string> OutputFolder::holds() const {
+  const auto found =
+      std::ranges::find_if(names_of_a_run(), [this](const auto& name) { return fs::exists(file(name)); });
+  if (found == names_of_a_run().end()) return std::nullopt;
+  return *found;
+}
+
 void OutputFolder::clear() const {
-  for (const char* network : {"batch", "none"}) {
-    fs::remove(checkpoint(network));
-    fs::remove(model(network));
-  }
-  for (const char* name : {"history.csv", "percentiles.csv", "summary.txt"}) fs::remove(file(name));
-  for (const char* picture : {"accuracy", "percentiles"}) {
-    for (const char* ending : {".gnuplot", ".png", ".svg"}) fs::remove(file(picture + std::string(ending)));
+  for (const std::string& name : names_of_a_run()) fs::remove(file(name));
+}
+
+void OutputFolder::clear_unfinished() const {
+  for (const fs::directory_entry& entry : fs::directory_iterator(path_)) {
+    const std::string name = entry.path().filename().string();
+    const auto belongs = [&](const std::string& wanted) { return tool::is_unfinished(name, wanted); };
+    if (std::ranges::any_of(names_of_a_run(), belongs)) fs::remove(entry.path());
   }
 }
 

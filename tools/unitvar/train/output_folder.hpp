@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "common/descriptor.hpp"
@@ -17,8 +18,14 @@ class OutputFolder {
   [[nodiscard]] std::filesystem::path checkpoint(const std::string& network) const;
   [[nodiscard]] std::filesystem::path model(const std::string& network) const;
 
+  /// The name of a file that an earlier run wrote here, if there is one.
+  [[nodiscard]] std::optional<std::string> holds() const;
+
   /// Removes what an earlier run wrote here, and nothing else, so that the folder never mixes two runs.
   void clear() const;
+
+  /// Removes what a run that was killed had begun to write.
+  void clear_unfinished() const;
 
  private:
   std::filesystem::path path_;

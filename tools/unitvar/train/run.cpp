@@ -22,6 +22,7 @@
 #include "train/ranks.hpp"
 #include "train/summary.hpp"
 #include "train/trainer.hpp"
+#include "unitvar/options.hpp"
 
 namespace unitvar::train {
 namespace {
@@ -65,14 +66,39 @@ Trainers make_trainers(const Options& options, const Dataset& data, const TestSe
   return trainers;
 }
 
-void restore(const Options& options, const Files& files, const Ranks& ranks, Trainers& trainers) {
-  for (auto& trainer : trainers) {
-    const bool found = trainer->restore(files.checkpoint(trainer->name()));
-    if (options.quiet || !ranks.is_first()) continue;
-    tool::warn("{}: {}\n", trainer->name(),
-               found ? fmt::format("resuming at step {}", count_text(trainer->state().step))
-                     : "no checkpoint yet, starting at step 0");
+/// Nothing is deleted that nobody said may be.
+void refuse_an_earlier_run(const OutputFolder& folder, const char* resume) {
+  const std::optional<std::string> name = folder.holds();
+  if (!name) return;
+  throw tool::Failure("--out {} holds {} of an earlier run: {}, --force deletes it", folder.path().string(), *name,
+                      resume);
+}
+
+void restore(const Options& options, const Files& files, Trainers& trainers) {
+  std::vector<bool> found;
+  found.reserve(trainers.size());
+  for (auto& trainer : trainers) found.push_back(trainer->restore(files.checkpoint(trainer->name())));
+  if (!files.folder) return;
+  const bool any = std::ranges::find(found, true) != found.end();
+  if (!any) refuse_an_earlier_run(*files.folder, "--resume finds no checkpoint of it");
+  if (options.quiet) return;
+  for (std::size_t i = 0; i < trainers.size(); ++i) {
+    tool::warn("{}: {}\n", trainers[i]->name(),
+               found[i] ? fmt::format("resuming at step {}", count_text(trainers[i]->state().step))
+                        : "no checkpoint yet, starting at step 0");
   }
+}
+
+// The checkpoints' state, or that of step 0 in a folder without an earlier run.
+void prepare(const Options& options, const Files& files, Trainers& trainers) {
+  if (options.resume) {
+    restore(options, files, trainers);
+  } else if (files.folder && !options.force) {
+    refuse_an_earlier_run(*files.folder, "--resume continues it");
+  }
+  if (!files.folder) return;
+  if (options.force) files.folder->clear();
+  files.folder->clear_unfinished();
 }
 
 std::vector<std::string> names_of(const Trainers& trainers) {
@@ -178,6 +204,7 @@ int stopped(const Trainers& trainers, int signal) {
 int run_on(Ranks& ranks, const Options& options) {
   check_options(options);
   check_ranks(options, ranks);
+  (void)selected_isa();  // Throws if UNITVAR_ISA is no instruction set of this machine.
   use_one_blas_thread();
   const Dataset data = read_dataset(options.data);
   check_data(options, data);
@@ -185,11 +212,7 @@ int run_on(Ranks& ranks, const Options& options) {
   Files files;
   if (ranks.is_first()) files.folder.emplace(options.out);
   Trainers trainers = make_trainers(options, data, test, ranks);
-  if (options.resume) {
-    restore(options, files, ranks, trainers);
-  } else if (files.folder) {
-    files.folder->clear();
-  }
+  prepare(options, files, trainers);
   const Interrupt interrupt;
   train_all(options, files, ranks, trainers);
   const int signal = Interrupt::signal();
