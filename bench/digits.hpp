@@ -15,7 +15,7 @@ struct Images {
 
 /// Training forward, then backward with the statistics that the forward saved.
 struct Outcome {
-  std::vector<float> y, dx, dgamma;
+  std::vector<float> y, dx, dgamma, dbeta;
 };
 
 /// What oneDNN makes of the images; nothing if the program was built without it.

@@ -21,8 +21,9 @@ std::optional<Outcome> run_onednn(const Images& images, float eps) {
 
   Images in = images;
   const auto channels = static_cast<std::size_t>(images.c);
-  std::vector<float> gamma(channels, 1), beta(channels, 0), mean(channels), var(channels), dbeta(channels);
-  Outcome out{std::vector<float>(in.x.size()), std::vector<float>(in.x.size()), std::vector<float>(channels)};
+  std::vector<float> gamma(channels, 1), beta(channels, 0), mean(channels), var(channels);
+  Outcome out{std::vector<float>(in.x.size()), std::vector<float>(in.x.size()), std::vector<float>(channels),
+              std::vector<float>(channels)};
   const memory x = on(tensor, in.x), scale = on(vector, gamma), mean_memory = on(vector, mean),
                var_memory = on(vector, var);
 
@@ -41,7 +42,7 @@ std::optional<Outcome> run_onednn(const Images& images, float eps) {
                                                {DNNL_ARG_SCALE, scale},
                                                {DNNL_ARG_DIFF_SRC, on(tensor, out.dx)},
                                                {DNNL_ARG_DIFF_SCALE, on(vector, out.dgamma)},
-                                               {DNNL_ARG_DIFF_SHIFT, on(vector, dbeta)}};
+                                               {DNNL_ARG_DIFF_SHIFT, on(vector, out.dbeta)}};
   if (backward_takes_shift) arguments[DNNL_ARG_SHIFT] = on(vector, beta);
   dnnl::batch_normalization_backward(*of.backward).execute(stream, arguments);
   stream.wait();
