@@ -55,7 +55,11 @@ template <class R, class T>
 void measure_scales(Expected<T, R>& e, const Problem<T>& p) {
   const reference::Cache<R>& cache = e.forward.cache;
   R y = 0, dx = 0, dgamma = 0, dbeta = 0, dx_terms = 0;
-  const R count = static_cast<R>(p.extent.outer * p.extent.inner);
+  std::vector<R> mean_dy(cache.mean.size());
+  for (std::size_t k = 0; k < p.dy.size(); ++k) {
+    mean_dy[k / to_size(p.extent.inner) % mean_dy.size()] +=
+        static_cast<R>(p.dy[k]) / static_cast<R>(p.extent.outer * p.extent.inner);
+  }
   for (std::size_t k = 0; k < p.x.size(); ++k) {
     const std::size_t c = k / to_size(p.extent.inner) % to_size(p.extent.channels);
     const R g = p.gamma.empty() ? R(1) : static_cast<R>(p.gamma[c]);
@@ -63,7 +67,7 @@ void measure_scales(Expected<T, R>& e, const Problem<T>& p) {
     const R dy = static_cast<R>(p.dy[k]), x_hat = cache.x_hat[k];
     y += g * g * x_hat * x_hat + b * b;
     dx += std::pow(g * cache.rstd[c] * dy, R(2));
-    dx_terms += std::pow(g * cache.rstd[c] * (dy - e.backward.dbeta[c] / count), R(2));
+    dx_terms += std::pow(g * cache.rstd[c] * (dy - mean_dy[c]), R(2));
     // x_hat is known to a fraction of its rms in the channel, not of itself.
     dgamma += dy * dy * std::max(x_hat * x_hat, cache.var[c] * cache.rstd[c] * cache.rstd[c]);
     dbeta += dy * dy;
