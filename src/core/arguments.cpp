@@ -64,6 +64,10 @@ void Arguments::options(const Options& options) const {
     fail(ErrorCode::bad_argument,
          "options.threads is " + std::to_string(options.threads) + ", want 0 (the default) or more");
   }
+  if (options.walk != Walk::automatic && options.walk != Walk::resident && options.walk != Walk::streamed) {
+    fail(ErrorCode::bad_argument,
+         "options.walk is " + std::to_string(static_cast<int>(options.walk)) + ", want a value of unitvar::Walk");
+  }
   try {
     static_cast<void>(selected_isa(options.isa));
   } catch (const Error& error) {

@@ -3,9 +3,24 @@
 #include "unitvar/schedule.hpp"
 
 namespace unitvar {
+namespace {
+
+void check_arguments(const core::Arguments& check, std::int64_t bytes_per_element, Pass pass) {
+  if (bytes_per_element != 2 && bytes_per_element != 4 && bytes_per_element != 8) {
+    check.fail(ErrorCode::bad_argument, "bytes_per_element is " + std::to_string(bytes_per_element) +
+                                            ", want 2, 4 or 8, the size of a storage type");
+  }
+  if (pass != Pass::forward && pass != Pass::backward && pass != Pass::inference) {
+    check.fail(ErrorCode::bad_argument,
+               "pass is " + std::to_string(static_cast<int>(pass)) + ", want a value of unitvar::Pass");
+  }
+}
+
+}  // namespace
 
 Explanation explain(const Extent& extent, std::int64_t bytes_per_element, Pass pass, const Options& options) {
   const core::Arguments check("explain");
+  check_arguments(check, bytes_per_element, pass);
   check_extent(check.operation(), extent, bytes_per_element);
   check.options(options);
   const int tensors = pass == Pass::backward ? 2 : 1;

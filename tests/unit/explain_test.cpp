@@ -1,11 +1,14 @@
 #include <gtest/gtest.h>
 
+#include "support/expect_error.hpp"
 #include "unitvar/error.hpp"
 #include "unitvar/schedule.hpp"
 #include "unitvar/thread_group.hpp"
 
 namespace unitvar {
 namespace {
+
+using test::expect_error;
 
 TEST(Explain, CountsTheTensorsThatEachWalkMoves) {
   const Extent extent = Extent::nchw(50, 64, 56, 56);
@@ -38,6 +41,21 @@ TEST(Explain, KnowsThatRanksWaitBetweenThePasses) {
 TEST(Explain, LeavesSmallWorkToOneThread) {
   EXPECT_EQ(explain(Extent::nchw(12, 4, 8, 8), 4, Pass::forward, {.threads = 8}).threads, 1);
   EXPECT_EQ(explain(Extent::nchw(50, 64, 112, 112), 4, Pass::forward, {.threads = 8}).threads, 8);
+}
+
+TEST(Explain, RefusesElementsThatNoStorageTypeHas) {
+  for (const std::int64_t bytes : {-4, 0, 1, 3, 16}) {
+    expect_error(ErrorCode::bad_argument, {"explain", "bytes_per_element is " + std::to_string(bytes), "2, 4 or 8"},
+                 [&] {
+                   (void)explain({8, 1, 1}, bytes, Pass::forward);
+                 });
+  }
+}
+
+TEST(Explain, RefusesAPassThatIsNone) {
+  expect_error(ErrorCode::bad_argument, {"explain", "pass is 7"}, [] {
+    (void)explain({8, 1, 1}, 4, static_cast<Pass>(7));
+  });
 }
 
 TEST(Explain, RefusesWhatTheCallsRefuse) {

@@ -221,6 +221,13 @@ TYPED_TEST(BatchNormForwardRefuses, NegativeThreads) {
   this->refused(ErrorCode::bad_argument, {"threads", "-1"}, this->args(), {.threads = -1});
 }
 
+TYPED_TEST(BatchNormForwardRefuses, WalksThatAreNone) {
+  for (const int walk : {-1, 3}) {
+    this->refused(ErrorCode::bad_argument, {"options.walk is " + std::to_string(walk)}, this->args(),
+                  {.walk = static_cast<Walk>(walk)});
+  }
+}
+
 TYPED_TEST(BatchNormForwardRefuses, InstructionSetsThatAreNotThere) {
   const Isa absent = supported_isas().front() == Isa::neon ? Isa::avx2 : Isa::neon;
   expect_error(ErrorCode::unsupported_isa, {"batch_norm_forward", std::string(isa_name(absent))},
