@@ -29,7 +29,7 @@ struct BatchNormConfig {
 template <class T>
 class BatchNorm {
  public:
-  /// Throws Error (bad_extent, bad_argument) for channels < 1, eps or momentum not finite.
+  /// Throws Error (bad_extent, overflow, bad_argument) for channels < 1, channels > 2^48, eps or momentum not finite.
   explicit BatchNorm(std::int64_t channels, const BatchNormConfig& config = {});
 
   void train(bool on = true) noexcept { training_ = on; }

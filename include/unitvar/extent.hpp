@@ -47,8 +47,9 @@ struct Extent {
   friend constexpr bool operator==(const Extent&, const Extent&) = default;
 };
 
-/// Throws Error (bad_extent, overflow) unless channels >= 1, inner >= 1, outer >= 0, and the tensor's size in bytes
-/// for elements of `bytes_per_element` bytes fits a signed 64-bit integer. `operation` begins the message.
+/// Throws Error (bad_extent, overflow) unless 1 <= channels <= 2^48, inner >= 1, outer >= 0, and the tensor's size in
+/// bytes for elements of `bytes_per_element` bytes fits a signed 64-bit integer; Error (bad_argument) unless
+/// bytes_per_element >= 1. `operation` begins the message.
 void check_extent(const char* operation, const Extent& extent, std::int64_t bytes_per_element);
 
 }  // namespace unitvar

@@ -24,8 +24,9 @@ struct RowExtent {
   friend constexpr bool operator==(const RowExtent&, const RowExtent&) = default;
 };
 
-/// Throws Error (bad_extent, overflow) unless length >= 1, rows >= 0, and the tensor's size in bytes for elements of
-/// `bytes_per_element` bytes fits a signed 64-bit integer. `operation` begins the message.
+/// Throws Error (bad_extent, overflow) unless 1 <= length <= 2^48, rows >= 0, and the tensor's size in bytes for
+/// elements of `bytes_per_element` bytes fits a signed 64-bit integer; Error (bad_argument) unless bytes_per_element
+/// >= 1. `operation` begins the message.
 void check_extent(const char* operation, const RowExtent& extent, std::int64_t bytes_per_element);
 
 }  // namespace unitvar

@@ -3,6 +3,7 @@
 #include <array>
 #include <string>
 
+#include "core/limits.hpp"
 #include "core/text.hpp"
 #include "unitvar/error.hpp"
 
@@ -118,6 +119,7 @@ void check_extent(const char* operation, const Extent& extent, int64_t bytes_per
   check_axis(op, {"extent.outer", extent.outer}, true);
   check_axis(op, {"extent.channels", extent.channels}, false);
   check_axis(op, {"extent.inner", extent.inner}, false);
+  core::check_sizes(operation, "extent.channels", extent.channels, bytes_per_element);
   int64_t bytes = bytes_per_element;
   for (const int64_t factor : {extent.channels, extent.inner, extent.outer}) {
     if (__builtin_mul_overflow(bytes, factor, &bytes)) {

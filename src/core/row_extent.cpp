@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "core/limits.hpp"
 #include "unitvar/error.hpp"
 
 namespace unitvar {
@@ -57,6 +58,7 @@ void check_extent(const char* operation, const RowExtent& extent, int64_t bytes_
   };
   check("rows", extent.rows, 0);
   check("length", extent.length, 1);
+  core::check_sizes(operation, "extent.length", extent.length, bytes_per_element);
   int64_t bytes = bytes_per_element;
   if (__builtin_mul_overflow(bytes, extent.length, &bytes) || __builtin_mul_overflow(bytes, extent.rows, &bytes)) {
     throw Error(ErrorCode::overflow, std::string(operation) + ": RowExtent{" + std::to_string(extent.rows) + ", " +

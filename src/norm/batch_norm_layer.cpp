@@ -1,6 +1,7 @@
 #include "unitvar/batch_norm_layer.hpp"
 
 #include "core/arguments.hpp"
+#include "core/limits.hpp"
 #include "core/text.hpp"
 #include "norm/channel_math.hpp"
 #include "norm/exchange.hpp"
@@ -15,6 +16,7 @@ void check_config(std::int64_t channels, const BatchNormConfig& config) {
   if (channels < 1) {
     check.fail(ErrorCode::bad_extent, "channels is " + std::to_string(channels) + ", want 1 or more");
   }
+  core::check_sizes(check.operation(), "channels", channels, sizeof(double));
   check.finite("eps", config.eps);
   check.finite("momentum", config.running.momentum);
 }

@@ -1,9 +1,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <string>
 #include <vector>
 
 #include "support/dtypes.hpp"
+#include "support/expect_error.hpp"
 #include "support/guarded.hpp"
 #include "unitvar/unitvar.hpp"
 
@@ -83,6 +85,31 @@ TYPED_TEST(EmptyBatch, ARankWithoutDataStillTakesPartInTheMerge) {
   EXPECT_EQ(merge_moments(0, mean, m2, 7, this->some, this->some), 7);
   EXPECT_EQ(mean, this->some);
   EXPECT_EQ(m2, this->some);
+}
+
+/// An empty batch has no tensors whose length says that there cannot be so many channels.
+TYPED_TEST(EmptyBatch, RefusesMoreChannelsThanItsOwnArraysCanHave) {
+  using T = TypeParam;
+  for (const std::int64_t channels : {std::int64_t{1} << 49, std::int64_t{1} << 58, std::int64_t{1} << 59}) {
+    const std::string seen = std::to_string(channels), wanted = "281474976710656";
+    const Extent e{0, channels, 1};
+    std::vector<param_t<T>> one(1);
+    const auto refused = [&](const char* operation, const auto& call) {
+      expect_error(ErrorCode::overflow, {operation, "extent.channels is " + seen, wanted}, call);
+    };
+    refused("batch_norm_forward", [&] { batch_norm_forward<T>({.extent = e, .x = {}, .y = {}}); });
+    refused("batch_norm_backward",
+            [&] { batch_norm_backward<T>({.extent = e, .x = {}, .dy = {}, .mean = {}, .rstd = {}, .dgamma = one}); });
+    refused("group_norm_forward",
+            [&] { group_norm_forward<T>({.groups = {.extent = e, .groups = 1}, .x = {}, .y = {}}); });
+    refused("MomentsAccumulator", [&] { MomentsAccumulator<T> accumulator(e); });
+    const RowExtent rows{0, channels};
+    expect_error(ErrorCode::overflow, {"layer_norm_forward", "extent.length is " + seen, wanted},
+                 [&] { layer_norm_forward<T>({.extent = rows, .x = {}, .y = {}}); });
+    expect_error(ErrorCode::overflow, {"layer_norm_backward", "extent.length is " + seen, wanted}, [&] {
+      layer_norm_backward<T>({.extent = rows, .x = {}, .dy = {}, .mean = {}, .rstd = {}, .dbeta = one});
+    });
+  }
 }
 
 TYPED_TEST(EmptyBatch, TheLayerUpdatesNothingButAcceptsIt) {

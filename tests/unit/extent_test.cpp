@@ -8,6 +8,7 @@
 
 #include "support/expect_error.hpp"
 #include "unitvar/extent.hpp"
+#include "unitvar/row_extent.hpp"
 
 namespace unitvar::test {
 namespace {
@@ -146,6 +147,17 @@ TEST(CheckExtent, NamesTheOperationAndTheValueSeen) {
   expect_error(ErrorCode::bad_extent, {"my_operation", "outer", "-7"}, [] {
     check_extent("my_operation", {-7, 3, 2}, 4);
   });
+}
+
+TEST(CheckExtent, RefusesElementsWithoutBytes) {
+  for (const std::int64_t bytes : {std::int64_t{-4}, std::int64_t{0}}) {
+    expect_error(ErrorCode::bad_argument, {"op", "bytes_per_element is " + std::to_string(bytes)}, [&] {
+      check_extent("op", Extent{8, 1, 1}, bytes);
+    });
+    expect_error(ErrorCode::bad_argument, {"op", "bytes_per_element is " + std::to_string(bytes)}, [&] {
+      check_extent("op", RowExtent{8, 1}, bytes);
+    });
+  }
 }
 
 TEST(CheckExtent, CountsBytesNotOnlyElements) {
