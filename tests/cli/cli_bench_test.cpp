@@ -1,8 +1,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <algorithm>
+#include <chrono>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "bench/onednn.hpp"
 #include "bench/onednn_groups.hpp"
@@ -203,6 +206,35 @@ TEST(Bench, ExplainsTheWalkAndMeasuresNothing) {
   EXPECT_THAT(ending.output, HasSubstr("50x64x112x112 channels_last f32 backward: interleaved"));
   EXPECT_THAT(ending.output, HasSubstr("streamed"));
   EXPECT_THAT(ending.output, Not(HasSubstr("GB/s")));
+}
+
+TEST(Bench, KeepsItsRowsWhenASignalStopsIt) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    const TemporaryFolder folder;
+    // The second shape would take minutes.
+    Process process({"bench", "--repeat", "200", "--shape", "2,1,1,1", "64,64,64,64", "--pass", "inference",
+                     "--threads", "1", "--json", folder / "b.json", "--plot", folder / "b.svg"});
+    while (process.running() && process.output().find("2x1x1x1") == std::string::npos) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    process.signal(signal);
+    EXPECT_EQ(process.wait(), 128 + signal) << process.errors();
+    EXPECT_THAT(process.output(), HasSubstr("geometric means"));
+    EXPECT_THAT(process.errors(), HasSubstr("unitvar bench: stopped after 1 rows"));
+    EXPECT_EQ(rows_of(folder / "b.json").size(), 1U);
+    EXPECT_EQ(json::parse(read_bytes(folder / "b.json")).at("complete"), false);
+    EXPECT_THAT(read_bytes(folder / "b.svg"), HasSubstr("</svg>"));
+  }
+}
+
+TEST(Bench, StoppedBeforeItsFirstRowWritesNothing) {
+  const TemporaryFolder folder;
+  write_bytes(folder / "b.json", "older");
+  Process process({"bench", "--repeat", "1000000", "--shape", "64,64,32,32", "--json", folder / "b.json"});
+  while (process.running() && process.output().empty()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  process.signal(SIGINT);
+  EXPECT_EQ(process.wait(), 128 + SIGINT);
+  EXPECT_EQ(read_bytes(folder / "b.json"), "older");
 }
 
 TEST(Bench, DrawsAPicture) {

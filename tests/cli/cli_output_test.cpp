@@ -1,10 +1,16 @@
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/ioctl.h>
 
+#include <cstdlib>
 #include <set>
+#include <sstream>
+#include <thread>
 
 #include "cli/process.hpp"
 #include "cli/runs.hpp"
+#include "common/descriptor.hpp"
 
 namespace unitvar::testing {
 namespace {
@@ -97,6 +103,64 @@ TEST_F(TrainOutput, IsPlainLinesWhereThereIsNoTerminal) {
   EXPECT_THAT(ending.errors, HasSubstr("batch step 50 of 50  loss "));
   EXPECT_EQ(std::ranges::count(ending.errors, '\n'), 20);
   EXPECT_EQ(ending.errors.find('\x1b'), std::string::npos);
+}
+
+/// A terminal of 80 columns.
+class Terminal {
+ public:
+  Terminal() : own_(::posix_openpt(O_RDWR | O_NOCTTY)) {
+    const winsize size = {24, 80, 0, 0};
+    if (::grantpt(own_.get()) != 0 || ::unlockpt(own_.get()) != 0 || ::ioctl(own_.get(), TIOCSWINSZ, &size) != 0) {
+      throw std::runtime_error("no terminal");
+    }
+    reader_ = std::thread([this] {
+      char buffer[4096];
+      for (ssize_t count = 0; (count = ::read(own_.get(), buffer, sizeof(buffer))) > 0;) {
+        text_.append(buffer, static_cast<std::size_t>(count));
+      }
+    });
+  }
+  Terminal(const Terminal&) = delete;
+  Terminal& operator=(const Terminal&) = delete;
+  ~Terminal() { (void)text(); }
+
+  [[nodiscard]] std::string path() const { return ::ptsname(own_.get()); }
+  /// All that was written, once every writer has ended.
+  const std::string& text() {
+    if (reader_.joinable()) reader_.join();
+    return text_;
+  }
+
+ private:
+  tool::Descriptor own_;
+  std::string text_;
+  std::thread reader_;
+};
+
+TEST_F(TrainOutput, ShowsSpeedAndTimeOnATerminalOfEightyColumns) {
+  Terminal terminal;
+  const std::vector<std::string> arguments = tiny_training(data_, out_, {"--steps", "20000", "--eval-every", "1000"});
+  ASSERT_EQ(run_program(arguments, {"TERM=xterm"}, by_shell("", "2>" + terminal.path())).code, 0);
+  EXPECT_THAT(terminal.text(), HasSubstr("\x1b["));
+  EXPECT_THAT(terminal.text(), HasSubstr(" left\r\n"));
+  std::istringstream lines(terminal.text());
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t begin = line.rfind("\x1b[K");
+    ASSERT_NE(begin, std::string::npos) << line;
+    EXPECT_LT(line.size() - begin - 4, 80U) << line;
+    if (line.find("loss") == std::string::npos) continue;
+    EXPECT_THAT(line, HasSubstr(" steps/s  "));
+  }
+}
+
+TEST_F(TrainOutput, HasNoEscapeCodesOnATerminalWithoutThem) {
+  for (const char* kind : {"TERM=dumb", "TERM="}) {
+    Terminal terminal;
+    const std::vector<std::string> arguments = tiny_training(data_, out_, {"--steps", "20", "--force"});
+    ASSERT_EQ(run_program(arguments, {kind}, by_shell("", "2>" + terminal.path())).code, 0);
+    EXPECT_THAT(terminal.text(), HasSubstr("batch step 20 of 20"));
+    EXPECT_EQ(terminal.text().find('\x1b'), std::string::npos);
+  }
 }
 
 TEST_F(TrainOutput, IsNothingIfQuiet) {

@@ -123,5 +123,16 @@ TEST_F(Ranks, NeedTwoRowsEachWithSyncBnOff) {
   EXPECT_THAT(ending.errors, HasSubstr("want at least 2 rows on each"));
 }
 
+TEST(BenchUnderMpirun, RunsAloneOrIsRefusedOnce) {
+  const std::vector<std::string> bench = {"bench", "--repeat", "1", "--shape", "6,5,4,3", "--threads", "1"};
+  const Ending many = run_program(bench, for_mpirun, on_ranks(3));
+  EXPECT_EQ(many.code, 2);
+  EXPECT_EQ(many.output, "");
+  EXPECT_EQ(count_of("unitvar bench: started as 3 processes by an MPI launcher, want 1", many.errors), 1)
+      << many.errors;
+  const Ending one = run_program(bench, for_mpirun, on_ranks(1));
+  EXPECT_EQ(one.code, 0) << one.errors;
+}
+
 }  // namespace
 }  // namespace unitvar::testing

@@ -67,16 +67,27 @@ TEST_F(Resume, AfterKillsAtManyMomentsEndsInTheSameBits) {
   expect_result_of_a_run_never_stopped();
 }
 
-TEST_F(Resume, AfterAnInterruptEndsInTheSameBits) {
+class ResumeAfter : public Resume, public ::testing::WithParamInterface<int> {};
+
+INSTANTIATE_TEST_SUITE_P(Signal, ResumeAfter, ::testing::Values(SIGINT, SIGTERM, SIGHUP));
+
+TEST_P(ResumeAfter, EndsInTheSameBits) {
   Process process(arguments(out_, false));
   wait_for_new_checkpoint(process);
-  process.signal(SIGINT);
-  ASSERT_EQ(process.wait(), 128 + SIGINT);
+  process.signal(GetParam());
+  ASSERT_EQ(process.wait(), 128 + GetParam());
   EXPECT_THAT(process.errors(), HasSubstr("stopped network batch at step "));
   EXPECT_THAT(process.errors(), HasSubstr("stopped network none at step "));
   EXPECT_FALSE(fs::exists(out_ / "history.csv"));
   ASSERT_EQ(run_program(arguments(out_, true)).code, 0);
   expect_result_of_a_run_never_stopped();
+}
+
+TEST_F(Resume, IsNotNeededIfTheShellHadTheSignalIgnored) {
+  Process process(arguments(out_, false), {}, by_shell("trap '' HUP;"));
+  wait_for_new_checkpoint(process);
+  process.signal(SIGHUP);
+  EXPECT_EQ(process.wait(), 0);
 }
 
 TEST_F(Resume, OfAFinishedRunWritesTheSameAgain) {

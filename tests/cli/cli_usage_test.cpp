@@ -37,6 +37,35 @@ TEST(UnitvarProgram, WantsACommandItKnows) {
   }
 }
 
+struct Slip {
+  std::vector<std::string> arguments;
+  std::string message;
+};
+
+void PrintTo(const Slip& slip, std::ostream* to) { *to << slip.message; }
+
+class WrongWord : public ::testing::TestWithParam<Slip> {};
+
+TEST_P(WrongWord, IsNamedWithTheRightOne) {
+  const Ending ending = run_program(GetParam().arguments);
+  EXPECT_EQ(ending.code, 2);
+  EXPECT_EQ(ending.errors, "unitvar" + GetParam().message + "\n");
+  EXPECT_EQ(ending.output, "");
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, WrongWord,
+    ::testing::Values(
+        Slip{{}, ": no command, want train or bench"},
+        Slip{{"trian"}, ": 'trian' is no command, want train or bench; did you mean train?"},
+        Slip{{"banch", "--shape", "2,3"}, ": 'banch' is no command, want train or bench; did you mean bench?"},
+        Slip{{"fly"}, ": 'fly' is no command, want train or bench"},
+        Slip{{"--verson"}, ": --verson is no option; did you mean --version?"},
+        Slip{{"train", "--stpes", "5", "--out", "x"}, " train: --stpes is no option; did you mean --steps?"},
+        Slip{{"bench", "--jsn=b.json"}, " bench: --jsn is no option; did you mean --json?"},
+        Slip{{"bench", "--colour"}, " bench: --colour is no option"},
+        Slip{{"train", "twice"}, " train: 'twice' belongs to no option"}));
+
 struct Mistake {
   std::vector<std::string> arguments;
   std::string named;

@@ -70,6 +70,21 @@ TEST(Summary, HasAColumnForEachNetwork) {
   EXPECT_NE(table.find("seconds in BN backward                      0.50                   -"), std::string::npos);
 }
 
+TEST(ProgressLine, KeepsSpeedAndTimeLeftOnNarrowTerminals) {
+  const train::Progress progress = {"batch",          "step 25,000 of 50,000", "  loss 0.1234",
+                                    "  test 88.06 %", "  12,345 steps/s",      "  1:02 left"};
+  const std::string position = "step 25,000 of 50,000", speed = "12,345 steps/s  1:02 left";
+  EXPECT_EQ(train::progress_line(progress, 0.5, 120),
+            "batch [============>...........] " + position + "  loss 0.1234  test 88.06 %  " + speed);
+  EXPECT_EQ(train::progress_line(progress, 0.5, 95),
+            "batch [=====>.....] " + position + "  loss 0.1234  test 88.06 %  " + speed);
+  EXPECT_EQ(train::progress_line(progress, 0.5, 81), "batch " + position + "  loss 0.1234  test 88.06 %  " + speed);
+  EXPECT_EQ(train::progress_line(progress, 0.5, 79), "batch [====>...] " + position + "  test 88.06 %  " + speed);
+  EXPECT_EQ(train::progress_line(progress, 0.5, 60), "batch " + position + "  " + speed);
+  EXPECT_EQ(train::progress_line(progress, 0.5, 10), "batch step");
+  EXPECT_EQ(train::progress_line(progress, 1, 120).substr(0, 33), "batch [========================] ");
+}
+
 TEST(Numbers, AreShownForPeople) {
   EXPECT_EQ(train::count_text(999), "999");
   EXPECT_EQ(train::count_text(1'234'567), "1,234,567");

@@ -1,12 +1,14 @@
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <csignal>
 #include <new>
 #include <string>
+#include <vector>
 
 #include "bench_command.hpp"
 #include "common/failure.hpp"
 #include "common/standard_streams.hpp"
+#include "common/suggestion.hpp"
 #include "train_command.hpp"
 #include "unitvar/version.hpp"
 
@@ -20,7 +22,38 @@ std::string command_name(const CLI::App& app) {
   return chosen.empty() ? app.get_name() : app.get_name() + " " + chosen.front()->get_name();
 }
 
-int fail(const CLI::App& app, const char* message, int code) {
+std::vector<std::string> names_of(const std::vector<const CLI::App*>& commands) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : commands) names.push_back(command->get_name());
+  return names;
+}
+
+std::vector<std::string> options_of(const CLI::App& command) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : command.get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  return names;
+}
+
+// CLI11 tells of a wrong word that a command is missing, and of a wrong option all words behind it, in reverse.
+std::string unknown_word(const CLI::App& app) {
+  const auto commands = names_of(app.get_subcommands([](const CLI::App*) { return true; }));
+  const auto chosen = app.get_subcommands();
+  const std::vector<std::string> words = app.remaining(true);
+  if (words.empty()) return fmt::format("no command, want {}", fmt::join(commands, " or "));
+  const std::string& word = words.front();
+  if (word.starts_with('-')) {
+    const std::string name = word.substr(0, word.find('='));
+    const auto options = options_of(chosen.empty() ? app : *chosen.front());
+    return fmt::format("{} is no option{}", name, unitvar::tool::suggestion(name, options));
+  }
+  if (!chosen.empty()) return fmt::format("'{}' belongs to no option", word);
+  return fmt::format("'{}' is no command, want {}{}", word, fmt::join(commands, " or "),
+                     unitvar::tool::suggestion(word, commands));
+}
+
+int fail(const CLI::App& app, const std::string& message, int code) {
   unitvar::tool::warn("{}: {}\n", command_name(app), message);
   return code;
 }
@@ -47,6 +80,10 @@ int run(int argc, char** argv) {
     const int code = parse_and_run(app, argc, argv, action);
     unitvar::tool::print("");  // A full disk shows when the buffer is written, which nobody would hear of at exit.
     return code;
+  } catch (const CLI::RequiredError&) {
+    return fail(app, unknown_word(app), usage_code);
+  } catch (const CLI::ExtrasError&) {
+    return fail(app, unknown_word(app), usage_code);
   } catch (const CLI::ParseError& error) {
     return fail(app, error.what(), usage_code);
   } catch (const unitvar::tool::UsageError& error) {

@@ -50,13 +50,14 @@ ordered_json row_json(const Row& row) {
 
 }  // namespace
 
-std::string json_text(const std::vector<Row>& rows, const Plan& plan) {
+std::string json_text(const std::vector<Row>& rows, const Plan& plan, bool complete) {
   ordered_json object;
   object["unitvar"] = unitvar::version;
   object["op"] = op_name(plan.op);
   if (plan.op == Op::group_norm) object["groups"] = plan.groups;
   object["suite"] = plan.suite.name;
   object["onednn"] = plan.against_onednn ? ordered_json(onednn_version()) : ordered_json(nullptr);
+  object["complete"] = complete;
   object["rows"] = ordered_json::array();
   for (const Row& row : rows) object["rows"].push_back(row_json(row));
   return object.dump(1) + "\n";

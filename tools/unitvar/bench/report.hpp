@@ -17,7 +17,8 @@ namespace unitvar::bench {
 /// step of the suite, weighted by the shapes' counts.
 [[nodiscard]] std::string totals(const std::vector<Row>& rows, const Suite& suite);
 
-/// An object with the suite's name, the version of oneDNN and the rows. Times in ms; what was not measured is null.
-[[nodiscard]] std::string json_text(const std::vector<Row>& rows, const Plan& plan);
+/// An object with the suite's name, the version of oneDNN, whether these are all rows that were asked for, and the
+/// rows. Times in ms; what was not measured is null.
+[[nodiscard]] std::string json_text(const std::vector<Row>& rows, const Plan& plan, bool complete);
 
 }  // namespace unitvar::bench

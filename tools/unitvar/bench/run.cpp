@@ -11,6 +11,8 @@
 #include "bench/plot.hpp"
 #include "bench/report.hpp"
 #include "common/failure.hpp"
+#include "common/interrupt.hpp"
+#include "common/launch.hpp"
 #include "common/output_file.hpp"
 #include "common/standard_streams.hpp"
 
@@ -68,16 +70,26 @@ std::string introduction(const Plan& plan) {
 }
 
 // A row takes seconds: whoever watches sees it at once.
-std::vector<Row> measure_all(const Plan& plan, std::FILE* table) {
-  std::vector<Row> rows;
+void measure_all(const Plan& plan, std::FILE* table, std::vector<Row>& rows) {
   tool::print(introduction(plan) + table_header(plan.against_onednn), table);
   for_each_tensor(plan, [&](const Shape& shape, Layout layout, const std::string& dtype) {
+    tool::Interrupt::check();
     measure_shape(plan, shape, layout, dtype, [&](const Row& row) {
       tool::print(table_line(row, plan.against_onednn), table);
       rows.push_back(row);
     });
   });
-  return rows;
+}
+
+// The signal that came before all was measured, or 0.
+int measure_until_signalled(const Plan& plan, std::FILE* table, std::vector<Row>& rows) {
+  try {
+    measure_all(plan, table, rows);
+    return 0;
+  } catch (const tool::Interrupted&) {
+    tool::warn("unitvar bench: stopped after {} rows\n", rows.size());
+    return tool::Interrupt::signal();
+  }
 }
 
 // Numbers from a busy machine look like any others.
@@ -88,9 +100,19 @@ void note_disturbance(const std::vector<Row>& rows) {
              disturbed, rows.size());
 }
 
+// Several processes would measure each other. One tells for all, and the others do not hinder it.
+bool is_one_of_many() {
+  const auto launch = tool::launched_by_mpi();
+  if (!launch || launch->size == 1) return false;
+  if (launch->rank > 0) return true;
+  throw tool::UsageError("started as {} processes by an MPI launcher, want 1: it measures the whole machine",
+                         launch->size);
+}
+
 }  // namespace
 
 int run(const Request& request) {
+  if (is_one_of_many()) return 0;
   const Plan plan = make_plan(request);
   note_unmeasurable(plan);
   if (request.explain) {
@@ -100,12 +122,16 @@ int run(const Request& request) {
   // What reads the JSON or the picture wants nothing else.
   const bool to_output = request.json == tool::standard_output || request.plot == tool::standard_output;
   std::FILE* const table = to_output ? stderr : stdout;
-  const std::vector<Row> rows = measure_all(plan, table);
+  std::vector<Row> rows;
+  const tool::Interrupt interrupt;
+  const int signal = measure_until_signalled(plan, table, rows);
+  const int code = signal == 0 ? 0 : 128 + signal;
+  if (rows.empty()) return code;
   tool::print(totals(rows, plan.suite), table);
   note_disturbance(rows);
-  if (!request.json.empty()) tool::write_file(request.json, json_text(rows, plan));
+  if (!request.json.empty()) tool::write_file(request.json, json_text(rows, plan, signal == 0));
   if (!request.plot.empty()) draw_bars(request.plot, rows, plan);
-  return 0;
+  return code;
 }
 
 }  // namespace unitvar::bench

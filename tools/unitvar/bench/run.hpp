@@ -3,8 +3,8 @@
 
 namespace unitvar::bench {
 
-/// `unitvar bench`: measures, prints a table and totals, writes the files asked for. Returns the exit code; throws
-/// UsageError or Failure.
+/// `unitvar bench`: measures, prints a table and totals, writes the files asked for. Returns the exit code: 0, or 128 +
+/// the signal that stopped it, after which the rows it had are printed and written. Throws UsageError or Failure.
 int run(const Request& request);
 
 }  // namespace unitvar::bench

@@ -8,6 +8,8 @@
 #include <numeric>
 #include <random>
 
+#include "common/interrupt.hpp"
+
 namespace unitvar::bench {
 namespace {
 
@@ -70,6 +72,7 @@ struct Turns {
 }  // namespace
 
 double quick_seconds(const Work& work) {
+  tool::Interrupt::check();
   work();
   double best = seconds_of(work, 1);
   const int more = best > very_slow_call ? 0 : best > slow_call ? 1 : 3;
@@ -87,6 +90,7 @@ std::vector<Timing> time_in_rounds(const std::vector<Turn>& turns, int rounds) {
   for (int round = 0; round < rounds; ++round) {
     std::ranges::shuffle(order, random);
     for (const std::size_t k : order) {
+      tool::Interrupt::check();
       if (turns[k].warm_up) (*turns[k].work)();
       taken[k].take(turns[k]);
     }

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
+#include <string_view>
 
 #include "common/standard_streams.hpp"
 
@@ -14,7 +16,7 @@ namespace unitvar::train {
 namespace {
 
 constexpr std::chrono::milliseconds redraw_interval{150};
-constexpr std::size_t bar_width = 24;
+constexpr std::size_t shortest_bar = 8, longest_bar = 24;
 constexpr std::int64_t plain_lines = 10;
 
 std::size_t terminal_width() {
@@ -23,15 +25,39 @@ std::size_t terminal_width() {
   return known ? size.ws_col : 100;
 }
 
-std::string bar(std::int64_t step, std::int64_t steps) {
-  const auto filled = static_cast<std::size_t>(step * static_cast<std::int64_t>(bar_width) / steps);
-  std::string text(bar_width, '.');
+std::string bar(double done, std::size_t width) {
+  const auto filled = static_cast<std::size_t>(done * static_cast<double>(width));
+  std::string text(width, '.');
   std::fill_n(text.begin(), filled, '=');
-  if (filled < bar_width) text[filled] = '>';
-  return "[" + text + "]";
+  if (filled < width) text[filled] = '>';
+  return "[" + text + "] ";
+}
+
+std::string joined(const Progress& progress, bool with_loss, bool with_accuracy) {
+  std::string text = progress.steps;
+  if (with_loss) text += progress.loss;
+  if (with_accuracy) text += progress.accuracy;
+  return text + progress.speed + progress.time;
+}
+
+// Escape codes come out as they are where the terminal is none, as in an editor's window.
+bool obeys_escape_codes() {
+  const char* terminal = std::getenv("TERM");
+  return terminal != nullptr && std::string_view(terminal) != "dumb" && *terminal != '\0';
 }
 
 }  // namespace
+
+std::string progress_line(const Progress& progress, double done, std::size_t width) {
+  const std::string name = fmt::format("{:<5} ", progress.name);
+  std::string text = joined(progress, true, true);
+  for (const bool with_accuracy : {true, false}) {
+    if (name.size() + text.size() > width) text = joined(progress, false, with_accuracy);
+  }
+  const std::size_t used = name.size() + text.size() + bar(done, 0).size();
+  if (used + shortest_bar > width) return (name + text).substr(0, width);
+  return name + bar(done, std::min(longest_bar, width - used)) + text;
+}
 
 std::string clock_text(double seconds) {
   const auto whole = static_cast<std::int64_t>(std::ceil(seconds));
@@ -47,7 +73,7 @@ std::string count_text(std::int64_t count) {
 
 Monitor::Style Monitor::style_for(bool quiet) {
   if (quiet) return Style::silent;
-  return ::isatty(STDERR_FILENO) != 0 ? Style::bars : Style::lines;
+  return ::isatty(STDERR_FILENO) != 0 && obeys_escape_codes() ? Style::bars : Style::lines;
 }
 
 Monitor::Monitor(std::vector<std::string> names, std::int64_t steps, Style style) : steps_(steps), style_(style) {
@@ -92,7 +118,8 @@ void Monitor::finish(std::size_t network, const Standing& standing) {
 
 void Monitor::print_line(Line& line) {
   line.shown_step = line.standing.step;
-  tool::warn("{}\n", describe(line));
+  const Progress progress = describe(line);
+  tool::warn("{:<5} {}\n", progress.name, joined(progress, true, true));
 }
 
 void Monitor::draw_until_closed() {
@@ -106,27 +133,30 @@ void Monitor::draw_bars() {
   std::string text = drawn_ ? fmt::format("\x1b[{}A", lines_.size()) : "";
   for (const Line& line : lines_) {
     // A line as wide as the terminal would wrap, and the next redraw would start too low.
-    text += "\r\x1b[K" + describe(line).substr(0, width - 1) + "\n";
+    const double done = static_cast<double>(line.standing.step) / static_cast<double>(steps_);
+    text += "\r\x1b[K" + progress_line(describe(line), done, width - 1) + "\n";
   }
   drawn_ = true;
   std::fputs(text.c_str(), stderr);
   std::fflush(stderr);
 }
 
-std::string Monitor::describe(const Line& line) const {
+Progress Monitor::describe(const Line& line) const {
   const auto& [step, loss, accuracy] = line.standing;
-  std::string text = fmt::format("{:<5} ", line.name);
-  if (style_ == Style::bars) text += bar(step, steps_) + " ";
-  text += fmt::format("step {} of {}", count_text(step), count_text(steps_));
-  if (!line.started) return text + ", waiting";
-  if (step > 0) text += fmt::format("  loss {:.4f}", loss);
-  if (accuracy) text += fmt::format("  test {:.2f} %", 100 * *accuracy);
+  Progress progress{.name = line.name, .steps = fmt::format("step {} of {}", count_text(step), count_text(steps_))};
+  if (!line.started) {
+    progress.time = ", waiting";
+    return progress;
+  }
+  if (step > 0) progress.loss = fmt::format("  loss {:.4f}", loss);
+  if (accuracy) progress.accuracy = fmt::format("  test {:.2f} %", 100 * *accuracy);
   const double elapsed = std::chrono::duration<double>(line.finished.value_or(Clock::now()) - *line.started).count();
   const double rate = static_cast<double>(step - line.first_step) / std::max(elapsed, 1e-9);
-  if (rate <= 0) return text;
-  text += fmt::format("  {} steps/s", count_text(static_cast<std::int64_t>(rate)));
-  if (step == steps_) return text + "  took " + clock_text(elapsed);
-  return text + "  " + clock_text(static_cast<double>(steps_ - step) / rate) + " left";
+  if (rate <= 0) return progress;
+  progress.speed = fmt::format("  {} steps/s", count_text(static_cast<std::int64_t>(rate)));
+  progress.time = step == steps_ ? "  took " + clock_text(elapsed)
+                                 : "  " + clock_text(static_cast<double>(steps_ - step) / rate) + " left";
+  return progress;
 }
 
 }  // namespace unitvar::train

@@ -17,6 +17,15 @@ struct Standing {
   std::optional<double> test_accuracy;  ///< of the last evaluation
 };
 
+/// What a line of progress says, in this order. Parts behind the first two begin with what stands between.
+struct Progress {
+  std::string name, steps, loss = {}, accuracy = {}, speed = {}, time = {};
+};
+
+/// The line in at most `width` letters, with a bar of which `done` is full. What a narrow terminal goes without is
+/// first the bar, then the loss, then the accuracy.
+[[nodiscard]] std::string progress_line(const Progress& progress, double done, std::size_t width);
+
 /// Shows the progress of several networks on standard error: on a terminal a bar for each, redrawn in place; else a
 /// plain line at every tenth of the steps; nothing if quiet. Training threads call start, update and finish, each for
 /// its own network; drawing happens on a thread of its own.
@@ -47,7 +56,7 @@ class Monitor {
   void draw_until_closed();
   void draw_bars();
   void print_line(Line& line);
-  [[nodiscard]] std::string describe(const Line& line) const;
+  [[nodiscard]] Progress describe(const Line& line) const;
 
   const std::int64_t steps_;
   const Style style_;

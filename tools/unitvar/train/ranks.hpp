@@ -44,9 +44,6 @@ class Ranks {
   [[nodiscard]] std::int64_t end(std::int64_t batch) const { return batch * (rank() + 1) / size(); }
 };
 
-/// Whether mpirun, or a launcher like it, started this process.
-bool launched_by_mpi();
-
 /// The ranks that mpirun has started, MPI being made ready, or this process alone. Throws Failure if a launcher started
 /// it and this build has no MPI.
 std::unique_ptr<Ranks> start_ranks();

@@ -13,9 +13,9 @@
 
 #include "common/failure.hpp"
 #include "common/gnuplot.hpp"
+#include "common/interrupt.hpp"
 #include "common/output_file.hpp"
 #include "common/standard_streams.hpp"
-#include "train/interrupt.hpp"
 #include "train/matrix.hpp"
 #include "train/output_folder.hpp"
 #include "train/plots.hpp"
@@ -116,7 +116,7 @@ void train_all(const Options& options, const Files& files, const Ranks& ranks, T
     monitor.start(index, trainer.standing());
     try {
       trainer.run(
-          files.checkpoint(trainer.name()), [&] { return failed || Interrupt::signal() != 0; },
+          files.checkpoint(trainer.name()), [&] { return failed || tool::Interrupt::signal() != 0; },
           [&](const Standing& standing) { monitor.update(index, standing); });
     } catch (...) {
       failed = true;
@@ -213,9 +213,9 @@ int run_on(Ranks& ranks, const Options& options) {
   if (ranks.is_first()) files.folder.emplace(options.out);
   Trainers trainers = make_trainers(options, data, test, ranks);
   prepare(options, files, trainers);
-  const Interrupt interrupt;
+  const tool::Interrupt interrupt;
   train_all(options, files, ranks, trainers);
-  const int signal = Interrupt::signal();
+  const int signal = tool::Interrupt::signal();
   const bool ended = ranks.any(signal != 0);
   if (!files.folder) return ended ? 128 + (signal != 0 ? signal : SIGTERM) : 0;
   if (ended) return stopped(trainers, signal != 0 ? signal : SIGTERM);

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "common/failure.hpp"
+#include "common/launch.hpp"
 #include "common/standard_streams.hpp"
 #include "train/ranks.hpp"
 #include "unitvar/mpi.hpp"
@@ -72,7 +73,7 @@ class MpiRanks final : public Ranks {
 }  // namespace
 
 std::unique_ptr<Ranks> start_ranks() {
-  if (!launched_by_mpi()) return std::make_unique<Ranks>();
+  if (!tool::launched_by_mpi()) return std::make_unique<Ranks>();
   return std::make_unique<MpiRanks>();
 }
 
