@@ -79,7 +79,7 @@ struct GroupNormForward {
 ///
 ///   mean = sum(x) / M,  var = sum((x - mean)^2) / M,  y = gamma_c * (x - mean) / sqrt(var + eps) + beta_c
 ///
-/// with M values per group (docs/derivation.md B86, B87). With eps <= 0 all variances are checked before the first
+/// with M values per group (docs/derivation.md B73, B74). With eps <= 0 all variances are checked before the first
 /// write.
 template <class T>
 void group_norm_forward(const GroupNormForward<T>& args, const Options& options = {});
@@ -108,7 +108,7 @@ struct GroupNormBackward {
 ///   dgamma_c = sum over samples of sum(dy * x_hat),   x_hat = (x - mean) * rstd
 ///   dx       = rstd * (gamma_c dy - mean(gamma dy) - x_hat * mean(gamma dy * x_hat)),   means over the group
 ///
-/// (docs/derivation.md B88). Samples are added in order, in double. If only dbeta is asked for, x is still checked but
+/// (docs/derivation.md B75). Samples are added in order, in double. If only dbeta is asked for, x is still checked but
 /// not read.
 template <class T>
 void group_norm_backward(const GroupNormBackward<T>& args, const Options& options = {});
@@ -141,7 +141,7 @@ struct GroupNormDoubleBackward {
 ///   grad_gamma_c = sum over samples of rstd * sum(dy * P v)
 ///   grad_x       = rstd P(u dy) - rstd^2 (x_hat (A - p q) + q P v + p P gy)
 ///
-/// with p = mean(v x_hat), q = mean(gy x_hat), A = mean(v gy) - mean(v) mean(gy) (docs/derivation.md B89). dx does not
+/// with p = mean(v x_hat), q = mean(gy x_hat), A = mean(v gy) - mean(v) mean(gy) (docs/derivation.md B79). dx does not
 /// depend on beta, which therefore has no gradient. Results are sums of terms that may cancel: the errors promised
 /// above are relative to the largest of them.
 template <class T>

@@ -48,7 +48,7 @@ struct PartArrays {
   double *x_in_grad_x = memory[13], *v_in_grad_x = memory[14], *offset_of_grad_x = memory[15];
 };
 
-/// From the sums of one group's parts [begin, end), of `count` values each, to the coefficients of the maps (B89); the
+/// From the sums of one group's parts [begin, end), of `count` values each, to the coefficients of the maps (B79); the
 /// parameters of part k are those of channel k - first.
 template <class T>
 void finish_group(const GroupNormDoubleBackward<T>& args, int64_t begin, int64_t end, int64_t first, double count,

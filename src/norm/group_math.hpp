@@ -26,7 +26,7 @@ inline void gather(const Partition& p, const double* of_parts, std::span<double>
   }
 }
 
-/// Merges the moments of each group's parts, which have `count` values each, in a fixed tree (B87): in place, all parts
+/// Merges the moments of each group's parts, which have `count` values each, in a fixed tree (B74): in place, all parts
 /// of a group get the result. Parts [begin, end) are whole groups.
 inline void merge_groups(const Partition& p, std::int64_t begin, std::int64_t end, double count, double* mean,
                          double* m2) noexcept {
@@ -53,7 +53,7 @@ void sum_over_blocks(const Partition& p, std::span<P> out, double* sum, const Va
   for (std::size_t c = 0; c < out.size(); ++c) out[c] = static_cast<P>(sum[c]);
 }
 
-/// The coefficients of the input gradient of groups of several channels (B88), for parts [begin, end), which are whole
+/// The coefficients of the input gradient of groups of several channels (B76), for parts [begin, end), which are whole
 /// groups. A part with gamma = 0 takes nothing from its own dy, and so no scale undoes what the map divides by: it is
 ///   dx = (x - mean) * slope + mean_dy,
 /// which its scale of 0 stands for.

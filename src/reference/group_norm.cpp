@@ -103,7 +103,7 @@ GroupForward<R> group_norm_forward(const Groups& groups, std::span<const R> x, s
   const auto scale = or_constant(gamma, extent.channels, R{1});
   const auto shift = or_constant(beta, extent.channels, R{0});
   std::vector<R> x_hat(x.size()), y(x.size());
-  for_each_group_element(groups, [&](auto k, auto c, auto e) {  // (B86), (B87)
+  for_each_group_element(groups, [&](auto k, auto c, auto e) {  // (B73), (B74)
     x_hat[e] = (x[e] - mean[k]) * rstd[k];
     y[e] = scale[c] * x_hat[e] + shift[c];
   });
@@ -117,7 +117,7 @@ Gradients<R> group_norm_backward(const GroupCache<R>& cache, std::span<const R> 
   const auto level = group_means<R>(cache.groups, [&](auto, auto c, auto e) { return gamma[c] * dy[e]; });
   const auto along = group_means<R>(cache.groups, [&](auto, auto c, auto e) { return gamma[c] * dy[e] * x_hat[e]; });
   std::vector<R> dx(dy.size());
-  for_each_group_element(cache.groups, [&](auto k, auto c, auto e) {  // (B88)
+  for_each_group_element(cache.groups, [&](auto k, auto c, auto e) {  // (B75)
     dx[e] = rstd[k] * (gamma[c] * dy[e] - level[k] - x_hat[e] * along[k]);
   });
   const Extent& extent = cache.groups.extent;
@@ -142,6 +142,7 @@ DoubleGradients<R> group_norm_double_backward(const GroupCache<R>& cache, std::s
 
   const auto gy = scaled(extent, gamma, dy);
   const auto p_v = project(cache, v), p_gy = project(cache, gy), p_udy = project(cache, scaled(extent, u, dy));
+  // What (B77) takes of the batch; covariance is its A.
   const auto p = group_means<R>(groups, [&](auto, auto, auto e) { return v[e] * x_hat[e]; });
   const auto q = group_means<R>(groups, [&](auto, auto, auto e) { return gy[e] * x_hat[e]; });
   const auto mean_v = group_means<R>(groups, [&](auto, auto, auto e) { return v[e]; });
@@ -149,7 +150,7 @@ DoubleGradients<R> group_norm_double_backward(const GroupCache<R>& cache, std::s
   const auto covariance =
       group_means<R>(groups, [&](auto k, auto, auto e) { return (v[e] - mean_v[k]) * (gy[e] - mean_gy[k]); });
   std::vector<R> grad_x(dy.size()), grad_dy(dy.size()), terms(dy.size());
-  for_each_group_element(groups, [&](auto k, auto c, auto e) {  // (B89)
+  for_each_group_element(groups, [&](auto k, auto c, auto e) {  // (B79)
     grad_dy[e] = gamma[c] * rstd[k] * p_v[e] + u[c] * x_hat[e] + w[c];
     terms[e] = dy[e] * rstd[k] * p_v[e];
     grad_x[e] = rstd[k] * p_udy[e] -

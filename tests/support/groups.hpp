@@ -26,6 +26,18 @@ inline std::string describe(const Groups& g) {
          " groups";
 }
 
+/// Where element k stands: its channel, and its group among those of all samples.
+struct GroupPlace {
+  std::size_t channel, group;
+};
+
+inline GroupPlace place_of(const Groups& groups, std::size_t k) {
+  const Extent& e = groups.extent;
+  const std::size_t c = k / to_size(e.inner) % to_size(e.channels);
+  const std::size_t sample = k / to_size(e.channels * e.inner * groups.sample_rows);
+  return {c, sample * to_size(groups.per_sample()) + c / to_size(groups.group_channels())};
+}
+
 template <class T>
 struct GroupProblem {
   Groups groups;
@@ -104,11 +116,8 @@ GroupExpected<T> expected(const GroupProblem<T>& p) {
   e.backward = reference::group_norm_backward<R>(cache, dy);
   e.mean_over_std = largest_mean_over_std<R>(
       {.extent = {}, .mean = cache.mean, .var = cache.var, .rstd = {}, .x_hat = {}, .gamma = {}});
-  const Extent& extent = p.groups.extent;
-  const std::size_t sample = to_size(extent.channels * extent.inner * p.groups.sample_rows);
   for (std::size_t k = 0; k < dy.size(); ++k) {
-    const std::size_t c = k / to_size(extent.inner) % to_size(extent.channels);
-    const std::size_t g = k / sample * to_size(p.groups.per_sample()) + c / to_size(p.groups.group_channels());
+    const auto [c, g] = place_of(p.groups, k);
     const R scale = cache.gamma[c], shift = beta.empty() ? R(0) : beta[c], x_hat = cache.x_hat[k];
     e.y_scale += scale * scale * x_hat * x_hat + shift * shift;
     e.dx_scale += std::pow(scale * cache.rstd[g] * dy[k], R(2));

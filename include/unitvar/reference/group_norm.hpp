@@ -14,7 +14,7 @@ namespace unitvar::reference {
 template <class R>
 struct GroupCache {
   Groups groups;
-  std::vector<R> mean;   ///< (B86), (B87), N*G
+  std::vector<R> mean;   ///< (B73), (B74), N*G
   std::vector<R> var;    ///< biased, N*G
   std::vector<R> rstd;   ///< 1 / sqrt(var + eps), N*G
   std::vector<R> x_hat;  ///< extent.size()
@@ -32,7 +32,7 @@ struct GroupForward {
 ///
 ///   mean = sum(x) / M, var = sum((x - mean)^2) / M, x_hat = (x - mean) / sqrt(var + eps), y = gamma_c x_hat + beta_c
 ///
-/// (B86), (B87); Wu & He 2018, Ulyanov et al. 2016.
+/// (B73), (B74); Wu & He 2018, Ulyanov et al. 2016.
 template <class R>
 GroupForward<R> group_norm_forward(const Groups& groups, std::span<const R> x, std::span<const R> gamma,
                                    std::span<const R> beta, R eps);
@@ -42,7 +42,7 @@ GroupForward<R> group_norm_forward(const Groups& groups, std::span<const R> x, s
 ///   dx = rstd * (gamma_c dy - mean(gamma dy) - x_hat * mean(gamma dy * x_hat)), means over the group,
 ///   dgamma_c = sum(dy * x_hat), dbeta_c = sum(dy), sums over all samples' channel c
 ///
-/// (B88).
+/// (B75).
 template <class R>
 Gradients<R> group_norm_backward(const GroupCache<R>& cache, std::span<const R> dy);
 
@@ -54,7 +54,7 @@ Gradients<R> group_norm_backward(const GroupCache<R>& cache, std::span<const R> 
 ///   grad_gamma = sum of dy * rstd * P v over all samples' channel c
 ///   grad_x     = rstd * P(u dy) - rstd^2 * (x_hat * (A - p q) + q * P v + p * P gy)
 ///
-/// (B89).
+/// (B79), the gradient of (B77) by (B78).
 template <class R>
 DoubleGradients<R> group_norm_double_backward(const GroupCache<R>& cache, std::span<const R> dy,
                                               std::span<const R> grad_dx, std::span<const R> grad_dgamma,
