@@ -30,8 +30,7 @@
 /// - Accuracy (tests/parity): relative L2 error <= 3e-7 for float, against the double formula on the same inputs, and
 ///   <= max(1e-14, 1e-15 |mean|/std) for double, while |mean|/std <= 1e6 in every group. For bf16 and f16, each y and
 ///   dx is a step of the type at most from the double formula's, rounded once; dgamma and dbeta have a relative L2
-///   error
-///   <= 1e-6.
+///   error <= 1e-6. The mean is saved in double: where dy has a mean, dgamma is off besides as batch_norm.hpp says.
 namespace unitvar {
 
 /// A tensor as group normalization sees it. A sample is `sample_rows` consecutive outer rows of the extent: 1 if

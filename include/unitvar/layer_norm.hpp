@@ -28,7 +28,8 @@
 /// - Accuracy (tests/parity): relative L2 error <= 3e-7 for float, against the double formula on the same inputs, and
 ///   <= max(1e-14, 1e-15 |mean|/std) for double, while |mean|/std <= 1e6. For bf16 and f16, each y and dx is a step of
 ///   the type at most from the double formula's, rounded once; dgamma and dbeta have a relative L2 error <= 1e-6. For
-///   float, bf16 and f16, dx's error is in relation to gamma * dy * rstd, of which it may be a small difference.
+///   float, bf16 and f16, dx's error is in relation to gamma * dy * rstd, of which it may be a small difference. Data of
+///   few distinct values keep all this (docs/numerics.md).
 ///
 /// ONNX: LayerNormalization-17 gives Y, Mean, InvStdDev = y, mean, rstd for RowExtent::from_axis(shape, axis),
 /// Scale = gamma, B = beta, epsilon = eps; its stash_type asks for statistics in float at least, and these are double.

@@ -32,8 +32,8 @@ RowTiling cut(const RowExtent& extent) noexcept {
   return {extent, tile_rows, divide_up(extent.rows, tile_rows)};
 }
 
-/// A power of two, so that column sums in float, of kMostFastRows rows, end where a batch ends; and where there are
-/// such sums, four rows at least, whose columns are added in registers.
+/// A power of two, so that column sums of kMostFastRows rows end where a batch ends; and where there are such sums,
+/// four rows at least, whose columns are added in registers.
 int64_t batch_rows(const RowExtent& extent, const ScheduleInput& input) noexcept {
   const bool has_columns = input.tensors_read > 1;
   const int64_t fewest = has_columns ? 4 : 1, most = has_columns ? kMostFastRows : kMostBatchRows;

@@ -10,6 +10,7 @@
 #include "support/dtypes.hpp"
 #include "support/expect_error.hpp"
 #include "support/fenced.hpp"
+#include "support/few_values.hpp"
 #include "support/isas.hpp"
 #include "support/oracle.hpp"
 
@@ -138,6 +139,28 @@ TYPED_TEST(Activation, B46ToB49MatchTheReferenceInEveryShapeAndWalk) {
       if (large && !(kind.residual && kind.slope == 0)) continue;
       SCOPED_TRACE(describe(extent) + (kind.residual ? ", residual" : "") + ", slope " + std::to_string(kind.slope));
       expect_reference(make_problem<TypeParam>(extent, is_half<TypeParam> ? 1 : 100), kind);
+    }
+  }
+}
+
+/// The same as of the plain layer: tests/parity/digits_test.cpp.
+TEST(ActivationOfFloats, KeepsThePromiseOnFewDistinctValues) {
+  for (const FewValues& values : all_few_values) {
+    for (const Extent& extent : {Extent{8, 3, 128 * 128}, {40000, 16, 1}}) {
+      SCOPED_TRACE(std::string(values.name) + " " + describe(extent));
+      const auto p = with_values(make_problem<float>(extent), values);
+      const auto x = as<double>(p.x), dy = as<double>(p.dy), gamma = as<double>(p.gamma), beta = as<double>(p.beta);
+      const auto want = reference::fused_forward<double>(p.extent, x, gamma, beta, p.eps, {}, 0);
+      const auto e = expected(p);
+      for_each_isa([&](Isa isa) {
+        const auto f = run_act(p, {}, 0, {.isa = isa});
+        const auto gradients = reference::fused_backward<double>(want.cache, signs_of(f.y), 0, dy);
+        const auto b = run_act_backward(p, f, 0, {.isa = isa}).plain;
+        expect_within<float>(Quantity::y, relative_l2(f.y, want.y, e.y_scale), e.mean_over_std);
+        expect_gradient<float>(Quantity::dx, b.dx, gradients.dx, e.dx_terms, e.mean_over_std);
+        expect_gradient<float>(Quantity::dgamma, b.dgamma, gradients.dgamma, e.dgamma_scale, e.mean_over_std);
+        expect_gradient<float>(Quantity::dbeta, b.dbeta, gradients.dbeta, e.dbeta_scale, e.mean_over_std);
+      });
     }
   }
 }

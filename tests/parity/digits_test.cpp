@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "support/dtypes.hpp"
+#include "support/few_values.hpp"
 #include "support/groups.hpp"
 #include "support/isas.hpp"
 #include "support/oracle.hpp"
@@ -168,54 +169,14 @@ TYPED_TEST(Digits, InferenceKeepsThePromise) {
   });
 }
 
-/// Where x or dy have few distinct values, roundings of equal values are equal: they add up.
-struct FewValues {
-  const char* name;
-  double (*x)(Random&);
-  double (*dy)(Random&);
-};
-
-double normal_around_1(Random& random) { return 1 + random.normal(); }
-double byte_over_255(Random& random) { return static_cast<double>(random.integer(0, 255)) / 255; }
-template <int low, int high>  // in tenths
-double one_of_two(Random& random) {
-  return (random.coin() ? high : low) / 10.0;
-}
-/// What the gradient of a softmax of ten classes with cross entropy begins with.
-double softmax_gradient(Random& random) { return random.uniform(0, 1) < 0.1 ? -0.9 : 0.1; }
-
-constexpr FewValues all_few_values[] = {
-    {"an image", byte_over_255, normal_around_1},
-    {"an image, a smaller mean", byte_over_255, [](Random& random) { return 0.3 + random.normal(); }},
-    {"dropout", one_of_two<0, 14>, normal_around_1},
-    {"0.1 and 0.7", one_of_two<1, 7>, normal_around_1},
-    {"softmax", [](Random& random) { return random.normal(); }, softmax_gradient},
-    {"both of two values", one_of_two<1, 7>, softmax_gradient},
-};
-
-template <class T>
-void fill(std::vector<T>& values, Random& random, double (*value)(Random&)) {
-  for (T& v : values) v = static_cast<T>(value(random));
-}
-
-class DigitsOfFewValues : public ::testing::TestWithParam<FewValues> {
- protected:
-  /// Other values in the place of a problem's x and dy.
-  template <class P>
-  static P with_values(P p) {
-    Random random(16777216);
-    fill(p.x, random, GetParam().x);
-    fill(p.dy, random, GetParam().dy);
-    return p;
-  }
-};
+class DigitsOfFewValues : public ::testing::TestWithParam<FewValues> {};
 INSTANTIATE_TEST_SUITE_P(All, DigitsOfFewValues, ::testing::ValuesIn(all_few_values),
                          [](const auto& of) { return std::to_string(of.index); });
 
 TEST_P(DigitsOfFewValues, KeepThePromiseInBatchNorm) {
   for (const Extent& extent : {Extent{8, 3, 224 * 224}, {256, 16, 7 * 7}, {40000, 5, 3}, {60000, 16, 1}}) {
     SCOPED_TRACE(std::string(GetParam().name) + " " + describe(extent));
-    const auto p = with_values(make_problem<float>(extent));
+    const auto p = with_values(make_problem<float>(extent), GetParam());
     const auto e = expected(p);
     for_each_isa([&](Isa isa) {
       const auto forward = run_forward(p, {.isa = isa});
@@ -230,7 +191,7 @@ TEST_P(DigitsOfFewValues, KeepThePromiseInBatchNorm) {
 TEST_P(DigitsOfFewValues, KeepThePromiseInGroupNorm) {
   for (const Layout layout : both_layouts) {
     GroupProblem<float> p = make_group_problem<float>(make_groups(layout, 16, 8, 64 * 64, 2));
-    p.of = with_values(p.of);
+    p.of = with_values(p.of, GetParam());
     SCOPED_TRACE(std::string(GetParam().name) + " " + describe(p.groups));
     const auto e = expected(p);
     for_each_isa([&](Isa isa) {
@@ -247,7 +208,7 @@ TEST_P(DigitsOfFewValues, KeepThePromiseInGroupNorm) {
 TEST_P(DigitsOfFewValues, KeepThePromiseInRows) {
   for (const RowNorm norm : both_row_norms) {
     for (const RowExtent& extent : {RowExtent{60000, 17}, {16384, 128}, {1000, 1000}}) {
-      const auto p = with_values(make_row_problem<float>(norm, extent));
+      const auto p = with_values(make_row_problem<float>(norm, extent), GetParam());
       SCOPED_TRACE(std::string(GetParam().name) + " " + describe(norm, extent));
       const auto e = expected(p);
       for_each_isa([&](Isa isa) {

@@ -10,6 +10,7 @@
 #include "support/dtypes.hpp"
 #include "support/expect_error.hpp"
 #include "support/fenced.hpp"
+#include "support/few_values.hpp"
 #include "support/isas.hpp"
 #include "support/oracle.hpp"
 
@@ -140,6 +141,32 @@ TYPED_TEST(Weighted, B62ToB66MatchTheReferenceWhateverThePaddingHolds) {
         SCOPED_TRACE(describe(extent) + (fractions ? ", any weights" : ", 0 and 1"));
         expect_reference(padded<TypeParam>(extent, mean, fractions), mean);
       }
+    }
+  }
+}
+
+/// The same as of the plain layer: tests/parity/digits_test.cpp.
+TEST(WeightedOfFloats, KeepsThePromiseOnFewDistinctValues) {
+  for (const FewValues& values : all_few_values) {
+    for (const Extent& extent : {Extent{8, 3, 128 * 128}, {40000, 16, 1}}) {
+      SCOPED_TRACE(std::string(values.name) + " " + describe(extent));
+      WeightedProblem<float> w{with_values(make_problem<float>(extent), values), {}};
+      Random random(7);
+      for (std::int64_t k = 0; k < extent.count(); ++k) w.weight.push_back(random.coin() ? 0.7F : 0.0F);
+      const auto x = as<double>(w.p.x), dy = as<double>(w.p.dy), weight = as<double>(w.weight);
+      const auto want = reference::weighted_forward<double>(extent, x, weight, as<double>(w.p.gamma),
+                                                            as<double>(w.p.beta), w.p.eps, reference::Weightless::zero);
+      const auto gradients = reference::weighted_backward<double>(want.cache, dy);
+      const auto e = scales_of(w, want.cache.cache);
+      const double ratio = largest_mean_over_std(want.cache.cache);
+      for_each_isa([&](Isa isa) {
+        const auto f = run_weighted(w, {.isa = isa});
+        const auto b = run_weighted_backward(w, f, {.isa = isa});
+        expect_within<float>(Quantity::y, relative_l2(f.y, want.y), ratio);
+        expect_gradient<float>(Quantity::dx, b.dx, gradients.dx, e.dx_terms, ratio);
+        expect_gradient<float>(Quantity::dgamma, b.dgamma, gradients.dgamma, e.dgamma_scale, ratio);
+        expect_gradient<float>(Quantity::dbeta, b.dbeta, gradients.dbeta, e.dbeta_scale, ratio);
+      });
     }
   }
 }
