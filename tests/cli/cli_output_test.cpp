@@ -16,6 +16,7 @@ namespace unitvar::testing {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 std::set<std::string> names_in(const fs::path& folder) {
   std::set<std::string> names;
@@ -208,6 +209,11 @@ TEST_F(TrainOutput, OfADivergedTrainingSaysSo) {
   const Ending ending = train({"--activation", "relu", "--lr", "1e30", "--norm", "none"});
   EXPECT_EQ(ending.code, 0);
   EXPECT_THAT(ending.errors, HasSubstr("network none: the loss is not finite at step"));
+  EXPECT_THAT(read_bytes(out_ / "history.csv"), HasSubstr(",nan,"));
+  for (const char* name : {"history.csv", "percentiles.csv", "summary.txt"}) {
+    EXPECT_THAT(read_bytes(out_ / name), Not(HasSubstr("-nan")));
+  }
+  EXPECT_THAT(ending.errors, Not(HasSubstr("-nan")));
   EXPECT_TRUE(fs::exists(out_ / "percentiles.png"));
 }
 

@@ -63,6 +63,24 @@ TEST_F(Checkpoint, GivesBackNetworkAndState) {
   EXPECT_EQ(read_bytes(path_), read_bytes(folder_ / "again"));
 }
 
+TEST(Model, OfASlowerRunHasTheSameBytesAndIsNoCheckpoint) {
+  const TemporaryFolder folder;
+  Network<float> network({.inputs = 4, .hidden = {3}, .classes = 2, .batch_norm = true}, 5, 1);
+  TrainingState fast;
+  fast.step = 10;
+  fast.rows = {{10, 2, 0.5, 1, {1, 2, 3}}};
+  TrainingState slow = fast;
+  slow.train_seconds = slow.rows[0].seconds = 2;
+  slow.norm_seconds = {0.25, 0.5};
+  train::write_model(folder / "fast", {}, network, fast, {1, 2, 3});
+  train::write_model(folder / "slow", {}, network, slow, {1, 2, 3});
+  EXPECT_EQ(read_bytes(folder / "fast"), read_bytes(folder / "slow"));
+  slow.rows[0].test_accuracy = 0.25;
+  train::write_model(folder / "other", {}, network, slow, {1, 2, 3});
+  EXPECT_NE(read_bytes(folder / "fast"), read_bytes(folder / "other"));
+  EXPECT_THROW(train::read_checkpoint(folder / "fast", {}, 10, network, fast), tool::Failure);
+}
+
 TEST_F(Checkpoint, BeforeTheFirstEvaluationIsReadToo) {
   TrainingState early;
   early.step = early.loss_count = 3;

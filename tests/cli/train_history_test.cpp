@@ -27,6 +27,14 @@ TEST(History, HasTheDocumentedColumns) {
             "network,step,p15,p50,p85\nnone,10,-1,0,1\nnone,20,-2,0.5,2\nnone,30,-3,0.5,3\n");
 }
 
+TEST(History, WritesNanWithoutASign) {
+  const double nan = std::copysign(std::numeric_limits<double>::quiet_NaN(), -1.0);
+  EXPECT_EQ(train::history_csv({{"none", {{10, nan, 0.1, 0.5, {}}}}}),
+            "network,step,train_loss,test_accuracy,seconds\nnone,10,nan,0.1,0.500000\n");
+  EXPECT_EQ(train::percentiles_csv({{"none", {{10, nan, 0.1, 0.5, {nan, nan, nan}}}}}),
+            "network,step,p15,p50,p85\nnone,10,nan,nan,nan\n");
+}
+
 TEST(History, KnowsWhenAnAccuracyWasReached) {
   EXPECT_EQ(train::steps_to(rows, 0.5), 20);
   EXPECT_EQ(train::steps_to(rows, 0.75), 20);

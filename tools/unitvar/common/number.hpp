@@ -1,5 +1,7 @@
 #pragma once
 #include <charconv>
+#include <cmath>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -20,6 +22,11 @@ Number parse_number(std::string_view what, std::string_view text) {
     throw Wrong("{} is '{}', want {}", what, text, wanted);
   }
   return value;
+}
+
+/// The value, but of a NaN without its sign, which means nothing and would be written as "-nan".
+[[nodiscard]] inline double unsigned_nan(double value) {
+  return std::isnan(value) ? std::numeric_limits<double>::quiet_NaN() : value;
 }
 
 }  // namespace unitvar::tool

@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "common/failure.hpp"
 
@@ -41,6 +42,7 @@ std::vector<HistoryRow> to_rows(const Columns& columns) {
   return rows;
 }
 
+// All that the seed decides.
 std::vector<Tensor> list_tensors(Network<float>& network, TrainingState& state, RandomState& random, Columns& columns) {
   const auto rows = static_cast<std::int64_t>(columns.step.size());
   std::vector<Tensor> all = network.tensors();
@@ -50,14 +52,25 @@ std::vector<Tensor> list_tensors(Network<float>& network, TrainingState& state, 
   all.push_back(make_scalar("random.position", random.position));
   all.push_back(make_scalar("loss.sum", state.loss_sum));
   all.push_back(make_scalar("loss.count", state.loss_count));
-  all.push_back(make_scalar("seconds.train", state.train_seconds));
-  all.push_back(make_scalar("seconds.norm_forward", state.norm_seconds.forward));
-  all.push_back(make_scalar("seconds.norm_backward", state.norm_seconds.backward));
   all.push_back(make_tensor("history.step", {rows}, std::span(columns.step)));
   all.push_back(make_tensor("history.train_loss", {rows}, std::span(columns.train_loss)));
   all.push_back(make_tensor("history.test_accuracy", {rows}, std::span(columns.test_accuracy)));
-  all.push_back(make_tensor("history.seconds", {rows}, std::span(columns.seconds)));
   all.push_back(make_tensor("history.percentiles", {rows, 3}, std::span(columns.percentiles)));
+  return all;
+}
+
+// What differs from one run to the next, and a run goes on from.
+std::vector<Tensor> list_times(TrainingState& state, Columns& columns) {
+  const auto rows = static_cast<std::int64_t>(columns.step.size());
+  return {make_scalar("seconds.train", state.train_seconds),
+          make_scalar("seconds.norm_forward", state.norm_seconds.forward),
+          make_scalar("seconds.norm_backward", state.norm_seconds.backward),
+          make_tensor("history.seconds", {rows}, std::span(columns.seconds))};
+}
+
+std::vector<Tensor> list_all(Network<float>& network, TrainingState& state, RandomState& random, Columns& columns) {
+  std::vector<Tensor> all = list_tensors(network, state, random, columns);
+  std::ranges::move(list_times(state, columns), std::back_inserter(all));
   return all;
 }
 
@@ -109,6 +122,12 @@ void check_state(const std::filesystem::path& path, const TrainingState& state, 
 void write_checkpoint(const std::filesystem::path& path, const Setup& setup, Network<float>& network,
                       TrainingState& state, RandomState random) {
   Columns columns = to_columns(state.rows);
+  write_safetensors(path, list_all(network, state, random, columns), setup);
+}
+
+void write_model(const std::filesystem::path& path, const Setup& setup, Network<float>& network, TrainingState& state,
+                 RandomState random) {
+  Columns columns = to_columns(state.rows);
   write_safetensors(path, list_tensors(network, state, random, columns), setup);
 }
 
@@ -118,7 +137,7 @@ RandomState read_checkpoint(const std::filesystem::path& path, const Setup& setu
   check_setup(path, reader.metadata(), setup);
   RandomState random;
   Columns columns(history_rows(path, reader));
-  reader.read(list_tensors(network, state, random, columns));
+  reader.read(list_all(network, state, random, columns));
   state.rows = to_rows(columns);
   check_state(path, state, max_step);
   return random;

@@ -33,6 +33,11 @@ using Setup = Metadata;
 void write_checkpoint(const std::filesystem::path& path, const Setup& setup, Network<float>& network,
                       TrainingState& state, RandomState random);
 
+/// A checkpoint less its times, for those who use the network: runs of one setup write the same bytes. read_checkpoint
+/// refuses it.
+void write_model(const std::filesystem::path& path, const Setup& setup, Network<float>& network, TrainingState& state,
+                 RandomState random);
+
 /// Fills network and state. Throws Failure, naming each value that differs from `setup`, or what is wrong with the
 /// file; network and state are then of no use.
 RandomState read_checkpoint(const std::filesystem::path& path, const Setup& setup, std::int64_t max_step,

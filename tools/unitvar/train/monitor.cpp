@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "common/number.hpp"
 #include "common/standard_streams.hpp"
 
 namespace unitvar::train {
@@ -148,7 +149,7 @@ Progress Monitor::describe(const Line& line) const {
     progress.time = ", waiting";
     return progress;
   }
-  if (step > 0) progress.loss = fmt::format("  loss {:.4f}", loss);
+  if (step > 0) progress.loss = fmt::format("  loss {:.4f}", tool::unsigned_nan(loss));
   if (accuracy) progress.accuracy = fmt::format("  test {:.2f} %", 100 * *accuracy);
   const double elapsed = std::chrono::duration<double>(line.finished.value_or(Clock::now()) - *line.started).count();
   const double rate = static_cast<double>(step - line.first_step) / std::max(elapsed, 1e-9);

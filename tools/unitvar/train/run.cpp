@@ -143,7 +143,7 @@ std::string table_of(const Trainers& trainers) {
 }
 
 void write_results(const OutputFolder& folder, Trainers& trainers) {
-  for (auto& trainer : trainers) trainer->save(folder.model(trainer->name()));
+  for (auto& trainer : trainers) trainer->save_model(folder.model(trainer->name()));
   const std::vector<NetworkHistory> histories = histories_of(trainers);
   tool::write_file(folder.file("history.csv"), history_csv(histories));
   tool::write_file(folder.file("percentiles.csv"), percentiles_csv(histories));

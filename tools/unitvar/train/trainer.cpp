@@ -88,6 +88,10 @@ void Trainer::save(const std::filesystem::path& path) {
   write_checkpoint(path, setup(), network_, state_, random_state());
 }
 
+void Trainer::save_model(const std::filesystem::path& path) {
+  write_model(path, setup(), network_, state_, random_state());
+}
+
 Standing Trainer::standing() const {
   Standing standing;
   standing.step = state_.step;

@@ -33,7 +33,9 @@ class Trainer {
   void run(const std::filesystem::path& path, const std::function<bool()>& stop,
            const std::function<void(const Standing&)>& show);
 
+  /// A checkpoint; a model, which holds no times.
   void save(const std::filesystem::path& path);
+  void save_model(const std::filesystem::path& path);
   [[nodiscard]] Standing standing() const;
 
  private:
