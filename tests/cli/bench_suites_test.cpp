@@ -47,6 +47,12 @@ TEST_F(BenchSuites, ReadTheLineEndsOfOtherSystems) {
   EXPECT_EQ(bench::read_suite(csv("n,c,d,h,w,count\n1,2,3,4,5,6")).shapes.size(), 1U);
 }
 
+TEST_F(BenchSuites, ReadWhatSpreadsheetsWrite) {
+  const std::string rows = "\r\n1,2,3,4,5,6\r\n \t\r\n\r\n6,5,4,3,2,1\r\n\r\n";
+  const std::vector<Shape> wanted = {{1, 2, 3, 4, 5, 6}, {6, 5, 4, 3, 2, 1}};
+  EXPECT_EQ(bench::read_suite(csv("\xef\xbb\xbfn,c,d,h,w,count" + rows)).shapes, wanted);
+}
+
 TEST_F(BenchSuites, NameFileLineAndValueOfWhatIsWrong) {
   const std::string header = "n,c,d,h,w,count\n";
   EXPECT_THAT(refusal(""), HasSubstr("some.csv:1: the file is empty, want the header n,c,d,h,w,count"));
@@ -54,7 +60,8 @@ TEST_F(BenchSuites, NameFileLineAndValueOfWhatIsWrong) {
   EXPECT_THAT(refusal(header), HasSubstr("some.csv:2: no shape below the header, want at least 1"));
   EXPECT_THAT(refusal(header + "1,2,3\n"), HasSubstr("some.csv:2: '1,2,3' has 3 values, want 6"));
   EXPECT_THAT(refusal(header + "1,2,3,4,5,6,7\n"), HasSubstr("has 7 values, want 6"));
-  EXPECT_THAT(refusal(header + "1,2,3,4,5,6\n\n"), HasSubstr("some.csv:3: '' has 1 values, want 6"));
+  EXPECT_THAT(refusal(header + "1,2,3,4,5,6\n\n1,2\n"), HasSubstr("some.csv:4: '1,2' has 2 values, want 6"));
+  EXPECT_THAT(refusal(header + "\n \r\n"), HasSubstr("no shape below the header, want at least 1"));
   EXPECT_THAT(refusal(header + "1,2,3,4,5,6\n1,2,3,x,5,6\n"), HasSubstr("some.csv:3: h is 'x', want a whole number"));
   EXPECT_THAT(refusal(header + "1,2,3,4, 5,6\n"), HasSubstr("w is ' 5', want a whole number"));
   EXPECT_THAT(refusal(header + "1,2,3,4,5.5,6\n"), HasSubstr("w is '5.5', want a whole number"));

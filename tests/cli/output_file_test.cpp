@@ -138,6 +138,8 @@ TEST_F(OutputFile, IsTheSameUnderAllItsNames) {
   }
   EXPECT_FALSE(tool::same_output(file_, folder_ / "other"));
   EXPECT_TRUE(tool::same_output("-", "-"));
+  EXPECT_TRUE(tool::same_output("-", "/dev/stdout"));
+  EXPECT_FALSE(tool::same_output("/dev/null", "/dev/full"));
   EXPECT_FALSE(tool::same_output("-", file_));
 }
 

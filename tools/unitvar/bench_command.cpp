@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <memory>
+#include <optional>
 
 #include "bench/dtypes.hpp"
 #include "bench/run.hpp"
@@ -24,14 +25,30 @@ void add_names(CLI::App& command, const std::string& name, Strings& value, const
       ->default_str(fmt::format("{}", fmt::join(value, ",")));
 }
 
+// What is given is kept as it is, so that an empty text is seen and refused.
+void add_text(CLI::App& command, const std::string& name, std::optional<std::string>& value, const std::string& type,
+              const std::string& help) {
+  command
+      .add_option_function<std::string>(
+          name, [&value](const std::string& text) { value = text; }, help)
+      ->type_name(type);
+}
+
+void add_layouts(CLI::App& command, Request& request) {
+  command
+      .add_option_function<std::string>(
+          "--layout", [&request](const std::string& list) { request.layouts = split(list); },
+          "channels_first, channels_last; not of layer_norm and rms_norm")
+      ->type_name("LIST")
+      ->default_str("channels_first");
+}
+
 void add_what_to_measure(CLI::App& command, Request& request) {
   command.add_option("--op", request.op, fmt::format("{}", fmt::join(bench::op_names(), ", ")))
       ->type_name("NAME")
       ->capture_default_str();
-  command
-      .add_option("--shapes", request.shapes,
-                  "resnet_50, densenet_121, rows, groups, default, or a CSV file n,c,d,h,w,count")
-      ->type_name("NAME|FILE");
+  add_text(command, "--shapes", request.shapes, "NAME|FILE",
+           "resnet_50, densenet_121, rows, groups, default, or a CSV file n,c,d,h,w,count");
   command
       .add_option("--shape", request.shape,
                   "single shapes: N,C,H,W and the like, 2 to 5 axes; ROWS,D for layer_norm and rms_norm")
@@ -43,7 +60,7 @@ void add_what_to_measure(CLI::App& command, Request& request) {
   command.add_option_function<std::string>("--groups", assign, "groups of channels of a sample; group_norm only")
       ->type_name("NUMBER")
       ->default_str("32");
-  add_names(command, "--layout", request.layouts, "channels_first, channels_last");
+  add_layouts(command, request);
   add_names(command, "--dtype", request.dtypes, fmt::format("{}", fmt::join(bench::dtype_names(), ", ")));
   add_names(command, "--pass", request.passes, "forward, backward, inference");
 }
@@ -63,7 +80,7 @@ void add_how_to_measure(CLI::App& command, Request& request) {
   command.add_option("--isa", request.isa, "instruction set: automatic, portable, sse4, avx2, avx512, neon")
       ->type_name("NAME")
       ->capture_default_str();
-  command.add_option("--against", request.against, "also measure: onednn")->type_name("NAME");
+  add_text(command, "--against", request.against, "NAME", "also measure: onednn");
   const auto assign = [&request](const std::string& text) {
     request.repeat = tool::parse_number<int>("--repeat", text);
   };
@@ -74,11 +91,9 @@ void add_how_to_measure(CLI::App& command, Request& request) {
 }
 
 void add_files(CLI::App& command, Request& request) {
-  command.add_option("--json", request.json, "write the rows to this file; - for standard output")->type_name("FILE");
-  command
-      .add_option("--plot", request.plot,
-                  "draw the fractions and ratios into this .png or .svg; - for a PNG on standard output")
-      ->type_name("FILE");
+  add_text(command, "--json", request.json, "FILE", "write the rows to this file; - for standard output");
+  add_text(command, "--plot", request.plot, "FILE",
+           "draw the fractions and ratios into this .png or .svg; - for a PNG on standard output");
 }
 
 }  // namespace

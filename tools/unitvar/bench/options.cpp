@@ -7,6 +7,7 @@
 
 #include "bench/dtypes.hpp"
 #include "bench/onednn.hpp"
+#include "bench/plot.hpp"
 #include "common/failure.hpp"
 #include "common/output_file.hpp"
 #include "unitvar/error.hpp"
@@ -46,9 +47,9 @@ const char* usual_suite(Op op) {
 }
 
 Suite suite_of(const Request& request, Op op) {
-  if (request.shapes.empty() && request.shape.empty()) return find_suite(usual_suite(op));
+  if (!request.shapes && request.shape.empty()) return find_suite(usual_suite(op));
   Suite suite{"custom", {}};
-  if (!request.shapes.empty()) suite = find_suite(request.shapes);
+  if (request.shapes) suite = find_suite(*request.shapes);
   if (!request.shape.empty()) suite.name = "custom";
   for (const std::string& text : request.shape) suite.shapes.push_back(parse_shape(text));
   for (const Shape& shape : suite.shapes) {
@@ -62,6 +63,19 @@ Suite suite_of(const Request& request, Op op) {
     }
   }
   return suite;
+}
+
+// A row's elements are beside each other, whatever the layout of images.
+std::vector<Layout> layouts_of(const Request& request, Op op) {
+  if (!is_of_rows(op)) {
+    return chosen<Layout>("--layout", request.layouts.value_or(std::vector<std::string>{"channels_first"}),
+                          {Layout::channels_first, Layout::channels_last}, {"channels_first", "channels_last"});
+  }
+  if (request.layouts) {
+    throw UsageError("--layout is '{}', want it without --op {}: rows have one layout",
+                     fmt::join(*request.layouts, ","), request.op);
+  }
+  return {Layout::channels_last};
 }
 
 std::vector<int> threads_of(const Request& request) {
@@ -84,8 +98,8 @@ void choose_isa(const Request& request, Plan& plan) {
 }
 
 bool against_onednn(const Request& request) {
-  if (request.against.empty()) return false;
-  if (request.against != "onednn") throw UsageError("--against is '{}', want onednn", request.against);
+  if (!request.against) return false;
+  if (*request.against != "onednn") throw UsageError("--against is '{}', want onednn", *request.against);
   if (!onednn_available()) {
     throw UsageError(
         "--against is 'onednn', but this program was built without oneDNN; want a build that found it (Debian's "
@@ -116,17 +130,30 @@ std::int64_t groups_per_sample(const Request& request, Op op, const Suite& suite
   return groups;
 }
 
+void check_names(const std::string& json, const std::string& plot) {
+  if (json.empty()) throw UsageError("--json is empty, want a file, or -");
+  if (plot != tool::standard_output && !plot.ends_with(".png") && !plot.ends_with(".svg")) {
+    throw UsageError("--plot is '{}', want a name that ends in .png or .svg, or -", plot);
+  }
+}
+
+// What would replace the other, the picture's script too.
+void check_difference(const std::string& json, const std::string& plot) {
+  if (tool::same_output(json, plot)) throw UsageError("--json and --plot are both '{}', want two files", plot);
+  const std::string script = script_path(plot).string();
+  if (plot != tool::standard_output && tool::same_output(json, script)) {
+    throw UsageError("--json is '{}', which the script of --plot {} is written to, want another name", json, plot);
+  }
+}
+
 void check_files(const Request& request) {
-  const bool writes = !request.json.empty() || !request.plot.empty();
-  if (request.explain && writes) {
+  if (request.explain && (request.json || request.plot)) {
     throw UsageError("--explain measures nothing, want it without --json and --plot");
   }
-  if (!request.plot.empty() && request.plot != tool::standard_output && !request.plot.ends_with(".png") &&
-      !request.plot.ends_with(".svg")) {
-    throw UsageError("--plot is '{}', want a name that ends in .png or .svg, or -", request.plot);
-  }
-  for (const std::string& file : {request.json, request.plot}) {
-    if (!file.empty()) tool::check_writable(file);
+  check_names(request.json.value_or("-"), request.plot.value_or("-"));
+  if (request.json && request.plot) check_difference(*request.json, *request.plot);
+  for (const auto& file : {request.json, request.plot}) {
+    if (file) tool::check_writable(*file);
   }
 }
 
@@ -146,15 +173,13 @@ std::string_view pass_name(Pass pass) {
 
 Plan make_plan(const Request& request) {
   Plan plan;
-  plan.layouts = chosen<Layout>("--layout", request.layouts, {Layout::channels_first, Layout::channels_last},
-                                {"channels_first", "channels_last"});
   (void)choices("--dtype", request.dtypes, dtype_names());
   plan.dtypes = request.dtypes;
   plan.op = static_cast<Op>(choices("--op", {request.op}, op_names()).front());
+  plan.layouts = layouts_of(request, plan.op);
   plan.passes = chosen<Pass>("--pass", request.passes, {Pass::forward, Pass::backward, Pass::inference},
                              {"forward", "backward", "inference"});
   if (plan.op != Op::batch_norm) choose_training(request, plan);
-  if (is_of_rows(plan.op)) plan.layouts = {Layout::channels_last};  // A row's elements are beside each other.
   plan.threads = threads_of(request);
   choose_isa(request, plan);
   plan.against_onednn = against_onednn(request);

@@ -16,17 +16,17 @@ namespace unitvar::bench {
 /// The command line of `unitvar bench`.
 struct Request {
   std::string op = "batch_norm";
-  std::string shapes;                  ///< a built-in suite or a CSV file
+  std::optional<std::string> shapes;   ///< a built-in suite or a CSV file
   std::vector<std::string> shape;      ///< single shapes; with neither of the two: a suite that suits the op
   std::optional<std::int64_t> groups;  ///< of group_norm only; none: 32
-  std::vector<std::string> layouts = {"channels_first"};
+  std::optional<std::vector<std::string>> layouts;  ///< of images only; none: channels_first
   std::vector<std::string> dtypes = {"f32"};
   std::vector<std::string> passes = {"forward", "backward", "inference"};
   std::vector<int> threads = {0};  ///< 0: as many as the machine has
   std::string isa = "automatic";
-  std::string against;     ///< "onednn" or nothing
-  int repeat = 0;          ///< rounds; 0: as many as a few seconds hold
-  std::string json, plot;  ///< files to write; empty: none
+  std::optional<std::string> against;     ///< "onednn"
+  int repeat = 0;                         ///< rounds; 0: as many as a few seconds hold
+  std::optional<std::string> json, plot;  ///< files to write
   bool explain = false;
 };
 

@@ -149,6 +149,10 @@ std::string script_of(const std::vector<Group>& groups, const std::vector<Panel>
 
 }  // namespace
 
+std::filesystem::path script_path(const std::filesystem::path& path) {
+  return path.parent_path() / (path.stem().string() + ".gnuplot");
+}
+
 void draw_bars(const std::filesystem::path& path, const std::vector<Row>& rows, const Plan& plan) {
   const std::vector<Group> groups = groups_of(rows);
   const std::vector<Panel> panels = panels_of(plan);

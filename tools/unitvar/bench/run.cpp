@@ -129,8 +129,8 @@ int run(const Request& request) {
   if (rows.empty()) return code;
   tool::print(totals(rows, plan.suite), table);
   note_disturbance(rows);
-  if (!request.json.empty()) tool::write_file(request.json, json_text(rows, plan, signal == 0));
-  if (!request.plot.empty()) draw_bars(request.plot, rows, plan);
+  if (request.json) tool::write_file(*request.json, json_text(rows, plan, signal == 0));
+  if (request.plot) draw_bars(*request.plot, rows, plan);
   return code;
 }
 

@@ -51,12 +51,17 @@ Shape parse_row(const std::string& place, std::string_view line) {
   return shape;
 }
 
+// Spreadsheets put it before UTF-8.
+constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
+
 // A line without its end, be it \n or \r\n.
 bool next_line(std::istream& file, std::string& line) {
   if (!std::getline(file, line)) return false;
   if (line.ends_with('\r')) line.pop_back();
   return true;
 }
+
+bool is_blank(std::string_view line) { return line.find_first_not_of(" \t") == std::string_view::npos; }
 
 std::ifstream open_file(const fs::path& path) {
   if (fs::is_directory(path)) throw Failure("--shapes {} is a folder, want a CSV file", path.string());
@@ -71,10 +76,11 @@ Suite read_suite(const fs::path& path) {
   std::ifstream file = open_file(path);
   std::string line;
   if (!next_line(file, line)) throw Failure("{}:1: the file is empty, want the header {}", path.string(), header);
+  if (line.starts_with(byte_order_mark)) line.erase(0, byte_order_mark.size());
   if (line != header) throw Failure("{}:1: the header is '{}', want '{}'", path.string(), line, header);
   Suite suite{path.stem().string(), {}};
   for (int number = 2; next_line(file, line); ++number) {
-    suite.shapes.push_back(parse_row(fmt::format("{}:{}", path.string(), number), line));
+    if (!is_blank(line)) suite.shapes.push_back(parse_row(fmt::format("{}:{}", path.string(), number), line));
   }
   if (suite.shapes.empty()) throw Failure("{}:2: no shape below the header, want at least 1", path.string());
   return suite;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <optional>
 #include <random>
 
 #include "common/descriptor.hpp"
@@ -126,6 +128,23 @@ class Temporary {
   bool renamed_ = false;
 };
 
+fs::path place_of(const Target& target) {
+  std::error_code missing;
+  return fs::weakly_canonical(folder_of(target.path), missing) / target.path.filename();
+}
+
+std::optional<struct stat> status_of(const Target& target) {
+  struct stat status {};
+  const bool standard = target.path == standard_output;
+  const int result = standard ? ::fstat(STDOUT_FILENO, &status) : ::stat(target.path.c_str(), &status);
+  return result == 0 ? std::optional(status) : std::nullopt;
+}
+
+bool is_same_device(const Target& a, const Target& b) {
+  const auto first = status_of(a), second = status_of(b);
+  return first && second && first->st_dev == second->st_dev && first->st_ino == second->st_ino;
+}
+
 }  // namespace
 
 void check_writable(const fs::path& path) {
@@ -149,13 +168,9 @@ void write_file(const fs::path& path, std::string_view text) {
 }
 
 bool same_output(const fs::path& a, const fs::path& b) {
-  const auto place = [](const fs::path& path) {
-    const Target target = find_target(path);
-    if (!target.replaced) return target.path;
-    std::error_code missing;
-    return fs::weakly_canonical(folder_of(target.path), missing) / target.path.filename();
-  };
-  return place(a) == place(b);
+  const Target first = find_target(a), second = find_target(b);
+  if (first.replaced != second.replaced) return false;
+  return first.replaced ? place_of(first) == place_of(second) : is_same_device(first, second);
 }
 
 bool is_unfinished(std::string_view name, std::string_view wanted) {
