@@ -40,6 +40,10 @@ class Communicator;
 
 /// How a call runs. None of these changes a single bit of any result, but for the communicator, with which statistics
 /// are those of all ranks' batches.
+///
+/// After fork(), a child whose parent had other threads (OpenMP's among them) runs every call on one thread, whatever
+/// `threads` says: the parent's threads are gone there, and g++'s OpenMP runtime would wait for them for ever. A child
+/// of a process with one thread, and a program that is started by exec, use threads as usual.
 struct Options {
   int threads = 0;           ///< OpenMP threads; 0 = the OpenMP runtime's default. Small work stays on the caller's.
   Isa isa = Isa::automatic;  ///< instruction set of the kernels

@@ -8,11 +8,15 @@ namespace unitvar::core {
 /// The thread count that Options::threads = 0 stands for.
 inline int default_threads() noexcept { return omp_get_max_threads(); }
 
+/// Whether this process was forked from one that had other threads. Theirs are gone, but g++'s OpenMP runtime still
+/// waits for them: a parallel region of the child would hang.
+bool forked_beside_threads() noexcept;
+
 /// Calls body(begin, end, thread) for disjoint ranges that cover 0 .. n-1, one for each thread < threads: neighbours in
 /// memory stay together. body may not throw.
 template <class Body>
 void parallel_ranges(int threads, std::int64_t n, const Body& body) {
-  if (threads <= 1 || n <= 1) {
+  if (threads <= 1 || n <= 1 || forked_beside_threads()) {
     body(std::int64_t{0}, n, 0);
     return;
   }
