@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -186,6 +187,41 @@ TEST(Documents, EverySourceOfTheDerivationHasALink) {
     ++cited;
   }
   EXPECT_GT(cited, 10);
+}
+
+/// Lines of numbers between commas or bars; what stands beside the numbers is left out.
+std::vector<std::vector<double>> numbers_of(const std::string& text, const std::string& line) {
+  std::vector<std::vector<double>> rows;
+  for (const auto& match : matches_of(text, line)) {
+    rows.emplace_back();
+    const std::string cells = match[0];
+    for (const auto& number : matches_of(cells, R"(\d+(?:\.\d+)?)")) rows.back().push_back(std::stod(number[0]));
+  }
+  return rows;
+}
+
+/// Of docs/scaling.md: one exchange of 33,128 bytes.
+TEST(Documents, ThePictureOfRanksIsDrawnFromTheNumbersOfItsTable) {
+  const std::string text = read(source / "docs" / "scaling.md");
+  const std::size_t begin = text.find("| ranks | measured | tree | ring |");
+  ASSERT_NE(begin, std::string::npos);
+  const auto table = numbers_of(text.substr(begin, text.find("\n\n", begin) - begin), R"(\n\| \d[^\n]*)");
+  ASSERT_EQ(table.size(), 4U);
+  std::multimap<double, double> measured;
+  for (const auto& row : table) {
+    const double ranks = row.front(), tree = row[row.size() - 2], ring = row.back();
+    for (std::size_t k = 1; k + 2 < row.size(); ++k) measured.emplace(ranks, row[k]);
+    const double alpha = 6.1, byte = 0.000694, bytes = 33128;  // as the script is called
+    EXPECT_NEAR(tree, std::ceil(std::log2(ranks)) * (alpha + byte * bytes), 0.005 * tree) << ranks;
+    EXPECT_NEAR(ring, 2 * (ranks - 1) * alpha + 2 * (ranks - 1) / ranks * byte * bytes, 0.005 * ring) << ranks;
+  }
+  std::multimap<double, double> drawn;
+  for (const auto& row : numbers_of(read(source / "docs" / "images" / "exchange.csv"), R"([^\n]+)")) {
+    ASSERT_EQ(row.size(), 3U);
+    EXPECT_EQ(row[1], 33128);
+    drawn.emplace(row[0], row[2]);
+  }
+  EXPECT_EQ(drawn, measured);
 }
 
 }  // namespace
