@@ -201,7 +201,9 @@ TEST_F(TrainOutput, WorksForOtherActivationsAndOneStep) {
   for (const char* activation : {"tanh", "relu"}) {
     const Ending ending = train({"--activation", activation, "--steps", "1", "--force"});
     EXPECT_EQ(ending.code, 0) << ending.errors;
-    EXPECT_TRUE(fs::exists(out_ / "percentiles.png"));
+    for (const char* name : {"accuracy.svg", "percentiles.svg"}) {
+      EXPECT_THAT(read_bytes(out_ / name), HasSubstr("one evaluation, at step 1<"));
+    }
   }
 }
 
@@ -214,7 +216,24 @@ TEST_F(TrainOutput, OfADivergedTrainingSaysSo) {
     EXPECT_THAT(read_bytes(out_ / name), Not(HasSubstr("-nan")));
   }
   EXPECT_THAT(ending.errors, Not(HasSubstr("-nan")));
-  EXPECT_TRUE(fs::exists(out_ / "percentiles.png"));
+  for (const char* name : {"accuracy.svg", "percentiles.svg"}) {
+    EXPECT_THAT(read_bytes(out_ / name), HasSubstr("the loss is not finite from step 2 on<"));
+  }
+}
+
+/// Beside its dot the text was cut where the dot is at the right end.
+TEST_F(TrainOutput, PutsWhatIsToBeReadBelowThePictureNotOnItsCurves) {
+  ASSERT_EQ(train({"--lr", "1", "--steps", "400"}).code, 0);
+  const std::string svg = read_bytes(out_ / "accuracy.svg");
+  EXPECT_THAT(svg, HasSubstr("with batch normalization (dot: 80 % at step "));
+  for (const char* name : {"accuracy.gnuplot", "percentiles.gnuplot"}) {
+    EXPECT_THAT(read_bytes(out_ / name), HasSubstr("set key bmargin"));
+  }
+}
+
+TEST_F(TrainOutput, NamesADeepNetworkByAsMuchAsFits) {
+  ASSERT_EQ(train({"--hidden", "4,4,4,4,4,4,4,4,4,5", "--steps", "2"}).code, 0);
+  EXPECT_THAT(read_bytes(out_ / "accuracy.svg"), HasSubstr("20-4-...(10 hidden layers)...-5-10, sigmoid"));
 }
 
 TEST_F(TrainOutput, HasTheSameBitsTwiceAndForEveryThreadCount) {

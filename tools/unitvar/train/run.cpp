@@ -150,10 +150,17 @@ void write_results(const OutputFolder& folder, Trainers& trainers) {
   tool::write_file(folder.file("summary.txt"), table_of(trainers));
 }
 
+// As much of a deep network as fits into a picture.
+std::string widths_text(const std::vector<std::int64_t>& hidden) {
+  constexpr std::size_t most = 6;
+  if (hidden.size() <= most) return fmt::format("{}", fmt::join(hidden, "-"));
+  return fmt::format("{}-...({} hidden layers)...-{}", hidden.front(), hidden.size(), hidden.back());
+}
+
 PlotText plot_text(const Options& options, const Dataset& data) {
   const std::string activation(activation_name(options.activation));
   return {fmt::format("{}-{}-{}, {}, batch {}, plain SGD, learning rate {}", data.training.size(),
-                      fmt::join(options.hidden, "-"), class_count, activation, options.batch, options.lr),
+                      widths_text(options.hidden), class_count, activation, options.batch, options.lr),
           activation};
 }
 
