@@ -248,6 +248,42 @@ TEST(Bench, DrawsAPicture) {
   EXPECT_EQ(files_in(folder.path()), 4U);  // and their scripts
 }
 
+TEST(Bench, DrawsRatiosOnALogarithmicAxisAroundOne) {
+  if (!bench::onednn_available()) GTEST_SKIP() << "built without oneDNN";
+  const TemporaryFolder folder;
+  const Ending ending = run_program(
+      quick({"--against", "onednn", "--dtype", "f32,f64", "--plot", folder / "bars.svg", "--pass", "forward"}));
+  ASSERT_EQ(ending.code, 0) << ending.errors;
+  const std::string script = read_bytes(folder / "bars.gnuplot"), picture = read_bytes(folder / "bars.svg");
+  EXPECT_THAT(script, HasSubstr("set logscale y\nset ytics ("));
+  EXPECT_THAT(script, HasSubstr(":(1):2 with boxxyerror"));  // from 1 up or down
+  EXPECT_THAT(picture, HasSubstr("(logarithmic)"));
+  EXPECT_THAT(picture, HasSubstr(">1<"));
+  const bool empty = picture.find("oneDNN does not have this") != std::string::npos;
+  EXPECT_NE(empty, bench::onednn_supports("f64"));
+}
+
+TEST(Bench, DrawsManyGroupsBelowEachOther) {
+  const TemporaryFolder folder;
+  const Ending ending = run_program(quick({"--layout", "channels_first,channels_last", "--dtype", "f32,f64",
+                                           "--threads", "1,2", "--pass", "forward", "--plot", folder / "bars.svg"}));
+  ASSERT_EQ(ending.code, 0) << ending.errors;
+  const std::string picture = read_bytes(folder / "bars.svg");
+  EXPECT_LE(std::stoi(picture.substr(picture.find("width=\"") + 7)), 1800);
+  EXPECT_THAT(picture, HasSubstr("f64, 2 threads"));
+}
+
+TEST(Bench, DrawsAPictureOfASuiteWhateverItsName) {
+  const TemporaryFolder folder;
+  const std::string name = "it's a_\"{net}^@~`touch hacked`.csv";
+  write_bytes(folder / name, "n,c,d,h,w,count\n2,3,1,4,5,6\n");
+  const Ending ending = run_program(
+      {"bench", "--repeat", "1", "--shapes", folder / name, "--pass", "forward", "--plot", folder / "bars.svg"});
+  EXPECT_EQ(ending.code, 0) << ending.errors;
+  EXPECT_THAT(read_bytes(folder / "bars.svg"), HasSubstr("suite it?s a_"));
+  EXPECT_FALSE(fs::exists(folder / "hacked"));
+}
+
 TEST(Bench, WithoutGnuplotFailsButKeepsTheNumbers) {
   const TemporaryFolder folder;
   const Ending ending =
