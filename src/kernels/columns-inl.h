@@ -72,9 +72,12 @@ struct AddedIn<Many<float>, double> {
 template <class U, class S>
 using Added = typename AddedIn<U, S>::V;
 
-/// Vectors U that a block of columns has, unless a line of memory has more: as many as the registers hold sums of.
-template <class U, class S>
-constexpr int kMostVectors = kIsTwo<U> || (kIsTwo<Added<U, S>> && HWY_TARGET == HWY_AVX2) ? 2 : 4;
+/// Lines of memory that a block of columns has, where vectors are half a line or more: as wide as this, few passes go
+/// down the rows, though sums in double spill out of AVX2's registers. Of 16 bits a line or two are faster, ...
+constexpr int64_t kWideBlock = 4;
+/// ... unless rows lie a multiple of this apart: all of them begin in the same set of a first-level cache, which holds
+/// eight lines, and every pass down the rows loses the lines that the next one needs.
+constexpr int64_t kCriticalStride = 4096;
 
 /// Stores what Many, Two or Doubles computes in A as such.
 template <class U, class A>

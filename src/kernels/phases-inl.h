@@ -135,6 +135,16 @@ struct Nothing {
 template <class Side>
 constexpr bool kIsNothing = std::is_same_v<Side, Nothing>;
 
+/// Calls f(0) .. f(n - 1), each with its number as a constant. An array of vectors whose index is known only when the
+/// program runs lies in memory; so does one that is copied as a whole, where it is larger than compilers take apart.
+template <int n, int k = 0, class F>
+HWY_INLINE void unrolled(const F& f) {
+  if constexpr (k < n) {
+    f(std::integral_constant<int, k>());
+    unrolled<n, k + 1>(f);
+  }
+}
+
 /// Sums in double, one for each element of a U.
 template <class U>
 struct Wide {
@@ -144,14 +154,19 @@ struct Wide {
   D::Value v[kVectors];
 
   HWY_INLINE Wide() {}  // the compiler's own would lack the instruction set, and Arm's vectors have constructors
+  HWY_INLINE Wide(const Wide& from) { *this = from; }
+  HWY_INLINE Wide& operator=(const Wide& from) {
+    unrolled<kVectors>([&](auto j) HWY_ATTR { v[j] = from.v[j]; });
+    return *this;
+  }
   HWY_INLINE void clear() {
-    for (auto& sum : v) sum = D::zero();
+    unrolled<kVectors>([&](auto j) HWY_ATTR { v[j] = D::zero(); });
   }
   HWY_INLINE void load(const double* p) {
-    for (int j = 0; j < kVectors; ++j) v[j] = D::load(p + j * D::kWidth);
+    unrolled<kVectors>([&](auto j) HWY_ATTR { v[j] = D::load(p + j * D::kWidth); });
   }
   HWY_INLINE void store(double* p) const {
-    for (int j = 0; j < kVectors; ++j) D::store(v[j], p + j * D::kWidth);
+    unrolled<kVectors>([&](auto j) HWY_ATTR { D::store(v[j], p + j * D::kWidth); });
   }
   HWY_INLINE void add(typename U::Value terms) {
     if constexpr (std::is_same_v<A, double>) {
@@ -178,6 +193,12 @@ struct Wide<Two<T, false>> {
   Wide<Many<float>> even, odd;
 
   HWY_INLINE Wide() {}
+  HWY_INLINE Wide(const Wide& from) { *this = from; }
+  HWY_INLINE Wide& operator=(const Wide& from) {
+    even = from.even;
+    odd = from.odd;
+    return *this;
+  }
   HWY_INLINE void clear() {
     even.clear();
     odd.clear();

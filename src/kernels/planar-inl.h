@@ -53,15 +53,21 @@ constexpr bool kLanesInOrder<Many<A>> = true;
 /// kLanes partial sums of what is taken a U at a time.
 template <class U>
 struct Lanes {
-  Wide<U> parts[kLanes / U::kWidth];
+  static constexpr int kParts = kLanes / U::kWidth;
+  Wide<U> parts[kParts];
 
   HWY_INLINE Lanes() {}
+  HWY_INLINE Lanes(const Lanes& from) { *this = from; }
+  HWY_INLINE Lanes& operator=(const Lanes& from) {
+    unrolled<kParts>([&](auto p) HWY_ATTR { parts[p] = from.parts[p]; });
+    return *this;
+  }
   HWY_INLINE void clear() {
-    for (auto& part : parts) part.clear();
+    unrolled<kParts>([&](auto p) HWY_ATTR { parts[p].clear(); });
   }
   HWY_INLINE double fold() const {
     if constexpr (kLanesInOrder<U>) {
-      return fold_registers();
+      return fold_vector(Tag<double>(), folded<1, 0>());
     } else {
       double lanes[kLanes];
       store(lanes);
@@ -78,18 +84,18 @@ struct Lanes {
 
  private:
   HWY_INLINE void store(double* lanes) const {
-    for (int k = 0; k < kLanes; k += U::kWidth) parts[k / U::kWidth].store(lanes + k);
+    unrolled<kParts>([&](auto p) HWY_ATTR { parts[p].store(lanes + p * U::kWidth); });
   }
-  /// The same tree without a detour through memory: of a short row it is most of the work.
-  HWY_INLINE double fold_registers() const {
-    using D = Many<double>;
-    constexpr int kVectors = kLanes / D::kWidth, kEach = Wide<U>::kVectors;
-    D::Value v[kVectors];
-    for (int k = 0; k < kVectors; ++k) v[k] = parts[k / kEach].v[k % kEach];
-    for (int n = kVectors / 2; n > 0; n /= 2) {
-      for (int k = 0; k < n; ++k) v[k] = D::add(v[k], v[k + n]);
+  /// Vector k of n to which all have been folded, in halves. The same tree as fold_lanes, without a detour through
+  /// memory: of a short row it is most of the work.
+  template <int n, int k>
+  HWY_INLINE Many<double>::Value folded() const {
+    constexpr int kEach = Wide<U>::kVectors;
+    if constexpr (n == kParts * kEach) {
+      return parts[k / kEach].v[k % kEach];
+    } else {
+      return Many<double>::add(folded<2 * n, k>(), folded<2 * n, k + n>());
     }
-    return fold_vector(Tag<double>(), v[0]);
   }
 };
 
@@ -99,6 +105,12 @@ struct Partial {
   Lanes<U> first, second;
 
   HWY_INLINE Partial() {}
+  HWY_INLINE Partial(const Partial& from) { *this = from; }
+  HWY_INLINE Partial& operator=(const Partial& from) {
+    first = from.first;
+    second = from.second;
+    return *this;
+  }
   HWY_INLINE void clear() {
     first.clear();
     second.clear();

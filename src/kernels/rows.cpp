@@ -221,6 +221,19 @@ void input_gradient_and_sums(const T* x, const T* dy, T* dx, const GradientCoeff
               InputGradientRows<T, A>{x, dy, dx, c, gamma, rows.length}, rows, access, first, second);
 }
 
+/// Columns [k, end) by blocks of whole lines. Returns the first column left over.
+template <class T, class Map, class Terms, class Done>
+HWY_INLINE int64_t add_blocks(const Terms& terms, int64_t k, int64_t end, const Done& done) {
+  using U = typename Map::Vector;
+  constexpr int kLineOfVectors = kMapLine<Map> / U::kWidth, kNarrow = std::max(kLineOfVectors, kIsTwo<U> ? 2 : 4);
+  constexpr int kWide = kLineOfVectors <= 2 ? kWideBlock * kLineOfVectors : kNarrow;
+  if (!kIsHalf<T> || terms.extent.length * int64_t{sizeof(T)} % kCriticalStride == 0) {
+    k = terms.template add<U, kWide>(k, end, done);
+  }
+  if constexpr (kIsHalf<T>) k = terms.template add<U, kNarrow>(k, end, done);
+  return terms.template add<U, kLineOfVectors>(k, end, done);
+}
+
 /// Blocks of columns down the rows, and in turn with them the next rows' sums.
 template <class T, class A, class S, bool kStream>
 HWY_INLINE void all_gradients_of(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c,
@@ -229,7 +242,6 @@ HWY_INLINE void all_gradients_of(const T* x, const T* dy, T* dx, const GradientC
                                  const NextRows<S>& next) {
   using Map = RowGradientMap<T, A>;
   using U = typename Map::Vector;
-  constexpr int kLineOfVectors = kMapLine<Map> / U::kWidth, kBlock = std::max(kLineOfVectors, kMostVectors<U, S>);
   using Rows = ColumnAndGradientRows<T, A, S>;
   const ColumnTerms<T, S, kStream, Rows> terms{{x, dy, dx, c, x_hat, gamma, rows.length}, rows, to};
   const GradientRows<T, S> sources{x + rows.size(), dy + rows.size(), next.center, gamma, rows.length};
@@ -239,12 +251,10 @@ HWY_INLINE void all_gradients_of(const T* x, const T* dy, T* dx, const GradientC
   if constexpr (kStream) {
     Seams<T> seams(dx, rows.length);
     const int64_t begin = seams.split > 0 ? kLine<T> - seams.split : 0, end = rows.length - seams.split;
-    const int64_t k = terms.template add<U, kBlock>(begin, end, take_turn);
-    terms.template add<U, kLineOfVectors>(k, end, take_turn);
+    add_blocks<T, Map>(terms, begin, end, take_turn);
     if (seams.split > 0) terms.template add_seams<U>(terms.rows.at_seams(seams), seams.split);
   } else {
-    int64_t k = terms.template add<U, kBlock>(0, rows.length, take_turn);
-    k = terms.template add<U, kLineOfVectors>(k, rows.length, take_turn);
+    int64_t k = add_blocks<T, Map>(terms, 0, rows.length, take_turn);
     k = terms.template add<Many<A>, 1>(k, rows.length, take_turn);
     terms.template add<One<A>, 1>(k, rows.length, take_turn);
   }
