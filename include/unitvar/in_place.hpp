@@ -15,9 +15,15 @@
 /// one tensor instead of two.
 ///
 /// What that costs is digits. y holds x_hat beside beta: of a rounding error of y, x_hat gets 1 + |beta| / |gamma|
-/// times as much as when it is computed from x, so that log10 of that many decimal digits are lost (B61). Nobody loses
-/// more than max_lost_digits without having said so: a channel that would is refused by name, before anything is
+/// times as much as when it is computed from x, so that log10 of that many decimal digits are lost (B61). A y below T's
+/// smallest normal number n (6e-5 for f16) loses more: log10(n / (|gamma| * min(negative_slope, 1))) in all. Nobody
+/// loses more than max_lost_digits without having said so: a channel that would is refused by name, before anything is
 /// written.
+///
+/// So is a slope that cannot be taken back: it and its reciprocal must be normal numbers of the type that T is computed
+/// in (f64 for f64, else f32). A slope above 1 must leave y finite for any x: negative_slope * (|gamma| * sqrt(N - 1) +
+/// |beta|), N values a channel, must not exceed T's largest number. Of several ranks, N is this rank's share times
+/// their number.
 ///
 /// The rules at the top of batch_norm.hpp hold here too, but for accuracy: dx and dgamma keep the promise given there
 /// times 1 + |beta| / |gamma| of the worst channel; those of bf16 and f16, whose y is rounded to a step, are within
@@ -29,19 +35,19 @@ template <class T>
 struct BatchNormInPlaceForward {
   Extent extent;
   std::span<T> x;                          ///< input, and output y
-  std::span<const param_t<T>> gamma = {};  ///< optional, C; no channel's may be 0
+  std::span<const param_t<T>> gamma = {};  ///< optional, C; 1 / gamma must be finite
   std::span<const param_t<T>> beta = {};   ///< optional, C
   std::span<double> mean = {};             ///< output, optional: batch mean, C
   std::span<double> var = {};              ///< output, optional: biased batch variance, C
   std::span<double> rstd = {};             ///< output, optional, C: what the backward needs
   double eps = 1e-5;
-  double negative_slope = 1;   ///< of the leaky ReLU behind it; > 0, so that it can be taken back; 1 is none
+  double negative_slope = 1;   ///< of the leaky ReLU behind it; > 0, and as said above; 1 is none
   double max_lost_digits = 1;  ///< decimal digits of x_hat that the backward may lose
 };
 
 /// Training forward in place: batch_norm_forward, then y = v > 0 ? v : negative_slope * v (B46), written over x.
-/// Throws Error (bad_argument) if gamma is 0 or not finite in a channel, or log10(1 + |beta| / |gamma|) exceeds
-/// max_lost_digits there.
+/// Throws Error (bad_argument) if gamma or 1 / gamma is not finite in a channel, if it would lose more than
+/// max_lost_digits, or if negative_slope cannot be taken back: see above.
 template <class T>
 void batch_norm_in_place_forward(const BatchNormInPlaceForward<T>& args, const Options& options = {});
 
@@ -66,8 +72,8 @@ struct BatchNormInPlaceBackward {
 ///   dbeta = sum(g),  dgamma = sum(g * (v - beta)) / gamma,
 ///   dx = gamma * rstd * (g - dbeta / N - (v - beta) / gamma * dgamma / N)
 ///
-/// The same passes over memory as batch_norm_backward. gamma and beta must be those of the forward: an optimizer's step
-/// between the two makes it wrong.
+/// The same passes over memory as batch_norm_backward. Throws what the forward throws. gamma and beta must be those of
+/// the forward: an optimizer's step between the two makes it wrong.
 template <class T>
 void batch_norm_in_place_backward(const BatchNormInPlaceBackward<T>& args, const Options& options = {});
 

@@ -1,9 +1,12 @@
 #include "unitvar/in_place.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 
 #include "core/arguments.hpp"
+#include "core/ranks.hpp"
 #include "core/text.hpp"
 #include "norm/training.hpp"
 
@@ -14,27 +17,74 @@ using core::Arguments;
 using core::number;
 using std::int64_t;
 
-/// (B61) for each channel.
-template <class P>
-void check_digits(const Arguments& check, int64_t channels, std::span<const P> gamma, std::span<const P> beta,
-                  double most) {
-  if (std::isnan(most)) check.fail(ErrorCode::bad_argument, "max_lost_digits is nan, want a number");
-  for (int64_t c = 0; c < channels; ++c) {
-    const double g = std::abs(norm::gamma_at(gamma, c)), b = std::abs(norm::beta_at(beta, c));
-    const std::string where = " in channel " + std::to_string(c);
-    if (!(g > 0) || !std::isfinite(g)) {
-      check.fail(ErrorCode::bad_argument, "gamma is " + number(g) + where + ", want one that y can be divided by");
-    }
-    const double lost = std::log10(1 + b / g);
-    if (lost <= most) continue;
-    check.fail(ErrorCode::bad_argument, "gamma is " + number(g) + " and beta " + number(b) + where + ": x_hat loses " +
-                                            number(lost) + " digits, want at most max_lost_digits = " + number(most));
-  }
-}
+/// Sizes that T holds with all its digits.
+template <class T>
+struct Range {
+  double smallest = std::numeric_limits<T>::min(), largest = std::numeric_limits<T>::max();
+};
+template <class T>
+requires kernels::kIsHalf<T>
+struct Range<T> {
+  double smallest = std::ldexp(1, 1 - T::bias);
+  double largest = std::ldexp(2 - std::ldexp(1, -T::mantissa_bits), T::bias);
+};
 
-void check_slope(const Arguments& check, double slope) {
-  if (slope > 0 && std::isfinite(slope)) return;
-  check.fail(ErrorCode::bad_argument, "negative_slope is " + number(slope) + ", want a finite number > 0");
+/// What y needs for x_hat to come back from it, channel by channel.
+template <class T>
+class Recoverable {
+ public:
+  /// `count` values a channel.
+  Recoverable(const Arguments& check, double count, double slope, double most_lost)
+      : check_(check), farthest_(std::sqrt(std::max(1.0, count - 1))), slope_(slope), most_lost_(most_lost) {}
+
+  void check_slope() const {
+    if (!(slope_ > 0) || !std::isfinite(slope_)) refuse_slope("a finite number > 0");
+    using A = kernels::fast_t<T>;
+    const auto used = static_cast<A>(slope_), inverse = static_cast<A>(1 / slope_);
+    if (std::isnormal(used) && std::isnormal(inverse)) return;
+    refuse_slope(std::string("one that ") + std::string(DtypeTraits<A>::name) +
+                 " holds, and its reciprocal (they are " + number(used) + " and " + number(inverse) + " there)");
+  }
+
+  void check_channel(int64_t c, double gamma, double beta) const {
+    const std::string where = " in channel " + std::to_string(c);
+    if (!(gamma > 0) || !std::isfinite(gamma) || !std::isfinite(1 / gamma)) {
+      check_.fail(ErrorCode::bad_argument, "gamma is " + number(gamma) + where + ", want one that y can be divided by");
+    }
+    // |x_hat| < sqrt(N) (B61)
+    if (slope_ > 1 && slope_ * (farthest_ * gamma + beta) > range_.largest) {
+      refuse_slope("at most " + number(range_.largest / (farthest_ * gamma + beta)) + where +
+                   ", beyond which y exceeds " + std::string(DtypeTraits<T>::name));
+    }
+    const double lost = std::log10(std::max(1 + beta / gamma, range_.smallest / (std::min(slope_, 1.0) * gamma)));
+    if (lost <= most_lost_) return;
+    const std::string slope = slope_ == 1 ? "" : ", negative_slope " + number(slope_);
+    check_.fail(ErrorCode::bad_argument, "gamma is " + number(gamma) + " and beta " + number(beta) + where + slope +
+                                             ": x_hat loses " + number(lost) +
+                                             " digits, want at most max_lost_digits = " + number(most_lost_));
+  }
+
+ private:
+  [[noreturn]] void refuse_slope(const std::string& wanted) const {
+    check_.fail(ErrorCode::bad_argument, "negative_slope is " + number(slope_) + ", want " + wanted);
+  }
+
+  const Arguments& check_;
+  double farthest_, slope_, most_lost_;
+  Range<T> range_;
+};
+
+/// Of both passes: what they need for x_hat to come back from y. Ranks are taken to have batches of one size.
+template <class T, class Args>
+void check_recoverable(const Arguments& check, const Args& a, const Options& options) {
+  if (std::isnan(a.max_lost_digits)) check.fail(ErrorCode::bad_argument, "max_lost_digits is nan, want a number");
+  const Communicator* ranks = core::ranks_of(options);
+  const double count = static_cast<double>(a.extent.count()) * (ranks == nullptr ? 1 : ranks->size());
+  const Recoverable<T> y(check, count, a.negative_slope, a.max_lost_digits);
+  y.check_slope();
+  for (int64_t c = 0; c < a.extent.channels; ++c) {
+    y.check_channel(c, std::abs(norm::gamma_at(a.gamma, c)), std::abs(norm::beta_at(a.beta, c)));
+  }
 }
 
 template <class T>
@@ -50,9 +100,8 @@ void check_arguments(const BatchNormInPlaceForward<T>& a, const Options& options
   check.optional_output("rstd", a.rstd, C, "C");
   check.no_overlap();
   check.finite("eps", a.eps, ErrorCode::bad_epsilon);
-  check_slope(check, a.negative_slope);
   check.more_than_one_value(a.extent.count(), options);
-  check_digits(check, C, a.gamma, a.beta, a.max_lost_digits);
+  check_recoverable<T>(check, a, options);
   check.options(options);
 }
 
@@ -70,9 +119,8 @@ void check_arguments(const BatchNormInPlaceBackward<T>& a, const Options& option
   check.optional_output("dgamma", a.dgamma, C, "C");
   check.optional_output("dbeta", a.dbeta, C, "C");
   check.no_overlap("dx", "dy");
-  check_slope(check, a.negative_slope);
   check.more_than_one_value(a.extent.count(), options);
-  check_digits(check, C, a.gamma, a.beta, a.max_lost_digits);
+  check_recoverable<T>(check, a, options);
   check.options(options);
 }
 

@@ -3,7 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <initializer_list>
+#include <string>
 #include <vector>
 
 #include "support/dtypes.hpp"
@@ -192,6 +195,82 @@ TEST(InPlaceRefusals, B61NobodyLosesDigitsWithoutHavingSaidSo) {
   expect_error(ErrorCode::bad_argument, {"gamma is 0 in channel 1"}, call);
   p.gamma[1] = 1, args.negative_slope = 0;
   expect_error(ErrorCode::bad_argument, {"negative_slope is 0", "> 0"}, call);
+}
+
+/// Every power of ten that a double holds is refused by both passes before anything is written, or taken by both; then
+/// finite y, and no NaN, come of it.
+TYPED_TEST(InPlaceNorm, TakesASlopeThatItCanTakeBackOrRefusesIt) {
+  using T = TypeParam;
+  const auto p = recoverable<T>({9, 5, 33});
+  const auto f = run_in_place(p, 0.5);
+  const std::vector<T> unwritten(p.x.size(), T(7));
+  int taken = 0;
+  for (int exponent = -323; exponent <= 308; ++exponent) {
+    const double slope = std::pow(10, exponent);
+    SCOPED_TRACE(slope);
+    auto y = p.x, dx = unwritten;
+    const auto forward = [&] {
+      batch_norm_in_place_forward<T>(
+          {.extent = p.extent, .x = y, .gamma = p.gamma, .beta = p.beta, .negative_slope = slope});
+    };
+    const auto backward = [&] {
+      batch_norm_in_place_backward<T>({.extent = p.extent,
+                                       .y = y,
+                                       .dy = p.dy,
+                                       .rstd = f.rstd,
+                                       .gamma = p.gamma,
+                                       .beta = p.beta,
+                                       .dx = dx,
+                                       .negative_slope = slope});
+    };
+    try {
+      forward();
+    } catch (const Error&) {
+      EXPECT_EQ(p.x, y) << "nothing is overwritten";
+      EXPECT_THROW(backward(), Error);
+      EXPECT_EQ(unwritten, dx) << "nothing is written";
+      continue;
+    }
+    ++taken;
+    EXPECT_TRUE(all_finite(y));
+    backward();
+    EXPECT_FALSE(std::any_of(dx.begin(), dx.end(), [](T v) { return std::isnan(static_cast<double>(v)); }));
+  }
+  const double decades = std::is_same_v<T, double> ? 610 : std::is_same_v<T, f16> ? 7 : 72;
+  EXPECT_GE(taken, decades);
+}
+
+TEST(InPlaceRefusals, SaysWhatIsWrongWithASlope) {
+  const auto refused = [](auto type, double slope, std::initializer_list<std::string> parts) {
+    using T = decltype(type);
+    auto p = recoverable<T>(Extent{4, 3, 5});
+    p.gamma.assign(3, 1), p.beta.assign(3, 0);
+    auto x = p.x, dx = p.x;
+    expect_error(ErrorCode::bad_argument, parts, [&] {
+      batch_norm_in_place_forward<T>(
+          {.extent = p.extent, .x = x, .gamma = p.gamma, .beta = p.beta, .negative_slope = slope});
+    });
+    expect_error(ErrorCode::bad_argument, {"batch_norm_in_place_backward", "negative_slope"}, [&] {
+      const std::vector<double> rstd(3, 1.0);
+      batch_norm_in_place_backward<T>(
+          {.extent = p.extent, .y = x, .dy = p.dy, .rstd = rstd, .dx = dx, .negative_slope = slope});
+    });
+  };
+  refused(float(), 1e-50,
+          {"batch_norm_in_place_forward: negative_slope is 1e-50, want one that f32 holds", "0 and inf"});
+  refused(bf16(), 1e39, {"negative_slope is 1e+39", "f32", "they are inf and 1.0"});
+  refused(double(), 1e-310, {"negative_slope is 1e-310", "f64", "and inf"});
+  refused(f16(), 1e5, {"negative_slope is 1e+05, want at most 150", "in channel 0, beyond which y exceeds f16"});
+  refused(f16(), 1e-6, {"negative_slope 1e-06: x_hat loses 1.78", "digits, want at most max_lost_digits = 1"});
+}
+
+TEST(InPlaceRefusals, AGammaWhoseReciprocalOverflows) {
+  auto p = recoverable<double>(Extent{4, 3, 5});
+  p.gamma[2] = 1e-310, p.beta[2] = 0;
+  expect_error(ErrorCode::bad_argument, {"gamma is 1e-310 in channel 2, want one that y can be divided by"}, [&] {
+    batch_norm_in_place_forward<double>(
+        {.extent = p.extent, .x = p.x, .gamma = p.gamma, .beta = p.beta, .max_lost_digits = 1e9});
+  });
 }
 
 /// The bound that the API states: of ten times as large a beta, ten times as much is lost.
