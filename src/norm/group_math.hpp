@@ -85,10 +85,10 @@ struct GroupGradientFinish {
     for (std::int64_t k = begin; k < end; ++k) {
       const double g = gamma_at(gamma, k - first);
       scale[k] = g * r;
-      mean_dy[k] = mean / g;
-      slope[k] = along / g;
-      const bool divides = std::isfinite(mean_dy[k]) && std::isfinite(slope[k]);
-      if (scale[k] == 0 || !divides) {
+      const double divisor = scale[k] == 0 ? 1 : g;  // never 0, even if compilers divide first and ask then
+      mean_dy[k] = mean / divisor;
+      slope[k] = along / divisor;
+      if (scale[k] == 0 || !std::isfinite(mean_dy[k]) || !std::isfinite(slope[k])) {
         scale[k] = 0;
         mean_dy[k] = -mean * r;
         slope[k] = -along * r;

@@ -1,6 +1,7 @@
 // Group and instance norm against the reference, and the same bits however they are run.
 #include <gtest/gtest.h>
 
+#include <cfenv>
 #include <limits>
 #include <vector>
 
@@ -294,6 +295,28 @@ TYPED_TEST(GroupNormBits, OfDxAreTheSameInPlaceOfDy) {
                             .gamma = p.of.gamma,
                             .dx = dx});
     EXPECT_TRUE(same_bits(dx, want.dx));
+  }
+}
+
+/// A program that traps divisions by zero must not die of a channel that is switched off.
+TYPED_TEST(GroupNormParity, AGammaOfZeroIsNoDivisor) {
+  using T = TypeParam;
+  for (const Layout layout : both_layouts) {
+    auto p = make_group_problem<T>(make_groups(layout, 3, 8, 33, 2));
+    for (const std::size_t c : {1, 4, 5, 6, 7}) p.of.gamma[c] = 0;  // one of the first group, all of the second
+    SCOPED_TRACE(describe(p.groups));
+    const auto e = expected(p);
+    for_each_isa([&](Isa isa) {
+      const auto forward = run_forward(p, {.threads = 1, .isa = isa});
+      std::feclearexcept(FE_ALL_EXCEPT);
+      const auto backward = run_backward(p, forward, {.threads = 1, .isa = isa});
+      EXPECT_EQ(0, std::fetestexcept(FE_DIVBYZERO));
+      expect_parity(forward, backward, e);
+      for (std::size_t k = 0; k < backward.dx.size(); ++k) {
+        if (place_of(p.groups, k).channel < 4) continue;
+        ASSERT_EQ(0, static_cast<double>(backward.dx[k])) << k;
+      }
+    });
   }
 }
 
