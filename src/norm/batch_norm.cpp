@@ -75,10 +75,12 @@ void batch_norm_inference(const BatchNormInference<T>& args, const Options& opti
   check_arguments(args, options);
   const int64_t C = args.extent.channels;
   norm::Engine<T> engine(args.extent, norm::in_one_pass(options), 1);
-  const norm::ChannelArrays arrays(2, C);
+  const norm::ChannelArrays arrays(3, C);
+  const auto scale = norm::ScaleArrays::of<T>(arrays[0], arrays[1]);
   const auto rstd_at = [var = args.var.data(), eps = args.eps](int64_t c) { return norm::rstd_of(var[c], eps); };
-  norm::normalize_coefficients(0, C, rstd_at, args.gamma, args.beta, arrays[0], arrays[1]);
-  engine.walker().apply(engine.normalize(args.x.data(), args.y.data(), {args.mean.data(), arrays[0], arrays[1]}));
+  norm::normalize_coefficients(0, C, rstd_at, args.gamma, args.beta, scale, arrays[2]);
+  engine.walker().apply(
+      engine.normalize(args.x.data(), args.y.data(), {args.mean.data(), scale.scale, arrays[2], scale.factor}));
 }
 
 template <class T>

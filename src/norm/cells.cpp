@@ -296,15 +296,15 @@ void Cells<T>::input_gradient_in(const T* x, const T* dy, T* dx, const Cell& cel
 }
 
 template <class T>
-void Cells<T>::normalize(const T* x, T* y, const Cell& cell, const NormalizeArrays& c) const noexcept {
+void Cells<T>::normalize_once(const T* x, T* y, const Cell& cell, const NormalizeArrays& c) const noexcept {
   for_runs(cell.channels(), takes<Fast>(c, cell.begin), [&](int64_t b, int64_t e, bool fast) {
     in_arithmetic<Fast>(fast, [&](auto a) { normalize_in<decltype(a)>(x, y, cell.part(b, e), c); });
   });
 }
 
 template <class T>
-void Cells<T>::input_gradient(const T* x, const T* dy, T* dx, const Cell& cell,
-                              const GradientArrays& c) const noexcept {
+void Cells<T>::input_gradient_once(const T* x, const T* dy, T* dx, const Cell& cell,
+                                   const GradientArrays& c) const noexcept {
   for_runs(cell.channels(), takes<Fast>(c, cell.begin), [&](int64_t b, int64_t e, bool fast) {
     in_arithmetic<Fast>(fast, [&](auto a) { input_gradient_in<decltype(a)>(x, dy, dx, cell.part(b, e), c); });
   });
@@ -313,7 +313,8 @@ void Cells<T>::input_gradient(const T* x, const T* dy, T* dx, const Cell& cell,
 template <class T>
 void Cells<T>::normalize_and_moments(const T* x, T* y, const Cell& cell, const NormalizeArrays& c, const Cell& next,
                                      PairArrays out) const noexcept {
-  if (weighted() || !can_fuse(cell, next) || !for_all(cell.channels(), takes<Fast>(c, cell.begin))) {
+  if (weighted() || !can_fuse(cell, next) || has_factors(cell, c.factor) ||
+      !for_all(cell.channels(), takes<Fast>(c, cell.begin))) {
     normalize(x, y, cell, c);
     moments(x, next, out);
     return;
@@ -336,7 +337,8 @@ void Cells<T>::normalize_and_moments(const T* x, T* y, const Cell& cell, const N
 template <class T>
 void Cells<T>::input_gradient_and_sums(const T* x, const T* dy, T* dx, const Cell& cell, const GradientArrays& c,
                                        const Cell& next, PairArrays out) const noexcept {
-  if (weighted() || !can_fuse(cell, next) || !for_all(cell.channels(), takes<Fast>(c, cell.begin))) {
+  if (weighted() || !can_fuse(cell, next) || has_factors(cell, c.factor) ||
+      !for_all(cell.channels(), takes<Fast>(c, cell.begin))) {
     input_gradient(x, dy, dx, cell, c);
     gradient_sums(x, dy, next, c.mean, out);
     return;

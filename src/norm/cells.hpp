@@ -29,19 +29,22 @@ struct Cell {
   }
 };
 
-/// Per-channel arrays over all C channels, for normalize: y = (x - mean) * scale + beta.
+/// Per-channel arrays over all C channels, for normalize: y = (x - mean) * scale * factor + beta, in two steps where
+/// the factor is not 1 (see ScaleArrays); null is 1 everywhere.
 struct NormalizeArrays {
   const double* mean;
   const double* scale;
   const double* beta;
+  const double* factor = nullptr;
 };
 
-/// For the input gradient: dx = ((dy - mean_dy) - (x - mean) * slope) * scale.
+/// For the input gradient: dx = ((dy - mean_dy) - (x - mean) * slope) * scale * factor.
 struct GradientArrays {
   const double* mean;
   const double* mean_dy;
   const double* slope;
   const double* scale;
+  const double* factor = nullptr;
 };
 
 /// For a combination: out = (x - x_center) * x_slope + (a - a_center) * a_slope + (b - b_center) * b_slope + offset.
@@ -153,6 +156,18 @@ class Cells {
   void finish_moments(const T* x, const Cell& cell, double* shift, PairArrays out) const noexcept;
   void finish_sums(const T* x, const T* dy, const Cell& cell, const double* mean, const double* center,
                    PairArrays out) const noexcept;
+
+  /// Phases 2 and 4 without the factors.
+  void normalize_once(const T* x, T* y, const Cell& cell, const NormalizeArrays& c) const noexcept;
+  void input_gradient_once(const T* x, const T* dy, T* dx, const Cell& cell, const GradientArrays& c) const noexcept;
+  /// Phase 2 of a cell of one channel, with its factor.
+  void normalize_twice(const T* x, T* y, const Cell& cell, const NormalizeArrays& c) const noexcept;
+  /// Channels of dx times their factors.
+  void multiply(T* dx, const Cell& cell, const double* factor) const noexcept;
+  [[nodiscard]] static bool has_factors(const Cell& cell, const double* factor) noexcept {
+    return factor != nullptr &&
+           !core::for_all(cell.channels(), [=](std::int64_t k) { return factor[cell.begin + k] == 1; });
+  }
 
   template <class A>
   void normalize_in(const T* x, T* y, const Cell& cell, const NormalizeArrays& c) const noexcept;

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <type_traits>
 
 #include "core/vector_loop.hpp"
 #include "core/workspace.hpp"
@@ -32,11 +33,41 @@ void store_if_wanted(const double* from, std::span<To> to) noexcept {
   core::vector_loop(0, std::ssize(to), [=, to = to.data()](std::int64_t k) { to[k] = static_cast<To>(from[k]); });
 }
 
-/// What y = (x - mean) * scale + beta takes, for channels [begin, end): scale = gamma * rstd(c), and beta in double.
+/// Arrays of what stands for gamma * rstd: scale, then factor. Where the product exceeds the largest double, though
+/// neither does, they are rstd and gamma; else the product and 1. No product of floats does: `factor` is null for them.
+struct ScaleArrays {
+  double* scale;
+  double* factor;
+
+  /// `factor` is asked for by a call for tensors of T.
+  template <class T>
+  static ScaleArrays of(double* scale, double* factor) noexcept {
+    return {scale, std::is_same_v<T, double> ? factor : nullptr};
+  }
+  [[nodiscard]] ScaleArrays from(std::int64_t c) const noexcept {
+    return {scale + c, factor == nullptr ? nullptr : factor + c};
+  }
+};
+
+/// For channels [begin, end).
+template <class P, class Rstd>
+void fill_scales(std::int64_t begin, std::int64_t end, const Rstd& rstd, std::span<const P> gamma,
+                 ScaleArrays to) noexcept {
+  core::vector_loop(begin, end, [=](std::int64_t c) { to.scale[c] = gamma_at(gamma, c) * rstd(c); });
+  if (to.factor == nullptr) return;
+  core::vector_loop(begin, end, [=](std::int64_t c) {
+    const double g = gamma_at(gamma, c), r = rstd(c);
+    const bool overflows = std::isinf(to.scale[c]) && std::isfinite(g) && std::isfinite(r);
+    to.scale[c] = overflows ? r : to.scale[c];
+    to.factor[c] = overflows ? g : 1;
+  });
+}
+
+/// What y = (x - mean) * scale * factor + beta takes, for channels [begin, end): gamma * rstd(c), and beta in double.
 template <class P, class Rstd>
 void normalize_coefficients(std::int64_t begin, std::int64_t end, const Rstd& rstd, std::span<const P> gamma,
-                            std::span<const P> given_beta, double* scale, double* beta) noexcept {
-  core::vector_loop(begin, end, [=](std::int64_t c) { scale[c] = gamma_at(gamma, c) * rstd(c); });
+                            std::span<const P> given_beta, ScaleArrays scale, double* beta) noexcept {
+  fill_scales(begin, end, rstd, gamma, scale);
   core::vector_loop(begin, end, [=](std::int64_t c) { beta[c] = beta_at(given_beta, c); });
 }
 

@@ -134,13 +134,14 @@ class Engine {
   Walker<T> walker_;
 };
 
-/// The coefficients of dx = ((dy - mean_dy) - (x - mean) * slope) * scale (B31), for channels [begin, end). rstd
-/// multiplies before and after the division by count, so that nothing under- or overflows that the result does not.
+/// The coefficients of dx = ((dy - mean_dy) - (x - mean) * slope) * scale * factor (B31), for channels [begin, end).
+/// rstd multiplies before and after the division by count, so that nothing under- or overflows that the result does
+/// not.
 struct GradientFinish {
   double count;
   double* mean_dy;
   double* slope;
-  double* scale;
+  ScaleArrays scale;
 
   template <class P>
   void operator()(std::int64_t begin, std::int64_t end, const double* rstd, std::span<const P> gamma,
@@ -148,8 +149,9 @@ struct GradientFinish {
     core::vector_loop(begin, end, [=, to = *this](std::int64_t c) {
       to.mean_dy[c] = sum_dy[c] / to.count;
       to.slope[c] = sum_dy_xmu[c] * rstd[c] / to.count * rstd[c];
-      to.scale[c] = gamma_at(gamma, c) * rstd[c];
     });
+    fill_scales(
+        begin, end, [rstd](std::int64_t c) { return rstd[c]; }, gamma, scale);
   }
 };
 

@@ -51,26 +51,29 @@ void check_normalization(Arguments& check, const Args& a, int64_t C) {
   for (int64_t c = 0; c < C; ++c) check.positive_variance(a.var[static_cast<std::size_t>(c)], a.eps, c);
 }
 
+/// gamma * rstd of all channels. A value is multiplied by both arrays, since the product may exceed the largest double.
 template <class Args>
-double scale_of(const Args& a, int64_t c) noexcept {
-  return norm::gamma_at(a.gamma, c) * norm::rstd_of(a.var[static_cast<std::size_t>(c)], a.eps);
+void fill_scales(const Args& a, norm::ScaleArrays to) noexcept {
+  const auto rstd_at = [&a](int64_t c) { return norm::rstd_of(a.var[static_cast<std::size_t>(c)], a.eps); };
+  norm::fill_scales(0, std::ssize(a.mean), rstd_at, a.gamma, to);
 }
 
 /// What becomes of a value `before` that is added in front of the normalization: B71 with the bias, B72 with 0.
 template <class Args>
-double shift_of(const Args& a, int64_t c, double before, double scale) noexcept {
-  return (before - a.mean[static_cast<std::size_t>(c)]) * scale + norm::beta_at(a.beta, c);
+double shift_of(const Args& a, int64_t c, double before, norm::ScaleArrays of) noexcept {
+  const double from_mean = before - a.mean[static_cast<std::size_t>(c)];
+  return from_mean * of.scale[c] * of.factor[c] + norm::beta_at(a.beta, c);
 }
 
 template <class T>
-void scale_weights(const WeightExtent& e, const double* scale, const T* weight, T* folded) noexcept {
+void scale_weights(const WeightExtent& e, norm::ScaleArrays of, const T* weight, T* folded) noexcept {
   const Extent& b = e.block;
   for (int64_t row = 0; row < e.groups * b.outer; ++row) {
-    const double* const scales = scale + row / b.outer * b.channels;
+    const norm::ScaleArrays by = of.from(row / b.outer * b.channels);
     for (int64_t c = 0; c < b.channels; ++c) {
       const int64_t begin = (row * b.channels + c) * b.inner;
       for (int64_t k = begin; k < begin + b.inner; ++k) {
-        folded[k] = static_cast<T>(static_cast<double>(weight[k]) * scales[c]);
+        folded[k] = static_cast<T>(static_cast<double>(weight[k]) * by.scale[c] * by.factor[c]);
       }
     }
   }
@@ -116,9 +119,11 @@ void scale_and_shift(const ScaleAndShift<P, Out>& args) {
   check.output("scale", args.scale, C, "C, the length of mean");
   check.output("shift", args.shift, C, "C, the length of mean");
   check.no_overlap();
+  const norm::ChannelArrays arrays(2, C);
+  const norm::ScaleArrays scale{arrays[0], arrays[1]};
+  fill_scales(args, scale);
   for (int64_t c = 0; c < C; ++c) {
-    const double scale = scale_of(args, c);
-    args.scale[static_cast<std::size_t>(c)] = static_cast<Out>(scale);
+    args.scale[static_cast<std::size_t>(c)] = static_cast<Out>(scale.scale[c] * scale.factor[c]);
     args.shift[static_cast<std::size_t>(c)] = static_cast<Out>(shift_of(args, c, 0, scale));
   }
 }
@@ -135,12 +140,12 @@ void fold_batch_norm(const FoldBatchNorm<T>& args) {
   check.output("folded_bias", args.folded_bias, C, "C");
   check.no_overlap({{"folded_weight", "weight"}, {"folded_bias", "bias"}});
 
-  const norm::ChannelArrays arrays(1, C);
-  double* const scale = arrays[0];
+  const norm::ChannelArrays arrays(2, C);
+  const norm::ScaleArrays scale{arrays[0], arrays[1]};
+  fill_scales(args, scale);
   for (int64_t c = 0; c < C; ++c) {
-    scale[c] = scale_of(args, c);
     args.folded_bias[static_cast<std::size_t>(c)] =
-        static_cast<param_t<T>>(shift_of(args, c, norm::beta_at(args.bias, c), scale[c]));
+        static_cast<param_t<T>>(shift_of(args, c, norm::beta_at(args.bias, c), scale));
   }
   scale_weights(args.extent, scale, args.weight.data(), args.folded_weight.data());
 }

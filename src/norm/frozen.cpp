@@ -40,15 +40,16 @@ void batch_norm_frozen_backward(const BatchNormFrozenBackward<T>& args, const Op
   const T* x = needs_x ? args.x.data() : dy;  // sum(dy) alone: what stands in for x is in the cache anyway
 
   norm::Engine<T> engine(args.extent, needs_sums ? options : norm::in_one_pass(options), needs_x ? 2 : 1);
-  const norm::ChannelArrays arrays(5, C);
-  double *rstd = arrays[0], *scale = arrays[1], *zero = arrays[2], *sum_dy = arrays[3], *sum_dy_xmu = arrays[4];
+  const norm::ChannelArrays arrays(6, C);
+  double *rstd = arrays[0], *zero = arrays[1], *sum_dy = arrays[2], *sum_dy_xmu = arrays[3];
+  const auto scale = norm::ScaleArrays::of<T>(arrays[4], arrays[5]);
   core::vector_loop(0, C,
                     [=, var = args.var.data(), eps = args.eps](int64_t c) { rstd[c] = norm::rstd_of(var[c], eps); });
   const auto rstd_at = [=](int64_t c) { return rstd[c]; };
   norm::normalize_coefficients<param_t<T>>(0, C, rstd_at, args.gamma, {}, scale, zero);
 
   // dx is what normalization makes of dy with mean 0 and beta 0.
-  const auto apply = engine.normalize(dy, args.dx.data(), {zero, scale, zero});
+  const auto apply = engine.normalize(dy, args.dx.data(), {zero, scale.scale, zero, scale.factor});
   const auto reduce = engine.gradient_sums(x, dy, args.mean.data());
   const auto merge = [&](int64_t begin, int64_t end, const auto& leaf) {
     engine.merge_sums_into(begin, end, leaf, sum_dy, sum_dy_xmu);

@@ -61,7 +61,7 @@ struct GroupGradientFinish {
   double values;  ///< of a group
   double* mean_dy;
   double* slope;
-  double* scale;
+  ScaleArrays scales;
 
   template <class P>
   void operator()(const Partition& p, std::int64_t begin, std::int64_t end, const double* rstd,
@@ -82,9 +82,11 @@ struct GroupGradientFinish {
       sum_xmu += gamma_at(gamma, k - first) * sum_dy_xmu[k];
     }
     const double mean = sum / values, along = sum_xmu * r / values * r;
+    fill_scales(
+        begin - first, end - first, [r](std::int64_t) { return r; }, gamma, scales.from(first));
+    double* const scale = scales.scale;
     for (std::int64_t k = begin; k < end; ++k) {
       const double g = gamma_at(gamma, k - first);
-      scale[k] = g * r;
       const double divisor = scale[k] == 0 ? 1 : g;  // never 0, even if compilers divide first and ask then
       mean_dy[k] = mean / divisor;
       slope[k] = along / divisor;

@@ -14,20 +14,30 @@ using core::vector_loop;
 using std::int64_t;
 
 /// Mean, variance and coefficients of all parts.
+template <class T>
 struct ForwardArrays {
   explicit ForwardArrays(int64_t parts)
-      : memory(5, parts), mean(memory[0]), var(memory[1]), rstd(memory[2]), scale(memory[3]), beta(memory[4]) {}
+      : memory(6, parts),
+        mean(memory[0]),
+        var(memory[1]),
+        rstd(memory[2]),
+        beta(memory[3]),
+        scale(ScaleArrays::of<T>(memory[4], memory[5])) {}
 
   ChannelArrays memory;
-  double *mean, *var, *rstd, *scale, *beta;
+  double *mean, *var, *rstd, *beta;
+  ScaleArrays scale;
 
-  [[nodiscard]] NormalizeArrays from(int64_t part) const noexcept { return {mean + part, scale + part, beta + part}; }
+  [[nodiscard]] NormalizeArrays from(int64_t part) const noexcept {
+    const ScaleArrays of = scale.from(part);
+    return {mean + part, of.scale, beta + part, of.factor};
+  }
 };
 
 /// From mean and M2 of parts [begin, end), which are whole groups, to their groups' and to the coefficients.
 template <class T>
 void finish_forward(const GroupedForward<T>& args, int64_t begin, int64_t end, int64_t values,
-                    const ForwardArrays& to) {
+                    const ForwardArrays<T>& to) {
   const Partition& p = args.partition;
   merge_groups(p, begin, end, static_cast<double>(values), to.mean, to.var);
   const auto count = static_cast<double>(values * p.group_parts);
@@ -36,7 +46,7 @@ void finish_forward(const GroupedForward<T>& args, int64_t begin, int64_t end, i
   vector_loop(begin, end, [=, eps = args.eps](int64_t k) { rstd[k] = rstd_of(var[k], eps); });
   p.for_parameters(begin, end, [&](int64_t b, int64_t e, int64_t first) {
     const auto rstd_at = [of = rstd + first](int64_t c) { return of[c]; };
-    normalize_coefficients(b - first, e - first, rstd_at, args.gamma, args.beta, to.scale + first, to.beta + first);
+    normalize_coefficients(b - first, e - first, rstd_at, args.gamma, args.beta, to.scale.from(first), to.beta + first);
   });
 }
 
@@ -45,7 +55,7 @@ void finish_forward(const GroupedForward<T>& args, int64_t begin, int64_t end, i
 template <class T>
 class BlockForward {
  public:
-  BlockForward(const GroupedForward<T>& args, const ForwardArrays& to, Engine<T>& engine, const Block& block)
+  BlockForward(const GroupedForward<T>& args, const ForwardArrays<T>& to, Engine<T>& engine, const Block& block)
       : args_(args), to_(to), engine_(engine), block_(block) {}
 
   [[nodiscard]] auto merge() const {
@@ -76,7 +86,7 @@ class BlockForward {
   [[nodiscard]] NormalizeArrays coefficients() const { return to_.from(block_.part); }
 
   const GroupedForward<T>& args_;
-  const ForwardArrays& to_;
+  const ForwardArrays<T>& to_;
   Engine<T>& engine_;
   const Block& block_;
 };
@@ -87,25 +97,27 @@ void check_variances(const char* operation, const Partition& p, const double* va
 }
 
 /// The arrays of one backward, over all parts.
+template <class T>
 struct BackwardArrays {
   explicit BackwardArrays(int64_t parts)
-      : memory(7, parts), mean(memory[0]), rstd(memory[1]), sum_dy(memory[2]), sum_dy_xmu(memory[3]) {}
+      : memory(8, parts), mean(memory[0]), rstd(memory[1]), sum_dy(memory[2]), sum_dy_xmu(memory[3]) {}
 
   ChannelArrays memory;
   double *mean, *rstd, *sum_dy, *sum_dy_xmu;
 
   [[nodiscard]] double* mean_dy() const noexcept { return memory[4]; }
   [[nodiscard]] double* slope() const noexcept { return memory[5]; }
-  [[nodiscard]] double* scale() const noexcept { return memory[6]; }
+  [[nodiscard]] ScaleArrays scale() const noexcept { return ScaleArrays::of<T>(memory[6], memory[7]); }
   [[nodiscard]] GradientArrays from(int64_t part) const noexcept {
-    return {mean + part, mean_dy() + part, slope() + part, scale() + part};
+    const ScaleArrays of = scale().from(part);
+    return {mean + part, mean_dy() + part, slope() + part, of.scale, of.factor};
   }
 };
 
 /// From the sums of parts [begin, end), which are whole groups, to the coefficients of dx.
 template <class T>
 void finish_backward(const GroupedBackward<T>& args, int64_t begin, int64_t end, int64_t values,
-                     const BackwardArrays& a) {
+                     const BackwardArrays<T>& a) {
   const Partition& p = args.partition;
   const auto count = static_cast<double>(values * p.group_parts);
   if (p.group_parts > 1) {
@@ -114,7 +126,7 @@ void finish_backward(const GroupedBackward<T>& args, int64_t begin, int64_t end,
     return;
   }
   p.for_parameters(begin, end, [&](int64_t b, int64_t e, int64_t first) {
-    const GradientFinish finish{count, a.mean_dy() + first, a.slope() + first, a.scale() + first};
+    const GradientFinish finish{count, a.mean_dy() + first, a.slope() + first, a.scale().from(first)};
     finish(b - first, e - first, a.rstd + first, args.gamma, a.sum_dy + first, a.sum_dy_xmu + first);
   });
 }
@@ -135,7 +147,7 @@ void apply_gradient(const Cells<T>& cells, const T* x, const T* dy, T* dx, const
 template <class T>
 class BlockBackward {
  public:
-  BlockBackward(const GroupedBackward<T>& args, const BackwardArrays& arrays, Engine<T>& engine, const Block& block)
+  BlockBackward(const GroupedBackward<T>& args, const BackwardArrays<T>& arrays, Engine<T>& engine, const Block& block)
       : args_(args), a_(arrays), engine_(engine), block_(block) {}
 
   void run() const {
@@ -182,7 +194,7 @@ class BlockBackward {
   }
 
   const GroupedBackward<T>& args_;
-  const BackwardArrays& a_;
+  const BackwardArrays<T>& a_;
   Engine<T>& engine_;
   const Block& block_;
 };
@@ -195,7 +207,7 @@ void grouped_forward(const char* operation, const GroupedForward<T>& args, const
   if (p.parts() == 0) return;
   const bool variance_may_fail = args.eps <= 0;
   BlockEngines<T> engines(p, variance_may_fail ? in_one_pass(options) : options, 1);
-  const ForwardArrays arrays(p.parts());
+  const ForwardArrays<T> arrays(p.parts());
   const auto for_blocks = [&](auto step) {
     engines.for_each(
         [&](Engine<T>& engine, const Block& block) { (BlockForward<T>(args, arrays, engine, block).*step)(); });
@@ -216,7 +228,7 @@ template <class T>
 void grouped_backward(const GroupedBackward<T>& args, const Options& options) {
   const Partition& p = args.partition;
   const bool needs_x = !args.dx.empty() || !args.dgamma.empty();
-  const BackwardArrays arrays(std::max(p.parts(), p.parameters));
+  const BackwardArrays<T> arrays(std::max(p.parts(), p.parameters));
   if (p.parts() > 0) {
     spread(p, args.mean, arrays.mean);
     spread(p, args.rstd, arrays.rstd);

@@ -164,11 +164,11 @@ void batch_norm_in_place_backward(const BatchNormInPlaceBackward<T>& args, const
                                    .dx = args.dx,
                                    .dgamma = args.dgamma,
                                    .dbeta = args.dbeta};
-  const auto parameters = [&](int64_t begin, int64_t end, const double* sum_g, const double* sum_g_ymb, double* scale) {
+  const auto parameters = [&](int64_t begin, int64_t end, const double* sum_g, const double* sum_g_ymb,
+                              norm::ScaleArrays scale) {
     norm::parameter_gradients(begin, end, per_gamma, sum_g, sum_g_ymb, args.dgamma, args.dbeta);
-    core::vector_loop(begin, end, [=, rstd = args.rstd.data(), gamma = args.gamma](int64_t c) {
-      scale[c] = norm::gamma_at(gamma, c) * rstd[c];
-    });
+    norm::fill_scales(
+        begin, end, [rstd = args.rstd.data()](int64_t c) { return rstd[c]; }, args.gamma, scale);
   };
   norm::training_backward("batch_norm_in_place_backward", plain, options, parameters,
                           args.negative_slope == 1 ? nullptr : &extras);

@@ -83,10 +83,12 @@ void normalize(const Normalize<T>& args, const Options& options) {
   check.options(options);
 
   norm::Engine<T> engine(args.extent, norm::in_one_pass(options), 1);
-  const norm::ChannelArrays arrays(2, C);
+  const norm::ChannelArrays arrays(3, C);
+  const auto scale = norm::ScaleArrays::of<T>(arrays[0], arrays[1]);
   const auto rstd_at = [rstd = args.rstd.data()](int64_t c) { return rstd[c]; };
-  norm::normalize_coefficients(0, C, rstd_at, args.gamma, args.beta, arrays[0], arrays[1]);
-  engine.walker().apply(engine.normalize(args.x.data(), args.y.data(), {args.mean.data(), arrays[0], arrays[1]}));
+  norm::normalize_coefficients(0, C, rstd_at, args.gamma, args.beta, scale, arrays[2]);
+  engine.walker().apply(
+      engine.normalize(args.x.data(), args.y.data(), {args.mean.data(), scale.scale, arrays[2], scale.factor}));
 }
 
 template <class T>
@@ -129,11 +131,12 @@ void input_gradient(const InputGradient<T>& args, const Options& options) {
   if (args.count == 0) check.fail(ErrorCode::bad_argument, "count is 0, want > 0 for an extent that is not empty");
 
   norm::Engine<T> engine(args.extent, norm::in_one_pass(options), 2);
-  const norm::ChannelArrays arrays(3, C);
-  const norm::GradientFinish finish{args.count, arrays[0], arrays[1], arrays[2]};
+  const norm::ChannelArrays arrays(4, C);
+  const auto scale = norm::ScaleArrays::of<T>(arrays[2], arrays[3]);
+  const norm::GradientFinish finish{args.count, arrays[0], arrays[1], scale};
   finish(0, C, args.rstd.data(), args.gamma, args.sum_dy.data(), args.sum_dy_xmu.data());
   engine.walker().apply(engine.input_gradient(args.x.data(), args.dy.data(), args.dx.data(),
-                                              {args.mean.data(), arrays[0], arrays[1], arrays[2]}));
+                                              {args.mean.data(), arrays[0], arrays[1], scale.scale, scale.factor}));
 }
 
 #define UNITVAR_INSTANTIATE(T)                                            \

@@ -84,13 +84,13 @@ void batch_renorm_forward(const BatchRenormForward<T>& args, const Options& opti
   const norm::ChannelArrays arrays(2, args.extent.channels);
   double *r = arrays[0], *d = arrays[1];
   const Correction correct{args.running_mean.data(), args.running_var.data(), args.r_max, args.d_max, args.eps};
-  const auto coefficients = [&](int64_t begin, int64_t end, const double* mean, const double* rstd, double* scale,
-                                double* beta) {
+  const auto coefficients = [&](int64_t begin, int64_t end, const double* mean, const double* rstd,
+                                norm::ScaleArrays scale, double* beta) {
     vector_loop(begin, end, [=](int64_t c) { correct(c, mean[c], rstd[c], r[c], d[c]); });
     const auto rstd_at = [=](int64_t c) { return rstd[c]; };
     norm::normalize_coefficients(begin, end, rstd_at, args.gamma, args.beta, scale, beta);
     vector_loop(begin, end, [=, gamma = args.gamma](int64_t c) {  // (B69)
-      scale[c] *= r[c];
+      scale.scale[c] *= r[c];
       beta[c] += norm::gamma_at(gamma, c) * d[c];
     });
   };
@@ -110,10 +110,10 @@ template <class T>
 void batch_renorm_backward(const BatchRenormBackward<T>& args, const Options& options) {
   norm::check_together(options, [&] { check_arguments(args, options); });
   const auto parameters = [&](int64_t begin, int64_t end, const double* sum_dy, const double* sum_dy_xmu,
-                              double* scale) {  // (B70)
+                              norm::ScaleArrays scale) {  // (B70)
     using P = param_t<T>;
     const double *rstd = args.rstd.data(), *r = args.r.data(), *d = args.d.data();
-    vector_loop(begin, end, [=](int64_t c) { scale[c] *= r[c]; });
+    vector_loop(begin, end, [=](int64_t c) { scale.scale[c] *= r[c]; });
     if (P* dgamma = args.dgamma.data(); !args.dgamma.empty()) {
       vector_loop(begin, end,
                   [=](int64_t c) { dgamma[c] = static_cast<P>(rstd[c] * sum_dy_xmu[c] * r[c] + d[c] * sum_dy[c]); });

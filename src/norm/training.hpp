@@ -48,7 +48,7 @@ void reduce_and_apply_over(Exchange& ranks, Walker<T>& walker, PairArrays here, 
   ranks.in_blocks(here, all, apply_last, reduce, merged, apply);
 }
 
-/// coefficients(begin, end, mean, rstd, scale, beta) gives scale and beta of y = (x - mean) * scale + beta for
+/// coefficients(begin, end, mean, rstd, scale, beta) gives what normalization takes (normalize_coefficients) for
 /// channels [begin, end). With eps <= 0 all variances are checked before the first write, in the name of `operation`.
 /// Returns the number of values of a channel, or the sum of their weights, over all ranks.
 template <class T, class Coefficients>
@@ -62,8 +62,9 @@ double training_forward(const char* operation, const BatchNormForward<T>& args, 
   if (variance_may_fail) run.walk = Walk::streamed;  // all variances are known before the first write
 
   Engine<T> engine(args.extent, run, 1, extras);
-  const ChannelArrays arrays(5, C);
-  double *mean = arrays[0], *var = arrays[1], *rstd = arrays[2], *scale = arrays[3], *beta = arrays[4];
+  const ChannelArrays arrays(6, C);
+  double *mean = arrays[0], *var = arrays[1], *rstd = arrays[2], *beta = arrays[3];
+  const auto scale = ScaleArrays::of<T>(arrays[4], arrays[5]);
   double count = engine.count();
 
   const auto merge_tiles = [&](int64_t begin, int64_t end, const auto& leaf) {
@@ -81,7 +82,7 @@ double training_forward(const char* operation, const BatchNormForward<T>& args, 
   };
   const T* x = args.x.data();
   T* y = args.y.data();
-  const NormalizeArrays c{mean, scale, beta};
+  const NormalizeArrays c{mean, scale.scale, beta, scale.factor};
   if (core::ranks_of(options) == nullptr) {
     const auto merge = [&](int64_t begin, int64_t end, const auto& leaf) {
       merge_tiles(begin, end, leaf);
@@ -104,17 +105,18 @@ double training_forward(const char* operation, const BatchNormForward<T>& args, 
   return count;
 }
 
-/// The coefficients of batch normalization itself: scale = gamma * rstd, and beta.
+/// The coefficients of batch normalization itself: gamma * rstd, and beta.
 template <class T>
 auto affine(const BatchNormForward<T>& args) noexcept {
-  return [&args](std::int64_t begin, std::int64_t end, const double*, const double* rstd, double* scale, double* beta) {
+  return [&args](std::int64_t begin, std::int64_t end, const double*, const double* rstd, ScaleArrays scale,
+                 double* beta) {
     const auto rstd_at = [=](std::int64_t c) { return rstd[c]; };
     normalize_coefficients(begin, end, rstd_at, args.gamma, args.beta, scale, beta);
   };
 }
 
 /// parameters(begin, end, sum_dy, sum_dy_xmu, scale) makes the parameter gradients of channels [begin, end), and may
-/// change the factor `scale` of dx, which is gamma * rstd.
+/// change what dx is multiplied by, which is gamma * rstd.
 template <class T, class Parameters>
 void training_backward(const char* operation, const BatchNormBackward<T>& args, const Options& options,
                        const Parameters& parameters, const kernels::Extras<T>* extras = nullptr) {
@@ -127,19 +129,19 @@ void training_backward(const char* operation, const BatchNormBackward<T>& args, 
   const T* x = needs_x ? args.x.data() : dy;  // sum(dy) alone: what stands in for x is in the cache anyway
 
   Engine<T> engine(args.extent, between_ranks(options), needs_x ? 2 : 1, extras);
-  const ChannelArrays arrays(is_alone ? 5 : 7, args.extent.channels);
+  const ChannelArrays arrays(is_alone ? 6 : 8, args.extent.channels);
   double *sum_dy = arrays[0], *sum_dy_xmu = arrays[1];
-  GradientFinish finish{engine.count(), arrays[2], arrays[3], arrays[4]};
+  GradientFinish finish{engine.count(), arrays[2], arrays[3], ScaleArrays::of<T>(arrays[4], arrays[5])};
 
   const auto reduce = engine.gradient_sums(x, dy, args.mean.data());
   const auto merge_tiles = [&](int64_t begin, int64_t end, const auto& leaf) {
     engine.merge_sums_into(begin, end, leaf, sum_dy, sum_dy_xmu);
   };
   T* dx = args.dx.data();
-  const GradientArrays c{args.mean.data(), finish.mean_dy, finish.slope, finish.scale};
+  const GradientArrays c{args.mean.data(), finish.mean_dy, finish.slope, finish.scale.scale, finish.scale.factor};
   if (!is_alone) {
     Exchange ranks = exchange_of(engine, *options.communicator, operation, PairKind::sums);
-    const PairArrays here{sum_dy, sum_dy_xmu}, all{arrays[5], arrays[6]};
+    const PairArrays here{sum_dy, sum_dy_xmu}, all{arrays[6], arrays[7]};
     const PairArrays wanted = ranks.options().parameter_gradients == ParameterGradients::local ? here : all;
     const auto merged = [&](int64_t begin, int64_t end) {
       finish.count = ranks.count();
@@ -169,7 +171,7 @@ void training_backward(const char* operation, const BatchNormBackward<T>& args, 
 /// The parameter gradients of batch normalization itself (B14, B15).
 template <class T>
 auto gradients_of_parameters(const BatchNormBackward<T>& args) noexcept {
-  return [&args](std::int64_t begin, std::int64_t end, const double* sum_dy, const double* sum_dy_xmu, double*) {
+  return [&args](std::int64_t begin, std::int64_t end, const double* sum_dy, const double* sum_dy_xmu, ScaleArrays) {
     parameter_gradients(begin, end, args.rstd.data(), sum_dy, sum_dy_xmu, args.dgamma, args.dbeta);
   };
 }
