@@ -14,6 +14,10 @@
 ///
 /// Where the weight is 0, x and dy are not used, whatever they hold, NaN included.
 ///
+/// Weights count up to a common factor, but for W: a call without other ranks scales weights by a power of two where
+/// the largest exceeds 2^200 or is below 2^-200. Ranks that share a batch would have to agree on a factor: theirs are
+/// refused (bad_argument) where the largest exceeds 2^961 or is below 2^-960.
+///
 /// The rules at the top of batch_norm.hpp hold here too. Weights that are all 1 give the results of the plain functions
 /// up to rounding (the tiles of short rows are cut in another way). Errors, besides: bad_argument for a weight that is
 /// negative or not finite, too_few_values where a single one is > 0; none at all is the empty batch.
@@ -35,7 +39,8 @@ struct WeightedBatchNormForward {
   bool zero_unweighted = true;  ///< y = 0 where the weight is 0; else gamma * x_hat + beta there, too
 };
 
-/// Training forward by weighted statistics (docs/derivation.md B62 to B64). Returns W: the count for
+/// Training forward by weighted statistics (docs/derivation.md B62 to B64). Returns W, infinite where it exceeds the
+/// largest double: the count for
 /// update_running_statistics, whose unbiased variance M2 / (W - 1) is one for weights that count samples, 0 and 1 above
 /// all.
 template <class T>

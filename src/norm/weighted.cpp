@@ -1,7 +1,9 @@
 #include "unitvar/weighted.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
+#include <vector>
 
 #include "core/arguments.hpp"
 #include "core/ranks.hpp"
@@ -14,6 +16,39 @@ namespace {
 using core::Arguments;
 using std::int64_t;
 
+/// Weights are scaled beyond 2^200 and below 2^-200, where sums of them and of their products may leave the range of
+/// doubles. Ranks take them as they are, for they would have to agree on a factor, and refuse what may be too much.
+constexpr int kOrdinaryExponent = 200, kMostExponentOfRanks = 960;
+
+/// Of the largest weight; 0 if none is > 0.
+template <class P>
+int exponent_of(std::span<const P> weight) noexcept {
+  const P largest = weight.empty() ? P(0) : *std::max_element(weight.begin(), weight.end());
+  return largest > 0 ? std::ilogb(largest) : 0;
+}
+
+/// The call's weights times 2^-exponent(), which changes nothing but their sum (B62 to B66).
+template <class P>
+class ScaledWeights {
+ public:
+  ScaledWeights(std::span<const P> given, const Options& options) : weights_(given) {
+    const int exponent = exponent_of(given);
+    if (std::abs(exponent) <= kOrdinaryExponent || core::ranks_of(options) != nullptr) return;
+    exponent_ = exponent;
+    scaled_.reserve(given.size());
+    for (const P w : given) scaled_.push_back(std::scalbn(w, -exponent));
+    weights_ = scaled_;
+  }
+
+  [[nodiscard]] const P* data() const noexcept { return weights_.data(); }
+  [[nodiscard]] int exponent() const noexcept { return exponent_; }
+
+ private:
+  std::vector<P> scaled_;
+  std::span<const P> weights_;
+  int exponent_ = 0;
+};
+
 template <class P>
 void check_weights(const Arguments& check, std::span<const P> weight, const Options& options) {
   std::size_t positive = 0;
@@ -25,9 +60,15 @@ void check_weights(const Arguments& check, std::span<const P> weight, const Opti
     }
     positive += w > 0 ? 1 : 0;
   }
-  if (positive == 1 && core::ranks_of(options) == nullptr) {
-    check.fail(ErrorCode::too_few_values, "a single weight is > 0, want 2 or more (or none)");
+  if (core::ranks_of(options) == nullptr) {
+    if (positive == 1) check.fail(ErrorCode::too_few_values, "a single weight is > 0, want 2 or more (or none)");
+    return;
   }
+  if (std::abs(exponent_of(weight)) <= kMostExponentOfRanks) return;
+  check.fail(ErrorCode::bad_argument,
+             "the largest weight is " +
+                 core::number(static_cast<double>(*std::max_element(weight.begin(), weight.end()))) +
+                 ", want one from 2^-960 to 2^961 where ranks share a batch");
 }
 
 template <class T>
@@ -73,7 +114,8 @@ void check_arguments(const WeightedBatchNormBackward<T>& a, const Options& optio
 template <class T>
 double weighted_batch_norm_forward(const WeightedBatchNormForward<T>& args, const Options& options) {
   norm::check_together(options, [&] { check_arguments(args, options); });
-  const kernels::Extras<T> extras{.weights = args.weight.data(), .zero_unweighted = args.zero_unweighted};
+  const ScaledWeights<param_t<T>> weights(args.weight, options);
+  const kernels::Extras<T> extras{.weights = weights.data(), .zero_unweighted = args.zero_unweighted};
   const BatchNormForward<T> plain{.extent = args.extent,
                                   .x = args.x,
                                   .gamma = args.gamma,
@@ -83,13 +125,16 @@ double weighted_batch_norm_forward(const WeightedBatchNormForward<T>& args, cons
                                   .var = args.var,
                                   .rstd = args.rstd,
                                   .eps = args.eps};
-  return norm::training_forward("weighted_batch_norm_forward", plain, options, norm::affine(plain), &extras);
+  const double total =
+      norm::training_forward("weighted_batch_norm_forward", plain, options, norm::affine(plain), &extras);
+  return std::scalbn(total, weights.exponent());
 }
 
 template <class T>
 void weighted_batch_norm_backward(const WeightedBatchNormBackward<T>& args, const Options& options) {
   norm::check_together(options, [&] { check_arguments(args, options); });
-  const kernels::Extras<T> extras{.weights = args.weight.data()};
+  const ScaledWeights<param_t<T>> weights(args.weight, options);
+  const kernels::Extras<T> extras{.weights = weights.data()};
   const BatchNormBackward<T> plain{.extent = args.extent,
                                    .x = args.x,
                                    .dy = args.dy,

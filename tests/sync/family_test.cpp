@@ -3,6 +3,7 @@
 
 #include <functional>
 
+#include "support/expect_error.hpp"
 #include "sync/split.hpp"
 #include "sync/threads.hpp"
 #include "unitvar/activation.hpp"
@@ -292,6 +293,25 @@ TEST(SyncWeights, MayBeOnOneRankAlone) {
     expect_near("mean", seen.channels.end()[-4], wanted.channels.end()[-4], 1e-13);
     expect_near("dgamma", seen.channels[0], wanted.channels[0], 1e-13);
   });
+}
+
+TEST(SyncWeights, WhoseSumNoDoubleMayHoldAreRefusedByAllRanks) {
+  for (const double weight : {1e-300, 1e300}) {
+    Inputs whole = inputs_of({6, 4, 5});
+    std::fill(whole.weight.begin(), whole.weight.begin() + 10, weight);  // those of the first rank
+    ThreadGroup group(3);
+    on_all_ranks(group, [&](Communicator& ranks) {
+      const Inputs part = part_of(whole, {2, 2, 2}, ranks.rank());
+      std::vector<double> y(part.x.size(), 7.0);
+      const auto call = [&] {
+        weighted_batch_norm_forward<double>({.extent = part.extent, .x = part.x, .weight = part.weight, .y = y},
+                                            {.threads = 1, .communicator = &ranks});
+      };
+      expect_error(ranks.rank() == 0 ? ErrorCode::bad_argument : ErrorCode::disagreement,
+                   {"weighted_batch_norm_forward: the largest weight is 1e", "want one from 2^-960 to 2^961"}, call);
+      EXPECT_EQ(std::vector<double>(y.size(), 7.0), y) << "nothing is written";
+    });
+  }
 }
 
 TEST(SyncGhostBatches, AreCommunicatorsOfTheirRanks) {
