@@ -54,9 +54,9 @@ struct GradientRows {
   BatchArray level, slope;
 
   void fill(int64_t rows, double count, Center center, const double* rstd, const BatchSums& sums) noexcept {
-    const double part = center == Center::mean ? 1 : 0;
-    vector_loop(0, rows, [&, part](int64_t r) {
-      level[r] = sums.g[r] / count * part;
+    const bool by_mean = center == Center::mean;
+    vector_loop(0, rows, [&, by_mean](int64_t r) {
+      level[r] = by_mean ? sums.g[r] / count : 0;  // the mean may be infinite: a product with 0 would not do
       slope[r] = sums.g_xmu[r] * rstd[r] / count * rstd[r];
     });
   }
