@@ -31,7 +31,8 @@ struct Extent {
   static Extent nhwc(std::int64_t n, std::int64_t h, std::int64_t w, std::int64_t c);
   static Extent ndhwc(std::int64_t n, std::int64_t d, std::int64_t h, std::int64_t w, std::int64_t c);
 
-  /// The same from a shape of rank 2 to 5 whose axis 1 (channels first) or last axis (channels last) is C.
+  /// The same from a shape of rank 2 to 5 whose axis 1 (channels first) or last axis (channels last) is C. A shape of
+  /// rank 1, (0) included, has no axis for C beside N: bad_extent. One sample of C channels is {1, C}.
   static Extent channels_first(std::span<const std::int64_t> shape);
   static Extent channels_last(std::span<const std::int64_t> shape);
 

@@ -64,7 +64,8 @@ constexpr std::array<const char*, 3> spatial_names(std::size_t count) {
 
 void check_rank(const std::string& maker, std::size_t rank) {
   if (rank >= 2 && rank <= 5) return;
-  throw Error(ErrorCode::bad_extent, maker + ": shape has rank " + std::to_string(rank) + ", want 2 to 5");
+  const char* const advice = rank == 1 ? ", N and C at least; one sample of C channels is {1, C}" : "";
+  throw Error(ErrorCode::bad_extent, maker + ": shape has rank " + std::to_string(rank) + ", want 2 to 5" + advice);
 }
 
 }  // namespace

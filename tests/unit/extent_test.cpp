@@ -8,6 +8,7 @@
 
 #include "support/expect_error.hpp"
 #include "unitvar/extent.hpp"
+#include "unitvar/group_norm.hpp"
 #include "unitvar/row_extent.hpp"
 
 namespace unitvar::test {
@@ -129,6 +130,20 @@ TEST(Extent, RanksOtherThanTwoToFiveAreRefusedWithTheRankSeen) {
   expect_error(ErrorCode::bad_extent, {"channels_first", "0"}, [] { Extent::channels_first(Shape{}); });
   expect_error(ErrorCode::bad_extent, {"channels_first", "6"}, [] { Extent::channels_first(Shape{1, 2, 3, 4, 5, 6}); });
   expect_error(ErrorCode::bad_extent, {"channels_last", "6"}, [] { Extent::channels_last(Shape{1, 2, 3, 4, 5, 6}); });
+}
+
+/// As PyTorch's BatchNorm1d: a vector could be N values of one channel or one sample of C.
+TEST(Extent, AVectorHasNoAxisOfChannels) {
+  for (const std::int64_t size : {0, 1, 7}) {
+    const auto refused = [](const char* maker, auto&& call) {
+      expect_error(ErrorCode::bad_extent, {maker, "shape has rank 1, want 2 to 5, N and C at least", "{1, C}"}, call);
+    };
+    refused("Extent::channels_first", [&] { Extent::channels_first(Shape{size}); });
+    refused("Extent::channels_last", [&] { Extent::channels_last(Shape{size}); });
+    refused("Extent::channels_first", [&] { Groups::channels_first(Shape{size}, 1); });
+    refused("Extent::channels_last", [&] { Groups::channels_last(Shape{size}, 1); });
+  }
+  EXPECT_EQ(Extent::channels_first(Shape{1, 7}), Extent::channels_last(Shape{1, 7}));
 }
 
 TEST(Extent, ShapeMakersNameThemselvesAndTheValueSeen) {

@@ -182,6 +182,7 @@ TEST(RowExtents, FromAxisMultipliesTheAxesBeforeAndFromIt) {
   EXPECT_EQ(RowExtent::from_axis(shape, 1), (RowExtent{2, 60}));
   EXPECT_EQ(RowExtent::from_axis(shape, 0), (RowExtent{1, 120}));
   EXPECT_EQ(RowExtent::from_axis(std::array<std::int64_t, 2>{0, 5}), (RowExtent{0, 5}));
+  EXPECT_EQ(RowExtent::from_axis(std::array<std::int64_t, 1>{5}), (RowExtent{1, 5}));
 }
 
 TEST(RowExtents, FromAxisRefusesAxesAndShapesThatAreNone) {
@@ -190,6 +191,8 @@ TEST(RowExtents, FromAxisRefusesAxesAndShapesThatAreNone) {
   expect_error(ErrorCode::bad_argument, {"axis is -4"}, [&] { (void)RowExtent::from_axis(shape, -4); });
   expect_error(ErrorCode::bad_argument, {"rank 0"}, [&] { (void)RowExtent::from_axis({}, 0); });
   expect_error(ErrorCode::bad_extent, {"shape[2] is 0", ">= 1"}, [&] { (void)RowExtent::from_axis(hole); });
+  expect_error(ErrorCode::bad_extent, {"shape[0] is 0", ">= 1"},
+               [&] { (void)RowExtent::from_axis(std::array<std::int64_t, 1>{0}); });
   expect_error(ErrorCode::bad_extent, {"shape[0] is -2"}, [&] { (void)RowExtent::from_axis(negative); });
   const std::int64_t big = std::int64_t{1} << 32;
   expect_error(ErrorCode::overflow, {"64 bits"}, [&] {
