@@ -61,6 +61,17 @@ double coarse(double value, const Sample& sample) noexcept {
   }
 }
 
+/// A mean of products that are rounded to A: large enough that those which lost digits to underflow do not matter in
+/// it.
+template <class A>
+bool is_mean_of_products(double v) noexcept {
+  if constexpr (std::is_same_v<A, double>) {
+    return true;
+  } else {
+    return static_cast<int>(std::abs(v) >= 0x1p-120) | static_cast<int>(v == 0);
+  }
+}
+
 /// A sum of products in float: large enough that products which underflowed do not matter in it, and no overflow.
 template <class A>
 bool is_ordinary_sum(double sum) noexcept {

@@ -149,6 +149,38 @@ TYPED_TEST(RowNorms, HugeAndTinyRowsKeepTheirDigits) {
   this->expect_match_reference(extents, 0.5, tiny, tiny * tiny * 1e-10);
 }
 
+/// What is left is the rounding of each result, half a step of 1.4e-45.
+TEST(RowNormsOfFloats, SubnormalDyLosesNoMoreThanItsResultsRounding) {
+  const double step = std::numeric_limits<float>::denorm_min();
+  const auto expect_near = [step](const char* name, const std::vector<float>& seen, const std::vector<double>& want,
+                                  double scale) {
+    double error = 0;
+    for (std::size_t k = 0; k < want.size(); ++k) error += std::pow(seen[k] - want[k], 2);
+    const double bound =
+        3e-7 * std::max(l2_norm(want), scale) + 0.5 * step * std::sqrt(static_cast<double>(want.size()));
+    EXPECT_LE(std::sqrt(error) / bound, 1) << name;
+  };
+  for (const RowNorm norm : both_row_norms) {
+    for (const RowExtent& extent : {RowExtent{200, 7}, {64, 128}, {40, 1000}, {1, 3000}}) {
+      for (const double size : {1e-36, 1e-38, 1e-40, 1e-42}) {
+        for (const double scale : {1.0, 1e-6, 1e-20}) {  // of x: dx is around dy / scale, a normal number
+          SCOPED_TRACE(describe(norm, extent) + " dy " + std::to_string(std::log10(size)));
+          auto p = make_row_problem<float>(norm, extent, 0.5, scale);
+          for (float& v : p.dy) v = static_cast<float>(v * size);
+          p.eps = 1e-60;
+          const auto e = expected(p);
+          for_each_isa([&](Isa isa) {
+            const auto b = run_backward(p, run_forward(p, {.isa = isa}), {.isa = isa});
+            expect_near("dx", b.dx, e.backward.dx, e.dx_scale);
+            expect_near("dgamma", b.dgamma, e.backward.dgamma, e.dgamma_scale / 100);
+            expect_near("dbeta", b.dbeta, e.backward.dbeta, e.dbeta_scale / 100);
+          });
+        }
+      }
+    }
+  }
+}
+
 TEST(RowNormsOfFloats, DenormalRowsAreNotFlushed) {
   for (const RowNorm norm : both_row_norms) {
     auto p = make_row_problem<float>(norm, {9, 100}, 0, 2e-40);
