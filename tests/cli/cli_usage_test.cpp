@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <regex>
+
 #include "cli/process.hpp"
 #include "unitvar/version.hpp"
 
@@ -65,6 +67,32 @@ INSTANTIATE_TEST_SUITE_P(
         Slip{{"bench", "--jsn=b.json"}, " bench: --jsn is no option; did you mean --json?"},
         Slip{{"bench", "--colour"}, " bench: --colour is no option"},
         Slip{{"train", "twice"}, " train: 'twice' belongs to no option"}));
+
+/// The commands that documents show, each a line from "unitvar" on.
+std::vector<std::string> documented_commands() {
+  std::vector<std::string> commands;
+  for (const char* name : {"README.md", "HACKING.md", "docs/training.md", "docs/performance.md"}) {
+    const std::string text = std::regex_replace(read_bytes(fs::path(UNITVAR_SOURCE) / name), std::regex(R"(\\\n)"), "");
+    const std::regex command(R"((?:^|[/ \n`])unitvar (?:train|bench)\b[^\n`#]*--[^\n`#]*)");
+    for (std::sregex_iterator at(text.begin(), text.end(), command); at != std::sregex_iterator(); ++at) {
+      commands.push_back(at->str());
+    }
+  }
+  return commands;
+}
+
+TEST(UnitvarProgram, HasEveryOptionThatDocumentsShow) {
+  const std::string train = run_program({"train", "--help"}).output, bench = run_program({"bench", "--help"}).output;
+  const std::vector<std::string> commands = documented_commands();
+  EXPECT_GT(commands.size(), 15U);
+  for (const std::string& command : commands) {
+    const std::string& help = command.find("unitvar train") != std::string::npos ? train : bench;
+    const std::regex option("--[a-z-]+");
+    for (std::sregex_iterator at(command.begin(), command.end(), option); at != std::sregex_iterator(); ++at) {
+      EXPECT_TRUE(std::regex_search(help, std::regex(at->str() + "[ ,\n]"))) << at->str() << " of" << command;
+    }
+  }
+}
 
 struct Mistake {
   std::vector<std::string> arguments;

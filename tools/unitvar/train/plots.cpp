@@ -59,8 +59,8 @@ std::string mark_80_percent(const NetworkHistory& history) {
   const auto step = steps_to(history.rows, 0.8);
   if (!step) return "";
   const auto row = std::ranges::find(history.rows, *step, &HistoryRow::step);
-  return fmt::format("set label '' at {}, {} point pt 7 ps 1.3 lc rgb {}_color front\n", *step,
-                     100 * row->test_accuracy, history.network);
+  return fmt::format("set label '' at {}, {} point pt 7 ps 2 lc rgb {}_color front\n", *step, 100 * row->test_accuracy,
+                     history.network);
 }
 
 std::string legend_of(const NetworkHistory& history) {
