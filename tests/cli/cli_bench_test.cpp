@@ -337,6 +337,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{{"--shapes", ""}, 2, "--shapes is '', want default"},
         Refusal{{"--against", ""}, 2, "--against is '', want onednn"},
         Refusal{{"--json", ""}, 2, "--json is empty, want a file, or -"},
+        Refusal{{"--plot", "/tmp/.png"}, 2, "--plot is '/tmp/.png', want a name that ends in .png or .svg"},
         Refusal{{"--plot", ""}, 2, "--plot is '', want a name that ends in .png or .svg"},
         Refusal{{"--op", "layer_norm", "--layout", "channels_first"},
                 2,

@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <thread>
 
 #include "bench/dtypes.hpp"
@@ -132,7 +133,8 @@ std::int64_t groups_per_sample(const Request& request, Op op, const Suite& suite
 
 void check_names(const std::string& json, const std::string& plot) {
   if (json.empty()) throw UsageError("--json is empty, want a file, or -");
-  if (plot != tool::standard_output && !plot.ends_with(".png") && !plot.ends_with(".svg")) {
+  const std::string ending = std::filesystem::path(plot).extension().string();
+  if (plot != tool::standard_output && ending != ".png" && ending != ".svg") {
     throw UsageError("--plot is '{}', want a name that ends in .png or .svg, or -", plot);
   }
 }
