@@ -3,6 +3,7 @@
 #include <memory>
 #include <span>
 
+#include "unitvar/api.hpp"
 #include "unitvar/dtype.hpp"
 #include "unitvar/extent.hpp"
 #include "unitvar/options.hpp"
@@ -34,9 +35,10 @@
 namespace unitvar {
 
 namespace norm {
+/// Visible because a pointer to it is a member of what is visible; its functions are not.
 template <class T>
-class TilePairs;
-}
+class UNITVAR_API TilePairs;
+}  // namespace norm
 
 /// A rectangle of each channel: of the outer indices from `outer` on, `outers`, and of the inner ones, `inners`.
 struct TileRange {
@@ -48,7 +50,7 @@ struct TileRange {
 
 /// What both accumulators share.
 template <class T>
-class TileAccumulator {
+class UNITVAR_API TileAccumulator {
  public:
   TileAccumulator(TileAccumulator&&) noexcept;
   TileAccumulator& operator=(TileAccumulator&&) noexcept;
@@ -71,7 +73,7 @@ class TileAccumulator {
 
 /// Phase 1: mean and M2 of x.
 template <class T>
-class MomentsAccumulator : public TileAccumulator<T> {
+class UNITVAR_API MomentsAccumulator : public TileAccumulator<T> {
  public:
   explicit MomentsAccumulator(const Extent& extent, const Options& options = {});
 
@@ -90,7 +92,7 @@ class MomentsAccumulator : public TileAccumulator<T> {
 
 /// Phase 3: sums of dy and dy * (x - mean), fed by what computes dy.
 template <class T>
-class GradientSumsAccumulator : public TileAccumulator<T> {
+class UNITVAR_API GradientSumsAccumulator : public TileAccumulator<T> {
  public:
   /// `mean` (C, the forward's, over all ranks) is not copied: it must stay as it is from the first add to the finish.
   GradientSumsAccumulator(const Extent& extent, std::span<const double> mean, const Options& options = {});

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <span>
 
+#include "unitvar/api.hpp"
 #include "unitvar/dtype.hpp"
 #include "unitvar/extent.hpp"
 #include "unitvar/options.hpp"
@@ -21,7 +22,7 @@ namespace unitvar {
 
 /// Bytes of the mask of a tensor: a bit for each element, rounded up to a byte for each row, and eight. Throws Error
 /// (bad_extent, overflow).
-std::int64_t activation_mask_bytes(const Extent& extent);
+UNITVAR_API std::int64_t activation_mask_bytes(const Extent& extent);
 
 /// Arguments of batch_norm_act_forward.
 template <class T>
@@ -43,7 +44,7 @@ struct BatchNormActForward {
 /// Training forward: batch_norm_forward, then the sum and the activation (docs/derivation.md B46, B47), by the plain
 /// layer's passes over memory, and one more read for the residual.
 template <class T>
-void batch_norm_act_forward(const BatchNormActForward<T>& args, const Options& options = {});
+UNITVAR_API void batch_norm_act_forward(const BatchNormActForward<T>& args, const Options& options = {});
 
 /// Arguments of batch_norm_act_inference.
 template <class T>
@@ -62,7 +63,7 @@ struct BatchNormActInference {
 
 /// Inference: batch_norm_inference, then the sum and the activation.
 template <class T>
-void batch_norm_act_inference(const BatchNormActInference<T>& args, const Options& options = {});
+UNITVAR_API void batch_norm_act_inference(const BatchNormActInference<T>& args, const Options& options = {});
 
 /// Arguments of batch_norm_act_backward.
 template <class T>
@@ -88,6 +89,6 @@ struct BatchNormActBackward {
 ///
 /// dresidual is written in the pass that writes dx, or, if dx is not asked for, in one of its own.
 template <class T>
-void batch_norm_act_backward(const BatchNormActBackward<T>& args, const Options& options = {});
+UNITVAR_API void batch_norm_act_backward(const BatchNormActBackward<T>& args, const Options& options = {});
 
 }  // namespace unitvar

@@ -1,6 +1,7 @@
 #pragma once
 #include <span>
 
+#include "unitvar/api.hpp"
 #include "unitvar/dtype.hpp"
 #include "unitvar/extent.hpp"
 #include "unitvar/options.hpp"
@@ -54,7 +55,7 @@ struct BatchNormForward {
 /// empty, and mean, var = 0, rstd = 1 / sqrt(eps).
 /// With eps <= 0 all variances are checked before the first write. Returns N, over all ranks that share the batch.
 template <class T>
-double batch_norm_forward(const BatchNormForward<T>& args, const Options& options = {});
+UNITVAR_API double batch_norm_forward(const BatchNormForward<T>& args, const Options& options = {});
 
 /// Arguments of batch_norm_inference.
 template <class T>
@@ -72,7 +73,7 @@ struct BatchNormInference {
 /// Inference: normalizes by given (running) statistics.  y = gamma * (x - mean) / sqrt(var + eps) + beta
 /// (Ioffe & Szegedy 2015, algorithm 2, line 11; docs/derivation.md B6). One value per channel is legal here.
 template <class T>
-void batch_norm_inference(const BatchNormInference<T>& args, const Options& options = {});
+UNITVAR_API void batch_norm_inference(const BatchNormInference<T>& args, const Options& options = {});
 
 /// Arguments of batch_norm_backward.
 template <class T>
@@ -97,6 +98,6 @@ struct BatchNormBackward {
 /// (docs/derivation.md B14, B15, B27). dx is written only if asked for; if only dbeta is asked for, x is still
 /// checked but not read. An empty batch gives dgamma = dbeta = 0. N = 1 is refused (too_few_values).
 template <class T>
-void batch_norm_backward(const BatchNormBackward<T>& args, const Options& options = {});
+UNITVAR_API void batch_norm_backward(const BatchNormBackward<T>& args, const Options& options = {});
 
 }  // namespace unitvar

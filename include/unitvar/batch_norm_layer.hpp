@@ -3,6 +3,7 @@
 #include <span>
 #include <vector>
 
+#include "unitvar/api.hpp"
 #include "unitvar/dtype.hpp"
 #include "unitvar/extent.hpp"
 #include "unitvar/options.hpp"
@@ -27,7 +28,7 @@ struct BatchNormConfig {
 /// With config.options.communicator it is a synchronized layer: one on each rank, whose forward by batch statistics,
 /// and its backward, are collective calls (communicator.hpp). Running statistics are the same bits on all ranks.
 template <class T>
-class BatchNorm {
+class UNITVAR_API BatchNorm {
  public:
   /// Throws Error (bad_extent, overflow, bad_argument) for channels < 1, channels > 2^48, eps or momentum not finite.
   explicit BatchNorm(std::int64_t channels, const BatchNormConfig& config = {});

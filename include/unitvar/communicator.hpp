@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "unitvar/api.hpp"
+
 /// Batch normalization over several ranks, each with a part of the batch: synchronized batch normalization. An
 /// operation whose Options name a communicator takes its statistics, and its gradients' sums, over the batches of all
 /// ranks:
@@ -54,7 +56,7 @@ struct SyncCounters {
 /// A group of ranks that exchange frames. Two come with the library: ThreadGroup (threads of this process) and
 /// mpi::Communicator; derive from it to use another engine. One call at a time; not safe for concurrent calls on one
 /// object.
-class Communicator {
+class UNITVAR_API Communicator {
  public:
   virtual ~Communicator() = default;
   Communicator(const Communicator&) = delete;
@@ -98,6 +100,6 @@ class Communicator {
 /// Merges frame `in` into frame `inout`, as communicators do: moments by Chan's formula (docs/derivation.md B8), sums
 /// by adding. Commutative to the last bit: a frame knows the lowest rank in it, and that side comes first. Frames that
 /// disagree become one that says so.
-void merge_frames(const std::byte* in, std::byte* inout) noexcept;
+UNITVAR_API void merge_frames(const std::byte* in, std::byte* inout) noexcept;
 
 }  // namespace unitvar

@@ -1,6 +1,7 @@
 #pragma once
 #include <span>
 
+#include "unitvar/api.hpp"
 #include "unitvar/dtype.hpp"
 #include "unitvar/extent.hpp"
 #include "unitvar/options.hpp"
@@ -59,7 +60,8 @@ struct BatchNormStatisticsBackward {
 /// (docs/derivation.md B14, B15, B27, B50), dx in one pass. For a loss of the unbiased variance, hand in its gradient
 /// times N / (N - 1).
 template <class T>
-void batch_norm_statistics_backward(const BatchNormStatisticsBackward<T>& args, const Options& options = {});
+UNITVAR_API void batch_norm_statistics_backward(const BatchNormStatisticsBackward<T>& args,
+                                                const Options& options = {});
 
 /// Arguments of batch_norm_double_backward and batch_norm_frozen_double_backward.
 template <class T>
@@ -87,7 +89,7 @@ struct BatchNormDoubleBackward {
 ///
 /// (docs/derivation.md B51 to B54). Nothing depends on beta.
 template <class T>
-void batch_norm_double_backward(const BatchNormDoubleBackward<T>& args, const Options& options = {});
+UNITVAR_API void batch_norm_double_backward(const BatchNormDoubleBackward<T>& args, const Options& options = {});
 
 /// The same for the backward through given (running) statistics:
 ///
@@ -95,7 +97,7 @@ void batch_norm_double_backward(const BatchNormDoubleBackward<T>& args, const Op
 ///
 /// (docs/derivation.md B55).
 template <class T>
-void batch_norm_frozen_double_backward(const BatchNormDoubleBackward<T>& args, const Options& options = {});
+UNITVAR_API void batch_norm_frozen_double_backward(const BatchNormDoubleBackward<T>& args, const Options& options = {});
 
 /// Arguments of batch_norm_jvp and batch_norm_frozen_jvp.
 template <class T>
@@ -120,7 +122,7 @@ struct BatchNormJvp {
 ///
 /// (docs/derivation.md B56).
 template <class T>
-void batch_norm_jvp(const BatchNormJvp<T>& args, const Options& options = {});
+UNITVAR_API void batch_norm_jvp(const BatchNormJvp<T>& args, const Options& options = {});
 
 /// Forward mode through inference by given (running) statistics, which do not move: mean_dot = var_dot = 0, and
 ///
@@ -128,6 +130,6 @@ void batch_norm_jvp(const BatchNormJvp<T>& args, const Options& options = {});
 ///
 /// (docs/derivation.md B57).
 template <class T>
-void batch_norm_frozen_jvp(const BatchNormJvp<T>& args, const Options& options = {});
+UNITVAR_API void batch_norm_frozen_jvp(const BatchNormJvp<T>& args, const Options& options = {});
 
 }  // namespace unitvar

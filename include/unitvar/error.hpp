@@ -2,6 +2,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "unitvar/api.hpp"
+
 namespace unitvar {
 
 /// Why a call was refused. The message says the rest: operation, argument, value seen, value wanted.
@@ -22,7 +24,7 @@ enum class ErrorCode {
 
 /// The one exception of the library, thrown before any output is written; communication alone can come later.
 /// what() reads like `batch_norm_forward: gamma has 32 elements, want C = 64`.
-class Error : public std::runtime_error {
+class UNITVAR_API Error : public std::runtime_error {
  public:
   Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
   [[nodiscard]] ErrorCode code() const noexcept { return code_; }

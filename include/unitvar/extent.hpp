@@ -2,6 +2,8 @@
 #include <cstdint>
 #include <span>
 
+#include "unitvar/api.hpp"
+
 namespace unitvar {
 
 /// The shape of a contiguous tensor, as a normalization sees it.
@@ -16,7 +18,7 @@ namespace unitvar {
 ///
 /// A channel has outer * inner values. outer = 0 is an empty batch and legal; channels and inner are at least 1.
 /// Every count is a 64-bit signed integer.
-struct Extent {
+struct UNITVAR_API Extent {
   std::int64_t outer = 0;
   std::int64_t channels = 0;
   std::int64_t inner = 0;
@@ -51,6 +53,6 @@ struct Extent {
 /// Throws Error (bad_extent, overflow) unless 1 <= channels <= 2^48, inner >= 1, outer >= 0, and the tensor's size in
 /// bytes for elements of `bytes_per_element` bytes fits a signed 64-bit integer; Error (bad_argument) unless
 /// bytes_per_element >= 1. `operation` begins the message.
-void check_extent(const char* operation, const Extent& extent, std::int64_t bytes_per_element);
+UNITVAR_API void check_extent(const char* operation, const Extent& extent, std::int64_t bytes_per_element);
 
 }  // namespace unitvar

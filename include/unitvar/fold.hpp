@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <span>
 
+#include "unitvar/api.hpp"
 #include "unitvar/dtype.hpp"
 #include "unitvar/extent.hpp"
 
@@ -31,12 +32,12 @@ struct ScaleAndShift {
 /// (docs/derivation.md B72). x * scale + shift cancels where |mean| is many standard deviations; batch_norm_inference
 /// does not. Outputs may not overlap anything.
 template <class P, class Out = P>
-void scale_and_shift(const ScaleAndShift<P, Out>& args);
+UNITVAR_API void scale_and_shift(const ScaleAndShift<P, Out>& args);
 
 /// The weights of a linear map, seen by output channel: `groups` blocks one after the other, each contiguous of extent
 /// `block`, whose channels are output channels of the map. Output channel g * block.channels + c has the weights
 /// (o, c, i) of block g. Makers for what is usual; others can be written down, like [I, O] as {1, {I, O, 1}}.
-struct WeightExtent {
+struct UNITVAR_API WeightExtent {
   std::int64_t groups = 1;
   Extent block;
 
@@ -80,6 +81,6 @@ struct FoldBatchNorm {
 /// infinite only if they do so themselves. A map without bias has one afterwards. Padding with zeros
 /// before the map stays right, since only outputs are scaled.
 template <class T>
-void fold_batch_norm(const FoldBatchNorm<T>& args);
+UNITVAR_API void fold_batch_norm(const FoldBatchNorm<T>& args);
 
 }  // namespace unitvar

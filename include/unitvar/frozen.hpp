@@ -1,6 +1,7 @@
 #pragma once
 #include <span>
 
+#include "unitvar/api.hpp"
 #include "unitvar/dtype.hpp"
 #include "unitvar/extent.hpp"
 #include "unitvar/options.hpp"
@@ -34,6 +35,6 @@ struct BatchNormFrozenBackward {
 /// value per channel is legal; an empty batch gives dgamma = dbeta = 0. Where dy or gamma is 0, dx is +0, whatever
 /// signs.
 template <class T>
-void batch_norm_frozen_backward(const BatchNormFrozenBackward<T>& args, const Options& options = {});
+UNITVAR_API void batch_norm_frozen_backward(const BatchNormFrozenBackward<T>& args, const Options& options = {});
 
 }  // namespace unitvar

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <span>
 
+#include "unitvar/api.hpp"
 #include "unitvar/dtype.hpp"
 #include "unitvar/extent.hpp"
 #include "unitvar/options.hpp"
@@ -45,7 +46,7 @@ struct GhostBatchNormForward {
 /// Training forward: batch_norm_forward of each ghost batch (docs/derivation.md B67), with the same bits.
 /// A ghost batch of one value per channel is refused (too_few_values), the last one too.
 template <class T>
-void ghost_batch_norm_forward(const GhostBatchNormForward<T>& args, const Options& options = {});
+UNITVAR_API void ghost_batch_norm_forward(const GhostBatchNormForward<T>& args, const Options& options = {});
 
 /// Arguments of ghost_batch_norm_backward.
 template <class T>
@@ -65,6 +66,6 @@ struct GhostBatchNormBackward {
 /// Backward: dx is that of batch_norm_backward of each ghost batch, with the same bits; dgamma and dbeta are the sums
 /// of theirs, added in order, in double (docs/derivation.md B67).
 template <class T>
-void ghost_batch_norm_backward(const GhostBatchNormBackward<T>& args, const Options& options = {});
+UNITVAR_API void ghost_batch_norm_backward(const GhostBatchNormBackward<T>& args, const Options& options = {});
 
 }  // namespace unitvar

@@ -4,6 +4,8 @@
 #include <span>
 #include <vector>
 
+#include "unitvar/api.hpp"
+
 /// Numeric differentiation of any function, in double: central differences with Richardson extrapolation, to check
 /// gradients by. Knows nothing of normalization.
 ///
@@ -44,8 +46,8 @@ struct NumericGradient {
 ///   D(h, 0) = (f(x + h) - f(x - h)) / (2 h),   D(h, j) = D(h, j-1) + (D(h, j-1) - D(2h, j-1)) / (4^j - 1)
 ///
 /// taking the entry whose estimated error is least (Richardson 1911, Ridders 1982; docs/derivation.md B43, B44).
-[[nodiscard]] NumericGradient numeric_gradient(const ScalarFunction& f, std::span<double> x,
-                                               const DifferenceOptions& options = {});
+[[nodiscard]] UNITVAR_API NumericGradient numeric_gradient(const ScalarFunction& f, std::span<double> x,
+                                                           const DifferenceOptions& options = {});
 
 /// A Jacobian dy_k/dx_i at k * columns + i, and the estimated error of each element.
 struct NumericJacobian {
@@ -56,21 +58,22 @@ struct NumericJacobian {
 };
 
 /// Jacobian of a function of `outputs` values, element by element as numeric_gradient (B43, B44).
-[[nodiscard]] NumericJacobian numeric_jacobian(const VectorFunction& f, std::size_t outputs, std::span<double> x,
-                                               const DifferenceOptions& options = {});
+[[nodiscard]] UNITVAR_API NumericJacobian numeric_jacobian(const VectorFunction& f, std::size_t outputs,
+                                                           std::span<double> x, const DifferenceOptions& options = {});
 
 /// Gradient of sum(dy * f(x)) for a given dy: what a backward pass returns for dx (CS231n's
 /// eval_numerical_gradient_array). f gives dy.size() values; the sum is taken in long double.
 /// dy may not overlap x, which moves.
-[[nodiscard]] NumericGradient numeric_vjp(const VectorFunction& f, std::span<double> x, std::span<const double> dy,
-                                          const DifferenceOptions& options = {});
+[[nodiscard]] UNITVAR_API NumericGradient numeric_vjp(const VectorFunction& f, std::span<double> x,
+                                                      std::span<const double> dy,
+                                                      const DifferenceOptions& options = {});
 
 /// Largest |a - b| / max(1e-8, |a| + |b|): the rel_error of CS231n (B45). 0 for no elements, infinity if a NaN or an
 /// infinity stands on either side. Throws Error (wrong_length) unless both have the same length.
-[[nodiscard]] double rel_error(std::span<const double> a, std::span<const double> b);
+[[nodiscard]] UNITVAR_API double rel_error(std::span<const double> a, std::span<const double> b);
 
 /// |a - b| / max(1e-8, |b|) in the L2 norm (B45); the same rules as rel_error.
-[[nodiscard]] double l2_error(std::span<const double> a, std::span<const double> b);
+[[nodiscard]] UNITVAR_API double l2_error(std::span<const double> a, std::span<const double> b);
 
 /// What gradcheck saw.
 struct GradcheckReport {
@@ -84,11 +87,13 @@ struct GradcheckReport {
 };
 
 /// Compares an analytic gradient of a scalar function with numeric_gradient. `analytic` has x.size() elements.
-[[nodiscard]] GradcheckReport gradcheck(const ScalarFunction& f, std::span<double> x, std::span<const double> analytic,
-                                        const DifferenceOptions& options = {});
+[[nodiscard]] UNITVAR_API GradcheckReport gradcheck(const ScalarFunction& f, std::span<double> x,
+                                                    std::span<const double> analytic,
+                                                    const DifferenceOptions& options = {});
 
 /// Compares an analytic dx = J^T dy of a vector function with numeric_vjp.
-[[nodiscard]] GradcheckReport gradcheck(const VectorFunction& f, std::span<double> x, std::span<const double> dy,
-                                        std::span<const double> analytic, const DifferenceOptions& options = {});
+[[nodiscard]] UNITVAR_API GradcheckReport gradcheck(const VectorFunction& f, std::span<double> x,
+                                                    std::span<const double> dy, std::span<const double> analytic,
+                                                    const DifferenceOptions& options = {});
 
 }  // namespace unitvar

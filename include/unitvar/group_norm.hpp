@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <span>
 
+#include "unitvar/api.hpp"
 #include "unitvar/dtype.hpp"
 #include "unitvar/extent.hpp"
 #include "unitvar/options.hpp"
@@ -35,7 +36,7 @@ namespace unitvar {
 
 /// A tensor as group normalization sees it. A sample is `sample_rows` consecutive outer rows of the extent: 1 if
 /// channels come first, the spatial size if they come last. A group is C / groups consecutive channels of a sample.
-struct Groups {
+struct UNITVAR_API Groups {
   Extent extent;
   std::int64_t sample_rows = 1;  ///< divides extent.outer
   std::int64_t groups = 0;       ///< G per sample; divides extent.channels. 0: as many as there are channels
@@ -59,7 +60,7 @@ struct Groups {
 
 /// Throws Error (bad_extent, overflow) unless the extent is legal (check_extent), sample_rows >= 1 divides outer, and
 /// groups >= 0 divides channels. `operation` begins the message.
-void check_groups(const char* operation, const Groups& groups, std::int64_t bytes_per_element);
+UNITVAR_API void check_groups(const char* operation, const Groups& groups, std::int64_t bytes_per_element);
 
 /// Arguments of group_norm_forward and instance_norm_forward.
 template <class T>
@@ -81,11 +82,11 @@ struct GroupNormForward {
 /// with M values per group (docs/derivation.md B73, B74). With eps <= 0 all variances are checked before the first
 /// write.
 template <class T>
-void group_norm_forward(const GroupNormForward<T>& args, const Options& options = {});
+UNITVAR_API void group_norm_forward(const GroupNormForward<T>& args, const Options& options = {});
 
 /// The same with one channel per group: groups.groups is 0 or C, else bad_extent.
 template <class T>
-void instance_norm_forward(const GroupNormForward<T>& args, const Options& options = {});
+UNITVAR_API void instance_norm_forward(const GroupNormForward<T>& args, const Options& options = {});
 
 /// Arguments of group_norm_backward and instance_norm_backward.
 template <class T>
@@ -110,11 +111,11 @@ struct GroupNormBackward {
 /// (docs/derivation.md B75). Samples are added in order, in double. If only dbeta is asked for, x is still checked but
 /// not read.
 template <class T>
-void group_norm_backward(const GroupNormBackward<T>& args, const Options& options = {});
+UNITVAR_API void group_norm_backward(const GroupNormBackward<T>& args, const Options& options = {});
 
 /// The same with one channel per group: groups.groups is 0 or C, else bad_extent.
 template <class T>
-void instance_norm_backward(const GroupNormBackward<T>& args, const Options& options = {});
+UNITVAR_API void instance_norm_backward(const GroupNormBackward<T>& args, const Options& options = {});
 
 /// Arguments of group_norm_double_backward and instance_norm_double_backward. grad_ names the gradient of a second
 /// loss: those for what the backward gave are inputs, those for what it was given are outputs.
@@ -144,10 +145,10 @@ struct GroupNormDoubleBackward {
 /// depend on beta, which therefore has no gradient. Results are sums of terms that may cancel: the errors promised
 /// above are relative to the largest of them.
 template <class T>
-void group_norm_double_backward(const GroupNormDoubleBackward<T>& args, const Options& options = {});
+UNITVAR_API void group_norm_double_backward(const GroupNormDoubleBackward<T>& args, const Options& options = {});
 
 /// The same with one channel per group: groups.groups is 0 or C, else bad_extent.
 template <class T>
-void instance_norm_double_backward(const GroupNormDoubleBackward<T>& args, const Options& options = {});
+UNITVAR_API void instance_norm_double_backward(const GroupNormDoubleBackward<T>& args, const Options& options = {});
 
 }  // namespace unitvar

@@ -4,6 +4,8 @@
 #include <concepts>
 #include <cstdint>
 
+#include "unitvar/api.hpp"
+
 namespace unitvar {
 
 template <class V>
@@ -13,7 +15,7 @@ concept ExactInDouble = std::same_as<V, float> || std::same_as<V, double> || std
 /// subnormals, infinities and NaN as in IEEE 754. It stores; to compute, convert it. Trivially copyable, so that an
 /// array of any other program's bfloat16 or float16 may be seen as one of these.
 template <int kExponentBits>
-struct Half {
+struct UNITVAR_API Half {
   static constexpr int mantissa_bits = 15 - kExponentBits;
   static constexpr int bias = (1 << (kExponentBits - 1)) - 1;
 

@@ -1,6 +1,7 @@
 #pragma once
 #include <span>
 
+#include "unitvar/api.hpp"
 #include "unitvar/dtype.hpp"
 #include "unitvar/extent.hpp"
 #include "unitvar/options.hpp"
@@ -49,7 +50,7 @@ struct BatchNormInPlaceForward {
 /// Throws Error (bad_argument) if gamma or 1 / gamma is not finite in a channel, if it would lose more than
 /// max_lost_digits, or if negative_slope cannot be taken back: see above.
 template <class T>
-void batch_norm_in_place_forward(const BatchNormInPlaceForward<T>& args, const Options& options = {});
+UNITVAR_API void batch_norm_in_place_forward(const BatchNormInPlaceForward<T>& args, const Options& options = {});
 
 /// Arguments of batch_norm_in_place_backward.
 template <class T>
@@ -75,6 +76,6 @@ struct BatchNormInPlaceBackward {
 /// The same passes over memory as batch_norm_backward. Throws what the forward throws. gamma and beta must be those of
 /// the forward: an optimizer's step between the two makes it wrong.
 template <class T>
-void batch_norm_in_place_backward(const BatchNormInPlaceBackward<T>& args, const Options& options = {});
+UNITVAR_API void batch_norm_in_place_backward(const BatchNormInPlaceBackward<T>& args, const Options& options = {});
 
 }  // namespace unitvar

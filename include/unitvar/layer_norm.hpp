@@ -1,6 +1,7 @@
 #pragma once
 #include <span>
 
+#include "unitvar/api.hpp"
 #include "unitvar/dtype.hpp"
 #include "unitvar/options.hpp"
 #include "unitvar/row_extent.hpp"
@@ -56,7 +57,7 @@ struct LayerNormForward {
 /// (Ba, Kiros & Hinton 2016, equation 3; docs/derivation.md B80). With eps <= 0 all variances are checked before the
 /// first write.
 template <class T>
-void layer_norm_forward(const LayerNormForward<T>& args, const Options& options = {});
+UNITVAR_API void layer_norm_forward(const LayerNormForward<T>& args, const Options& options = {});
 
 /// Arguments of layer_norm_backward.
 template <class T>
@@ -79,7 +80,7 @@ struct LayerNormBackward {
 ///
 /// (docs/derivation.md B81).
 template <class T>
-void layer_norm_backward(const LayerNormBackward<T>& args, const Options& options = {});
+UNITVAR_API void layer_norm_backward(const LayerNormBackward<T>& args, const Options& options = {});
 
 /// Arguments of layer_norm_double_backward. grad_ names the gradient of a second loss, for which dx, dgamma and dbeta
 /// of the backward are outputs.
@@ -110,7 +111,7 @@ struct LayerNormDoubleBackward {
 ///
 /// (docs/derivation.md B82). Nothing depends on beta. All arithmetic is in double; results are rounded once to T.
 template <class T>
-void layer_norm_double_backward(const LayerNormDoubleBackward<T>& args, const Options& options = {});
+UNITVAR_API void layer_norm_double_backward(const LayerNormDoubleBackward<T>& args, const Options& options = {});
 
 /// Arguments of rms_norm_forward.
 template <class T>
@@ -131,7 +132,7 @@ struct RmsNormForward {
 /// (Zhang & Sennrich 2019, equation 4; docs/derivation.md B83). With eps <= 0 all rows are checked before the first
 /// write.
 template <class T>
-void rms_norm_forward(const RmsNormForward<T>& args, const Options& options = {});
+UNITVAR_API void rms_norm_forward(const RmsNormForward<T>& args, const Options& options = {});
 
 /// Arguments of rms_norm_backward.
 template <class T>
@@ -153,7 +154,7 @@ struct RmsNormBackward {
 ///
 /// (docs/derivation.md B84).
 template <class T>
-void rms_norm_backward(const RmsNormBackward<T>& args, const Options& options = {});
+UNITVAR_API void rms_norm_backward(const RmsNormBackward<T>& args, const Options& options = {});
 
 /// Arguments of rms_norm_double_backward. grad_ names the gradient of a second loss, for which dx, dgamma and dbeta
 /// of the backward are outputs.
@@ -175,6 +176,6 @@ struct RmsNormDoubleBackward {
 /// Backward of rms_norm_backward: as layer_norm_double_backward, with P h = h - x_hat * mean(h * x_hat)
 /// (docs/derivation.md B85).
 template <class T>
-void rms_norm_double_backward(const RmsNormDoubleBackward<T>& args, const Options& options = {});
+UNITVAR_API void rms_norm_double_backward(const RmsNormDoubleBackward<T>& args, const Options& options = {});
 
 }  // namespace unitvar

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "unitvar/api.hpp"
 #include "unitvar/communicator.hpp"
 
 /// In a library of its own, unitvar::mpi, which is built where MPI 3 is found (option UNITVAR_MPI).
@@ -23,7 +24,7 @@ namespace unitvar::mpi {
 /// Throws Error on every rank: bad_state if MPI is not ready, bad_argument for bad options, disagreement if ranks ask
 /// for different ones, communication if MPI reports a failure (whose text is in the message).
 /// After a failure that not all ranks have seen, those that have not wait for the others: end the job with MPI_Abort.
-class Communicator final : public unitvar::Communicator {
+class UNITVAR_API Communicator final : public unitvar::Communicator {
  public:
   explicit Communicator(MPI_Comm comm, const SyncOptions& options = {});
   ~Communicator() override;

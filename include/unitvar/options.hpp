@@ -2,6 +2,8 @@
 #include <string_view>
 #include <vector>
 
+#include "unitvar/api.hpp"
+
 namespace unitvar {
 
 /// The instruction sets the kernels are compiled for, slowest first. A build holds those of its architecture.
@@ -15,19 +17,19 @@ enum class Isa {
 };
 
 /// "automatic", "portable", "sse4", "avx2", "avx512", "neon"; "unknown" for a number that is no Isa.
-[[nodiscard]] std::string_view isa_name(Isa isa) noexcept;
+[[nodiscard]] UNITVAR_API std::string_view isa_name(Isa isa) noexcept;
 
 /// The inverse of isa_name. Throws Error (bad_argument) that lists the names.
-[[nodiscard]] Isa isa_from_name(std::string_view name);
+[[nodiscard]] UNITVAR_API Isa isa_from_name(std::string_view name);
 
 /// The instruction sets that this build holds and this machine runs, best first; never empty.
-[[nodiscard]] std::vector<Isa> supported_isas();
+[[nodiscard]] UNITVAR_API std::vector<Isa> supported_isas();
 
 /// The instruction set that a call with Options{.isa = requested} runs, as reported by the selected kernels
 /// themselves. Isa::automatic resolves to UNITVAR_ISA (read once per process) or else to supported_isas().front().
 /// Throws Error (unsupported_isa) if this machine or build lacks it, Error (bad_argument) if `requested` is no Isa or
 /// UNITVAR_ISA is no name.
-[[nodiscard]] Isa selected_isa(Isa requested = Isa::automatic);
+[[nodiscard]] UNITVAR_API Isa selected_isa(Isa requested = Isa::automatic);
 
 /// How the phases walk memory. Changes speed, never bits.
 enum class Walk {

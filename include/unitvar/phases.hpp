@@ -1,6 +1,7 @@
 #pragma once
 #include <span>
 
+#include "unitvar/api.hpp"
 #include "unitvar/dtype.hpp"
 #include "unitvar/extent.hpp"
 #include "unitvar/options.hpp"
@@ -27,7 +28,7 @@ struct Moments {
 /// Phase 1. Per channel: mean = sum(x) / N and M2 = sum((x - mean)^2), N = extent.count() (B1, B2).
 /// One value per channel is legal (M2 = 0); an empty batch gives mean = M2 = 0.
 template <class T>
-void moments(const Moments<T>& args, const Options& options = {});
+UNITVAR_API void moments(const Moments<T>& args, const Options& options = {});
 
 /// The merge. Adds batch b to batch a, per channel, in place:
 ///
@@ -37,14 +38,14 @@ void moments(const Moments<T>& args, const Options& options = {});
 /// (Chan, Golub, LeVeque 1983, equation 2.1; docs/derivation.md B8). Returns n. A count of 0 changes nothing.
 /// All spans have the same length; b may not overlap a. Throws Error (wrong_length, null_data, overlap, bad_argument
 /// for a negative or NaN count).
-double merge_moments(double count_a, std::span<double> mean_a, std::span<double> m2_a, double count_b,
-                     std::span<const double> mean_b, std::span<const double> m2_b);
+UNITVAR_API double merge_moments(double count_a, std::span<double> mean_a, std::span<double> m2_a, double count_b,
+                                 std::span<const double> mean_b, std::span<const double> m2_b);
 
 /// From merged moments to what normalize and input_gradient take: biased var = m2 / count (0 if count is 0), and
 /// rstd = 1 / sqrt(var + eps) (B3). `var` may be empty, or exactly m2. Throws bad_epsilon before anything is
 /// written.
-void finish_moments(double count, std::span<const double> m2, double eps, std::span<double> var,
-                    std::span<double> rstd);
+UNITVAR_API void finish_moments(double count, std::span<const double> m2, double eps, std::span<double> var,
+                                std::span<double> rstd);
 
 /// Arguments of normalize.
 template <class T>
@@ -60,7 +61,7 @@ struct Normalize {
 
 /// Phase 2. y = gamma * (x - mean) * rstd + beta (B4, B5).
 template <class T>
-void normalize(const Normalize<T>& args, const Options& options = {});
+UNITVAR_API void normalize(const Normalize<T>& args, const Options& options = {});
 
 /// Arguments of gradient_sums.
 template <class T>
@@ -76,7 +77,7 @@ struct GradientSums {
 /// Phase 3. Per channel: sum_dy = sum(dy) and sum_dy_xmu = sum(dy * (x - mean)). Both are plain sums: over ranks
 /// they add. dbeta = sum_dy, dgamma = rstd * sum_dy_xmu (B31). An empty batch gives zeros.
 template <class T>
-void gradient_sums(const GradientSums<T>& args, const Options& options = {});
+UNITVAR_API void gradient_sums(const GradientSums<T>& args, const Options& options = {});
 
 /// Arguments of input_gradient.
 template <class T>
@@ -95,6 +96,6 @@ struct InputGradient {
 
 /// Phase 4. dx = gamma * rstd * (dy - sum_dy / count - (x - mean) * rstd^2 * sum_dy_xmu / count) (B31).
 template <class T>
-void input_gradient(const InputGradient<T>& args, const Options& options = {});
+UNITVAR_API void input_gradient(const InputGradient<T>& args, const Options& options = {});
 
 }  // namespace unitvar

@@ -1,6 +1,7 @@
 #pragma once
 #include <span>
 
+#include "unitvar/api.hpp"
 #include "unitvar/dtype.hpp"
 #include "unitvar/extent.hpp"
 #include "unitvar/options.hpp"
@@ -40,7 +41,7 @@ struct BatchRenormForward {
 /// read: update_running_statistics moves them afterwards. Errors and accuracy are batch_norm_forward's, and
 /// bad_argument for r_max or d_max out of range. Of an empty batch, r and d are those of mean = var = 0.
 template <class T>
-void batch_renorm_forward(const BatchRenormForward<T>& args, const Options& options = {});
+UNITVAR_API void batch_renorm_forward(const BatchRenormForward<T>& args, const Options& options = {});
 
 /// Arguments of batch_renorm_backward.
 template <class T>
@@ -66,6 +67,6 @@ struct BatchRenormBackward {
 ///
 /// (Ioffe 2017, section 3; docs/derivation.md B70). Outputs, errors and accuracy are as in batch_norm_backward.
 template <class T>
-void batch_renorm_backward(const BatchRenormBackward<T>& args, const Options& options = {});
+UNITVAR_API void batch_renorm_backward(const BatchRenormBackward<T>& args, const Options& options = {});
 
 }  // namespace unitvar

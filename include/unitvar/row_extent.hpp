@@ -2,12 +2,14 @@
 #include <cstdint>
 #include <span>
 
+#include "unitvar/api.hpp"
+
 namespace unitvar {
 
 /// The shape of a contiguous tensor as layer and RMS normalization see it: `rows` rows of `length` elements, each row
 /// normalized by itself. Element i of row r stands at r * length + i. rows = 0 is an empty batch and legal; length is
 /// at least 1.
-struct RowExtent {
+struct UNITVAR_API RowExtent {
   std::int64_t rows = 0;
   std::int64_t length = 0;
 
@@ -27,6 +29,6 @@ struct RowExtent {
 /// Throws Error (bad_extent, overflow) unless 1 <= length <= 2^48, rows >= 0, and the tensor's size in bytes for
 /// elements of `bytes_per_element` bytes fits a signed 64-bit integer; Error (bad_argument) unless bytes_per_element
 /// >= 1. `operation` begins the message.
-void check_extent(const char* operation, const RowExtent& extent, std::int64_t bytes_per_element);
+UNITVAR_API void check_extent(const char* operation, const RowExtent& extent, std::int64_t bytes_per_element);
 
 }  // namespace unitvar

@@ -2,6 +2,8 @@
 #include <cstdint>
 #include <span>
 
+#include "unitvar/api.hpp"
+
 namespace unitvar {
 
 /// Which way a momentum runs.
@@ -52,7 +54,8 @@ enum class RunningUpdate {
 /// batches_skipped; without it, such a batch spoils the running statistics of its channels for good. Throws Error
 /// before anything is written: null_data, wrong_length, overlap, bad_argument (momentum not finite, count negative, no
 /// counter for the cumulative average), too_few_values (unbiased variance with count = 1).
-RunningUpdate update_running_statistics(const RunningStatistics& running, double count, std::span<const double> mean,
-                                        std::span<const double> var, const RunningPolicy& policy = {});
+UNITVAR_API RunningUpdate update_running_statistics(const RunningStatistics& running, double count,
+                                                    std::span<const double> mean, std::span<const double> var,
+                                                    const RunningPolicy& policy = {});
 
 }  // namespace unitvar

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <string>
 
+#include "unitvar/api.hpp"
 #include "unitvar/extent.hpp"
 #include "unitvar/options.hpp"
 
@@ -22,7 +23,7 @@ struct Explanation {
 /// What batch_norm_forward, batch_norm_backward (with all its outputs) or batch_norm_inference would do with a tensor
 /// of this extent and these options on this machine; runs no kernel. bytes_per_element is that of a storage type: 2, 4
 /// or 8. Throws Error (bad_extent, overflow, bad_argument).
-[[nodiscard]] Explanation explain(const Extent& extent, std::int64_t bytes_per_element, Pass pass,
-                                  const Options& options = {});
+[[nodiscard]] UNITVAR_API Explanation explain(const Extent& extent, std::int64_t bytes_per_element, Pass pass,
+                                              const Options& options = {});
 
 }  // namespace unitvar

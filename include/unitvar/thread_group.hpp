@@ -2,6 +2,7 @@
 #include <chrono>
 #include <memory>
 
+#include "unitvar/api.hpp"
 #include "unitvar/communicator.hpp"
 
 namespace unitvar {
@@ -15,7 +16,7 @@ namespace unitvar {
 ///
 /// Frames are merged in a fixed tree: a result's bits depend on the ranks and their batches alone. A thread waits as
 /// long as the other ranks take: if one never makes the call, for ever. The group must outlive all calls.
-class ThreadGroup {
+class UNITVAR_API ThreadGroup {
  public:
   /// `latency`: a frame arrives so long after the last rank has sent its own, as if through a network. block_channels
   /// is 256 if options leave the choice. Throws Error (bad_argument) for ranks < 1, a latency < 0, or bad options.

@@ -1,6 +1,7 @@
 #pragma once
 #include <span>
 
+#include "unitvar/api.hpp"
 #include "unitvar/dtype.hpp"
 #include "unitvar/extent.hpp"
 #include "unitvar/options.hpp"
@@ -44,7 +45,7 @@ struct WeightedBatchNormForward {
 /// update_running_statistics, whose unbiased variance M2 / (W - 1) is one for weights that count samples, 0 and 1 above
 /// all.
 template <class T>
-double weighted_batch_norm_forward(const WeightedBatchNormForward<T>& args, const Options& options = {});
+UNITVAR_API double weighted_batch_norm_forward(const WeightedBatchNormForward<T>& args, const Options& options = {});
 
 /// Arguments of weighted_batch_norm_backward.
 template <class T>
@@ -68,6 +69,6 @@ struct WeightedBatchNormBackward {
 ///
 /// The weights are constants: they have no gradient. A loss that weighs its samples has done so in dy.
 template <class T>
-void weighted_batch_norm_backward(const WeightedBatchNormBackward<T>& args, const Options& options = {});
+UNITVAR_API void weighted_batch_norm_backward(const WeightedBatchNormBackward<T>& args, const Options& options = {});
 
 }  // namespace unitvar

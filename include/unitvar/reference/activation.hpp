@@ -2,6 +2,7 @@
 #include <span>
 #include <vector>
 
+#include "unitvar/api.hpp"
 #include "unitvar/reference/closed_forms.hpp"
 #include "unitvar/reference/forward.hpp"
 
@@ -23,11 +24,11 @@ struct Activated {
 ///
 /// (B46), (B47). A NaN is not above zero, and stays NaN.
 template <class R>
-Activated<R> activation(std::span<const R> h, std::span<const R> z, R slope);
+UNITVAR_API Activated<R> activation(std::span<const R> h, std::span<const R> z, R slope);
 
 /// Gradient of the sum h + z, hence of h and of z alike: dy where the mask is set, slope * dy elsewhere (B48).
 template <class R>
-std::vector<R> activation_backward(const std::vector<bool>& mask, R slope, std::span<const R> dy);
+UNITVAR_API std::vector<R> activation_backward(const std::vector<bool>& mask, R slope, std::span<const R> dy);
 
 /// What the fused training forward gives.
 template <class R>
@@ -39,8 +40,8 @@ struct FusedForward {
 
 /// Training forward, residual and activation: y = act(gamma * x_hat + beta + z) (B46), (B47).
 template <class R>
-FusedForward<R> fused_forward(const Extent& extent, std::span<const R> x, std::span<const R> gamma,
-                              std::span<const R> beta, R eps, std::span<const R> z, R slope);
+UNITVAR_API FusedForward<R> fused_forward(const Extent& extent, std::span<const R> x, std::span<const R> gamma,
+                                          std::span<const R> beta, R eps, std::span<const R> z, R slope);
 
 /// What the fused backward gives.
 template <class R>
@@ -53,6 +54,7 @@ struct FusedGradients {
 
 /// Backward of fused_forward: dz = g (B48), and the plain backward of g in the place of dy (B49).
 template <class R>
-FusedGradients<R> fused_backward(const Cache<R>& cache, const std::vector<bool>& mask, R slope, std::span<const R> dy);
+UNITVAR_API FusedGradients<R> fused_backward(const Cache<R>& cache, const std::vector<bool>& mask, R slope,
+                                             std::span<const R> dy);
 
 }  // namespace unitvar::reference

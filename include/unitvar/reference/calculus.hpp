@@ -3,6 +3,7 @@
 #include <span>
 #include <vector>
 
+#include "unitvar/api.hpp"
 #include "unitvar/reference/closed_forms.hpp"
 #include "unitvar/reference/forward.hpp"
 
@@ -18,31 +19,31 @@ namespace unitvar::reference {
 
 /// dy_i / dx_hat_i = gamma (B16).
 template <class R>
-R partial_y_x_hat(R gamma);
+UNITVAR_API R partial_y_x_hat(R gamma);
 /// dx_hat_i / dx_i = rstd, with mean and var held (B17).
 template <class R>
-R partial_x_hat_x(R rstd);
+UNITVAR_API R partial_x_hat_x(R rstd);
 /// dx_hat_i / dvar = -1/2 (x_i - mean) rstd^3 (B18).
 template <class R>
-R partial_x_hat_var(R x_i, R mean, R rstd);
+UNITVAR_API R partial_x_hat_var(R x_i, R mean, R rstd);
 /// dvar / dx_i = 2/n (x_i - mean) for the biased var; with mean held, and also with it not held, by (B21) (B19).
 template <class R>
-R partial_var_x(R x_i, R mean, std::int64_t n);
+UNITVAR_API R partial_var_x(R x_i, R mean, std::int64_t n);
 /// dx_hat_i / dmean = -rstd, with var held (B20).
 template <class R>
-R partial_x_hat_mean(R rstd);
+UNITVAR_API R partial_x_hat_mean(R rstd);
 /// dvar / dmean = -2/n sum(x - mean), summed, not assumed: 0 up to rounding if mean is the mean of x (B21).
 template <class R>
-R partial_var_mean(std::span<const R> x, R mean);
+UNITVAR_API R partial_var_mean(std::span<const R> x, R mean);
 /// dmean / dx_i = 1/n (B22).
 template <class R>
-R partial_mean_x(std::int64_t n);
+UNITVAR_API R partial_mean_x(std::int64_t n);
 /// @}
 
 /// drstd / dx_i = -1/n rstd^3 (x_i - mean): (B23); equation (2.3) of the untitled post that derives the calculus for a
 /// single-feature input.
 template <class R>
-R partial_rstd_x(R x_i, R mean, R rstd, std::int64_t n);
+UNITVAR_API R partial_rstd_x(R x_i, R mean, R rstd, std::int64_t n);
 
 /// Backward pass as the chain rule over the partials, nothing simplified:
 ///
@@ -53,7 +54,7 @@ R partial_rstd_x(R x_i, R mean, R rstd, std::int64_t n);
 ///
 /// (B26); the same post as the partials. `x` is the forward's input.
 template <class R>
-Gradients<R> backward_partials(const Cache<R>& cache, std::span<const R> x, std::span<const R> dy);
+UNITVAR_API Gradients<R> backward_partials(const Cache<R>& cache, std::span<const R> x, std::span<const R> dy);
 
 /// Jacobian of x_hat for one channel, by the product rule on (x - mu) (v + eps)^(-1/2):
 ///
@@ -62,7 +63,7 @@ Gradients<R> backward_partials(const Cache<R>& cache, std::span<const R> x, std:
 /// (B24); "Derivative of BatchNorm operation w.r.t X", V. Kadulin, 13 October 2022. `v` is the biased variance. Returns
 /// n x n, row k, column i, at k * n + i.
 template <class R>
-std::vector<R> jacobian_x_hat(std::span<const R> x, R mean, R v, R eps);
+UNITVAR_API std::vector<R> jacobian_x_hat(std::span<const R> x, R mean, R v, R eps);
 
 /// Jacobian of y for one channel:
 ///
@@ -70,11 +71,11 @@ std::vector<R> jacobian_x_hat(std::span<const R> x, R mean, R v, R eps);
 ///
 /// (B25); equation (2.4) of the untitled post. Returns n x n, row k, column i, at k * n + i; it is symmetric.
 template <class R>
-std::vector<R> jacobian(std::span<const R> x_hat, R gamma, R rstd);
+UNITVAR_API std::vector<R> jacobian(std::span<const R> x_hat, R gamma, R rstd);
 
 /// Backward pass with dx = Jacobian^T dy, the chain rule over the batch as it stands (B12); the untitled post,
 /// equation 1. Time and memory N^2 a channel: for small N.
 template <class R>
-Gradients<R> backward_jacobian(const Cache<R>& cache, std::span<const R> dy);
+UNITVAR_API Gradients<R> backward_jacobian(const Cache<R>& cache, std::span<const R> dy);
 
 }  // namespace unitvar::reference

@@ -2,6 +2,7 @@
 #include <span>
 #include <vector>
 
+#include "unitvar/api.hpp"
 #include "unitvar/reference/forward.hpp"
 
 /// Backward passes by a closed form for dx, every form as its author gives it. In exact arithmetic they are one.
@@ -18,7 +19,7 @@ struct Gradients {
 
 /// The backward pass: backward_one_line, the form that the library's kernels follow.
 template <class R>
-Gradients<R> backward(const Cache<R>& cache, std::span<const R> dy);
+UNITVAR_API Gradients<R> backward(const Cache<R>& cache, std::span<const R> dy);
 
 /// Closed form in the means of dy and dy * x_hat, "in a single line":
 ///
@@ -26,7 +27,7 @@ Gradients<R> backward(const Cache<R>& cache, std::span<const R> dy);
 ///
 /// (B27); an untitled post that derives the calculus for a single-feature input, from its Jacobian (2.4).
 template <class R>
-Gradients<R> backward_one_line(const Cache<R>& cache, std::span<const R> dy);
+UNITVAR_API Gradients<R> backward_one_line(const Cache<R>& cache, std::span<const R> dy);
 
 /// Closed form with the factor 1/m (m = N) and dx_hat = gamma * dy:
 ///
@@ -34,7 +35,7 @@ Gradients<R> backward_one_line(const Cache<R>& cache, std::span<const R> dy);
 ///
 /// (B28); "BatchNorm - Part 2: Backward Pass", 13 October 2023.
 template <class R>
-Gradients<R> backward_dx_hat_form(const Cache<R>& cache, std::span<const R> dy);
+UNITVAR_API Gradients<R> backward_dx_hat_form(const Cache<R>& cache, std::span<const R> dy);
 
 /// Closed form in the parameter gradients, batchnorm_backward_alt:
 ///
@@ -42,7 +43,7 @@ Gradients<R> backward_dx_hat_form(const Cache<R>& cache, std::span<const R> dy);
 ///
 /// (B29); the follow-up post on deriving the batch norm gradient expression, edited 17/12/2016.
 template <class R>
-Gradients<R> backward_sums_form(const Cache<R>& cache, std::span<const R> dy);
+UNITVAR_API Gradients<R> backward_sums_form(const Cache<R>& cache, std::span<const R> dy);
 
 /// Closed form in X - mu and v, without x_hat and without a cache:
 ///
@@ -51,8 +52,9 @@ Gradients<R> backward_sums_form(const Cache<R>& cache, std::span<const R> dy);
 /// (B30); "Derivative of BatchNorm operation w.r.t X", V. Kadulin, 13 October 2022. `mean` and `v`, the biased
 /// variance, are those of the batch, C each. dgamma = (v + eps)^(-1/2) sum((x - mu) dy).
 template <class R>
-Gradients<R> backward_matrix_form(const Extent& extent, std::span<const R> x, std::span<const R> mean,
-                                  std::span<const R> v, std::span<const R> gamma, R eps, std::span<const R> dy);
+UNITVAR_API Gradients<R> backward_matrix_form(const Extent& extent, std::span<const R> x, std::span<const R> mean,
+                                              std::span<const R> v, std::span<const R> gamma, R eps,
+                                              std::span<const R> dy);
 
 /// Closed form in plain sums about the mean, which add over tiles, threads and ranks:
 ///
@@ -61,8 +63,8 @@ Gradients<R> backward_matrix_form(const Extent& extent, std::span<const R> x, st
 ///
 /// (B31): (B30) with the sums named; the form of gradient_sums and input_gradient in unitvar/phases.hpp.
 template <class R>
-Gradients<R> backward_phases_form(const Extent& extent, std::span<const R> x, std::span<const R> mean,
-                                  std::span<const R> rstd, std::span<const R> gamma, std::span<const R> dy);
+UNITVAR_API Gradients<R> backward_phases_form(const Extent& extent, std::span<const R> x, std::span<const R> mean,
+                                              std::span<const R> rstd, std::span<const R> gamma, std::span<const R> dy);
 
 /// Backward of inference(): the statistics are constants, so nothing flows through them.
 ///
@@ -70,7 +72,7 @@ Gradients<R> backward_phases_form(const Extent& extent, std::span<const R> x, st
 ///
 /// (B42). `mean` and `rstd` are the statistics that the forward used, C each.
 template <class R>
-Gradients<R> backward_frozen(const Extent& extent, std::span<const R> x, std::span<const R> mean,
-                             std::span<const R> rstd, std::span<const R> gamma, std::span<const R> dy);
+UNITVAR_API Gradients<R> backward_frozen(const Extent& extent, std::span<const R> x, std::span<const R> mean,
+                                         std::span<const R> rstd, std::span<const R> gamma, std::span<const R> dy);
 
 }  // namespace unitvar::reference

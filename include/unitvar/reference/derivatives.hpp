@@ -2,6 +2,7 @@
 #include <span>
 #include <vector>
 
+#include "unitvar/api.hpp"
 #include "unitvar/reference/closed_forms.hpp"
 #include "unitvar/reference/forward.hpp"
 
@@ -19,8 +20,8 @@ namespace unitvar::reference {
 ///
 /// (B50). dmean, dvar: C each, or empty. With the unbiased variance, M2 / (N - 1), hand in dvar * N / (N - 1).
 template <class R>
-Gradients<R> statistics_backward(const Cache<R>& cache, std::span<const R> dy, std::span<const R> dmean,
-                                 std::span<const R> dvar);
+UNITVAR_API Gradients<R> statistics_backward(const Cache<R>& cache, std::span<const R> dy, std::span<const R> dmean,
+                                             std::span<const R> dvar);
 
 /// What the backward of a backward pass gives.
 template <class R>
@@ -40,8 +41,8 @@ struct DoubleGradients {
 ///
 /// dx does not depend on beta, so beta has no gradient.
 template <class R>
-DoubleGradients<R> double_backward(const Cache<R>& cache, std::span<const R> dy, std::span<const R> grad_dx,
-                                   std::span<const R> grad_dgamma, std::span<const R> grad_dbeta);
+UNITVAR_API DoubleGradients<R> double_backward(const Cache<R>& cache, std::span<const R> dy, std::span<const R> grad_dx,
+                                               std::span<const R> grad_dgamma, std::span<const R> grad_dbeta);
 
 /// Backward of backward_frozen():
 ///
@@ -49,10 +50,11 @@ DoubleGradients<R> double_backward(const Cache<R>& cache, std::span<const R> dy,
 ///
 /// (B55). `mean` and `rstd` are the statistics that the forward used, C each.
 template <class R>
-DoubleGradients<R> frozen_double_backward(const Extent& extent, std::span<const R> x, std::span<const R> mean,
-                                          std::span<const R> rstd, std::span<const R> gamma, std::span<const R> dy,
-                                          std::span<const R> grad_dx, std::span<const R> grad_dgamma,
-                                          std::span<const R> grad_dbeta);
+UNITVAR_API DoubleGradients<R> frozen_double_backward(const Extent& extent, std::span<const R> x,
+                                                      std::span<const R> mean, std::span<const R> rstd,
+                                                      std::span<const R> gamma, std::span<const R> dy,
+                                                      std::span<const R> grad_dx, std::span<const R> grad_dgamma,
+                                                      std::span<const R> grad_dbeta);
 
 /// What forward mode gives.
 template <class R>
@@ -69,8 +71,8 @@ struct Tangents {
 ///
 /// (B56).
 template <class R>
-Tangents<R> jvp(const Cache<R>& cache, std::span<const R> x_dot, std::span<const R> gamma_dot,
-                std::span<const R> beta_dot);
+UNITVAR_API Tangents<R> jvp(const Cache<R>& cache, std::span<const R> x_dot, std::span<const R> gamma_dot,
+                            std::span<const R> beta_dot);
 
 /// Forward mode through inference(), whose statistics are constants; returns y_dot:
 ///
@@ -78,8 +80,8 @@ Tangents<R> jvp(const Cache<R>& cache, std::span<const R> x_dot, std::span<const
 ///
 /// (B57).
 template <class R>
-std::vector<R> frozen_jvp(const Extent& extent, std::span<const R> x, std::span<const R> mean, std::span<const R> rstd,
-                          std::span<const R> gamma, std::span<const R> x_dot, std::span<const R> gamma_dot,
-                          std::span<const R> beta_dot);
+UNITVAR_API std::vector<R> frozen_jvp(const Extent& extent, std::span<const R> x, std::span<const R> mean,
+                                      std::span<const R> rstd, std::span<const R> gamma, std::span<const R> x_dot,
+                                      std::span<const R> gamma_dot, std::span<const R> beta_dot);
 
 }  // namespace unitvar::reference

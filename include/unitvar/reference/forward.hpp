@@ -2,6 +2,7 @@
 #include <span>
 #include <vector>
 
+#include "unitvar/api.hpp"
 #include "unitvar/extent.hpp"
 
 /// Forward passes. The rules at the top of unitvar/reference.hpp hold.
@@ -31,8 +32,8 @@ struct Forward {
 ///
 /// (B1) to (B5); Ioffe & Szegedy 2015, algorithm 1.
 template <class R>
-Forward<R> forward(const Extent& extent, std::span<const R> x, std::span<const R> gamma, std::span<const R> beta,
-                   R eps);
+UNITVAR_API Forward<R> forward(const Extent& extent, std::span<const R> x, std::span<const R> gamma,
+                               std::span<const R> beta, R eps);
 
 /// Inference forward by given statistics, biased or unbiased as the caller likes; returns y, extent.size().
 ///
@@ -40,8 +41,8 @@ Forward<R> forward(const Extent& extent, std::span<const R> x, std::span<const R
 ///
 /// (B6); Ioffe & Szegedy 2015, algorithm 2, line 11.
 template <class R>
-std::vector<R> inference(const Extent& extent, std::span<const R> x, std::span<const R> mean, std::span<const R> var,
-                         std::span<const R> gamma, std::span<const R> beta, R eps);
+UNITVAR_API std::vector<R> inference(const Extent& extent, std::span<const R> x, std::span<const R> mean,
+                                     std::span<const R> var, std::span<const R> gamma, std::span<const R> beta, R eps);
 
 /// A scale and a shift per channel.
 template <class R>
@@ -56,6 +57,6 @@ struct Parameters {
 /// (B9); the follow-up post on deriving the batch norm gradient expression, edited 17/12/2016. `mean` and the biased
 /// `var` are those of the batch, C each.
 template <class R>
-Parameters<R> identity_parameters(std::span<const R> mean, std::span<const R> var, R eps);
+UNITVAR_API Parameters<R> identity_parameters(std::span<const R> mean, std::span<const R> var, R eps);
 
 }  // namespace unitvar::reference

@@ -2,6 +2,7 @@
 #include <span>
 #include <vector>
 
+#include "unitvar/api.hpp"
 #include "unitvar/group_norm.hpp"
 #include "unitvar/reference/closed_forms.hpp"
 #include "unitvar/reference/derivatives.hpp"
@@ -34,8 +35,8 @@ struct GroupForward {
 ///
 /// (B73), (B74); Wu & He 2018, Ulyanov et al. 2016.
 template <class R>
-GroupForward<R> group_norm_forward(const Groups& groups, std::span<const R> x, std::span<const R> gamma,
-                                   std::span<const R> beta, R eps);
+UNITVAR_API GroupForward<R> group_norm_forward(const Groups& groups, std::span<const R> x, std::span<const R> gamma,
+                                               std::span<const R> beta, R eps);
 
 /// Backward:
 ///
@@ -44,7 +45,7 @@ GroupForward<R> group_norm_forward(const Groups& groups, std::span<const R> x, s
 ///
 /// (B75).
 template <class R>
-Gradients<R> group_norm_backward(const GroupCache<R>& cache, std::span<const R> dy);
+UNITVAR_API Gradients<R> group_norm_backward(const GroupCache<R>& cache, std::span<const R> dy);
 
 /// Backward of group_norm_backward. With v, u, w for grad_dx, grad_dgamma, grad_dbeta (empty is 0), means over the
 /// group, P a = a - mean(a) - x_hat * mean(a * x_hat) and gy = gamma_c dy:
@@ -56,8 +57,8 @@ Gradients<R> group_norm_backward(const GroupCache<R>& cache, std::span<const R> 
 ///
 /// (B79), the gradient of (B77) by (B78).
 template <class R>
-DoubleGradients<R> group_norm_double_backward(const GroupCache<R>& cache, std::span<const R> dy,
-                                              std::span<const R> grad_dx, std::span<const R> grad_dgamma,
-                                              std::span<const R> grad_dbeta);
+UNITVAR_API DoubleGradients<R> group_norm_double_backward(const GroupCache<R>& cache, std::span<const R> dy,
+                                                          std::span<const R> grad_dx, std::span<const R> grad_dgamma,
+                                                          std::span<const R> grad_dbeta);
 
 }  // namespace unitvar::reference

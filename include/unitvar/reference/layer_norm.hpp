@@ -2,6 +2,7 @@
 #include <span>
 #include <vector>
 
+#include "unitvar/api.hpp"
 #include "unitvar/reference/closed_forms.hpp"
 #include "unitvar/row_extent.hpp"
 
@@ -30,13 +31,13 @@ struct RowForward {
 /// mean = sum(x) / D, var = sum((x - mean)^2) / D, y_i = gamma_i (x_i - mean) / sqrt(var + eps) + beta_i (B80);
 /// Ba, Kiros & Hinton 2016, equation 3.
 template <class R>
-RowForward<R> layer_norm_forward(const RowExtent& extent, std::span<const R> x, std::span<const R> gamma,
-                                 std::span<const R> beta, R eps);
+UNITVAR_API RowForward<R> layer_norm_forward(const RowExtent& extent, std::span<const R> x, std::span<const R> gamma,
+                                             std::span<const R> beta, R eps);
 
 /// y_i = gamma_i x_i / sqrt(sum(x^2) / D + eps) + beta_i (B83); Zhang & Sennrich 2019, equation 4.
 template <class R>
-RowForward<R> rms_norm_forward(const RowExtent& extent, std::span<const R> x, std::span<const R> gamma,
-                               std::span<const R> beta, R eps);
+UNITVAR_API RowForward<R> rms_norm_forward(const RowExtent& extent, std::span<const R> x, std::span<const R> gamma,
+                                           std::span<const R> beta, R eps);
 
 /// (B81), or (B84) if the forward was not centered. With g = gamma dy and means over the row,
 ///
@@ -44,7 +45,7 @@ RowForward<R> rms_norm_forward(const RowExtent& extent, std::span<const R> x, st
 ///
 /// where mean(g) is left out if not centered.
 template <class R>
-Gradients<R> row_norm_backward(const RowCache<R>& cache, std::span<const R> dy);
+UNITVAR_API Gradients<R> row_norm_backward(const RowCache<R>& cache, std::span<const R> dy);
 
 /// Gradients of sum(v dx) + sum(p dgamma) + sum(q dbeta), the backward's results against given cotangents.
 template <class R>
@@ -55,7 +56,8 @@ struct RowSecondGradients {
 /// (B82), or (B85) if the forward was not centered. v has extent.size() elements, p and q have D; each may be empty,
 /// which is 0.
 template <class R>
-RowSecondGradients<R> row_norm_double_backward(const RowCache<R>& cache, std::span<const R> dy, std::span<const R> v,
-                                               std::span<const R> p, std::span<const R> q);
+UNITVAR_API RowSecondGradients<R> row_norm_double_backward(const RowCache<R>& cache, std::span<const R> dy,
+                                                           std::span<const R> v, std::span<const R> p,
+                                                           std::span<const R> q);
 
 }  // namespace unitvar::reference

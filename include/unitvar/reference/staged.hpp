@@ -2,6 +2,7 @@
 #include <span>
 #include <vector>
 
+#include "unitvar/api.hpp"
 #include "unitvar/reference/closed_forms.hpp"
 #include "unitvar/reference/forward.hpp"
 
@@ -47,11 +48,11 @@ struct StagedBackward {
 
 /// Runs the nine steps forward (B32).
 template <class R>
-StagedForward<R> staged_forward(const Extent& extent, std::span<const R> x, std::span<const R> gamma,
-                                std::span<const R> beta, R eps);
+UNITVAR_API StagedForward<R> staged_forward(const Extent& extent, std::span<const R> x, std::span<const R> gamma,
+                                            std::span<const R> beta, R eps);
 
 /// Runs the nine steps back (B33).
 template <class R>
-StagedBackward<R> staged_backward(const StagedForward<R>& stages, std::span<const R> dy);
+UNITVAR_API StagedBackward<R> staged_backward(const StagedForward<R>& stages, std::span<const R> dy);
 
 }  // namespace unitvar::reference

@@ -1,6 +1,8 @@
 #pragma once
 #include <span>
 
+#include "unitvar/api.hpp"
+
 /// Moments of one channel, their merge, and running statistics: the scalar forms of unitvar/phases.hpp and
 /// unitvar/running_statistics.hpp. The rules at the top of unitvar/reference.hpp hold.
 namespace unitvar::reference {
@@ -15,7 +17,7 @@ struct Moments {
 
 /// Moments of the values of one channel, in two passes: (B1), (B2). No values give zeros.
 template <class R>
-Moments<R> moments(std::span<const R> x);
+UNITVAR_API Moments<R> moments(std::span<const R> x);
 
 /// Moments of the union of two sets of values, from the moments of each:
 ///
@@ -23,16 +25,16 @@ Moments<R> moments(std::span<const R> x);
 ///
 /// (B8); Chan, Golub & LeVeque 1983, equation 2.1. A count of 0 on either side gives the other side back.
 template <class R>
-Moments<R> merge(const Moments<R>& a, const Moments<R>& b);
+UNITVAR_API Moments<R> merge(const Moments<R>& a, const Moments<R>& b);
 
 /// Biased variance, M2 / count (0 if count is 0): what normalization uses (B3).
 template <class R>
-R biased_variance(const Moments<R>& moments);
+UNITVAR_API R biased_variance(const Moments<R>& moments);
 
 /// Unbiased variance, M2 / (count - 1): what running statistics usually keep (B7). Throws Error (too_few_values) for
 /// a count of 1 or less.
 template <class R>
-R unbiased_variance(const Moments<R>& moments);
+UNITVAR_API R unbiased_variance(const Moments<R>& moments);
 
 /// A running statistic moved by one batch, w being the weight of the new batch (PyTorch's momentum, or 1 - momentum in
 /// the sense of ONNX, Keras and CS231n, or 1 / batches for the cumulative average):
@@ -41,6 +43,6 @@ R unbiased_variance(const Moments<R>& moments);
 ///
 /// (B7).
 template <class R>
-R running_update(R running, R batch, R weight_of_new);
+UNITVAR_API R running_update(R running, R batch, R weight_of_new);
 
 }  // namespace unitvar::reference

@@ -3,6 +3,7 @@
 #include <span>
 #include <vector>
 
+#include "unitvar/api.hpp"
 #include "unitvar/reference/closed_forms.hpp"
 #include "unitvar/reference/forward.hpp"
 
@@ -21,8 +22,8 @@ namespace unitvar::reference {
 ///
 /// (B58), (B59). `gamma`, `beta`: C each or empty.
 template <class R>
-std::vector<R> recover_x_hat(const Extent& extent, std::span<const R> y, std::span<const R> gamma,
-                             std::span<const R> beta, R slope);
+UNITVAR_API std::vector<R> recover_x_hat(const Extent& extent, std::span<const R> y, std::span<const R> gamma,
+                                         std::span<const R> beta, R slope);
 
 /// Backward from the output. With h as above, g = y > 0 ? dy : slope * dy:
 ///
@@ -31,12 +32,13 @@ std::vector<R> recover_x_hat(const Extent& extent, std::span<const R> y, std::sp
 ///
 /// (B60). `rstd` is what the forward saved, C.
 template <class R>
-Gradients<R> backward_from_output(const Extent& extent, std::span<const R> y, std::span<const R> rstd,
-                                  std::span<const R> gamma, std::span<const R> beta, R slope, std::span<const R> dy);
+UNITVAR_API Gradients<R> backward_from_output(const Extent& extent, std::span<const R> y, std::span<const R> rstd,
+                                              std::span<const R> gamma, std::span<const R> beta, R slope,
+                                              std::span<const R> dy);
 
 /// How many decimal digits x_hat loses on its way through y: log10(1 + |beta| / |gamma|) (B61).
 template <class R>
-R digits_lost_in_place(R gamma, R beta);
+UNITVAR_API R digits_lost_in_place(R gamma, R beta);
 /// @}
 
 /// What the ghost forward gives: one cache for each ghost batch.
@@ -49,13 +51,13 @@ struct GhostForward {
 /// Training forward with statistics of consecutive groups of `ghost` outer rows, of which the last may be shorter
 /// (B67). ghost >= 1, else Error (bad_argument).
 template <class R>
-GhostForward<R> ghost_forward(const Extent& extent, std::int64_t ghost, std::span<const R> x, std::span<const R> gamma,
-                              std::span<const R> beta, R eps);
+UNITVAR_API GhostForward<R> ghost_forward(const Extent& extent, std::int64_t ghost, std::span<const R> x,
+                                          std::span<const R> gamma, std::span<const R> beta, R eps);
 
 /// Backward of ghost_forward: dx group by group; dgamma and dbeta summed over the groups (B67). At least one group,
 /// else Error (bad_argument).
 template <class R>
-Gradients<R> ghost_backward(const GhostForward<R>& forward, std::span<const R> dy);
+UNITVAR_API Gradients<R> ghost_backward(const GhostForward<R>& forward, std::span<const R> dy);
 
 /// What batch renormalization needs beside what batch normalization does.
 template <class R>
@@ -81,8 +83,8 @@ struct RenormForward {
 ///
 /// (B68), (B69).
 template <class R>
-RenormForward<R> renorm_forward(const Extent& extent, std::span<const R> x, std::span<const R> gamma,
-                                std::span<const R> beta, R eps, const Renormalization<R>& renormalization);
+UNITVAR_API RenormForward<R> renorm_forward(const Extent& extent, std::span<const R> x, std::span<const R> gamma,
+                                            std::span<const R> beta, R eps, const Renormalization<R>& renormalization);
 
 /// Backward of renorm_forward, through the batch statistics, with r and d held:
 ///
@@ -90,7 +92,7 @@ RenormForward<R> renorm_forward(const Extent& extent, std::span<const R> x, std:
 ///
 /// (B70).
 template <class R>
-Gradients<R> renorm_backward(const RenormForward<R>& forward, std::span<const R> dy);
+UNITVAR_API Gradients<R> renorm_backward(const RenormForward<R>& forward, std::span<const R> dy);
 
 /// y = scale * x + shift.
 template <class R>
@@ -100,8 +102,8 @@ struct ScaleShift {
 
 /// inference() as one scale and one shift per channel: scale = gamma * rstd, shift = beta - mean * scale (B72).
 template <class R>
-ScaleShift<R> scale_shift(std::span<const R> mean, std::span<const R> var, std::span<const R> gamma,
-                          std::span<const R> beta, R eps);
+UNITVAR_API ScaleShift<R> scale_shift(std::span<const R> mean, std::span<const R> var, std::span<const R> gamma,
+                                      std::span<const R> beta, R eps);
 
 /// A linear map, or a convolution: a row of weights and a bias for each output channel.
 template <class R>
@@ -113,7 +115,7 @@ struct LinearMap {
 /// inference() folded into the linear map before it: weight' = scale * weight, bias' = scale * bias + shift (B71). An
 /// empty bias is 0. C = mean.size() has to divide the length of weight.
 template <class R>
-LinearMap<R> fold(std::span<const R> weight, std::span<const R> bias, std::span<const R> mean, std::span<const R> var,
-                  std::span<const R> gamma, std::span<const R> beta, R eps);
+UNITVAR_API LinearMap<R> fold(std::span<const R> weight, std::span<const R> bias, std::span<const R> mean,
+                              std::span<const R> var, std::span<const R> gamma, std::span<const R> beta, R eps);
 
 }  // namespace unitvar::reference

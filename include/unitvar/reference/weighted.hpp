@@ -2,6 +2,7 @@
 #include <span>
 #include <vector>
 
+#include "unitvar/api.hpp"
 #include "unitvar/reference/closed_forms.hpp"
 #include "unitvar/reference/forward.hpp"
 #include "unitvar/reference/statistics.hpp"
@@ -20,7 +21,7 @@ namespace unitvar::reference {
 ///
 /// (B62). merge() joins two of them as it is (B64).
 template <class R>
-Moments<R> weighted_moments(std::span<const R> x, std::span<const R> weight);
+UNITVAR_API Moments<R> weighted_moments(std::span<const R> x, std::span<const R> weight);
 
 /// What y is where the weight is 0.
 enum class Weightless {
@@ -45,8 +46,9 @@ struct WeightedForward {
 
 /// Training forward by weighted statistics: var = M2 / W, the biased one, and y = gamma * x_hat + beta (B63).
 template <class R>
-WeightedForward<R> weighted_forward(const Extent& extent, std::span<const R> x, std::span<const R> weight,
-                                    std::span<const R> gamma, std::span<const R> beta, R eps, Weightless weightless);
+UNITVAR_API WeightedForward<R> weighted_forward(const Extent& extent, std::span<const R> x, std::span<const R> weight,
+                                                std::span<const R> gamma, std::span<const R> beta, R eps,
+                                                Weightless weightless);
 
 /// Backward of weighted_forward. With g = dy where w > 0, and 0 elsewhere:
 ///
@@ -55,6 +57,6 @@ WeightedForward<R> weighted_forward(const Extent& extent, std::span<const R> x, 
 ///
 /// What y is where w = 0 counts as a constant: its dy is not asked for.
 template <class R>
-Gradients<R> weighted_backward(const WeightedCache<R>& weighted, std::span<const R> dy);
+UNITVAR_API Gradients<R> weighted_backward(const WeightedCache<R>& weighted, std::span<const R> dy);
 
 }  // namespace unitvar::reference
