@@ -19,7 +19,8 @@
 ///   too_few_values, bad_epsilon, overlap, bad_argument, unsupported_isa.
 /// - Outputs may not overlap any other argument, except where a function says so. Inputs may overlap one another.
 /// - Re-entrant; no global state. Options::threads OpenMP threads work inside a call; the result has the same bits
-///   for every thread count, instruction set and walk.
+///   for every thread count, instruction set and walk, whatever the caller's floating-point settings; the sign and
+///   payload of a NaN are not part of that (options.hpp).
 /// - NaN and Inf in one channel reach that channel's results alone.
 /// - Of doubles, gamma * rstd may exceed the largest one. Then y is gamma * ((x - mean) * rstd) + beta, and dx is
 ///   computed likewise: y is beta where x is the mean, and both are infinite only where they exceed it themselves.

@@ -23,8 +23,9 @@
 /// - D = 1 is legal (layer normalization then gives y = beta), and so is an empty batch: rows = 0 gives
 ///   dgamma = dbeta = 0.
 /// - Re-entrant; no global state. Options::threads OpenMP threads share the rows; the result has the same bits for
-/// every
-///   thread count and instruction set. Options::walk has no effect: a row goes through all passes while it is cached.
+///   every thread count and instruction set, whatever the caller's floating-point settings; the sign and payload of a
+///   NaN are not part of that (options.hpp). Options::walk has no effect: a row goes through all passes while it is
+///   cached.
 /// - NaN and Inf in one row reach that row's results alone, and, in its columns, dgamma and dbeta.
 /// - Accuracy (tests/parity): relative L2 error <= 3e-7 for float, against the double formula on the same inputs, and
 ///   <= max(1e-14, 1e-15 |mean|/std) for double, while |mean|/std <= 1e6. For bf16 and f16, each y and dx is a step of

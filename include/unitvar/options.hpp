@@ -46,6 +46,12 @@ class Communicator;
 /// After fork(), a child whose parent had other threads (OpenMP's among them) runs every call on one thread, whatever
 /// `threads` says: the parent's threads are gone there, and g++'s OpenMP runtime would wait for them for ever. A child
 /// of a process with one thread, and a program that is started by exec, use threads as usual.
+///
+/// Bits do not depend on the caller's floating-point settings either: a call rounds to nearest, keeps denormals and
+/// does not trap, on all of its threads, and leaves settings and exception flags as it found them. This holds for all
+/// that computes on tensors or statistics, not for unitvar/reference.hpp and unitvar/gradcheck.hpp. Not part of the
+/// promise: the sign and payload of a NaN. Where a result is NaN, it is NaN always, but which one is up to the
+/// processor.
 struct Options {
   int threads = 0;           ///< OpenMP threads; 0 = the OpenMP runtime's default. Small work stays on the caller's.
   Isa isa = Isa::automatic;  ///< instruction set of the kernels

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "core/standard_arithmetic.hpp"
+
 namespace unitvar::core {
 
 /// The thread count that Options::threads = 0 stands for.
@@ -22,6 +24,7 @@ void parallel_ranges(int threads, std::int64_t n, const Body& body) {
   }
 #pragma omp parallel num_threads(threads) default(none) shared(n, body)
   {
+    const StandardArithmetic arithmetic;
     // The runtime may give fewer threads than asked for.
     const std::int64_t parts = omp_get_num_threads();
     const std::int64_t part = omp_get_thread_num();

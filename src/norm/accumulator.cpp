@@ -3,6 +3,7 @@
 #include <string>
 
 #include "core/arguments.hpp"
+#include "core/standard_arithmetic.hpp"
 #include "norm/tile_pairs.hpp"
 
 namespace unitvar {
@@ -86,6 +87,7 @@ MomentsAccumulator<T>::MomentsAccumulator(const Extent& extent, const Options& o
 
 template <class T>
 void MomentsAccumulator<T>::add(int64_t t, int64_t begin, int64_t end, std::span<const T> x) {
+  const core::StandardArithmetic arithmetic;
   Arguments check("MomentsAccumulator::add");
   pairs_->check_new(check, t, begin, end);
   check.input("x", x, this->extent().size(), "N*C*S");
@@ -95,6 +97,7 @@ void MomentsAccumulator<T>::add(int64_t t, int64_t begin, int64_t end, std::span
 
 template <class T>
 void MomentsAccumulator<T>::add_block(int64_t t, int64_t begin, int64_t end, std::span<const T> block, int64_t stride) {
+  const core::StandardArithmetic arithmetic;
   Arguments check("MomentsAccumulator::add_block");
   pairs_->check_new(check, t, begin, end);
   BlockCheck(check, pairs_->tiling().tile(t), end - begin, stride).input("block", block);
@@ -104,6 +107,7 @@ void MomentsAccumulator<T>::add_block(int64_t t, int64_t begin, int64_t end, std
 
 template <class T>
 void MomentsAccumulator<T>::finish(std::span<double> mean, std::span<double> m2) {
+  const core::StandardArithmetic arithmetic;
   Arguments check("MomentsAccumulator::finish");
   check.output("mean", mean, pairs_->channels(), "C");
   check.output("m2", m2, pairs_->channels(), "C");
@@ -126,6 +130,7 @@ GradientSumsAccumulator<T>::GradientSumsAccumulator(const Extent& extent, std::s
 template <class T>
 void GradientSumsAccumulator<T>::add(int64_t t, int64_t begin, int64_t end, std::span<const T> x,
                                      std::span<const T> dy) {
+  const core::StandardArithmetic arithmetic;
   Arguments check("GradientSumsAccumulator::add");
   pairs_->check_new(check, t, begin, end);
   check.input("x", x, this->extent().size(), "N*C*S");
@@ -138,6 +143,7 @@ void GradientSumsAccumulator<T>::add(int64_t t, int64_t begin, int64_t end, std:
 template <class T>
 void GradientSumsAccumulator<T>::add_block(int64_t t, int64_t begin, int64_t end, std::span<const T> x,
                                            std::span<const T> dy, int64_t stride) {
+  const core::StandardArithmetic arithmetic;
   Arguments check("GradientSumsAccumulator::add_block");
   pairs_->check_new(check, t, begin, end);
   const BlockCheck block(check, pairs_->tiling().tile(t), end - begin, stride);
@@ -152,6 +158,7 @@ void GradientSumsAccumulator<T>::add_block(int64_t t, int64_t begin, int64_t end
 
 template <class T>
 void GradientSumsAccumulator<T>::finish(std::span<double> sum_dy, std::span<double> sum_dy_xmu) {
+  const core::StandardArithmetic arithmetic;
   Arguments check("GradientSumsAccumulator::finish");
   check.output("sum_dy", sum_dy, pairs_->channels(), "C");
   check.output("sum_dy_xmu", sum_dy_xmu, pairs_->channels(), "C");

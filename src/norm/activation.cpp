@@ -1,6 +1,7 @@
 #include "unitvar/activation.hpp"
 
 #include "core/arguments.hpp"
+#include "core/standard_arithmetic.hpp"
 #include "norm/training.hpp"
 
 namespace unitvar {
@@ -92,6 +93,7 @@ int64_t activation_mask_bytes(const Extent& extent) {
 
 template <class T>
 void batch_norm_act_forward(const BatchNormActForward<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   norm::check_together(options, [&] { check_arguments(args, options); });
   const kernels::Extras<T> extras{
       .activates = true, .slope = args.negative_slope, .residual = args.residual.data(), .bits = args.mask.data()};
@@ -109,6 +111,7 @@ void batch_norm_act_forward(const BatchNormActForward<T>& args, const Options& o
 
 template <class T>
 void batch_norm_act_inference(const BatchNormActInference<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   check_arguments(args, options);
   const int64_t C = args.extent.channels;
   const kernels::Extras<T> extras{.activates = true, .slope = args.negative_slope, .residual = args.residual.data()};
@@ -123,6 +126,7 @@ void batch_norm_act_inference(const BatchNormActInference<T>& args, const Option
 
 template <class T>
 void batch_norm_act_backward(const BatchNormActBackward<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   norm::check_together(options, [&] { check_arguments(args, options); });
   // The mask is only read; extras are the same for the pass that writes it.
   const kernels::Extras<T> extras{.activates = true,

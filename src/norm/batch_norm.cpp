@@ -1,6 +1,7 @@
 #include "unitvar/batch_norm.hpp"
 
 #include "core/arguments.hpp"
+#include "core/standard_arithmetic.hpp"
 #include "norm/training.hpp"
 
 namespace unitvar {
@@ -66,12 +67,14 @@ void check_arguments(const BatchNormBackward<T>& a, const Options& options) {
 
 template <class T>
 double batch_norm_forward(const BatchNormForward<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   norm::check_together(options, [&] { check_arguments(args, options); });
   return norm::training_forward("batch_norm_forward", args, options, norm::affine(args));
 }
 
 template <class T>
 void batch_norm_inference(const BatchNormInference<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   check_arguments(args, options);
   const int64_t C = args.extent.channels;
   norm::Engine<T> engine(args.extent, norm::in_one_pass(options), 1);
@@ -85,6 +88,7 @@ void batch_norm_inference(const BatchNormInference<T>& args, const Options& opti
 
 template <class T>
 void batch_norm_backward(const BatchNormBackward<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   norm::check_together(options, [&] { check_arguments(args, options); });
   norm::training_backward("batch_norm_backward", args, options, norm::gradients_of_parameters(args));
 }

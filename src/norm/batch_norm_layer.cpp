@@ -2,6 +2,7 @@
 
 #include "core/arguments.hpp"
 #include "core/limits.hpp"
+#include "core/standard_arithmetic.hpp"
 #include "core/text.hpp"
 #include "norm/channel_math.hpp"
 #include "norm/exchange.hpp"
@@ -114,6 +115,7 @@ void BatchNorm<T>::forward_by_batch(const Extent& extent, std::span<const T> x, 
 
 template <class T>
 void BatchNorm<T>::forward(const Extent& extent, std::span<const T> x, std::span<T> y) {
+  const core::StandardArithmetic arithmetic;
   norm::check_together(exchanges() ? config_.options : Options(),
                        [&] { check_channels("BatchNorm::forward", extent); });
   if (!training_ && config_.track_running_statistics) {
@@ -132,6 +134,7 @@ void BatchNorm<T>::forward(const Extent& extent, std::span<const T> x, std::span
 
 template <class T>
 void BatchNorm<T>::backward(const Extent& extent, std::span<const T> x, std::span<const T> dy, std::span<T> dx) {
+  const core::StandardArithmetic arithmetic;
   norm::check_together(saved_frozen_ ? Options() : config_.options, [&] { check_backward(extent); });
   if (saved_frozen_) {
     batch_norm_frozen_backward<T>({.extent = extent,

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/arguments.hpp"
+#include "core/standard_arithmetic.hpp"
 #include "core/vector_loop.hpp"
 #include "norm/frame.hpp"
 
@@ -86,6 +87,7 @@ void merge_pairs(const FrameHeader& low, PairArrays low_pair, const FrameHeader&
 }  // namespace
 
 void merge_frames(const std::byte* in, std::byte* inout) noexcept {
+  const core::StandardArithmetic arithmetic;
   FrameHeader a, b;
   std::memcpy(&a, in, sizeof a);
   std::memcpy(&b, inout, sizeof b);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/arguments.hpp"
+#include "core/standard_arithmetic.hpp"
 #include "core/vector_loop.hpp"
 #include "norm/engine.hpp"
 #include "norm/training.hpp"
@@ -208,6 +209,7 @@ void write_grad_x(Batch<T>& batch, const BatchNormDoubleBackward<T>& args, const
 
 template <class T>
 void batch_norm_statistics_backward(const BatchNormStatisticsBackward<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   constexpr const char* operation = "batch_norm_statistics_backward";
   norm::check_together(options, [&] { check_arguments(args, options); });
   const bool wants_dx = !args.dx.empty() || args.extent.outer == 0;  // as ranks with a batch do
@@ -239,6 +241,7 @@ void batch_norm_statistics_backward(const BatchNormStatisticsBackward<T>& args, 
 
 template <class T>
 void batch_norm_double_backward(const BatchNormDoubleBackward<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   constexpr const char* operation = "batch_norm_double_backward";
   norm::check_together(options,
                        [&] { checked(operation, args, options).more_than_one_value(args.extent.count(), options); });
@@ -262,6 +265,7 @@ void batch_norm_double_backward(const BatchNormDoubleBackward<T>& args, const Op
 
 template <class T>
 void batch_norm_frozen_double_backward(const BatchNormDoubleBackward<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   constexpr const char* operation = "batch_norm_frozen_double_backward";
   checked(operation, args, options);
   Batch<T> batch(operation, args, options, nullptr);
@@ -284,6 +288,7 @@ void batch_norm_frozen_double_backward(const BatchNormDoubleBackward<T>& args, c
 
 template <class T>
 void batch_norm_jvp(const BatchNormJvp<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   constexpr const char* operation = "batch_norm_jvp";
   norm::check_together(options,
                        [&] { checked(operation, args, options).more_than_one_value(args.extent.count(), options); });
@@ -301,6 +306,7 @@ void batch_norm_jvp(const BatchNormJvp<T>& args, const Options& options) {
 
 template <class T>
 void batch_norm_frozen_jvp(const BatchNormJvp<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   constexpr const char* operation = "batch_norm_frozen_jvp";
   checked(operation, args, options);
   std::fill(args.mean_dot.begin(), args.mean_dot.end(), 0.0);

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "core/arguments.hpp"
+#include "core/standard_arithmetic.hpp"
 #include "norm/channel_math.hpp"
 
 namespace unitvar {
@@ -113,6 +114,7 @@ WeightExtent WeightExtent::transposed_convolution(std::span<const int64_t> shape
 
 template <class P, class Out>
 void scale_and_shift(const ScaleAndShift<P, Out>& args) {
+  const core::StandardArithmetic arithmetic;
   Arguments check("scale_and_shift");
   const auto C = static_cast<int64_t>(args.mean.size());
   check_normalization(check, args, C);
@@ -130,6 +132,7 @@ void scale_and_shift(const ScaleAndShift<P, Out>& args) {
 
 template <class T>
 void fold_batch_norm(const FoldBatchNorm<T>& args) {
+  const core::StandardArithmetic arithmetic;
   Arguments check("fold_batch_norm");
   check_weight_extent(check, args.extent, sizeof(T));
   const int64_t C = args.extent.channels();

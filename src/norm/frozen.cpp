@@ -1,6 +1,7 @@
 #include "unitvar/frozen.hpp"
 
 #include "core/arguments.hpp"
+#include "core/standard_arithmetic.hpp"
 #include "norm/engine.hpp"
 
 namespace unitvar {
@@ -32,6 +33,7 @@ void check_arguments(const BatchNormFrozenBackward<T>& a, const Options& options
 
 template <class T>
 void batch_norm_frozen_backward(const BatchNormFrozenBackward<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   check_arguments(args, options);
   if (args.dx.empty() && args.dgamma.empty() && args.dbeta.empty()) return;
   const int64_t C = args.extent.channels;

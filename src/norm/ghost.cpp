@@ -1,6 +1,7 @@
 #include "unitvar/ghost.hpp"
 
 #include "core/arguments.hpp"
+#include "core/standard_arithmetic.hpp"
 #include "norm/grouped.hpp"
 
 namespace unitvar {
@@ -73,6 +74,7 @@ norm::Partition partition_of(const Extent& extent, int64_t ghost) {
 
 template <class T>
 void ghost_batch_norm_forward(const GhostBatchNormForward<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   check_arguments(args, options);
   norm::grouped_forward<T>("ghost_batch_norm_forward",
                            {.partition = partition_of(args.extent, args.ghost),
@@ -89,6 +91,7 @@ void ghost_batch_norm_forward(const GhostBatchNormForward<T>& args, const Option
 
 template <class T>
 void ghost_batch_norm_backward(const GhostBatchNormBackward<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   check_arguments(args, options);
   norm::grouped_backward<T>({.partition = partition_of(args.extent, args.ghost),
                              .x = args.x,

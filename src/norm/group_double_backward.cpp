@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "core/arguments.hpp"
+#include "core/standard_arithmetic.hpp"
 #include "norm/block_engines.hpp"
 #include "norm/group_arguments.hpp"
 #include "norm/group_math.hpp"
@@ -180,11 +181,13 @@ void double_backward(const char* operation, const GroupNormDoubleBackward<T>& ar
 
 template <class T>
 void group_norm_double_backward(const GroupNormDoubleBackward<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   double_backward("group_norm_double_backward", args, options);
 }
 
 template <class T>
 void instance_norm_double_backward(const GroupNormDoubleBackward<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   norm::check_instances("instance_norm_double_backward", args.groups);
   double_backward("instance_norm_double_backward", args, options);
 }

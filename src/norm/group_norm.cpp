@@ -1,6 +1,7 @@
 #include "unitvar/group_norm.hpp"
 
 #include "core/arguments.hpp"
+#include "core/standard_arithmetic.hpp"
 #include "norm/group_arguments.hpp"
 #include "norm/grouped.hpp"
 
@@ -78,22 +79,26 @@ void backward(const char* operation, const GroupNormBackward<T>& args, const Opt
 
 template <class T>
 void group_norm_forward(const GroupNormForward<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   forward("group_norm_forward", args, options);
 }
 
 template <class T>
 void instance_norm_forward(const GroupNormForward<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   norm::check_instances("instance_norm_forward", args.groups);
   forward("instance_norm_forward", args, options);
 }
 
 template <class T>
 void group_norm_backward(const GroupNormBackward<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   backward("group_norm_backward", args, options);
 }
 
 template <class T>
 void instance_norm_backward(const GroupNormBackward<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   norm::check_instances("instance_norm_backward", args.groups);
   backward("instance_norm_backward", args, options);
 }

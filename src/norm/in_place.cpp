@@ -7,6 +7,7 @@
 
 #include "core/arguments.hpp"
 #include "core/ranks.hpp"
+#include "core/standard_arithmetic.hpp"
 #include "core/text.hpp"
 #include "norm/training.hpp"
 
@@ -128,6 +129,7 @@ void check_arguments(const BatchNormInPlaceBackward<T>& a, const Options& option
 
 template <class T>
 void batch_norm_in_place_forward(const BatchNormInPlaceForward<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   norm::check_together(options, [&] { check_arguments(args, options); });
   const kernels::Extras<T> extras{.activates = true, .slope = args.negative_slope};
   const BatchNormForward<T> plain{.extent = args.extent,
@@ -147,6 +149,7 @@ void batch_norm_in_place_forward(const BatchNormInPlaceForward<T>& args, const O
 /// the plain phases about beta, with 1 / gamma where rstd is.
 template <class T>
 void batch_norm_in_place_backward(const BatchNormInPlaceBackward<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   norm::check_together(options, [&] { check_arguments(args, options); });
   const int64_t C = args.extent.channels;
   const norm::ChannelArrays arrays(2, C);

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/arguments.hpp"
+#include "core/standard_arithmetic.hpp"
 #include "core/text.hpp"
 #include "core/vector_loop.hpp"
 #include "norm/channel_math.hpp"
@@ -210,11 +211,13 @@ void backward(const Backward<T>& a, const Options& options) {
 
 template <class T>
 void layer_norm_forward(const LayerNormForward<T>& a, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   forward<T>({"layer_norm_forward", Center::mean, a.extent, a.x, a.gamma, a.beta, a.y, a.mean, a.rstd, a.eps}, options);
 }
 
 template <class T>
 void layer_norm_backward(const LayerNormBackward<T>& a, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   backward<T>(
       {"layer_norm_backward", Center::mean, a.extent, a.x, a.dy, a.mean, a.rstd, a.gamma, a.dx, a.dgamma, a.dbeta},
       options);
@@ -222,11 +225,13 @@ void layer_norm_backward(const LayerNormBackward<T>& a, const Options& options) 
 
 template <class T>
 void rms_norm_forward(const RmsNormForward<T>& a, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   forward<T>({"rms_norm_forward", Center::zero, a.extent, a.x, a.gamma, a.beta, a.y, {}, a.rstd, a.eps}, options);
 }
 
 template <class T>
 void rms_norm_backward(const RmsNormBackward<T>& a, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   backward<T>({"rms_norm_backward", Center::zero, a.extent, a.x, a.dy, {}, a.rstd, a.gamma, a.dx, a.dgamma, a.dbeta},
               options);
 }

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "core/arguments.hpp"
+#include "core/standard_arithmetic.hpp"
 #include "core/vector_loop.hpp"
 #include "norm/channel_math.hpp"
 #include "norm/row_engine.hpp"
@@ -154,6 +155,7 @@ void double_backward(const DoubleBackward<T>& a, const Options& options) {
 
 template <class T>
 void layer_norm_double_backward(const LayerNormDoubleBackward<T>& a, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   double_backward<T>({"layer_norm_double_backward", Center::mean, a.extent, a.x, a.dy, a.mean, a.rstd, a.gamma,
                       a.grad_dx, a.grad_dgamma, a.grad_dbeta, a.grad_x, a.grad_dy, a.grad_gamma},
                      options);
@@ -161,6 +163,7 @@ void layer_norm_double_backward(const LayerNormDoubleBackward<T>& a, const Optio
 
 template <class T>
 void rms_norm_double_backward(const RmsNormDoubleBackward<T>& a, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   double_backward<T>({"rms_norm_double_backward",
                       Center::zero,
                       a.extent,

@@ -1,6 +1,7 @@
 #include "unitvar/phases.hpp"
 
 #include "core/arguments.hpp"
+#include "core/standard_arithmetic.hpp"
 #include "norm/engine.hpp"
 
 namespace unitvar {
@@ -10,6 +11,7 @@ using std::int64_t;
 
 template <class T>
 void moments(const Moments<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   Arguments check("moments");
   check_extent(check.operation(), args.extent, sizeof(T));
   const int64_t C = args.extent.channels;
@@ -27,6 +29,7 @@ void moments(const Moments<T>& args, const Options& options) {
 
 double merge_moments(double count_a, std::span<double> mean_a, std::span<double> m2_a, double count_b,
                      std::span<const double> mean_b, std::span<const double> m2_b) {
+  const core::StandardArithmetic arithmetic;
   Arguments check("merge_moments");
   const auto C = static_cast<int64_t>(mean_a.size());
   check.output("mean_a", mean_a, C, "C");
@@ -49,6 +52,7 @@ double merge_moments(double count_a, std::span<double> mean_a, std::span<double>
 
 void finish_moments(double count, std::span<const double> m2, double eps, std::span<double> var,
                     std::span<double> rstd) {
+  const core::StandardArithmetic arithmetic;
   Arguments check("finish_moments");
   const auto C = static_cast<int64_t>(m2.size());
   check.input("m2", m2, C, "C");
@@ -70,6 +74,7 @@ void finish_moments(double count, std::span<const double> m2, double eps, std::s
 
 template <class T>
 void normalize(const Normalize<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   Arguments check("normalize");
   check_extent(check.operation(), args.extent, sizeof(T));
   const int64_t C = args.extent.channels;
@@ -93,6 +98,7 @@ void normalize(const Normalize<T>& args, const Options& options) {
 
 template <class T>
 void gradient_sums(const GradientSums<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   Arguments check("gradient_sums");
   check_extent(check.operation(), args.extent, sizeof(T));
   const int64_t C = args.extent.channels;
@@ -113,6 +119,7 @@ void gradient_sums(const GradientSums<T>& args, const Options& options) {
 
 template <class T>
 void input_gradient(const InputGradient<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   Arguments check("input_gradient");
   check_extent(check.operation(), args.extent, sizeof(T));
   const int64_t C = args.extent.channels;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/arguments.hpp"
+#include "core/standard_arithmetic.hpp"
 #include "core/text.hpp"
 #include "norm/training.hpp"
 
@@ -80,6 +81,7 @@ struct Correction {
 
 template <class T>
 void batch_renorm_forward(const BatchRenormForward<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   norm::check_together(options, [&] { check_arguments(args, options); });
   const norm::ChannelArrays arrays(2, args.extent.channels);
   double *r = arrays[0], *d = arrays[1];
@@ -108,6 +110,7 @@ void batch_renorm_forward(const BatchRenormForward<T>& args, const Options& opti
 
 template <class T>
 void batch_renorm_backward(const BatchRenormBackward<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   norm::check_together(options, [&] { check_arguments(args, options); });
   const auto parameters = [&](int64_t begin, int64_t end, const double* sum_dy, const double* sum_dy_xmu,
                               norm::ScaleArrays scale) {  // (B70)

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/arguments.hpp"
+#include "core/standard_arithmetic.hpp"
 
 namespace unitvar {
 namespace {
@@ -40,6 +41,7 @@ bool all_finite(std::span<const double> values) noexcept {
 
 RunningUpdate update_running_statistics(const RunningStatistics& running, double count, std::span<const double> mean,
                                         std::span<const double> var, const RunningPolicy& policy) {
+  const core::StandardArithmetic arithmetic;
   check_arguments(running, count, mean, var, policy);
   if (count == 0) return RunningUpdate::empty;
   if (policy.skip_nonfinite && !(all_finite(mean) && all_finite(var))) {

@@ -7,6 +7,7 @@
 
 #include "core/arguments.hpp"
 #include "core/ranks.hpp"
+#include "core/standard_arithmetic.hpp"
 #include "core/text.hpp"
 #include "norm/training.hpp"
 
@@ -113,6 +114,7 @@ void check_arguments(const WeightedBatchNormBackward<T>& a, const Options& optio
 
 template <class T>
 double weighted_batch_norm_forward(const WeightedBatchNormForward<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   norm::check_together(options, [&] { check_arguments(args, options); });
   const ScaledWeights<param_t<T>> weights(args.weight, options);
   const kernels::Extras<T> extras{.weights = weights.data(), .zero_unweighted = args.zero_unweighted};
@@ -132,6 +134,7 @@ double weighted_batch_norm_forward(const WeightedBatchNormForward<T>& args, cons
 
 template <class T>
 void weighted_batch_norm_backward(const WeightedBatchNormBackward<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
   norm::check_together(options, [&] { check_arguments(args, options); });
   const ScaledWeights<param_t<T>> weights(args.weight, options);
   const kernels::Extras<T> extras{.weights = weights.data()};
