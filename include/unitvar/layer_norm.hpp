@@ -22,6 +22,8 @@
 /// - Outputs may not overlap any other argument, except where a function says so. Inputs may overlap one another.
 /// - D = 1 is legal (layer normalization then gives y = beta), and so is an empty batch: rows = 0 gives
 ///   dgamma = dbeta = 0.
+/// - Memory: an absent parameter costs 16 KiB at most, however long a row is. Where dgamma or dbeta is asked for, their
+///   sums need 2 * D doubles for each tile of rows, of which there are 64 at most, and for each thread.
 /// - Re-entrant; no global state. Options::threads OpenMP threads share the rows; the result has the same bits for
 ///   every thread count and instruction set, whatever the caller's floating-point settings; the sign and payload of a
 ///   NaN are not part of that (options.hpp). Options::walk has no effect: a row goes through all passes while it is
@@ -30,8 +32,8 @@
 /// - Accuracy (tests/parity): relative L2 error <= 3e-7 for float, against the double formula on the same inputs, and
 ///   <= max(1e-14, 1e-15 |mean|/std) for double, while |mean|/std <= 1e6. For bf16 and f16, each y and dx is a step of
 ///   the type at most from the double formula's, rounded once; dgamma and dbeta have a relative L2 error <= 1e-6. For
-///   float, bf16 and f16, dx's error is in relation to gamma * dy * rstd, of which it may be a small difference. Data of
-///   few distinct values keep all this (docs/numerics.md).
+///   float, bf16 and f16, dx's error is in relation to gamma * dy * rstd, of which it may be a small difference. Data
+///   of few distinct values keep all this (docs/numerics.md).
 ///
 /// ONNX: LayerNormalization-17 gives Y, Mean, InvStdDev = y, mean, rstd for RowExtent::from_axis(shape, axis),
 /// Scale = gamma, B = beta, epsilon = eps; its stash_type asks for statistics in float at least, and these are double.

@@ -170,12 +170,13 @@ struct ColumnTerms {
   HWY_NOINLINE void add_alone(int64_t r, int64_t begin, int64_t end, S* first, S* second) const {
     using V = One<S>;
     const auto row = rows.row(r);
+    const int64_t base = rows.base(begin);
     for (int64_t k = begin; k < end; ++k) {
       const S g = V::load(row.dy + k), x_hat = x_hat_of<V>(V::load(row.x + k), row.c.center, row.c.scale, row.c.beta);
       first[k - begin] += g;
       second[k - begin] += g * x_hat;
       using One = kernels::HWY_NAMESPACE::One<typename Rows::Lane>;
-      One::store(row.map.template value<One>(k, k), row.map.out + k);
+      One::store(row.map.template value<One>(k, k - base), row.map.out + k);
     }
   }
   /// Elements k .. of a line, `split` of which are the row's before.
@@ -199,6 +200,7 @@ struct ColumnTerms {
   HWY_INLINE void add_block(int64_t k) const {
     const Rows own = rows;
     const int64_t count = extent.rows;
+    [[maybe_unused]] const int64_t base = own.base(k);
     using V = Added<U, S>;
     BlockSums<V, n> sums;
     sums.clear();
@@ -209,7 +211,7 @@ struct ColumnTerms {
         const auto g = V::load(row.dy + i);
         first = V::add(first, g);
         second = V::add(second, V::mul(g, x_hat_of<V>(V::load(row.x + i), center, scale, shift)));
-        if constexpr (Rows::kWrites) put<kStream, U>(row.map.template value<U>(i, i), row.map.out + i);
+        if constexpr (Rows::kWrites) put<kStream, U>(row.map.template value<U>(i, i - base), row.map.out + i);
       });
     }
     sums.for_each(k, [&](typename V::Value first, typename V::Value second, int64_t i) HWY_ATTR {
@@ -298,12 +300,14 @@ struct RowsInTurns {
     while (left > 0 && r < rows.rows) {
       const auto source = sources.row(r);
       const int64_t begin = k, whole = cols / kGroups * kGroups;
-      const int64_t end = std::min(whole, begin + (left + kGroups - 1) / kGroups * kGroups);
+      const int64_t n = std::min({whole - begin, (left + kGroups - 1) / kGroups * kGroups, source.reach()});
+      const auto part = source.from(begin);
       if (begin == 0) own.clear();
-      for (; k < end; k += kGroups) {
-        ask(source, k, k + kGroups);
-        add_groups<kRowDepth<A>>(source, k, own);
+      for (int64_t j = 0; j < n; j += kGroups) {
+        ask(part, j, j + kGroups);
+        add_groups<kRowDepth<A>>(part, j, own);
       }
+      k += n;
       if (k == whole) {
         ask(source, k, cols);
         finish(source, r, k, own);
@@ -322,7 +326,7 @@ struct RowsInTurns {
   template <class Source>
   HWY_INLINE void finish(const Source& source, int64_t r, int64_t k, Partial<Many<A>>& own) const {
     const int64_t rest = rows.length % kLanes;
-    add_descending<kRowDepth<A>>(source, k, rows.length, own);
+    add_descending<kRowDepth<A>>(source.from(k), 0, rows.length - k, own);
     if (rest == 0) {
       first[r] = own.first.fold();
       second[r] = own.second.fold();

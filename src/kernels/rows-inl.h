@@ -15,12 +15,12 @@ HWY_BEFORE_NAMESPACE();
 namespace unitvar::kernels::HWY_NAMESPACE {
 
 /// A parameter at column k, in the arithmetic of U.
-template <class U, class P>
-HWY_INLINE typename U::Value parameter(const P* p, int64_t k) {
-  if constexpr (requires { U::at(p, k); }) {
-    return U::at(p, k);
+template <class U, class T>
+HWY_INLINE typename U::Value parameter(const ColumnParameter<T>& p, int64_t k) {
+  if constexpr (requires { U::at(p.values, k); }) {
+    return U::at(p.values, k);
   } else {
-    return U::load(p + k);
+    return U::load(p.values + k);
   }
 }
 
@@ -31,13 +31,16 @@ struct RowGradientTerms {
   const T* x;
   const T* dy;
   A center;
-  const param_t<T>* gamma;
+  ColumnParameter<T> gamma;
 
   template <class U>
   HWY_INLINE Terms<typename U::Value> terms(int64_t i, int64_t) const {
     const auto g = U::mul(U::load(dy + i), parameter<U>(gamma, i));
     return {g, U::mul(g, U::sub(U::load(x + i), U::at(center, i)))};
   }
+  /// The same of the columns from k on, so many at most.
+  HWY_INLINE RowGradientTerms from(int64_t k) const { return {x + k, dy + k, center, gamma.from(k)}; }
+  HWY_INLINE int64_t reach() const { return gamma.reach(); }
   HWY_INLINE void prefetch(int64_t i) const {
     kernels::HWY_NAMESPACE::prefetch(x + i);
     kernels::HWY_NAMESPACE::prefetch(dy + i);
@@ -60,6 +63,10 @@ struct RowNormalizeMap {
     const auto x_hat = U::add(U::mul(d, U::at(c.scale, k)), U::at(c.beta, k));
     return U::add(U::mul(x_hat, parameter<U>(parameters.gamma, k)), parameter<U>(parameters.beta, k));
   }
+  HWY_INLINE RowNormalizeMap from(int64_t k) const {
+    return {x + k, out + k, c, {parameters.gamma.from(k), parameters.beta.from(k)}};
+  }
+  HWY_INLINE int64_t reach() const { return std::min(parameters.gamma.reach(), parameters.beta.reach()); }
   HWY_INLINE void prefetch(int64_t i) const { kernels::HWY_NAMESPACE::prefetch(x + i); }
 };
 
@@ -72,7 +79,7 @@ struct RowGradientMap {
   const T* dy;
   T* out;
   GradientCoefficients<A> c;
-  const param_t<T>* gamma;
+  ColumnParameter<T> gamma;
 
   template <class U>
   HWY_INLINE typename U::Value value(int64_t i, int64_t k) const {
@@ -81,11 +88,23 @@ struct RowGradientMap {
     if constexpr (!std::is_same_v<A, double>) g = U::sub(g, U::at(c.level.lo, k));
     return U::mul(U::sub(g, along), U::at(c.scale, k));
   }
+  HWY_INLINE RowGradientMap from(int64_t k) const { return {x + k, dy + k, out + k, c, gamma.from(k)}; }
+  HWY_INLINE int64_t reach() const { return gamma.reach(); }
   HWY_INLINE void prefetch(int64_t i) const {
     kernels::HWY_NAMESPACE::prefetch(x + i);
     kernels::HWY_NAMESPACE::prefetch(dy + i);
   }
 };
+
+/// A row's terms of the columns from k on.
+template <class Source>
+HWY_INLINE Source columns_from(const Source& source, int64_t k) {
+  return source.from(k);
+}
+template <class T, class A>
+HWY_INLINE MomentTerms<T, A, A> columns_from(const MomentTerms<T, A, A>& source, int64_t k) {
+  return {source.x + k, source.shift};
+}
 
 /// Groups of kLanes whose terms are added as a tree in A, before they go to double.
 template <class A>
@@ -93,11 +112,19 @@ constexpr int kRowDepth = std::is_same_v<A, double> ? 1 : 8;
 
 /// Columns after which a row's sums and another row's map take turns, so that memory is read and written all the time.
 constexpr int64_t kTurn = 8 * kLanes;
+static_assert(kMostRepeated % kTurn == 0, "trees of groups would be cut elsewhere");
 
 template <int n, class U, class Source>
 UNITVAR_PART void add_descending(const Source& source, int64_t k, int64_t cols, Partial<U>& sums) {
   for (; k + n * kLanes <= cols; k += n * kLanes) add_groups<n>(source, k, sums);
   if constexpr (n > 1) add_descending<n / 2>(source, k, cols, sums);
+}
+
+/// The first n of a row's terms, which are whole trees of groups.
+template <class A, class Source>
+HWY_INLINE void add_trees(const Source& source, int64_t n, Partial<Many<A>>& sums) {
+  constexpr int64_t kGroups = kRowDepth<A> * kLanes;
+  for (int64_t k = 0; k < n; k += kGroups) add_groups<kRowDepth<A>>(source, k, sums);
 }
 
 /// Adds elements [k, cols), by kRowDepth groups of kLanes, by half as many and so on, then one by one, and folds: both
@@ -110,24 +137,39 @@ HWY_NOINLINE Terms<double> finish_row(const Source& source, int64_t k, int64_t c
   } else {
     sums = *before;
   }
-  add_descending<kRowDepth<A>>(source, k, cols, sums);
-  k += (cols - k) / kLanes * kLanes;
-  if (k == cols) return {sums.first.fold(), sums.second.fold()};
+  if constexpr (requires { source.reach(); }) {
+    for (const int64_t reach = source.reach(); cols - k > reach; k += reach) add_trees<A>(source.from(k), reach, sums);
+  }
+  const auto rest = columns_from(source, k);
+  const int64_t left = cols - k;
+  add_descending<kRowDepth<A>>(rest, 0, left, sums);
+  k = left / kLanes * kLanes;
+  if (k == left) return {sums.first.fold(), sums.second.fold()};
   double first[kLanes] = {}, second[kLanes] = {};
-  for (int lane = 0; k < cols; ++k, ++lane) {
-    const auto terms = source.template terms<One<A>>(k, 0);
+  for (int lane = 0; k < left; ++k, ++lane) {
+    const auto terms = rest.template terms<One<A>>(k, 0);
     first[lane] = static_cast<double>(terms.first);
     second[lane] = static_cast<double>(terms.second);
   }
   return {sums.first.fold_with(first), sums.second.fold_with(second)};
 }
 
-/// Writes map's values of columns [m, end), which are whole lines, and asks for what comes `ahead` elements later.
+/// Writes map's first n values, which are whole lines, and asks for what comes `ahead` elements later.
 template <bool kStream, class Map>
-HWY_INLINE void map_turn(const Map& map, int64_t m, int64_t end, int64_t ahead) {
-  for (; m < end; m += kMapLine<Map>) {
+HWY_INLINE void map_turn(const Map& map, int64_t n, int64_t ahead) {
+  for (int64_t m = 0; m < n; m += kMapLine<Map>) {
     map.prefetch(m + ahead);
     map_lines<kStream, 1>(map, 0, m);
+  }
+}
+
+/// The same of columns [m, end).
+template <bool kStream, class Map>
+HWY_INLINE void map_turns(const Map& map, int64_t m, int64_t end, int64_t ahead) {
+  for (const int64_t reach = map.reach(); m < end;) {
+    const int64_t n = std::min(reach, end - m);
+    map_turn<kStream>(map.from(m), n, ahead);
+    m += n;
   }
 }
 
@@ -141,10 +183,10 @@ struct Seams {
 
   HWY_INLINE Seams(const T* out, int64_t cols) : split(std::max<int64_t>(0, meeting_place(out, cols))) {}
   /// Of the last `split` columns, and then the first.
-  HWY_INLINE const param_t<T>* copied(const param_t<T>* from, int64_t cols, param_t<T> (&to)[kElements]) const {
-    std::copy_n(from + cols - split, split, to);
-    std::copy_n(from, kElements - split, to + split);
-    return to;
+  HWY_INLINE ColumnParameter<T> copied(const ColumnParameter<T>& of, int64_t cols, param_t<T> (&to)[kElements]) const {
+    std::copy_n(of.from(cols - split).values, split, to);
+    std::copy_n(of.values, kElements - split, to + split);
+    return {to};
   }
 };
 
@@ -165,7 +207,6 @@ template <class A, bool kStream, class Source, class Map>
 HWY_INLINE Terms<double> sweep_row(const Source& source, const Map& map, int64_t cols, int64_t begin, int64_t end,
                                    int64_t ahead) {
   using S = typename Source::Lane;
-  constexpr int64_t kGroups = kRowDepth<S> * kLanes;
   Terms<double> total{};
   int64_t m = begin;
   if constexpr (!kIsNothing<Source> && !kIsNothing<Map> && kStream) {
@@ -173,9 +214,9 @@ HWY_INLINE Terms<double> sweep_row(const Source& source, const Map& map, int64_t
       Partial<Many<S>> sums;
       sums.clear();
       int64_t k = 0;
-      for (; m + kTurn <= end; m += kTurn) {
-        for (const int64_t turn = k + kTurn; k < turn; k += kGroups) add_groups<kRowDepth<S>>(source, k, sums);
-        map_turn<kStream>(map, m, m + kTurn, ahead);
+      for (; m + kTurn <= end; m += kTurn, k += kTurn) {
+        add_trees<S>(columns_from(source, k), kTurn, sums);
+        map_turn<kStream>(map.from(m), kTurn, ahead);
       }
       total = finish_row<S, Source>(source, k, cols, &sums);
     } else {
@@ -186,9 +227,10 @@ HWY_INLINE Terms<double> sweep_row(const Source& source, const Map& map, int64_t
   }
   if constexpr (!kIsNothing<Map>) {
     const int64_t whole = m + (end - m) / kMapLine<Map> * kMapLine<Map>;
-    map_turn<kStream>(map, m, whole, ahead);
+    map_turns<kStream>(map, m, whole, ahead);
     if (whole < end) map.prefetch(whole + ahead);
-    map_columns<A>(map, 0, whole, end);
+    const auto rest = map.from(whole);
+    map_columns<A>(rest, 0, 0, end - whole);
   }
   return total;
 }

@@ -29,7 +29,7 @@ struct GradientRows {
   const T* x;
   const T* dy;
   const A* center;
-  const param_t<T>* gamma;
+  ColumnParameter<T> gamma;
   int64_t cols;
 
   HWY_INLINE auto row(int64_t r) const { return RowGradientTerms<T, A>{x + r * cols, dy + r * cols, center[r], gamma}; }
@@ -58,7 +58,7 @@ struct InputGradientRows {
   const T* dy;
   T* dx;
   const GradientCoefficients<const A*>& c;
-  const param_t<T>* gamma;
+  ColumnParameter<T> gamma;
   int64_t cols;
 
   HWY_INLINE T* out() const { return dx; }
@@ -89,6 +89,7 @@ struct ColumnRows {
   NormalizeCoefficients<const A*> c;
   int64_t cols;
 
+  HWY_INLINE int64_t base(int64_t) const { return 0; }
   HWY_INLINE Row row(int64_t r) const { return {x + r * cols, dy + r * cols, {c.center[r], c.scale[r], c.beta[r]}}; }
 };
 
@@ -108,8 +109,11 @@ struct ColumnAndGradientRows {
   T* dx;
   GradientCoefficients<const A*> c;
   NormalizeCoefficients<const S*> x_hat;
-  const param_t<T>* gamma;
+  ColumnParameter<T> gamma;
   int64_t cols;
+
+  /// The column that gamma's values begin at, for columns from k on.
+  HWY_INLINE int64_t base(int64_t k) const { return gamma.is_absent ? k : 0; }
 
   HWY_INLINE ColumnAndGradientRows at_seams(Seams<T>& of) const {
     return {x, dy, dx, c, x_hat, of.copied(gamma, cols, of.gamma), cols};
@@ -184,13 +188,13 @@ void normalize(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const
 }
 
 template <class T, class A>
-void input_gradient(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c, const param_t<T>* gamma,
-                    const RowExtent& rows, const Access& access) {
+void input_gradient(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c,
+                    const ColumnParameter<T>& gamma, const RowExtent& rows, const Access& access) {
   sweep<T, A>(NoRows(), InputGradientRows<T, A>{x, dy, dx, c, gamma, rows.length}, rows, access);
 }
 
 template <class T, class A>
-void gradient_sums(const T* x, const T* dy, const A* center, const param_t<T>* gamma, const RowExtent& rows,
+void gradient_sums(const T* x, const T* dy, const A* center, const ColumnParameter<T>& gamma, const RowExtent& rows,
                    double* first, double* second) {
   sweep<T, A>(GradientRows<T, A>{x, dy, center, gamma, rows.length}, NoRows(), rows, {}, first, second);
 }
@@ -215,8 +219,8 @@ void normalize_and_moments(const T* x, T* y, const NormalizeCoefficients<const A
 
 template <class T, class A = fast_t<T>, class S = sum_t<T>>
 void input_gradient_and_sums(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c,
-                             const param_t<T>* gamma, const RowExtent& rows, const Access& access, const S* center,
-                             double* first, double* second) {
+                             const ColumnParameter<T>& gamma, const RowExtent& rows, const Access& access,
+                             const S* center, double* first, double* second) {
   sweep<T, A>(GradientRows<T, S>{x + rows.size(), dy + rows.size(), center, gamma, rows.length},
               InputGradientRows<T, A>{x, dy, dx, c, gamma, rows.length}, rows, access, first, second);
 }
@@ -237,7 +241,7 @@ HWY_INLINE int64_t add_blocks(const Terms& terms, int64_t k, int64_t end, const 
 /// Blocks of columns down the rows, and in turn with them the next rows' sums.
 template <class T, class A, class S, bool kStream>
 HWY_INLINE void all_gradients_of(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c,
-                                 const param_t<T>* gamma, const RowExtent& rows, const Access& access,
+                                 const ColumnParameter<T>& gamma, const RowExtent& rows, const Access& access,
                                  const NormalizeCoefficients<const S*>& x_hat, const ColumnTotals<S>& to,
                                  const NextRows<S>& next) {
   using Map = RowGradientMap<T, A>;
@@ -262,9 +266,9 @@ HWY_INLINE void all_gradients_of(const T* x, const T* dy, T* dx, const GradientC
 }
 
 template <class T, class A = fast_t<T>, class S = sum_t<T>>
-void all_gradients(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c, const param_t<T>* gamma,
-                   const RowExtent& rows, const Access& access, const NormalizeCoefficients<const S*>& x_hat,
-                   const ColumnTotals<S>& to, const NextRows<S>& next) {
+void all_gradients(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c,
+                   const ColumnParameter<T>& gamma, const RowExtent& rows, const Access& access,
+                   const NormalizeCoefficients<const S*>& x_hat, const ColumnTotals<S>& to, const NextRows<S>& next) {
   if (access.stores == Stores::streamed) {
     all_gradients_of<T, A, S, true>(x, dy, dx, c, gamma, rows, access, x_hat, to, next);
   } else {

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <limits>
 
 #include "kernels/kernels.hpp"
 #include "unitvar/dtype.hpp"
@@ -9,11 +10,29 @@
 /// gamma and beta with a value for each column. As all kernels, they give the same bits on every instruction set.
 namespace unitvar::kernels {
 
-/// A value for each column; neither may be absent.
+/// The values that an absent parameter has at most: they fit the first-level cache.
+inline constexpr std::int64_t kMostRepeated = 2048;
+
+/// A value for each column. Those of an absent parameter are all the same: as many as there are columns, kMostRepeated
+/// at most. They begin anew wherever a walk along the row goes on.
+template <class T>
+struct ColumnParameter {
+  const param_t<T>* values;
+  bool is_absent = false;
+
+  /// The values of column k and those behind it. They last for `reach` columns.
+  [[nodiscard]] ColumnParameter from(std::int64_t k) const noexcept {
+    return {is_absent ? values : values + k, is_absent};
+  }
+  [[nodiscard]] std::int64_t reach() const noexcept {
+    return is_absent ? kMostRepeated : std::numeric_limits<std::int64_t>::max();
+  }
+};
+
 template <class T>
 struct ColumnParameters {
-  const param_t<T>* gamma;
-  const param_t<T>* beta;
+  ColumnParameter<T> gamma;
+  ColumnParameter<T> beta;
 };
 
 /// Column sums of not too many rows in S, and in double of what S does not hold.
@@ -36,11 +55,11 @@ struct RowPhases {
   void (*normalize)(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const ColumnParameters<T>& parameters,
                     const RowExtent& rows, const Access& access);
   /// Of each row, sum(g) and sum(g * (x - center)), where g = gamma * dy.
-  void (*gradient_sums)(const T* x, const T* dy, const S* center, const param_t<T>* gamma, const RowExtent& rows,
-                        double* first, double* second);
+  void (*gradient_sums)(const T* x, const T* dy, const S* center, const ColumnParameter<T>& gamma,
+                        const RowExtent& rows, double* first, double* second);
   /// dx = ((gamma * dy - c.level) - (x - c.center) * c.slope) * c.scale; dx may be dy.
   void (*input_gradient)(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c,
-                         const param_t<T>* gamma, const RowExtent& rows, const Access& access);
+                         const ColumnParameter<T>& gamma, const RowExtent& rows, const Access& access);
   /// Adds to each column sum(dy) and sum(dy * x_hat), where x_hat = (x - c.center) * c.scale + c.beta.
   void (*column_sums)(const T* x, const T* dy, const RowExtent& rows, const NormalizeCoefficients<const S*>& c,
                       const ColumnTotals<S>& to);
@@ -62,12 +81,12 @@ struct FusedRows {
                   const ColumnParameters<T>& parameters, const RowExtent& rows, const Access& access,
                   const sum_t<T>* shift, double* first, double* second);
   void (*backward)(const T* x, const T* dy, T* dx, const GradientCoefficients<const fast_t<T>*>& c,
-                   const param_t<T>* gamma, const RowExtent& rows, const Access& access, const sum_t<T>* center,
+                   const ColumnParameter<T>& gamma, const RowExtent& rows, const Access& access, const sum_t<T>* center,
                    double* first, double* second);
   /// The same with column_sums of the first rows, whose x_hat has coefficients of its own, in one pass over them, where
   /// can_take_blocks.
   void (*all_gradients)(const T* x, const T* dy, T* dx, const GradientCoefficients<const fast_t<T>*>& c,
-                        const param_t<T>* gamma, const RowExtent& rows, const Access& access,
+                        const ColumnParameter<T>& gamma, const RowExtent& rows, const Access& access,
                         const NormalizeCoefficients<const sum_t<T>*>& x_hat, const ColumnTotals<sum_t<T>>& to,
                         const NextRows<sum_t<T>>& next);
 };

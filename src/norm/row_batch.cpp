@@ -92,11 +92,13 @@ auto takes(const double* mean, const double* rstd, const GradientRows& g) noexce
   };
 }
 
-template <class Fast, class P>
-bool all_ordinary(const P* parameter, int64_t n) noexcept {
+template <class T>
+bool all_ordinary(const kernels::ColumnParameter<T>& parameter, int64_t n) noexcept {
+  using Fast = kernels::fast_t<T>;
   if constexpr (std::is_same_v<Fast, double>) return true;
-  return parameter == nullptr ||
-         for_all(n, [parameter](int64_t i) { return is_ordinary<Fast>(static_cast<double>(parameter[i])); });
+  return parameter.is_absent || for_all(n, [values = parameter.values](int64_t i) {
+           return is_ordinary<Fast>(static_cast<double>(values[i]));
+         });
 }
 
 }  // namespace
@@ -108,8 +110,7 @@ RowBatch<T>::RowBatch(const kernels::RowKernels<T>& kernels, Center center, int6
       center_(center),
       length_(length),
       parameters_(parameters),
-      parameters_are_ordinary_(all_ordinary<Fast>(parameters.gamma, length) &&
-                               all_ordinary<Fast>(parameters.beta, length)) {}
+      parameters_are_ordinary_(all_ordinary(parameters.gamma, length) && all_ordinary(parameters.beta, length)) {}
 
 template <class T>
 template <class A>

@@ -34,7 +34,7 @@ class RowBatch {
   using Sum = kernels::sum_t<T>;
   using Totals = kernels::ColumnTotals<Sum>;
 
-  /// Parameters must stay where they are; those that no pass needs may be null.
+  /// Parameters must stay where they are.
   RowBatch(const kernels::RowKernels<T>& kernels, Center center, std::int64_t length,
            const kernels::ColumnParameters<T>& parameters) noexcept;
 

@@ -66,7 +66,7 @@ class ColumnSums {
   core::Workspace fast_, wide_;
 };
 
-/// Schedule and kernels of one call, and its parameters, those that are absent filled in.
+/// Schedule and kernels of one call, and its parameters, with ones and zeros for those that are absent.
 template <class T>
 class RowEngine {
  public:
@@ -76,9 +76,9 @@ class RowEngine {
             std::span<const P> beta)
       : schedule_(make_row_schedule(extent, {sizeof(T), tensors_read, core::cache_sizes(),
                                              options.threads == 0 ? core::default_threads() : options.threads})),
-        filled_(static_cast<std::size_t>(2 * extent.length) * sizeof(P)),
+        constants_(static_cast<std::size_t>(2 * repeated(extent.length)) * sizeof(P)),
         batch_(kernels::row_kernels_for<T>(options.isa), center, extent.length,
-               {or_constant(gamma, P(1), 0), or_constant(beta, P(0), extent.length)}) {}
+               {or_constant(gamma, P(1), 0), or_constant(beta, P(0), repeated(extent.length))}) {}
 
   [[nodiscard]] const RowBatch<T>& batch() const noexcept { return batch_; }
   [[nodiscard]] const RowSchedule& schedule() const noexcept { return schedule_; }
@@ -125,13 +125,17 @@ class RowEngine {
       kernels::finish_stores();
     });
   }
-  const P* or_constant(std::span<const P> parameter, P constant, std::int64_t offset) const noexcept {
-    if (!parameter.empty()) return parameter.data();
-    return std::fill_n(filled_.as<P>() + offset, length(), constant) - length();
+  static std::int64_t repeated(std::int64_t length) noexcept { return std::min(length, kernels::kMostRepeated); }
+  kernels::ColumnParameter<T> or_constant(std::span<const P> parameter, P constant,
+                                          std::int64_t offset) const noexcept {
+    if (!parameter.empty()) return {parameter.data()};
+    P* const values = constants_.as<P>() + offset;
+    std::fill_n(values, repeated(length()), constant);
+    return {values, true};
   }
 
   RowSchedule schedule_;
-  core::Workspace filled_;
+  core::Workspace constants_;  ///< in place of absent parameters
   RowBatch<T> batch_;
 };
 

@@ -1,0 +1,77 @@
+// What calls allocate: nothing that grows with parameters which are absent.
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "support/allocated.hpp"
+#include "support/dtypes.hpp"
+#include "support/rows.hpp"
+
+namespace unitvar::test {
+namespace {
+
+/// Bytes that f allocates.
+template <class F>
+std::size_t bytes_of(const F& f) {
+  const std::size_t before = allocated_bytes();
+  f();
+  return allocated_bytes() - before;
+}
+
+template <class T>
+class Allocation : public ::testing::Test {
+ protected:
+  static constexpr std::int64_t kLength = std::int64_t{1} << 20;
+  static constexpr std::size_t kSmall = std::size_t{256} << 10;  // a fourth of a byte for each element
+
+  Allocation() : x_(kLength, T(1)), y_(x_), mean_(1), rstd_(1, 1.0) {}
+
+  const RowExtent extent_{1, kLength};
+  std::vector<T> x_, y_;
+  std::vector<double> mean_, rstd_;
+};
+
+TYPED_TEST_SUITE(Allocation, AllDtypes);
+
+TYPED_TEST(Allocation, IsCounted) {
+  EXPECT_GE(bytes_of([] { std::vector<double> values(1000); }), 8000U);
+}
+
+TYPED_TEST(Allocation, OfLayerNormIsSmallWithoutParameters) {
+  using T = TypeParam;
+  EXPECT_LT(bytes_of([&] {
+              layer_norm_forward<T>({.extent = this->extent_, .x = this->x_, .y = this->y_, .mean = this->mean_});
+            }),
+            this->kSmall);
+  EXPECT_LT(bytes_of([&] {
+              layer_norm_backward<T>({.extent = this->extent_,
+                                      .x = this->x_,
+                                      .dy = this->x_,
+                                      .mean = this->mean_,
+                                      .rstd = this->rstd_,
+                                      .dx = this->y_});
+            }),
+            this->kSmall);
+}
+
+TYPED_TEST(Allocation, OfRmsNormIsSmallWithoutParameters) {
+  using T = TypeParam;
+  EXPECT_LT(bytes_of([&] { rms_norm_forward<T>({.extent = this->extent_, .x = this->x_, .y = this->y_}); }),
+            this->kSmall);
+  EXPECT_LT(bytes_of([&] {
+              rms_norm_backward<T>(
+                  {.extent = this->extent_, .x = this->x_, .dy = this->x_, .rstd = this->rstd_, .dx = this->y_});
+            }),
+            this->kSmall);
+}
+
+TYPED_TEST(Allocation, OfRmsNormIsSmallWithoutShift) {
+  using T = TypeParam;
+  const std::vector<param_t<T>> gamma(this->x_.size(), 2);
+  EXPECT_LT(
+      bytes_of([&] { rms_norm_forward<T>({.extent = this->extent_, .x = this->x_, .gamma = gamma, .y = this->y_}); }),
+      this->kSmall);
+}
+
+}  // namespace
+}  // namespace unitvar::test
