@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <type_traits>
+
 #include "norm/cells.hpp"
 #include "unitvar/dtype.hpp"
 
@@ -69,16 +72,18 @@ void Cells<T>::multiply(T* dx, const Cell& cell, const double* factor) const noe
     const Cell one = cell.part(k, k + 1);
     const double by = factor[one.begin];
     if (by == 1) continue;
-    const double* const zero = fill<double>(one, 0, [](int64_t) { return 0.0; });
+    const auto* const zero = fill<double>(one, 0, [](int64_t) { return 0.0; });
     T* const at = dx + offset(one);
     phases<double>(kernels_).normalize(at, at, {zero, fill<double>(one, 1, [by](int64_t) { return by; }), zero},
                                        rect(one), {});
   }
 }
 
-#define UNITVAR_INSTANTIATE(T)                                                                         \
-  template void Cells<T>::normalize(const T*, T*, const Cell&, const NormalizeArrays&) const noexcept; \
-  template void Cells<T>::input_gradient(const T*, const T*, T*, const Cell&, const GradientArrays&) const noexcept;
+#define UNITVAR_INSTANTIATE(T)                                                                            \
+  template void Cells<T>::normalize(const T*, std::add_pointer_t<T>, const Cell&, const NormalizeArrays&) \
+      const noexcept;                                                                                     \
+  template void Cells<T>::input_gradient(const T*, const T*, std::add_pointer_t<T>, const Cell&,          \
+                                         const GradientArrays&) const noexcept;
 UNITVAR_FOR_EACH_DTYPE(UNITVAR_INSTANTIATE)
 
 }  // namespace unitvar::norm

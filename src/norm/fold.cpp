@@ -70,11 +70,11 @@ template <class T>
 void scale_weights(const WeightExtent& e, norm::ScaleArrays of, const T* weight, T* folded) noexcept {
   const Extent& b = e.block;
   for (int64_t row = 0; row < e.groups * b.outer; ++row) {
-    const norm::ScaleArrays by = of.from(row / b.outer * b.channels);
+    const int64_t first = row / b.outer * b.channels;
     for (int64_t c = 0; c < b.channels; ++c) {
       const int64_t begin = (row * b.channels + c) * b.inner;
       for (int64_t k = begin; k < begin + b.inner; ++k) {
-        folded[k] = static_cast<T>(static_cast<double>(weight[k]) * by.scale[c] * by.factor[c]);
+        folded[k] = static_cast<T>(static_cast<double>(weight[k]) * of.scale[first + c] * of.factor[first + c]);
       }
     }
   }
