@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/timing.hpp"
 #include "bench/versions/call.hpp"
 #include "bench/versions/problem.hpp"
 #include "common/failure.hpp"

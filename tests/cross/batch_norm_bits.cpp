@@ -27,7 +27,7 @@ Statistics<T> forward(const Extent& e, const Inputs<T>& in, double eps, std::vec
 }
 
 template <class T>
-void write_layer(std::FILE* file, const Extent& e, const Kind& kind) {
+void write_layer(Report& report, const Extent& e, const Kind& kind) {
   using P = param_t<T>;
   const Inputs<T> in(e.size(), e.channels, kind);
   auto y = results<T>(e.size()), inference = y, dx = y, frozen = y;
@@ -62,7 +62,7 @@ void write_layer(std::FILE* file, const Extent& e, const Kind& kind) {
                                  .dgamma = frozen_dgamma,
                                  .eps = kind.eps},
                                 three_threads);
-  Line(file, title<T>("batch norm", text_of(e), kind.name))
+  report.line<T>("batch norm", kind)
       .add("y", y)
       .add("mean", s.mean)
       .add("var", s.var)
@@ -76,7 +76,7 @@ void write_layer(std::FILE* file, const Extent& e, const Kind& kind) {
 }
 
 template <class T>
-void write_derivatives_of(std::FILE* file, const Extent& e, const Kind& kind) {
+void write_derivatives_of(Report& report, const Extent& e, const Kind& kind) {
   using P = param_t<T>;
   const Inputs<T> in(e.size(), e.channels, kind);
   auto y = results<T>(e.size()), grad_x = y, grad_dy = y, frozen_x = y, frozen_dy = y, y_dot = y, frozen_y_dot = y,
@@ -93,7 +93,7 @@ void write_derivatives_of(std::FILE* file, const Extent& e, const Kind& kind) {
   batch_norm_frozen_jvp<T>({e, in.x, s.mean, s.rstd, in.gamma, in.v, in.u, in.w, frozen_y_dot, {}, {}}, three_threads);
   batch_norm_statistics_backward<T>({e, in.x, in.dy, s.mean, s.rstd, in.gamma, s.mean, s.rstd, dx, dgamma, dbeta},
                                     three_threads);
-  Line(file, title<T>("derivatives", text_of(e), kind.name))
+  report.line<T>("derivatives", kind)
       .add("grad_x", grad_x)
       .add("grad_dy", grad_dy)
       .add("grad_gamma", grad_gamma)
@@ -110,7 +110,7 @@ void write_derivatives_of(std::FILE* file, const Extent& e, const Kind& kind) {
 }
 
 template <class T>
-void write_phases_of(std::FILE* file, const Extent& e, const Kind& kind) {
+void write_phases_of(Report& report, const Extent& e, const Kind& kind) {
   const Inputs<T> in(e.size(), e.channels, kind);
   auto mean = results<double>(e.channels), m2 = mean, var = mean, rstd = mean, sum_dy = mean, sum_dy_xmu = mean,
        tiled_mean = mean, tiled_m2 = mean, tiled_dy = mean, tiled_dy_xmu = mean;
@@ -129,7 +129,7 @@ void write_phases_of(std::FILE* file, const Extent& e, const Kind& kind) {
   }
   moments_by_tiles.finish(tiled_mean, tiled_m2);
   gradients_by_tiles.finish(tiled_dy, tiled_dy_xmu);
-  Line(file, title<T>("phases", text_of(e), kind.name))
+  report.line<T>("phases", kind)
       .add("mean", mean)
       .add("m2", m2)
       .add("y", y)
@@ -144,29 +144,29 @@ void write_phases_of(std::FILE* file, const Extent& e, const Kind& kind) {
 
 }  // namespace
 
-void write_batch_norm(std::FILE* file) {
+void write_batch_norm(Report& report) {
   for (const Extent& extent : extents) {
     for (const Kind& kind : kinds) {
-#define UNITVAR_WRITE(T) write_layer<T>(file, extent, kind);
+#define UNITVAR_WRITE(T) write_layer<T>(report, extent, kind);
       UNITVAR_FOR_EACH_DTYPE(UNITVAR_WRITE)
 #undef UNITVAR_WRITE
     }
   }
 }
 
-void write_derivatives(std::FILE* file) {
+void write_derivatives(Report& report) {
   for (const Extent& extent : extents) {
 #define UNITVAR_WRITE(T) \
-  for (const Kind& kind : kinds) write_derivatives_of<T>(file, extent, kind);
+  for (const Kind& kind : kinds) write_derivatives_of<T>(report, extent, kind);
     UNITVAR_FOR_EACH_DTYPE(UNITVAR_WRITE)
 #undef UNITVAR_WRITE
   }
 }
 
-void write_phases(std::FILE* file) {
+void write_phases(Report& report) {
   for (const Extent& extent : extents) {
 #define UNITVAR_WRITE(T) \
-  for (const Kind& kind : kinds) write_phases_of<T>(file, extent, kind);
+  for (const Kind& kind : kinds) write_phases_of<T>(report, extent, kind);
     UNITVAR_FOR_EACH_DTYPE(UNITVAR_WRITE)
 #undef UNITVAR_WRITE
   }

@@ -4,8 +4,10 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <deque>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "unitvar/unitvar.hpp"
@@ -76,48 +78,67 @@ std::vector<V> results(std::int64_t size) {
   return std::vector<V>(static_cast<std::size_t>(size));
 }
 
-/// FNV-1a of all bytes, folded to 32 bits. Of a NaN it is hashed that it is one: which of them, is up to the processor.
-template <class V>
-std::uint32_t hash_of(const std::vector<V>& values) {
-  std::uint64_t hash = 14695981039346656037U;
-  for (V value : values) {
-    if (std::isnan(static_cast<double>(value))) value = static_cast<V>(std::numeric_limits<double>::quiet_NaN());
-    for (const unsigned char byte : std::bit_cast<std::array<unsigned char, sizeof(V)>>(value)) {
-      hash = (hash ^ byte) * 1099511628211U;
+/// FNV-1a of all bytes that are given. Of a NaN it is hashed that it is one: which of them, is up to the processor.
+class Hash {
+ public:
+  template <class V>
+  void add(const std::vector<V>& values) {
+    for (V value : values) {
+      if (std::isnan(static_cast<double>(value))) value = static_cast<V>(std::numeric_limits<double>::quiet_NaN());
+      for (const unsigned char byte : std::bit_cast<std::array<unsigned char, sizeof(V)>>(value)) {
+        value_ = (value_ ^ byte) * 1099511628211U;
+      }
     }
   }
-  return static_cast<std::uint32_t>(hash ^ hash >> 32);
-}
+  [[nodiscard]] std::uint32_t folded() const { return static_cast<std::uint32_t>(value_ ^ value_ >> 32); }
 
-/// One line: what was computed, and the hash of each result by its name.
+ private:
+  std::uint64_t value_ = 14695981039346656037U;
+};
+
+/// A line of the report: one operation, dtype and kind of data, and a hash of each result by its name, over all shapes.
 class Line {
  public:
-  Line(std::FILE* file, const std::string& what) : file_(file) { std::fprintf(file_, "%s:", what.c_str()); }
-  Line(const Line&) = delete;
-  Line& operator=(const Line&) = delete;
-  ~Line() { std::fputc('\n', file_); }
+  explicit Line(std::string title) : title_(std::move(title)) {}
 
   template <class V>
-  Line& add(const char* name, const std::vector<V>& values) {
-    std::fprintf(file_, " %s=%08x", name, hash_of(values));
+  Line& add(const std::string& result, const std::vector<V>& values) {
+    for (auto& [name, hash] : hashes_) {
+      if (name == result) return hash.add(values), *this;
+    }
+    hashes_.emplace_back(result, Hash()).second.add(values);
     return *this;
+  }
+  [[nodiscard]] const std::string& title() const { return title_; }
+  void print(std::FILE* file) const {
+    std::fprintf(file, "%s:", title_.c_str());
+    for (const auto& [name, hash] : hashes_) std::fprintf(file, " %s=%08x", name.c_str(), hash.folded());
+    std::fputc('\n', file);
   }
 
  private:
-  std::FILE* file_;
+  std::string title_;
+  std::vector<std::pair<std::string, Hash>> hashes_;
 };
 
-template <class T>
-std::string title(const char* operation, const std::string& shape, const char* kind) {
-  return std::string(DtypeTraits<T>::name) + " " + operation + " " + shape + " " + kind;
-}
-inline std::string text_of(const Extent& e) {
-  return std::to_string(e.outer) + "x" + std::to_string(e.channels) + "x" + std::to_string(e.inner);
-}
-inline std::string text_of(const RowExtent& e) { return std::to_string(e.rows) + "x" + std::to_string(e.length); }
-inline std::string text_of(const Groups& g) {
-  return text_of(g.extent) + "/" + std::to_string(g.sample_rows) + "/" + std::to_string(g.groups);
-}
+/// Lines in the order in which they were begun.
+class Report {
+ public:
+  template <class T>
+  Line& line(const std::string& operation, const Kind& kind) {
+    const std::string title = std::string(DtypeTraits<T>::name) + " " + operation + ", " + kind.name;
+    for (Line& line : lines_) {
+      if (line.title() == title) return line;
+    }
+    return lines_.emplace_back(title);
+  }
+  void print(std::FILE* file) const {
+    for (const Line& line : lines_) line.print(file);
+  }
+
+ private:
+  std::deque<Line> lines_;
+};
 
 inline const Options three_threads{.threads = 3};
 
@@ -126,11 +147,11 @@ inline constexpr Extent extents[] = {{5, 3, 784}, {3, 4, 4097}, {33, 7, 49},  {6
                                      {2, 65, 1},  {2, 3, 17},   {8, 8, 6400}, {5000, 65, 1}};
 
 /// Every operation of a family on every input.
-void write_batch_norm(std::FILE* file);
-void write_variants(std::FILE* file);
-void write_derivatives(std::FILE* file);
-void write_phases(std::FILE* file);
-void write_group_norm(std::FILE* file);
-void write_row_norms(std::FILE* file);
+void write_batch_norm(Report& report);
+void write_variants(Report& report);
+void write_derivatives(Report& report);
+void write_phases(Report& report);
+void write_group_norm(Report& report);
+void write_row_norms(Report& report);
 
 }  // namespace unitvar::cross

@@ -10,7 +10,7 @@ const Groups groups[] = {{{3, 6, 49}, 1, 2}, {{2, 4, 4097}, 1, 2}, {{2 * 49, 6, 
 constexpr RowExtent row_extents[] = {{5, 784}, {37, 100}, {131, 64}, {2, 17}, {3, 16384}};
 
 template <class T>
-void write_groups(std::FILE* file, const Groups& g, const Kind& kind) {
+void write_groups(Report& report, const Groups& g, const Kind& kind) {
   const Inputs<T> in(g.extent.size(), g.extent.channels, kind);
   auto y = results<T>(g.extent.size()), dx = y, grad_x = y, grad_dy = y;
   auto dgamma = results<param_t<T>>(g.extent.channels), dbeta = dgamma, grad_gamma = dgamma;
@@ -19,7 +19,7 @@ void write_groups(std::FILE* file, const Groups& g, const Kind& kind) {
   group_norm_backward<T>({g, in.x, in.dy, mean, rstd, in.gamma, dx, dgamma, dbeta}, three_threads);
   group_norm_double_backward<T>({g, in.x, in.dy, mean, rstd, in.gamma, in.v, in.u, in.w, grad_x, grad_dy, grad_gamma},
                                 three_threads);
-  Line(file, title<T>("group norm", text_of(g), kind.name))
+  report.line<T>("group norm", kind)
       .add("y", y)
       .add("mean", mean)
       .add("rstd", rstd)
@@ -32,7 +32,7 @@ void write_groups(std::FILE* file, const Groups& g, const Kind& kind) {
 }
 
 template <class T>
-void write_layer_norm(std::FILE* file, const RowExtent& e, const Kind& kind) {
+void write_layer_norm(Report& report, const RowExtent& e, const Kind& kind) {
   const Inputs<T> in(e.size(), e.length, kind);
   auto y = results<T>(e.size()), dx = y, grad_x = y, grad_dy = y;
   auto dgamma = results<param_t<T>>(e.length), dbeta = dgamma, grad_gamma = dgamma;
@@ -41,7 +41,7 @@ void write_layer_norm(std::FILE* file, const RowExtent& e, const Kind& kind) {
   layer_norm_backward<T>({e, in.x, in.dy, mean, rstd, in.gamma, dx, dgamma, dbeta}, three_threads);
   layer_norm_double_backward<T>({e, in.x, in.dy, mean, rstd, in.gamma, in.v, in.u, in.w, grad_x, grad_dy, grad_gamma},
                                 three_threads);
-  Line(file, title<T>("layer norm", text_of(e), kind.name))
+  report.line<T>("layer norm", kind)
       .add("y", y)
       .add("mean", mean)
       .add("rstd", rstd)
@@ -54,7 +54,7 @@ void write_layer_norm(std::FILE* file, const RowExtent& e, const Kind& kind) {
 }
 
 template <class T>
-void write_rms_norm(std::FILE* file, const RowExtent& e, const Kind& kind) {
+void write_rms_norm(Report& report, const RowExtent& e, const Kind& kind) {
   const Inputs<T> in(e.size(), e.length, kind);
   auto y = results<T>(e.size()), dx = y, grad_x = y, grad_dy = y;
   auto dgamma = results<param_t<T>>(e.length), dbeta = dgamma, grad_gamma = dgamma;
@@ -63,7 +63,7 @@ void write_rms_norm(std::FILE* file, const RowExtent& e, const Kind& kind) {
   rms_norm_backward<T>({e, in.x, in.dy, rstd, in.gamma, dx, dgamma, dbeta}, three_threads);
   rms_norm_double_backward<T>({e, in.x, in.dy, rstd, in.gamma, in.v, in.u, in.w, grad_x, grad_dy, grad_gamma},
                               three_threads);
-  Line(file, title<T>("rms norm", text_of(e), kind.name))
+  report.line<T>("rms norm", kind)
       .add("y", y)
       .add("rstd", rstd)
       .add("dx", dx)
@@ -76,22 +76,22 @@ void write_rms_norm(std::FILE* file, const RowExtent& e, const Kind& kind) {
 
 }  // namespace
 
-void write_group_norm(std::FILE* file) {
+void write_group_norm(Report& report) {
   for (const Groups& g : groups) {
     for (const Kind& kind : kinds) {
-#define UNITVAR_WRITE(T) write_groups<T>(file, g, kind);
+#define UNITVAR_WRITE(T) write_groups<T>(report, g, kind);
       UNITVAR_FOR_EACH_DTYPE(UNITVAR_WRITE)
 #undef UNITVAR_WRITE
     }
   }
 }
 
-void write_row_norms(std::FILE* file) {
+void write_row_norms(Report& report) {
   for (const RowExtent& extent : row_extents) {
     for (const Kind& kind : kinds) {
-#define UNITVAR_WRITE(T)                   \
-  write_layer_norm<T>(file, extent, kind); \
-  write_rms_norm<T>(file, extent, kind);
+#define UNITVAR_WRITE(T)                     \
+  write_layer_norm<T>(report, extent, kind); \
+  write_rms_norm<T>(report, extent, kind);
       UNITVAR_FOR_EACH_DTYPE(UNITVAR_WRITE)
 #undef UNITVAR_WRITE
     }

@@ -52,10 +52,12 @@ int main(int argc, char** argv) {
     return 1;
   }
   using namespace unitvar::cross;
+  Report report;
   for (const auto write :
        {write_batch_norm, write_variants, write_derivatives, write_phases, write_group_norm, write_row_norms}) {
-    write(file);
+    write(report);
   }
+  report.print(file);
   if (std::fclose(file) != 0) return 1;
   return argc == 3 ? compare(argv[1], argv[2]) : 0;
 }

@@ -10,7 +10,7 @@ template <class T>
 using Params = std::vector<param_t<T>>;
 
 template <class T>
-void write_activation(std::FILE* file, const Extent& e, const Kind& kind, const char* name, bool residual,
+void write_activation(Report& report, const Extent& e, const Kind& kind, const char* name, bool residual,
                       double slope) {
   const Inputs<T> in(e.size(), e.channels, kind);
   auto y = results<T>(e.size()), inference = y, dx = y, dresidual = y;
@@ -24,7 +24,7 @@ void write_activation(std::FILE* file, const Extent& e, const Kind& kind, const 
   batch_norm_act_backward<T>(
       {e, in.x, in.dy, mask, mean, rstd, in.gamma, dx, residual ? dresidual : no_dresidual, dgamma, dbeta, slope},
       three_threads);
-  Line(file, title<T>(name, text_of(e), kind.name))
+  report.line<T>(name, kind)
       .add("y", y)
       .add("mask", mask)
       .add("inference", inference)
@@ -35,17 +35,18 @@ void write_activation(std::FILE* file, const Extent& e, const Kind& kind, const 
 }
 
 template <class T>
-void write_weighted(std::FILE* file, const Extent& e, const Kind& kind) {
+void write_weighted(Report& report, const Extent& e, const Kind& kind) {
   const Inputs<T> in(e.size(), e.channels, kind);
   Noise noise;
   Params<T> weight = noise.values<param_t<T>>(e.count(), 0.25, 1);
   for (auto& v : weight) v = std::max(v, param_t<T>(0));
+  weight[0] = weight[1] = 1;  // two are wanted
   auto y = results<T>(e.size()), dx = y;
   auto mean = results<double>(e.channels), var = mean, rstd = mean;
   auto dgamma = results<param_t<T>>(e.channels), dbeta = dgamma;
   weighted_batch_norm_forward<T>({e, in.x, weight, in.gamma, in.beta, y, mean, var, rstd, kind.eps}, three_threads);
   weighted_batch_norm_backward<T>({e, in.x, in.dy, weight, mean, rstd, in.gamma, dx, dgamma, dbeta}, three_threads);
-  Line(file, title<T>("weighted", text_of(e), kind.name))
+  report.line<T>("weighted", kind)
       .add("y", y)
       .add("mean", mean)
       .add("var", var)
@@ -56,7 +57,7 @@ void write_weighted(std::FILE* file, const Extent& e, const Kind& kind) {
 
 /// gamma is 1 + |u|, so that no channel loses more digits than are allowed.
 template <class T>
-void write_in_place(std::FILE* file, const Extent& e, const Kind& kind, const char* name, double slope) {
+void write_in_place(Report& report, const Extent& e, const Kind& kind, const char* name, double slope) {
   Inputs<T> in(e.size(), e.channels, kind);
   for (std::size_t c = 0; c < in.gamma.size(); ++c) in.gamma[c] = 1 + std::abs(in.u[c]);
   auto y = in.x;
@@ -65,7 +66,7 @@ void write_in_place(std::FILE* file, const Extent& e, const Kind& kind, const ch
   auto dgamma = results<param_t<T>>(e.channels), dbeta = dgamma;
   batch_norm_in_place_forward<T>({e, y, in.gamma, in.beta, mean, var, rstd, kind.eps, slope}, three_threads);
   batch_norm_in_place_backward<T>({e, y, in.dy, rstd, in.gamma, in.beta, dx, dgamma, dbeta, slope}, three_threads);
-  Line(file, title<T>(name, text_of(e), kind.name))
+  report.line<T>(name, kind)
       .add("y", y)
       .add("mean", mean)
       .add("rstd", rstd)
@@ -75,7 +76,7 @@ void write_in_place(std::FILE* file, const Extent& e, const Kind& kind, const ch
 }
 
 template <class T>
-void write_renorm(std::FILE* file, const Extent& e, const Kind& kind) {
+void write_renorm(Report& report, const Extent& e, const Kind& kind) {
   const Inputs<T> in(e.size(), e.channels, kind);
   const std::vector<double> running_mean(static_cast<std::size_t>(e.channels), kind.mean + kind.scale / 4),
       running_var(running_mean.size(), kind.scale * kind.scale / 2);
@@ -99,7 +100,7 @@ void write_renorm(std::FILE* file, const Extent& e, const Kind& kind) {
                            .eps = kind.eps},
                           three_threads);
   batch_renorm_backward<T>({e, in.x, in.dy, mean, rstd, r, d, in.gamma, dx, dgamma, dbeta}, three_threads);
-  Line(file, title<T>("renorm", text_of(e), kind.name))
+  report.line<T>("renorm", kind)
       .add("y", y)
       .add("r", r)
       .add("d", d)
@@ -109,7 +110,7 @@ void write_renorm(std::FILE* file, const Extent& e, const Kind& kind) {
 }
 
 template <class T>
-void write_ghost(std::FILE* file, const Extent& e, const Kind& kind) {
+void write_ghost(Report& report, const Extent& e, const Kind& kind) {
   const std::int64_t ghost = e.outer / 2 + 1, size = ghost_batches(e, ghost) * e.channels;
   const Inputs<T> in(e.size(), e.channels, kind);
   auto y = results<T>(e.size()), dx = y;
@@ -117,7 +118,7 @@ void write_ghost(std::FILE* file, const Extent& e, const Kind& kind) {
   auto dgamma = results<param_t<T>>(e.channels), dbeta = dgamma;
   ghost_batch_norm_forward<T>({e, ghost, in.x, in.gamma, in.beta, y, mean, var, rstd, kind.eps}, three_threads);
   ghost_batch_norm_backward<T>({e, ghost, in.x, in.dy, mean, rstd, in.gamma, dx, dgamma, dbeta}, three_threads);
-  Line(file, title<T>("ghost", text_of(e), kind.name))
+  report.line<T>("ghost", kind)
       .add("y", y)
       .add("mean", mean)
       .add("var", var)
@@ -127,7 +128,7 @@ void write_ghost(std::FILE* file, const Extent& e, const Kind& kind) {
 }
 
 template <class T>
-void write_fold(std::FILE* file, const Extent& e, const Kind& kind) {
+void write_fold(Report& report, const Extent& e, const Kind& kind) {
   const Inputs<T> in(e.size(), e.channels, kind);
   const std::vector<double> mean(in.u.begin(), in.u.end()), var(mean.size(), 1.5);
   auto weight = results<T>(e.size());
@@ -143,32 +144,28 @@ void write_fold(std::FILE* file, const Extent& e, const Kind& kind) {
                       .folded_bias = bias,
                       .eps = kind.eps});
   scale_and_shift<param_t<T>>({mean, var, in.gamma, in.beta, scale, shift, kind.eps});
-  Line(file, title<T>("fold", text_of(e), kind.name))
-      .add("weight", weight)
-      .add("bias", bias)
-      .add("scale", scale)
-      .add("shift", shift);
+  report.line<T>("fold", kind).add("weight", weight).add("bias", bias).add("scale", scale).add("shift", shift);
 }
 
 template <class T>
-void write_all(std::FILE* file, const Extent& e, const Kind& kind) {
-  write_activation<T>(file, e, kind, "relu", false, 0);
-  write_activation<T>(file, e, kind, "residual+relu", true, 0);
-  write_activation<T>(file, e, kind, "residual+leaky", true, 0.25);
-  write_weighted<T>(file, e, kind);
-  if (kind.scale > 0) write_in_place<T>(file, e, kind, "in-place", 1);
-  if (kind.scale > 0) write_in_place<T>(file, e, kind, "in-place+leaky", 0.25);
-  write_renorm<T>(file, e, kind);
-  write_ghost<T>(file, e, kind);
-  write_fold<T>(file, e, kind);
+void write_all(Report& report, const Extent& e, const Kind& kind) {
+  write_activation<T>(report, e, kind, "relu", false, 0);
+  write_activation<T>(report, e, kind, "residual+relu", true, 0);
+  write_activation<T>(report, e, kind, "residual+leaky", true, 0.25);
+  write_weighted<T>(report, e, kind);
+  if (kind.scale > 0) write_in_place<T>(report, e, kind, "in-place", 1);
+  if (kind.scale > 0) write_in_place<T>(report, e, kind, "in-place+leaky", 0.25);
+  write_renorm<T>(report, e, kind);
+  write_ghost<T>(report, e, kind);
+  write_fold<T>(report, e, kind);
 }
 
 }  // namespace
 
-void write_variants(std::FILE* file) {
+void write_variants(Report& report) {
   for (const Extent& extent : extents) {
     for (const Kind& kind : {kinds[0], kinds[1], kinds[3], kinds[5]}) {
-#define UNITVAR_WRITE(T) write_all<T>(file, extent, kind);
+#define UNITVAR_WRITE(T) write_all<T>(report, extent, kind);
       UNITVAR_FOR_EACH_DTYPE(UNITVAR_WRITE)
 #undef UNITVAR_WRITE
     }
