@@ -47,7 +47,8 @@ struct Settings {
 
 struct Row {
   std::string group, what;
-  double again, fresh;  ///< time over that of the old version: of the old one again, of the new one
+  double milliseconds;  ///< of the old version
+  double again, fresh;  ///< time over that: of the old one again, of the new one
   bool same;            ///< all results have the same bits
 };
 
@@ -62,7 +63,8 @@ Row measure(const std::vector<Version>& versions, Problem& problem, double secon
     return problem.hash_of_results();
   };
   const auto old = results_of(versions[0]);
-  return {problem.group(), problem.text(), times[1] / times[0], times[2] / times[0], old == results_of(versions[2])};
+  return {problem.group(),     problem.text(),      1e3 * times[0],
+          times[1] / times[0], times[2] / times[0], old == results_of(versions[2])};
 }
 
 /// Geometric means by suite, layout, dtype and pass.
@@ -86,14 +88,14 @@ int run(const Settings& settings) {
   std::vector<Version> versions;
   for (const std::string& path : settings.modules) versions.emplace_back(path);
   std::vector<Row> rows;
-  fmt::print("| call | old again | new | bits |\n|---|---|---|---|\n");
+  fmt::print("| call | old, ms | old again | new | bits |\n|---|---|---|---|---|\n");
   for (const std::string& suite : settings.suites) {
     for (const std::string& dtype : settings.dtypes) {
       for_each_problem(suite, dtype, settings.threads, [&](Problem& problem) {
         rows.push_back(measure(versions, problem, settings.seconds));
         const Row& row = rows.back();
-        fmt::print("| {}, {} | {:.3f} | {:.3f} | {} |\n", row.group, row.what, row.again, row.fresh,
-                   row.same ? "same" : "**other**");
+        fmt::print("| {}, {} | {:.3f} | {:.3f} | {:.3f} | {} |\n", row.group, row.what, row.milliseconds, row.again,
+                   row.fresh, row.same ? "same" : "**other**");
         std::fflush(stdout);
       });
     }
