@@ -120,11 +120,11 @@ UNITVAR_PART void add_descending(const Source& source, int64_t k, int64_t cols, 
   if constexpr (n > 1) add_descending<n / 2>(source, k, cols, sums);
 }
 
-/// The first n of a row's terms, which are whole trees of groups.
+/// A row's terms [k, end), which are whole trees of groups.
 template <class A, class Source>
-HWY_INLINE void add_trees(const Source& source, int64_t n, Partial<Many<A>>& sums) {
+HWY_INLINE void add_trees(const Source& source, int64_t k, int64_t end, Partial<Many<A>>& sums) {
   constexpr int64_t kGroups = kRowDepth<A> * kLanes;
-  for (int64_t k = 0; k < n; k += kGroups) add_groups<kRowDepth<A>>(source, k, sums);
+  for (; k < end; k += kGroups) add_groups<kRowDepth<A>>(source, k, sums);
 }
 
 /// Adds elements [k, cols), by kRowDepth groups of kLanes, by half as many and so on, then one by one, and folds: both
@@ -138,7 +138,9 @@ HWY_NOINLINE Terms<double> finish_row(const Source& source, int64_t k, int64_t c
     sums = *before;
   }
   if constexpr (requires { source.reach(); }) {
-    for (const int64_t reach = source.reach(); cols - k > reach; k += reach) add_trees<A>(source.from(k), reach, sums);
+    for (const int64_t reach = source.reach(); cols - k > reach; k += reach) {
+      add_trees<A>(source.from(k), 0, reach, sums);
+    }
   }
   const auto rest = columns_from(source, k);
   const int64_t left = cols - k;
@@ -154,21 +156,21 @@ HWY_NOINLINE Terms<double> finish_row(const Source& source, int64_t k, int64_t c
   return {sums.first.fold_with(first), sums.second.fold_with(second)};
 }
 
-/// Writes map's first n values, which are whole lines, and asks for what comes `ahead` elements later.
+/// Writes map's values of columns [m, end), which are whole lines, and asks for what comes `ahead` elements later.
 template <bool kStream, class Map>
-HWY_INLINE void map_turn(const Map& map, int64_t n, int64_t ahead) {
-  for (int64_t m = 0; m < n; m += kMapLine<Map>) {
+HWY_INLINE void map_turn(const Map& map, int64_t m, int64_t end, int64_t ahead) {
+  for (; m < end; m += kMapLine<Map>) {
     map.prefetch(m + ahead);
     map_lines<kStream, 1>(map, 0, m);
   }
 }
 
-/// The same of columns [m, end).
+/// The same of more columns than the map may reach.
 template <bool kStream, class Map>
 HWY_INLINE void map_turns(const Map& map, int64_t m, int64_t end, int64_t ahead) {
   for (const int64_t reach = map.reach(); m < end;) {
     const int64_t n = std::min(reach, end - m);
-    map_turn<kStream>(map.from(m), n, ahead);
+    map_turn<kStream>(map.from(m), 0, n, ahead);
     m += n;
   }
 }
@@ -201,6 +203,33 @@ HWY_INLINE void map_row_seam(const Map& before, const Map& map, int64_t cols, in
   }
 }
 
+/// Columns that both reach, at most n.
+template <class Source, class Map>
+HWY_INLINE int64_t reach_of(const Source& source, const Map& map, int64_t n) {
+  n = std::min(n, map.reach());
+  if constexpr (requires { source.reach(); }) n = std::min(n, source.reach());
+  return n;
+}
+
+/// Source's terms of n columns from k on, and map's values of as many from m on, in turns. What lies beyond the reach
+/// of either is copied anew, which is not done turn by turn: it would wait for the streamed stores.
+template <bool kStream, class Source, class Map, class Sums>
+HWY_INLINE void take_turns(const Source& source, const Map& map, int64_t k, int64_t m, int64_t n, int64_t ahead,
+                           Sums& sums) {
+  while (n > 0) {
+    const int64_t both = reach_of(source, map, n);
+    const auto terms = columns_from(source, k);
+    const auto values = map.from(m);
+    for (int64_t j = 0; j < both; j += kTurn) {
+      add_trees<typename Source::Lane>(terms, j, j + kTurn, sums);
+      map_turn<kStream>(values, j, j + kTurn, ahead);
+    }
+    k += both;
+    m += both;
+    n -= both;
+  }
+}
+
 /// Adds up source's terms over a row, element k to lane k % kLanes, and writes map's values of columns [begin, end) of
 /// another; if those are streamed, `begin` begins a line. Either may be Nothing. What is streamed takes turns.
 template <class A, bool kStream, class Source, class Map>
@@ -210,15 +239,12 @@ HWY_INLINE Terms<double> sweep_row(const Source& source, const Map& map, int64_t
   Terms<double> total{};
   int64_t m = begin;
   if constexpr (!kIsNothing<Source> && !kIsNothing<Map> && kStream) {
-    if (m + kTurn <= end) {
+    if (const int64_t n = (end - m) / kTurn * kTurn; n > 0) {
       Partial<Many<S>> sums;
       sums.clear();
-      int64_t k = 0;
-      for (; m + kTurn <= end; m += kTurn, k += kTurn) {
-        add_trees<S>(columns_from(source, k), kTurn, sums);
-        map_turn<kStream>(map.from(m), kTurn, ahead);
-      }
-      total = finish_row<S, Source>(source, k, cols, &sums);
+      take_turns<kStream>(source, map, 0, m, n, ahead, sums);
+      m += n;
+      total = finish_row<S, Source>(source, n, cols, &sums);
     } else {
       total = finish_row<S, Source>(source, 0, cols, nullptr);
     }
@@ -228,9 +254,11 @@ HWY_INLINE Terms<double> sweep_row(const Source& source, const Map& map, int64_t
   if constexpr (!kIsNothing<Map>) {
     const int64_t whole = m + (end - m) / kMapLine<Map> * kMapLine<Map>;
     map_turns<kStream>(map, m, whole, ahead);
-    if (whole < end) map.prefetch(whole + ahead);
-    const auto rest = map.from(whole);
-    map_columns<A>(rest, 0, 0, end - whole);
+    if (whole < end) {
+      map.prefetch(whole + ahead);
+      const auto rest = map.from(whole);
+      map_columns<A>(rest, 0, 0, end - whole);
+    }
   }
   return total;
 }
