@@ -102,15 +102,18 @@ int run(const Settings& settings) {
   }
   print_means(rows);
   const auto others = std::count_if(rows.begin(), rows.end(), [](const Row& row) { return !row.same; });
-  if (others > 0) fmt::print("\n{} of {} calls have other bits\n", others, rows.size());
-  return 0;
+  if (others == 0) return EXIT_SUCCESS;
+  fmt::print("\n{} of {} calls have other bits\n", others, rows.size());
+  return EXIT_FAILURE;
 }
 
 }  // namespace
 }  // namespace unitvar::versions
 
 int main(int argc, char** argv) {
-  CLI::App app("Two versions of the library in turns: speed and bits. The modules are made by script/compare.");
+  CLI::App app(
+      "Two versions of the library in turns: speed and bits. The modules are made by script/compare. Exit code 1 if "
+      "bits differ.");
   unitvar::versions::Settings settings;
   app.add_option("modules", settings.modules, "OLD.so OLD_AGAIN.so NEW.so")->required()->expected(3);
   app.add_option("--suite", settings.suites, "resnet_50, rows, groups or another suite of `unitvar bench`");

@@ -6,7 +6,9 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
+#include <cstdio>
 #include <set>
 #include <thread>
 
@@ -141,6 +143,18 @@ TEST_F(OutputFile, IsTheSameUnderAllItsNames) {
   EXPECT_TRUE(tool::same_output("-", "/dev/stdout"));
   EXPECT_FALSE(tool::same_output("/dev/null", "/dev/full"));
   EXPECT_FALSE(tool::same_output("-", file_));
+}
+
+TEST_F(OutputFile, IsTheSameAsStandardOutputThatTheShellHasOpened) {
+  std::fflush(stdout);
+  const int own = ::dup(STDOUT_FILENO), opened = ::open(file_.c_str(), O_WRONLY | O_CREAT, 0644);
+  ASSERT_GE(::dup2(opened, STDOUT_FILENO), 0);
+  const bool same = tool::same_output("-", file_), other = tool::same_output("-", folder_ / "other");
+  ::dup2(own, STDOUT_FILENO);
+  ::close(own);
+  ::close(opened);
+  EXPECT_TRUE(same);
+  EXPECT_FALSE(other);
 }
 
 TEST_F(OutputFile, LeftUnfinishedIsKnownByItsName) {

@@ -140,7 +140,7 @@ std::optional<struct stat> status_of(const Target& target) {
   return result == 0 ? std::optional(status) : std::nullopt;
 }
 
-bool is_same_device(const Target& a, const Target& b) {
+bool is_same_file(const Target& a, const Target& b) {
   const auto first = status_of(a), second = status_of(b);
   return first && second && first->st_dev == second->st_dev && first->st_ino == second->st_ino;
 }
@@ -169,8 +169,9 @@ void write_file(const fs::path& path, std::string_view text) {
 
 bool same_output(const fs::path& a, const fs::path& b) {
   const Target first = find_target(a), second = find_target(b);
-  if (first.replaced != second.replaced) return false;
-  return first.replaced ? place_of(first) == place_of(second) : is_same_device(first, second);
+  // One may be standard output that the shell has opened as the other one's file.
+  const bool by_name = first.replaced && second.replaced;
+  return by_name ? place_of(first) == place_of(second) : is_same_file(first, second);
 }
 
 bool is_unfinished(std::string_view name, std::string_view wanted) {

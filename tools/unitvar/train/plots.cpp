@@ -51,7 +51,8 @@ std::string step_axis(const Histories& histories) {
   }
   // A little wider, or the first tick falls off by rounding; for one step, wide enough for the ticks beside it.
   const double wider = first == last ? 3 : 1.03;
-  return step_ticks() + fmt::format("set xrange [{0}/{2}:{1}*{2}]\n", first, last, wider);
+  return step_ticks() +
+         fmt::format("set xrange [{}:{}]\n", static_cast<double>(first) / wider, static_cast<double>(last) * wider);
 }
 
 // A dot on the curve; the legend says what it is, since beside the curve the text may be cut or cover another.
