@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -28,7 +29,8 @@ int exponent_of(std::span<const P> weight) noexcept {
   return largest > 0 ? std::ilogb(largest) : 0;
 }
 
-/// The call's weights times 2^-exponent(), which changes nothing but their sum (B62 to B66).
+/// The call's weights times 2^-exponent(), which changes nothing but their sum (B62 to B66). None that is > 0 becomes
+/// 0, which would take its element out of the batch.
 template <class P>
 class ScaledWeights {
  public:
@@ -37,7 +39,10 @@ class ScaledWeights {
     if (std::abs(exponent) <= kOrdinaryExponent || core::ranks_of(options) != nullptr) return;
     exponent_ = exponent;
     scaled_.reserve(given.size());
-    for (const P w : given) scaled_.push_back(std::scalbn(w, -exponent));
+    for (const P w : given) {
+      const P scaled = std::scalbn(w, -exponent);
+      scaled_.push_back(w > 0 ? std::max(scaled, std::numeric_limits<P>::denorm_min()) : scaled);
+    }
     weights_ = scaled_;
   }
 

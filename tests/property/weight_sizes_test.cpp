@@ -46,6 +46,32 @@ TEST(WeightsOfAnySize, GiveTheBitsOfThoseAroundOne) {
   }
 }
 
+/// Scaled to the largest, some are below the smallest double; their elements are in the batch all the same.
+TEST(WeightsOfManySizes, LeaveNoPositiveOneOut) {
+  for (const Extent& extent : few_extents()) {
+    if (extent.count() < 16) continue;
+    SCOPED_TRACE(describe(extent));
+    const auto p = make_problem<double>(extent, 2);
+    std::vector<double> weight;
+    for (std::int64_t k = 0; k < extent.count(); ++k) {
+      weight.push_back(k % 2 == 0 ? 1e300 : k % 3 == 0 ? 1e-30 : k % 3 == 1 ? 1e-300 : 0);
+    }
+    const auto x = as<long double>(p.x), dy = as<long double>(p.dy), w = as<long double>(weight);
+    const auto want = reference::weighted_forward<long double>(
+        extent, x, w, as<long double>(p.gamma), as<long double>(p.beta), p.eps, reference::Weightless::zero);
+    const auto gradients = reference::weighted_backward<long double>(want.cache, dy);
+    for_each_isa([&](Isa isa) {
+      for (const Walk walk : all_walks) {
+        const auto seen = run_weighted(p, weight, {.threads = 2, .isa = isa, .walk = walk});
+        EXPECT_LE(relative_l2(seen.forward.y, want.y), 1e-13);
+        EXPECT_LE(relative_l2(seen.backward.dx, gradients.dx), 1e-13);
+        EXPECT_LE(relative_l2(seen.backward.dgamma, gradients.dgamma), 1e-13);
+        EXPECT_LE(relative_l2(seen.backward.dbeta, gradients.dbeta), 1e-13);
+      }
+    });
+  }
+}
+
 template <class T>
 class WeightsOfAnySizeBesideFloats : public ::testing::Test {};
 using Floats = ::testing::Types<float, bf16, f16>;
