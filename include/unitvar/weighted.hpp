@@ -16,8 +16,8 @@
 /// Where the weight is 0, x and dy are not used, whatever they hold, NaN included.
 ///
 /// Weights count up to a common factor, but for W: a call without other ranks scales weights by a power of two where
-/// the largest exceeds 2^200 or is below 2^-200. Ranks that share a batch would have to agree on a factor: theirs are
-/// refused (bad_argument) where the largest exceeds 2^961 or is below 2^-960.
+/// the largest exceeds 2^200 or is below 2^-200. Ranks that share a batch would have to agree on a factor: there, the
+/// weights of a rank are refused (bad_argument) if their largest does.
 ///
 /// The rules at the top of batch_norm.hpp hold here too. Weights that are all 1 give the results of the plain functions
 /// up to rounding (the tiles of short rows are cut in another way). Errors, besides: bad_argument for a weight that is

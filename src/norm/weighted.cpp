@@ -18,16 +18,18 @@ namespace {
 using core::Arguments;
 using std::int64_t;
 
-/// Weights are scaled beyond 2^200 and below 2^-200, where sums of them and of their products may leave the range of
-/// doubles. Ranks take them as they are, for they would have to agree on a factor, and refuse what may be too much.
-constexpr int kOrdinaryExponent = 200, kMostExponentOfRanks = 960;
+/// Weights are scaled where the largest is beyond these: sums of them and of their products may leave the range of
+/// doubles. Ranks, which would have to agree on a factor, refuse them.
+constexpr double kLeastOrdinary = 0x1p-200, kMostOrdinary = 0x1p200;
 
-/// Of the largest weight; 0 if none is > 0.
+/// 1 if none is > 0.
 template <class P>
-int exponent_of(std::span<const P> weight) noexcept {
+double largest_of(std::span<const P> weight) noexcept {
   const P largest = weight.empty() ? P(0) : *std::max_element(weight.begin(), weight.end());
-  return largest > 0 ? std::ilogb(largest) : 0;
+  return largest > 0 ? static_cast<double>(largest) : 1;
 }
+
+bool is_ordinary(double largest) noexcept { return largest >= kLeastOrdinary && largest <= kMostOrdinary; }
 
 /// The call's weights times 2^-exponent(), which changes nothing but their sum (B62 to B66). None that is > 0 becomes
 /// 0, which would take its element out of the batch.
@@ -35,12 +37,12 @@ template <class P>
 class ScaledWeights {
  public:
   ScaledWeights(std::span<const P> given, const Options& options) : weights_(given) {
-    const int exponent = exponent_of(given);
-    if (std::abs(exponent) <= kOrdinaryExponent || core::ranks_of(options) != nullptr) return;
-    exponent_ = exponent;
+    const double largest = largest_of(given);
+    if (is_ordinary(largest) || core::ranks_of(options) != nullptr) return;
+    exponent_ = std::ilogb(largest);
     scaled_.reserve(given.size());
     for (const P w : given) {
-      const P scaled = std::scalbn(w, -exponent);
+      const P scaled = std::scalbn(w, -exponent_);
       scaled_.push_back(w > 0 ? std::max(scaled, std::numeric_limits<P>::denorm_min()) : scaled);
     }
     weights_ = scaled_;
@@ -70,11 +72,11 @@ void check_weights(const Arguments& check, std::span<const P> weight, const Opti
     if (positive == 1) check.fail(ErrorCode::too_few_values, "a single weight is > 0, want 2 or more (or none)");
     return;
   }
-  if (std::abs(exponent_of(weight)) <= kMostExponentOfRanks) return;
-  check.fail(ErrorCode::bad_argument,
-             "the largest weight is " +
-                 core::number(static_cast<double>(*std::max_element(weight.begin(), weight.end()))) +
-                 ", want one from 2^-960 to 2^961 where ranks share a batch");
+  const double largest = largest_of(weight);
+  if (is_ordinary(largest)) return;
+  check.fail(ErrorCode::bad_argument, "the largest weight is " + core::number(largest) + ", want one from " +
+                                          core::number(kLeastOrdinary) + " to " + core::number(kMostOrdinary) +
+                                          " where ranks share a batch");
 }
 
 template <class T>

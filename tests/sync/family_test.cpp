@@ -295,8 +295,27 @@ TEST(SyncWeights, MayBeOnOneRankAlone) {
   });
 }
 
-TEST(SyncWeights, WhoseSumNoDoubleMayHoldAreRefusedByAllRanks) {
-  for (const double weight : {1e-300, 1e300}) {
+TEST(SyncWeights, UpToTheLargestAndFromTheSmallestThatRanksTake) {
+  Inputs whole = inputs_of({6, 4, 5});
+  std::fill(whole.weight.begin(), whole.weight.end(), 1.0);
+  for (double& x : whole.x) x *= 0x1p63;
+  const Outputs wanted = weights(whole, {});
+  for (const double weight : {0x1p-200, 0x1p200}) {
+    SCOPED_TRACE(weight);
+    std::fill(whole.weight.begin(), whole.weight.end(), weight);
+    ThreadGroup group(3, {.parameter_gradients = ParameterGradients::global});
+    on_all_ranks(group, [&](Communicator& ranks) {
+      const Outputs seen = weights(part_of(whole, {2, 2, 2}, ranks.rank()), {.threads = 1, .communicator = &ranks});
+      expect_near("mean", seen.channels.end()[-4], wanted.channels.end()[-4], 1e-13);
+      expect_near("var", seen.channels.end()[-3], wanted.channels.end()[-3], 1e-13);
+      expect_near("dgamma", seen.channels[0], wanted.channels[0], 1e-13);
+    });
+  }
+}
+
+TEST(SyncWeights, OfWhichDoublesMayNotHoldSumsAreRefusedByAllRanks) {
+  for (const double weight : {1e-300, 1e-61, 1e61, 1e300}) {
+    SCOPED_TRACE(weight);
     Inputs whole = inputs_of({6, 4, 5});
     std::fill(whole.weight.begin(), whole.weight.begin() + 10, weight);  // those of the first rank
     ThreadGroup group(3);
@@ -308,7 +327,9 @@ TEST(SyncWeights, WhoseSumNoDoubleMayHoldAreRefusedByAllRanks) {
                                             {.threads = 1, .communicator = &ranks});
       };
       expect_error(ranks.rank() == 0 ? ErrorCode::bad_argument : ErrorCode::disagreement,
-                   {"weighted_batch_norm_forward: the largest weight is 1e", "want one from 2^-960 to 2^961"}, call);
+                   {"weighted_batch_norm_forward: the largest weight is 1e",
+                    "want one from 6.223015277861142e-61 to 1.6069380442589903e+60 where ranks share a batch"},
+                   call);
       EXPECT_EQ(std::vector<double>(y.size(), 7.0), y) << "nothing is written";
     });
   }
