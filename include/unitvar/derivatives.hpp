@@ -25,7 +25,8 @@
 /// - Outputs may not overlap any other argument, except where a function says so. Inputs may overlap one another.
 /// - Re-entrant; no global state. Options::threads OpenMP threads work inside a call; the result has the same bits
 ///   for every thread count, instruction set and walk.
-/// - NaN and Inf in one channel reach that channel's results alone.
+/// - NaN and Inf in one channel reach that channel's results alone. gamma * rstd must be finite, of doubles too: what
+///   it enters is NaN or infinite otherwise.
 /// - An empty batch gives empty tensors, and 0 for what belongs to channels. N = 1 is refused (too_few_values) where
 ///   the statistics are the batch's, and legal where they are frozen.
 /// - Accuracy (tests/gradient): relative L2 error, against the double formula on the same inputs, <= 3e-7 for float and

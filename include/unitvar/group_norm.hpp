@@ -143,7 +143,8 @@ struct GroupNormDoubleBackward {
 ///
 /// with p = mean(v x_hat), q = mean(gy x_hat), A = mean(v gy) - mean(v) mean(gy) (docs/derivation.md B79). dx does not
 /// depend on beta, which therefore has no gradient. Results are sums of terms that may cancel: the errors promised
-/// above are relative to the largest of them.
+/// above are relative to the largest of them. gamma * rstd must be finite, of doubles too: what it enters is NaN or
+/// infinite otherwise.
 template <class T>
 UNITVAR_API void group_norm_double_backward(const GroupNormDoubleBackward<T>& args, const Options& options = {});
 

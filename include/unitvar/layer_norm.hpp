@@ -112,7 +112,9 @@ struct LayerNormDoubleBackward {
 ///   e          = p * dy - rstd * (g * mean(v * x_hat) + v * mean(g * x_hat))
 ///   grad_x     = rstd * (P e - x_hat * mean(g * w))
 ///
-/// (docs/derivation.md B82). Nothing depends on beta. All arithmetic is in double; results are rounded once to T.
+/// (docs/derivation.md B82). Nothing depends on beta. All arithmetic is in double; results are rounded once to T. Of
+/// doubles, g and w must be finite: results are NaN or infinite otherwise. gamma * rstd is not computed, and need not
+/// be.
 template <class T>
 UNITVAR_API void layer_norm_double_backward(const LayerNormDoubleBackward<T>& args, const Options& options = {});
 
