@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 #include <omp.h>
 
-#include <cfenv>
+#include <array>
 #include <cstring>
 #include <functional>
 #include <limits>
@@ -11,51 +11,46 @@
 
 #include "support/dtypes.hpp"
 #include "support/expect_error.hpp"
+#include "support/float_settings.hpp"
 #include "support/measure.hpp"
 #include "support/phases.hpp"
 #include "support/rows.hpp"
 #include "support/run.hpp"
 #include "unitvar/unitvar.hpp"
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
 namespace unitvar::test {
 namespace {
 
-#if defined(__x86_64__)
-using Settings = unsigned;
-Settings settings() { return _mm_getcsr(); }
-void set(Settings to) { _mm_setcsr(to); }
-Settings flushing(Settings from) { return from | _MM_FLUSH_ZERO_ON | _MM_DENORMALS_ZERO_ON; }
-Settings upward(Settings from) { return (from & ~unsigned{_MM_ROUND_MASK}) | _MM_ROUND_UP; }
-Settings trapping(Settings from) { return from & ~unsigned{_MM_MASK_INVALID | _MM_MASK_DIV_ZERO | _MM_MASK_INEXACT}; }
-#elif defined(__aarch64__)
-using Settings = std::uint64_t;
-Settings settings() {
-  Settings control = 0;
-  asm volatile("mrs %0, fpcr" : "=r"(control));
-  return control;
-}
-void set(Settings to) { asm volatile("msr fpcr, %0" ::"r"(to)); }
-Settings flushing(Settings from) { return from | Settings{1} << 24; }
-Settings upward(Settings from) { return from | Settings{1} << 22; }
-Settings trapping(Settings from) { return from; }  // not every processor can
-#endif
+#if UNITVAR_HAS_FLOAT_SETTINGS
 
-#if defined(__x86_64__) || defined(__aarch64__)
-
-/// Sets the thread's own again when it goes.
-class Changed {
+/// Changes the settings of both threads of parallel regions of two, until restore().
+class ChangedTeam {
  public:
-  explicit Changed(Settings to) : own_(settings()) { set(to); }
-  ~Changed() { set(own_); }
-  Changed(const Changed&) = delete;
-  Changed& operator=(const Changed&) = delete;
+  explicit ChangedTeam(Settings (*change)(Settings)) {
+#pragma omp parallel num_threads(2) default(none) shared(change)
+    {
+      Member& m = members_.at(static_cast<std::size_t>(omp_get_thread_num()));
+      m.own = settings();
+      m.changed = change(m.own);
+      set(m.changed);
+    }
+  }
+  void restore() {
+#pragma omp parallel num_threads(2) default(none)
+    {
+      Member& m = members_.at(static_cast<std::size_t>(omp_get_thread_num()));
+      m.after = settings();
+      set(m.own);
+    }
+  }
+  [[nodiscard]] Settings changed(int thread) const { return members_.at(static_cast<std::size_t>(thread)).changed; }
+  [[nodiscard]] Settings after(int thread) const { return members_.at(static_cast<std::size_t>(thread)).after; }
 
  private:
-  Settings own_;
+  struct Member {
+    Settings own, changed, after;
+  };
+  std::array<Member, 2> members_{};
 };
 
 /// The bytes of all that an operation gives.
@@ -274,6 +269,21 @@ TYPED_TEST(Environment, OfTheCallerChangesNoBitAndStays) {
   }
 }
 
+/// The threads of a region are the caller's as well: any of them may have been made or left with other settings.
+TYPED_TEST(Environment, OfAllThreadsChangesNoBitAndStays) {
+  for (const Operation& operation : this->operations_) {
+    SCOPED_TRACE(operation.name);
+    const Bytes want = this->run(operation, {.threads = 2});
+    for (const auto change : {flushing, upward, trapping}) {
+      ChangedTeam hostile(change);
+      const Bytes seen = this->run(operation, {.threads = 2});
+      hostile.restore();
+      EXPECT_TRUE(seen == want) << "settings " << std::hex << hostile.changed(1);
+      for (const int thread : {0, 1}) EXPECT_EQ(hostile.after(thread), hostile.changed(thread));
+    }
+  }
+}
+
 TEST(EnvironmentOfOneCall, StaysWhenTheCallThrows) {
   const std::vector<float> x(5);
   std::vector<float> y(6);
@@ -291,27 +301,6 @@ TEST(EnvironmentOfOneCall, StaysWhenTheCallThrows) {
   }
   EXPECT_EQ(code, ErrorCode::wrong_length);
   EXPECT_EQ(after, changed);
-}
-
-/// The threads of a region are the caller's as well.
-TEST(EnvironmentOfOneCall, OfTheOtherThreadsStaysToo) {
-  const auto p = make_problem<float>(kExtent, 1);
-  const auto want = run_forward(p, {.threads = 2});
-  Settings before[2]{}, after[2]{};
-#pragma omp parallel num_threads(2) default(none) shared(before)
-  {
-    set(flushing(settings()));
-    before[omp_get_thread_num()] = settings();
-  }
-  const auto seen = run_forward(p, {.threads = 2});
-#pragma omp parallel num_threads(2) default(none) shared(after, before)
-  {
-    after[omp_get_thread_num()] = settings();
-    set(before[omp_get_thread_num()] ^ (flushing(0)));
-  }
-  EXPECT_TRUE(same_bits(seen.y, want.y));
-  EXPECT_EQ(after[0], before[0]);
-  EXPECT_EQ(after[1], before[1]);
 }
 
 #endif
