@@ -13,16 +13,18 @@ struct Statistics {
 template <class T>
 Statistics<T> forward(const Extent& e, const Inputs<T>& in, double eps, std::vector<T>& y) {
   Statistics<T> s(e.channels);
-  batch_norm_forward<T>({.extent = e,
-                         .x = in.x,
-                         .gamma = in.gamma,
-                         .beta = in.beta,
-                         .y = y,
-                         .mean = s.mean,
-                         .var = s.var,
-                         .rstd = s.rstd,
-                         .eps = eps},
-                        three_threads);
+  call([&] {
+    batch_norm_forward<T>({.extent = e,
+                           .x = in.x,
+                           .gamma = in.gamma,
+                           .beta = in.beta,
+                           .y = y,
+                           .mean = s.mean,
+                           .var = s.var,
+                           .rstd = s.rstd,
+                           .eps = eps},
+                          three_threads);
+  });
   return s;
 }
 
@@ -33,35 +35,37 @@ void write_layer(Report& report, const Extent& e, const Kind& kind) {
   auto y = results<T>(e.size()), inference = y, dx = y, frozen = y;
   auto dgamma = results<P>(e.channels), dbeta = dgamma, frozen_dgamma = dgamma;
   const Statistics<T> s = forward(e, in, kind.eps, y);
-  batch_norm_inference<T>({.extent = e,
-                           .x = in.x,
-                           .mean = s.mean,
-                           .var = s.var,
-                           .gamma = in.gamma,
-                           .beta = in.beta,
-                           .y = inference,
-                           .eps = kind.eps},
-                          three_threads);
-  batch_norm_backward<T>({.extent = e,
-                          .x = in.x,
-                          .dy = in.dy,
-                          .mean = s.mean,
-                          .rstd = s.rstd,
-                          .gamma = in.gamma,
-                          .dx = dx,
-                          .dgamma = dgamma,
-                          .dbeta = dbeta},
-                         three_threads);
-  batch_norm_frozen_backward<T>({.extent = e,
-                                 .x = in.x,
-                                 .dy = in.dy,
-                                 .mean = s.mean,
-                                 .var = s.var,
-                                 .gamma = in.gamma,
-                                 .dx = frozen,
-                                 .dgamma = frozen_dgamma,
-                                 .eps = kind.eps},
-                                three_threads);
+  call([&] {
+    batch_norm_inference<T>({.extent = e,
+                             .x = in.x,
+                             .mean = s.mean,
+                             .var = s.var,
+                             .gamma = in.gamma,
+                             .beta = in.beta,
+                             .y = inference,
+                             .eps = kind.eps},
+                            three_threads);
+    batch_norm_backward<T>({.extent = e,
+                            .x = in.x,
+                            .dy = in.dy,
+                            .mean = s.mean,
+                            .rstd = s.rstd,
+                            .gamma = in.gamma,
+                            .dx = dx,
+                            .dgamma = dgamma,
+                            .dbeta = dbeta},
+                           three_threads);
+    batch_norm_frozen_backward<T>({.extent = e,
+                                   .x = in.x,
+                                   .dy = in.dy,
+                                   .mean = s.mean,
+                                   .var = s.var,
+                                   .gamma = in.gamma,
+                                   .dx = frozen,
+                                   .dgamma = frozen_dgamma,
+                                   .eps = kind.eps},
+                                  three_threads);
+  });
   report.line<T>("batch norm", kind)
       .add("y", y)
       .add("mean", s.mean)
@@ -87,12 +91,15 @@ void write_derivatives_of(Report& report, const Extent& e, const Kind& kind) {
   const auto twice = [&](std::vector<T>& x, std::vector<T>& dy, std::vector<P>& gamma) {
     return BatchNormDoubleBackward<T>{e, in.x, in.dy, s.mean, s.rstd, in.gamma, in.v, in.u, in.w, x, dy, gamma};
   };
-  batch_norm_double_backward(twice(grad_x, grad_dy, grad_gamma), three_threads);
-  batch_norm_frozen_double_backward(twice(frozen_x, frozen_dy, frozen_gamma), three_threads);
-  batch_norm_jvp<T>({e, in.x, s.mean, s.rstd, in.gamma, in.v, in.u, in.w, y_dot, dots.mean, dots.var}, three_threads);
-  batch_norm_frozen_jvp<T>({e, in.x, s.mean, s.rstd, in.gamma, in.v, in.u, in.w, frozen_y_dot, {}, {}}, three_threads);
-  batch_norm_statistics_backward<T>({e, in.x, in.dy, s.mean, s.rstd, in.gamma, s.mean, s.rstd, dx, dgamma, dbeta},
-                                    three_threads);
+  call([&] {
+    batch_norm_double_backward(twice(grad_x, grad_dy, grad_gamma), three_threads);
+    batch_norm_frozen_double_backward(twice(frozen_x, frozen_dy, frozen_gamma), three_threads);
+    batch_norm_jvp<T>({e, in.x, s.mean, s.rstd, in.gamma, in.v, in.u, in.w, y_dot, dots.mean, dots.var}, three_threads);
+    batch_norm_frozen_jvp<T>({e, in.x, s.mean, s.rstd, in.gamma, in.v, in.u, in.w, frozen_y_dot, {}, {}},
+                             three_threads);
+    batch_norm_statistics_backward<T>({e, in.x, in.dy, s.mean, s.rstd, in.gamma, s.mean, s.rstd, dx, dgamma, dbeta},
+                                      three_threads);
+  });
   report.line<T>("derivatives", kind)
       .add("grad_x", grad_x)
       .add("grad_dy", grad_dy)
@@ -116,19 +123,23 @@ void write_phases_of(Report& report, const Extent& e, const Kind& kind) {
        tiled_mean = mean, tiled_m2 = mean, tiled_dy = mean, tiled_dy_xmu = mean;
   auto y = results<T>(e.size()), dx = y;
   const auto count = static_cast<double>(e.count());
-  moments<T>({e, in.x, mean, m2}, three_threads);
-  finish_moments(count, m2, kind.eps, var, rstd);
-  normalize<T>({e, in.x, mean, rstd, in.gamma, in.beta, y}, three_threads);
-  gradient_sums<T>({e, in.x, in.dy, mean, sum_dy, sum_dy_xmu}, three_threads);
-  input_gradient<T>({e, in.x, in.dy, mean, rstd, in.gamma, sum_dy, sum_dy_xmu, count, dx}, three_threads);
-  MomentsAccumulator<T> moments_by_tiles(e);
-  GradientSumsAccumulator<T> gradients_by_tiles(e, mean);
-  for (std::int64_t t = 0; t < moments_by_tiles.tiles(); ++t) {
-    moments_by_tiles.add(t, 0, e.channels, in.x);
-    gradients_by_tiles.add(t, 0, e.channels, in.x, in.dy);
-  }
-  moments_by_tiles.finish(tiled_mean, tiled_m2);
-  gradients_by_tiles.finish(tiled_dy, tiled_dy_xmu);
+  call([&] {
+    moments<T>({e, in.x, mean, m2}, three_threads);
+    finish_moments(count, m2, kind.eps, var, rstd);
+    normalize<T>({e, in.x, mean, rstd, in.gamma, in.beta, y}, three_threads);
+    gradient_sums<T>({e, in.x, in.dy, mean, sum_dy, sum_dy_xmu}, three_threads);
+    input_gradient<T>({e, in.x, in.dy, mean, rstd, in.gamma, sum_dy, sum_dy_xmu, count, dx}, three_threads);
+  });
+  call([&] {
+    MomentsAccumulator<T> moments_by_tiles(e);
+    GradientSumsAccumulator<T> gradients_by_tiles(e, mean);
+    for (std::int64_t t = 0; t < moments_by_tiles.tiles(); ++t) {
+      moments_by_tiles.add(t, 0, e.channels, in.x);
+      gradients_by_tiles.add(t, 0, e.channels, in.x, in.dy);
+    }
+    moments_by_tiles.finish(tiled_mean, tiled_m2);
+    gradients_by_tiles.finish(tiled_dy, tiled_dy_xmu);
+  });
   report.line<T>("phases", kind)
       .add("mean", mean)
       .add("m2", m2)

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "support/float_settings.hpp"
 #include "unitvar/unitvar.hpp"
 
 /// Inputs that are the same on every machine, and a report of hashes of what comes out.
@@ -140,6 +141,21 @@ class Report {
   std::deque<Line> lines_;
 };
 
+/// Whether call() below rounds upward and flushes denormals, which the library has to put aside.
+inline bool hostile_caller = false;
+
+/// Runs f, which makes calls of the library and computes nothing itself.
+template <class F>
+void call(const F& f) {
+#if UNITVAR_HAS_FLOAT_SETTINGS
+  if (hostile_caller) {
+    const test::Changed hostile(test::flushing(test::upward(test::settings())));
+    return f();
+  }
+#endif
+  f();
+}
+
 inline const Options three_threads{.threads = 3};
 
 /// Channels first and last, long and short rows.
@@ -153,5 +169,7 @@ void write_derivatives(Report& report);
 void write_phases(Report& report);
 void write_group_norm(Report& report);
 void write_row_norms(Report& report);
+void write_instance_norm(Report& report);
+void write_layers_and_ranks(Report& report);
 
 }  // namespace unitvar::cross

@@ -1,5 +1,7 @@
-// print_bits FILE [RECORDED]: writes a hash of the bits of every operation's results to FILE, and compares them with
-// those recorded. The bits are the same for every thread count, instruction set, walk and machine.
+// print_bits [--hostile] FILE [RECORDED]: writes a hash of the bits of every operation's results to FILE, and compares
+// them with those recorded. The bits are the same for every thread count, instruction set, walk and machine, and, which
+// --hostile shows, for every floating-point setting of the caller.
+#include <cstring>
 #include <fstream>
 #include <sstream>
 
@@ -46,15 +48,16 @@ int compare(const char* path, const char* recorded_path) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  using namespace unitvar::cross;
+  if (argc > 1 && std::strcmp(argv[1], "--hostile") == 0) hostile_caller = true, ++argv, --argc;
   std::FILE* file = argc == 2 || argc == 3 ? std::fopen(argv[1], "w") : nullptr;
   if (file == nullptr) {
     std::fprintf(stderr, "print_bits: want a file to write, and perhaps one to compare it with\n");
     return 1;
   }
-  using namespace unitvar::cross;
   Report report;
-  for (const auto write :
-       {write_batch_norm, write_variants, write_derivatives, write_phases, write_group_norm, write_row_norms}) {
+  for (const auto write : {write_batch_norm, write_variants, write_derivatives, write_phases, write_group_norm,
+                           write_row_norms, write_instance_norm, write_layers_and_ranks}) {
     write(report);
   }
   report.print(file);

@@ -18,12 +18,14 @@ void write_activation(Report& report, const Extent& e, const Kind& kind, const c
   auto mean = results<double>(e.channels), var = mean, rstd = mean;
   auto dgamma = results<param_t<T>>(e.channels), dbeta = dgamma;
   const std::vector<T> z = residual ? in.v : std::vector<T>();
-  batch_norm_act_forward<T>({e, in.x, z, in.gamma, in.beta, y, mask, mean, var, rstd, kind.eps, slope}, three_threads);
-  batch_norm_act_inference<T>({e, in.x, z, mean, var, in.gamma, in.beta, inference, kind.eps, slope}, three_threads);
-  const std::span<T> no_dresidual;
-  batch_norm_act_backward<T>(
-      {e, in.x, in.dy, mask, mean, rstd, in.gamma, dx, residual ? dresidual : no_dresidual, dgamma, dbeta, slope},
-      three_threads);
+  const std::span<T> dz = residual ? std::span<T>(dresidual) : std::span<T>();
+  call([&] {
+    batch_norm_act_forward<T>({e, in.x, z, in.gamma, in.beta, y, mask, mean, var, rstd, kind.eps, slope},
+                              three_threads);
+    batch_norm_act_inference<T>({e, in.x, z, mean, var, in.gamma, in.beta, inference, kind.eps, slope}, three_threads);
+    batch_norm_act_backward<T>({e, in.x, in.dy, mask, mean, rstd, in.gamma, dx, dz, dgamma, dbeta, slope},
+                               three_threads);
+  });
   report.line<T>(name, kind)
       .add("y", y)
       .add("mask", mask)
@@ -44,8 +46,10 @@ void write_weighted(Report& report, const Extent& e, const Kind& kind) {
   auto y = results<T>(e.size()), dx = y;
   auto mean = results<double>(e.channels), var = mean, rstd = mean;
   auto dgamma = results<param_t<T>>(e.channels), dbeta = dgamma;
-  weighted_batch_norm_forward<T>({e, in.x, weight, in.gamma, in.beta, y, mean, var, rstd, kind.eps}, three_threads);
-  weighted_batch_norm_backward<T>({e, in.x, in.dy, weight, mean, rstd, in.gamma, dx, dgamma, dbeta}, three_threads);
+  call([&] {
+    weighted_batch_norm_forward<T>({e, in.x, weight, in.gamma, in.beta, y, mean, var, rstd, kind.eps}, three_threads);
+    weighted_batch_norm_backward<T>({e, in.x, in.dy, weight, mean, rstd, in.gamma, dx, dgamma, dbeta}, three_threads);
+  });
   report.line<T>("weighted", kind)
       .add("y", y)
       .add("mean", mean)
@@ -64,8 +68,10 @@ void write_in_place(Report& report, const Extent& e, const Kind& kind, const cha
   auto dx = results<T>(e.size());
   auto mean = results<double>(e.channels), var = mean, rstd = mean;
   auto dgamma = results<param_t<T>>(e.channels), dbeta = dgamma;
-  batch_norm_in_place_forward<T>({e, y, in.gamma, in.beta, mean, var, rstd, kind.eps, slope}, three_threads);
-  batch_norm_in_place_backward<T>({e, y, in.dy, rstd, in.gamma, in.beta, dx, dgamma, dbeta, slope}, three_threads);
+  call([&] {
+    batch_norm_in_place_forward<T>({e, y, in.gamma, in.beta, mean, var, rstd, kind.eps, slope}, three_threads);
+    batch_norm_in_place_backward<T>({e, y, in.dy, rstd, in.gamma, in.beta, dx, dgamma, dbeta, slope}, three_threads);
+  });
   report.line<T>(name, kind)
       .add("y", y)
       .add("mean", mean)
@@ -83,23 +89,25 @@ void write_renorm(Report& report, const Extent& e, const Kind& kind) {
   auto y = results<T>(e.size()), dx = y;
   auto mean = results<double>(e.channels), var = mean, rstd = mean, r = mean, d = mean;
   auto dgamma = results<param_t<T>>(e.channels), dbeta = dgamma;
-  batch_renorm_forward<T>({.extent = e,
-                           .x = in.x,
-                           .gamma = in.gamma,
-                           .beta = in.beta,
-                           .running_mean = running_mean,
-                           .running_var = running_var,
-                           .y = y,
-                           .mean = mean,
-                           .var = var,
-                           .rstd = rstd,
-                           .r = r,
-                           .d = d,
-                           .r_max = 3,
-                           .d_max = 5,
-                           .eps = kind.eps},
-                          three_threads);
-  batch_renorm_backward<T>({e, in.x, in.dy, mean, rstd, r, d, in.gamma, dx, dgamma, dbeta}, three_threads);
+  call([&] {
+    batch_renorm_forward<T>({.extent = e,
+                             .x = in.x,
+                             .gamma = in.gamma,
+                             .beta = in.beta,
+                             .running_mean = running_mean,
+                             .running_var = running_var,
+                             .y = y,
+                             .mean = mean,
+                             .var = var,
+                             .rstd = rstd,
+                             .r = r,
+                             .d = d,
+                             .r_max = 3,
+                             .d_max = 5,
+                             .eps = kind.eps},
+                            three_threads);
+    batch_renorm_backward<T>({e, in.x, in.dy, mean, rstd, r, d, in.gamma, dx, dgamma, dbeta}, three_threads);
+  });
   report.line<T>("renorm", kind)
       .add("y", y)
       .add("r", r)
@@ -116,8 +124,10 @@ void write_ghost(Report& report, const Extent& e, const Kind& kind) {
   auto y = results<T>(e.size()), dx = y;
   auto mean = results<double>(size), var = mean, rstd = mean;
   auto dgamma = results<param_t<T>>(e.channels), dbeta = dgamma;
-  ghost_batch_norm_forward<T>({e, ghost, in.x, in.gamma, in.beta, y, mean, var, rstd, kind.eps}, three_threads);
-  ghost_batch_norm_backward<T>({e, ghost, in.x, in.dy, mean, rstd, in.gamma, dx, dgamma, dbeta}, three_threads);
+  call([&] {
+    ghost_batch_norm_forward<T>({e, ghost, in.x, in.gamma, in.beta, y, mean, var, rstd, kind.eps}, three_threads);
+    ghost_batch_norm_backward<T>({e, ghost, in.x, in.dy, mean, rstd, in.gamma, dx, dgamma, dbeta}, three_threads);
+  });
   report.line<T>("ghost", kind)
       .add("y", y)
       .add("mean", mean)
@@ -133,17 +143,19 @@ void write_fold(Report& report, const Extent& e, const Kind& kind) {
   const std::vector<double> mean(in.u.begin(), in.u.end()), var(mean.size(), 1.5);
   auto weight = results<T>(e.size());
   auto bias = results<param_t<T>>(e.channels), scale = bias, shift = bias;
-  fold_batch_norm<T>({.extent = {.groups = 1, .block = e},
-                      .weight = in.x,
-                      .bias = in.w,
-                      .mean = mean,
-                      .var = var,
-                      .gamma = in.gamma,
-                      .beta = in.beta,
-                      .folded_weight = weight,
-                      .folded_bias = bias,
-                      .eps = kind.eps});
-  scale_and_shift<param_t<T>>({mean, var, in.gamma, in.beta, scale, shift, kind.eps});
+  call([&] {
+    fold_batch_norm<T>({.extent = {.groups = 1, .block = e},
+                        .weight = in.x,
+                        .bias = in.w,
+                        .mean = mean,
+                        .var = var,
+                        .gamma = in.gamma,
+                        .beta = in.beta,
+                        .folded_weight = weight,
+                        .folded_bias = bias,
+                        .eps = kind.eps});
+    scale_and_shift<param_t<T>>({mean, var, in.gamma, in.beta, scale, shift, kind.eps});
+  });
   report.line<T>("fold", kind).add("weight", weight).add("bias", bias).add("scale", scale).add("shift", shift);
 }
 
