@@ -49,18 +49,26 @@ struct ScaleArrays {
   }
 };
 
+/// Of scales that are gamma * rstd(c), for channels [begin, end): the factors, and rstd where the product is not
+/// finite.
+template <class P, class Rstd>
+void split_overflowing(std::int64_t begin, std::int64_t end, const Rstd& rstd, std::span<const P> gamma,
+                       ScaleArrays to) noexcept {
+  if (to.factor == nullptr) return;
+  core::vector_loop(begin, end, [=](std::int64_t c) {
+    const double g = gamma_at(gamma, c), r = rstd(c);
+    const bool overflows = !std::isfinite(to.scale[c]) && std::isfinite(g) && std::isfinite(r);
+    to.scale[c] = overflows ? r : to.scale[c];
+    to.factor[c] = overflows ? g : 1;
+  });
+}
+
 /// For channels [begin, end).
 template <class P, class Rstd>
 void fill_scales(std::int64_t begin, std::int64_t end, const Rstd& rstd, std::span<const P> gamma,
                  ScaleArrays to) noexcept {
   core::vector_loop(begin, end, [=](std::int64_t c) { to.scale[c] = gamma_at(gamma, c) * rstd(c); });
-  if (to.factor == nullptr) return;
-  core::vector_loop(begin, end, [=](std::int64_t c) {
-    const double g = gamma_at(gamma, c), r = rstd(c);
-    const bool overflows = std::isinf(to.scale[c]) && std::isfinite(g) && std::isfinite(r);
-    to.scale[c] = overflows ? r : to.scale[c];
-    to.factor[c] = overflows ? g : 1;
-  });
+  split_overflowing(begin, end, rstd, gamma, to);
 }
 
 /// What y = (x - mean) * scale * factor + beta takes, for channels [begin, end): gamma * rstd(c), and beta in double.

@@ -65,6 +65,15 @@ void check_arguments(const BatchRenormBackward<T>& a, const Options& options) {
   check.options(options);
 }
 
+/// gamma * rstd * r instead of gamma * rstd (B69, B70).
+template <class P>
+void fill_scales(int64_t begin, int64_t end, const double* rstd, const double* r, std::span<const P> gamma,
+                 norm::ScaleArrays to) noexcept {
+  vector_loop(begin, end, [=](int64_t c) { to.scale[c] = norm::gamma_at(gamma, c) * rstd[c] * r[c]; });
+  norm::split_overflowing(
+      begin, end, [=](int64_t c) { return rstd[c] * r[c]; }, gamma, to);
+}
+
 /// (B68): what brings x_hat to the running statistics, as far as the bounds let it. NaN stays NaN.
 struct Correction {
   const double *running_mean, *running_var;
@@ -89,11 +98,9 @@ void batch_renorm_forward(const BatchRenormForward<T>& args, const Options& opti
   const auto coefficients = [&](int64_t begin, int64_t end, const double* mean, const double* rstd,
                                 norm::ScaleArrays scale, double* beta) {
     vector_loop(begin, end, [=](int64_t c) { correct(c, mean[c], rstd[c], r[c], d[c]); });
-    const auto rstd_at = [=](int64_t c) { return rstd[c]; };
-    norm::normalize_coefficients(begin, end, rstd_at, args.gamma, args.beta, scale, beta);
-    vector_loop(begin, end, [=, gamma = args.gamma](int64_t c) {  // (B69)
-      scale.scale[c] *= r[c];
-      beta[c] += norm::gamma_at(gamma, c) * d[c];
+    fill_scales(begin, end, rstd, r, args.gamma, scale);
+    vector_loop(begin, end, [=, gamma = args.gamma, given = args.beta](int64_t c) {
+      beta[c] = norm::beta_at(given, c) + norm::gamma_at(gamma, c) * d[c];
     });
   };
   const BatchNormForward<T> batch_norm{.extent = args.extent,
@@ -116,7 +123,7 @@ void batch_renorm_backward(const BatchRenormBackward<T>& args, const Options& op
                               norm::ScaleArrays scale) {  // (B70)
     using P = param_t<T>;
     const double *rstd = args.rstd.data(), *r = args.r.data(), *d = args.d.data();
-    vector_loop(begin, end, [=](int64_t c) { scale.scale[c] *= r[c]; });
+    fill_scales(begin, end, rstd, r, args.gamma, scale);
     if (P* dgamma = args.dgamma.data(); !args.dgamma.empty()) {
       vector_loop(begin, end,
                   [=](int64_t c) { dgamma[c] = static_cast<P>(rstd[c] * sum_dy_xmu[c] * r[c] + d[c] * sum_dy[c]); });

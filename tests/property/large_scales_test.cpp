@@ -12,7 +12,10 @@
 #include "unitvar/activation.hpp"
 #include "unitvar/fold.hpp"
 #include "unitvar/frozen.hpp"
+#include "unitvar/ghost.hpp"
+#include "unitvar/in_place.hpp"
 #include "unitvar/phases.hpp"
+#include "unitvar/renorm.hpp"
 #include "unitvar/weighted.hpp"
 
 namespace unitvar::test {
@@ -43,6 +46,16 @@ void expect_near(const Problem<double>& p, const std::vector<double>& seen, cons
     const long double error = std::abs(static_cast<long double>(seen[k]) - want[k]);
     ASSERT_TRUE(error <= 1e-12L * scale[c]) << "element " << k << " is " << seen[k] << ", want " << want[k];
   }
+}
+
+/// Of dx: what dy around 1e-20 makes of gamma * rstd, and 100 of it.
+std::vector<long double> dx_scales(const Expected<double>& e) {
+  const auto& cache = e.forward.cache;
+  std::vector<long double> scales;
+  for (std::size_t c = 0; c < cache.gamma.size(); ++c) {
+    scales.push_back(std::abs(cache.gamma[c] * cache.rstd[c]) * 1e-18L);
+  }
+  return scales;
 }
 
 std::vector<long double> y_scales(const Problem<double>& p) {
@@ -122,11 +135,7 @@ TEST_F(GammaTimesRstd, MayOverflowBehindAResidualAndAnActivation) {
                                     options);
     const auto dy = as<long double>(p.dy);
     const auto back = reference::fused_backward<long double>(e.forward.cache, positive, 0.25L, dy);
-    std::vector<long double> scales;
-    for (std::size_t c = 0; c < p.gamma.size(); ++c) {
-      scales.push_back(std::abs(e.forward.cache.gamma[c] * e.forward.cache.rstd[c]) * 1e-18L);
-    }
-    expect_near(p, dx, back.dx, scales);
+    expect_near(p, dx, back.dx, dx_scales(e));
   });
 }
 
@@ -144,10 +153,7 @@ TEST_F(GammaTimesRstd, MayOverflowWithWeights) {
 TEST_F(GammaTimesRstd, MayOverflowInTheBackward) {
   for_each_case([](const Problem<double>& p, const Expected<double>& e, const Options& options) {
     const auto f = run_forward(p, options);
-    std::vector<long double> scales;
-    for (std::size_t c = 0; c < p.gamma.size(); ++c) {
-      scales.push_back(std::abs(e.forward.cache.gamma[c] * e.forward.cache.rstd[c]) * 1e-18L);
-    }
+    const auto scales = dx_scales(e);
     expect_near(p, run_backward(p, f.mean, f.rstd, options).dx, e.backward.dx, scales);
     std::vector<double> dx(p.x.size());
     batch_norm_frozen_backward<double>(
@@ -160,6 +166,139 @@ TEST_F(GammaTimesRstd, MayOverflowInTheBackward) {
     }
     expect_near(p, dx, want, scales);
   });
+}
+
+/// Running statistics are the batch's but for factors that r and d take in; in odd channels r is at its bound.
+TEST_F(GammaTimesRstd, MayOverflowWithCorrections) {
+  for_each_case([](const Problem<double>& p, const Expected<double>& e, const Options& options) {
+    const auto& cache = e.forward.cache;
+    const std::size_t C = p.gamma.size();
+    std::vector<double> running_mean(C), running_var(C), mean(C), rstd(C), r(C), d(C), y(p.x.size()), dx(p.x.size());
+    for (std::size_t c = 0; c < C; ++c) {
+      const auto std = static_cast<double>(1 / cache.rstd[c]);
+      running_mean[c] = static_cast<double>(cache.mean[c]) + (c == 0 ? 0.0 : 0.25 * std);
+      running_var[c] = std * std * (c % 2 == 0 ? 0.64 : 100);
+    }
+    batch_renorm_forward<double>({.extent = p.extent,
+                                  .x = p.x,
+                                  .gamma = p.gamma,
+                                  .beta = p.beta,
+                                  .running_mean = running_mean,
+                                  .running_var = running_var,
+                                  .y = y,
+                                  .mean = mean,
+                                  .rstd = rstd,
+                                  .r = r,
+                                  .d = d,
+                                  .r_max = 3,
+                                  .d_max = 5,
+                                  .eps = p.eps},
+                                 options);
+    batch_renorm_backward<double>({.extent = p.extent,
+                                   .x = p.x,
+                                   .dy = p.dy,
+                                   .mean = mean,
+                                   .rstd = rstd,
+                                   .r = r,
+                                   .d = d,
+                                   .gamma = p.gamma,
+                                   .dx = dx},
+                                  options);
+    auto want_y = cache.x_hat, want_dx = e.backward.dx;
+    for (std::size_t k = 0; k < y.size(); ++k) {
+      const std::size_t c = k / to_size(p.extent.inner) % C;
+      want_y[k] = cache.gamma[c] * (want_y[k] * static_cast<long double>(r[c]) + static_cast<long double>(d[c])) +
+                  static_cast<long double>(p.beta[c]);
+      want_dx[k] *= static_cast<long double>(r[c]);
+    }
+    expect_near(p, y, want_y, y_scales(p));
+    expect_near(p, dx, want_dx, dx_scales(e));
+  });
+}
+
+/// A correction may also be what takes it beyond the largest double, or back.
+TEST(GammaTimesRstdTimesR, MayOverflowOrMeetARstdThatDoes) {
+  const Extent extent = Extent::nc(4, 2);
+  const std::vector<double> x{1e-8, -1e-3, -1e-8, 1e-3, 1e-8, -1e-3, -1e-8, 1e-3}, gamma{1e300, 1e306}, none{0, 0};
+  const std::vector<double> dy{1e-20, 0, 0, 0, 0, 1e-20, 0, 0};
+  const std::vector<double> running_var{1e-20, 1}, rstd{1e8, 1e3}, r{100, 1e-3};
+  std::vector<double> y(8), seen_r(2), dx(8);
+  batch_renorm_forward<double>({.extent = extent,
+                                .x = x,
+                                .gamma = gamma,
+                                .running_mean = none,
+                                .running_var = running_var,
+                                .y = y,
+                                .r = seen_r,
+                                .r_max = 1000,
+                                .d_max = 0,
+                                .eps = 0});
+  EXPECT_NEAR(seen_r[0], 100, 1e-10);
+  EXPECT_NEAR(seen_r[1], 1e-3, 1e-15);
+  for (std::size_t k = 0; k < 8; ++k) EXPECT_NEAR(y[k] / (k % 2 == 0 ? 1e302 : 1e303), x[k] > 0 ? 1 : -1, 1e-12);
+  batch_renorm_backward<double>(
+      {.extent = extent, .x = x, .dy = dy, .mean = none, .rstd = rstd, .r = r, .d = none, .gamma = gamma, .dx = dx});
+  const std::vector<double> want{0.5, -0.5, 0, 0, -0.5, 0.5, 0, 0};  // dy - mean(dy) - x_hat * mean(dy * x_hat)
+  for (std::size_t k = 0; k < 8; ++k) EXPECT_NEAR(dx[k] / (k % 2 == 0 ? 1e290 : 1e286), want[k], 1e-12);
+}
+
+TEST_F(GammaTimesRstd, MayOverflowInGhostBatches) {
+  for_each_case([](const Problem<double>& p, const Expected<double>& e, const Options& options) {
+    const std::size_t C = p.gamma.size();  // one ghost batch of all: the batch
+    std::vector<double> y(p.x.size()), mean(C), rstd(C), dx(p.x.size());
+    ghost_batch_norm_forward<double>({.extent = p.extent,
+                                      .ghost = p.extent.outer,
+                                      .x = p.x,
+                                      .gamma = p.gamma,
+                                      .beta = p.beta,
+                                      .y = y,
+                                      .mean = mean,
+                                      .rstd = rstd,
+                                      .eps = p.eps},
+                                     options);
+    expect_near(p, y, e.forward.y, y_scales(p));
+    ghost_batch_norm_backward<double>({.extent = p.extent,
+                                       .ghost = p.extent.outer,
+                                       .x = p.x,
+                                       .dy = p.dy,
+                                       .mean = mean,
+                                       .rstd = rstd,
+                                       .gamma = p.gamma,
+                                       .dx = dx},
+                                      options);
+    expect_near(p, dx, e.backward.dx, dx_scales(e));
+  });
+}
+
+/// mean(dy * x_hat) / gamma must fit, too: gamma and dy are nearer to 1, but in the channel whose x is constant.
+TEST(GammaTimesRstdInPlace, MayOverflow) {
+  for (const Extent& extent : few_extents()) {
+    SCOPED_TRACE(describe(extent));
+    auto p = large_scales(extent);
+    for (std::size_t c = 0; c < p.gamma.size(); ++c) {
+      p.gamma[c] = (c % 2 == 0 ? -1e301 : 1e301) * (1 + 0.1 * static_cast<double>(c % 5));
+      p.beta[c] = 0.5e301;
+    }
+    for (std::size_t k = 0; k < p.dy.size(); ++k) {
+      p.dy[k] *= k / to_size(extent.inner) % p.gamma.size() == 0 ? 1e4 : 1e16;
+    }
+    const auto e = expected(p);
+    auto dx_scale = dx_scales(e);
+    for (std::size_t c = 0; c < dx_scale.size(); ++c) dx_scale[c] *= c == 0 ? 1e4L : 1e16L;
+    for_each_isa([&](Isa isa) {
+      for (const Walk walk : all_walks) {
+        const Options options{.threads = 2, .isa = isa, .walk = walk};
+        auto y = p.x, dx = p.x;
+        std::vector<double> rstd(p.gamma.size());
+        batch_norm_in_place_forward<double>(
+            {.extent = extent, .x = y, .gamma = p.gamma, .beta = p.beta, .rstd = rstd, .eps = p.eps}, options);
+        expect_near(p, y, e.forward.y, y_scales(p));
+        batch_norm_in_place_backward<double>(
+            {.extent = extent, .y = y, .dy = p.dy, .rstd = rstd, .gamma = p.gamma, .beta = p.beta, .dx = dx}, options);
+        expect_near(p, dx, e.backward.dx, dx_scale);
+      }
+    });
+  }
 }
 
 TEST(GammaTimesRstdInGroups, MayOverflow) {
