@@ -61,14 +61,17 @@ double coarse(double value, const Sample& sample) noexcept {
   }
 }
 
-/// A mean of products that are rounded to A: large enough that those which lost digits to underflow do not matter in
-/// it.
+/// The mean of products g that are rounded to A, and their mean with x_hat: one of them is so large that products which
+/// lost digits to underflow do not matter. Where the mean is exactly 0, products may have cancelled, or all be 0; of
+/// those that cancelled, the other mean tells their size.
 template <class A>
-bool is_mean_of_products(double v) noexcept {
+bool are_means_of_products(double mean, double with_x_hat) noexcept {
   if constexpr (std::is_same_v<A, double>) {
     return true;
   } else {
-    return static_cast<int>(std::abs(v) >= 0x1p-120) | static_cast<int>(v == 0);
+    const bool tells =
+        every(mean == 0, static_cast<int>(std::abs(with_x_hat) >= 0x1p-120) | static_cast<int>(with_x_hat == 0));
+    return static_cast<int>(std::abs(mean) >= 0x1p-120) | static_cast<int>(tells);
   }
 }
 

@@ -52,14 +52,15 @@ auto takes(const double* mean, const double* rstd) noexcept {
 /// (B84).
 struct GradientRows {
   BatchArray level, slope;
-  BatchArray mean;  ///< of g
+  BatchArray mean, along;  ///< of g, and of g * x_hat
 
   void fill(int64_t rows, double count, Center center, const double* rstd, const BatchSums& sums) noexcept {
     const bool by_mean = center == Center::mean;
     vector_loop(0, rows, [&, by_mean](int64_t r) {
       mean[r] = sums.g[r] / count;
       level[r] = by_mean ? mean[r] : 0;  // the mean may be infinite: a product with 0 would not do
-      slope[r] = sums.g_xmu[r] * rstd[r] / count * rstd[r];
+      along[r] = sums.g_xmu[r] * rstd[r] / count;
+      slope[r] = along[r] * rstd[r];
     });
   }
 };
@@ -85,9 +86,9 @@ struct InputGradientRows {
 
 template <class Fast>
 auto takes(const double* mean, const double* rstd, const GradientRows& g) noexcept {
-  return [=, level = &g.level[0], slope = &g.slope[0], mean_g = &g.mean[0]](int64_t r) {
-    return every(is_mean_of_products<Fast>(mean_g[r]), is_ordinary<Fast>(mean[r]), is_ordinary<Fast>(rstd[r]),
-                 is_ordinary<Fast>(level[r]), is_ordinary<Fast>(slope[r]),
+  return [=, level = &g.level[0], slope = &g.slope[0], mean_g = &g.mean[0], along = &g.along[0]](int64_t r) {
+    return every(are_means_of_products<Fast>(mean_g[r], along[r]), is_ordinary<Fast>(mean[r]),
+                 is_ordinary<Fast>(rstd[r]), is_ordinary<Fast>(level[r]), is_ordinary<Fast>(slope[r]),
                  is_moderate<Fast>(level[r] - rounded_off<Fast>(mean[r], slope[r])));
   };
 }
