@@ -22,7 +22,7 @@
 /// written.
 ///
 /// So is a slope that cannot be taken back: it and its reciprocal must be normal numbers of the type that T is computed
-/// in (f64 for f64, else f32). A slope above 1 must leave y finite for any x: negative_slope * (|gamma| * sqrt(N - 1) +
+/// in (f64 for f64, else f32). And y must be finite for any x: max(negative_slope, 1) * (|gamma| * sqrt(N - 1) +
 /// |beta|), N values a channel, must not exceed T's largest number. Of several ranks, N is this rank's share times
 /// their number.
 ///
@@ -47,8 +47,8 @@ struct BatchNormInPlaceForward {
 };
 
 /// Training forward in place: batch_norm_forward, then y = v > 0 ? v : negative_slope * v (B46), written over x.
-/// Throws Error (bad_argument) if gamma or 1 / gamma is not finite in a channel, if it would lose more than
-/// max_lost_digits, or if negative_slope cannot be taken back: see above.
+/// Throws Error (bad_argument) if gamma or 1 / gamma is not finite in a channel, if y might not be, if it would lose
+/// more than max_lost_digits, or if negative_slope cannot be taken back: see above.
 template <class T>
 UNITVAR_API void batch_norm_in_place_forward(const BatchNormInPlaceForward<T>& args, const Options& options = {});
 

@@ -36,42 +36,56 @@ class Recoverable {
  public:
   /// `count` values a channel.
   Recoverable(const Arguments& check, double count, double slope, double most_lost)
-      : check_(check), farthest_(std::sqrt(std::max(1.0, count - 1))), slope_(slope), most_lost_(most_lost) {}
+      : check_(check),
+        count_(count),
+        farthest_(std::sqrt(std::max(1.0, count - 1))),
+        slope_(slope),
+        most_lost_(most_lost) {}
 
   void check_slope() const {
     if (!(slope_ > 0) || !std::isfinite(slope_)) refuse_slope("a finite number > 0");
     using A = kernels::fast_t<T>;
     const auto used = static_cast<A>(slope_), inverse = static_cast<A>(1 / slope_);
     if (std::isnormal(used) && std::isnormal(inverse)) return;
-    refuse_slope(std::string("one that ") + std::string(DtypeTraits<A>::name) +
-                 " holds, and its reciprocal (they are " + number(used) + " and " + number(inverse) + " there)");
+    refuse_slope(std::string("one that is a normal number in ") + std::string(DtypeTraits<A>::name) +
+                 ", and its reciprocal too (they are " + number(used) + " and " + number(inverse) + " there)");
   }
 
   void check_channel(int64_t c, double gamma, double beta) const {
-    const std::string where = " in channel " + std::to_string(c);
-    if (!(gamma > 0) || !std::isfinite(gamma) || !std::isfinite(1 / gamma)) {
-      check_.fail(ErrorCode::bad_argument, "gamma is " + number(gamma) + where + ", want one that y can be divided by");
+    const double scale = std::abs(gamma), shift = std::abs(beta);
+    if (!(scale > 0) || !std::isfinite(scale) || !std::isfinite(1 / scale)) {
+      check_.fail(ErrorCode::bad_argument,
+                  "gamma is " + number(gamma) + in_channel(c) + ", want one that y can be divided by");
     }
-    // |x_hat| < sqrt(N) (B61)
-    if (slope_ > 1 && slope_ * (farthest_ * gamma + beta) > range_.largest) {
-      refuse_slope("at most " + number(range_.largest / (farthest_ * gamma + beta)) + where +
-                   ", beyond which y exceeds " + std::string(DtypeTraits<T>::name));
+    const double most = farthest_ * scale + shift;  // |x_hat| <= sqrt(N - 1) (B61)
+    if (most > range_.largest) {
+      check_.fail(ErrorCode::bad_argument, both(c, gamma, beta) + ": with " + number(count_) +
+                                               " values a channel |y| may reach " + number(most) + ", want at most " +
+                                               number(range_.largest) + ", the largest " +
+                                               std::string(DtypeTraits<T>::name));
     }
-    const double lost = std::log10(std::max(1 + beta / gamma, range_.smallest / (std::min(slope_, 1.0) * gamma)));
+    if (slope_ > 1 && slope_ * most > range_.largest) {
+      refuse_slope("at most " + number(range_.largest / most) + in_channel(c) + ", beyond which y exceeds " +
+                   std::string(DtypeTraits<T>::name));
+    }
+    const double lost = std::log10(std::max(1 + shift / scale, range_.smallest / (std::min(slope_, 1.0) * scale)));
     if (lost <= most_lost_) return;
     const std::string slope = slope_ == 1 ? "" : ", negative_slope " + number(slope_);
-    check_.fail(ErrorCode::bad_argument, "gamma is " + number(gamma) + " and beta " + number(beta) + where + slope +
-                                             ": x_hat loses " + number(lost) +
+    check_.fail(ErrorCode::bad_argument, both(c, gamma, beta) + slope + ": x_hat loses " + number(lost) +
                                              " digits, want at most max_lost_digits = " + number(most_lost_));
   }
 
  private:
+  static std::string in_channel(int64_t c) { return " in channel " + std::to_string(c); }
+  static std::string both(int64_t c, double gamma, double beta) {
+    return "gamma is " + number(gamma) + " and beta " + number(beta) + in_channel(c);
+  }
   [[noreturn]] void refuse_slope(const std::string& wanted) const {
     check_.fail(ErrorCode::bad_argument, "negative_slope is " + number(slope_) + ", want " + wanted);
   }
 
   const Arguments& check_;
-  double farthest_, slope_, most_lost_;
+  double count_, farthest_, slope_, most_lost_;
   Range<T> range_;
 };
 
@@ -84,7 +98,7 @@ void check_recoverable(const Arguments& check, const Args& a, const Options& opt
   const Recoverable<T> y(check, count, a.negative_slope, a.max_lost_digits);
   y.check_slope();
   for (int64_t c = 0; c < a.extent.channels; ++c) {
-    y.check_channel(c, std::abs(norm::gamma_at(a.gamma, c)), std::abs(norm::beta_at(a.beta, c)));
+    y.check_channel(c, norm::gamma_at(a.gamma, c), norm::beta_at(a.beta, c));
   }
 }
 

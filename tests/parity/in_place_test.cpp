@@ -257,11 +257,49 @@ TEST(InPlaceRefusals, SaysWhatIsWrongWithASlope) {
     });
   };
   refused(float(), 1e-50,
-          {"batch_norm_in_place_forward: negative_slope is 1e-50, want one that f32 holds", "0 and inf"});
+          {"batch_norm_in_place_forward: negative_slope is 1e-50, want one that is a normal number in f32, and its "
+           "reciprocal too (they are 0 and inf there)"});
   refused(bf16(), 1e39, {"negative_slope is 1e+39", "f32", "they are inf and 1.0"});
   refused(double(), 1e-310, {"negative_slope is 1e-310", "f64", "and inf"});
   refused(f16(), 1e5, {"negative_slope is 1e+05, want at most 150", "in channel 0, beyond which y exceeds f16"});
   refused(f16(), 1e-6, {"negative_slope 1e-06: x_hat loses 1.78", "digits, want at most max_lost_digits = 1"});
+}
+
+/// As the caller knows them: with their signs, and what is wrong by its name.
+TEST(InPlaceRefusals, SaysWhatIsWrongWithAGamma) {
+  const auto refused = [](auto type, const Extent& extent, double gamma, double beta, double slope,
+                          std::initializer_list<std::string> parts) {
+    using T = decltype(type);
+    std::vector<T> x(to_size(extent.size()), T(1)), unwritten = x;
+    const std::vector<param_t<T>> gammas(to_size(extent.channels), static_cast<param_t<T>>(gamma));
+    const std::vector<param_t<T>> betas(gammas.size(), static_cast<param_t<T>>(beta));
+    expect_error(ErrorCode::bad_argument, parts, [&] {
+      batch_norm_in_place_forward<T>(
+          {.extent = extent, .x = x, .gamma = gammas, .beta = betas, .negative_slope = slope});
+    });
+    expect_error(ErrorCode::bad_argument, {"batch_norm_in_place_backward", "gamma is"}, [&] {
+      const std::vector<double> rstd(gammas.size(), 1.0);
+      batch_norm_in_place_backward<T>({.extent = extent,
+                                       .y = unwritten,
+                                       .dy = unwritten,
+                                       .rstd = rstd,
+                                       .gamma = gammas,
+                                       .beta = betas,
+                                       .dx = x,
+                                       .negative_slope = slope});
+    });
+    EXPECT_EQ(unwritten, x) << "nothing is written";
+  };
+  const Extent small{4, 3, 5};
+  refused(double(), small, -0.5, -49.5, 1, {"gamma is -0.5 and beta -49.5 in channel 0: x_hat loses 2", "digits"});
+  refused(double(), small, -1e-310, 0, 1, {"gamma is -1e-310 in channel 0, want one that y can be divided by"});
+  for (const double slope : {0.25, 1.0, 2.0}) {
+    refused(f16(), Extent{1000, 1, 1000}, -2000, 16, slope,
+            {"gamma is -2000 and beta 16 in channel 0: with 1e+06 values a channel |y| may reach 2000014.9",
+             "want at most 65504, the largest f16"});
+    refused(double(), small, 1e308, 0, slope,
+            {"gamma is 1e+308 and beta 0 in channel 0", "|y| may reach inf", "the largest f64"});
+  }
 }
 
 TEST(InPlaceRefusals, AGammaWhoseReciprocalOverflows) {
