@@ -93,8 +93,9 @@ Gradients<R> backward_from_output(const Extent& extent, std::span<const R> y, st
 }
 
 template <class R>
-R digits_lost_in_place(R gamma, R beta) {
-  return std::log10(1 + std::abs(beta) / std::abs(gamma));  // (B61)
+R digits_lost_in_place(R gamma, R beta, R slope, R smallest) {  // (B61)
+  const R scale = std::abs(gamma);
+  return std::log10(std::max(1 + std::abs(beta) / scale, smallest / (std::min(slope, R(1)) * scale)));
 }
 
 template <class R>
@@ -211,7 +212,7 @@ LinearMap<R> fold(std::span<const R> weight, std::span<const R> bias, std::span<
   template std::vector<R> recover_x_hat(const Extent&, std::span<const R>, std::span<const R>, std::span<const R>, R); \
   template Gradients<R> backward_from_output(const Extent&, std::span<const R>, std::span<const R>,                    \
                                              std::span<const R>, std::span<const R>, R, std::span<const R>);           \
-  template R digits_lost_in_place(R, R);                                                                               \
+  template R digits_lost_in_place(R, R, R, R);                                                                         \
   template GhostForward<R> ghost_forward(const Extent&, std::int64_t, std::span<const R>, std::span<const R>,          \
                                          std::span<const R>, R);                                                       \
   template Gradients<R> ghost_backward(const GhostForward<R>&, std::span<const R>);                                    \

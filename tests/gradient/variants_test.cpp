@@ -44,6 +44,9 @@ TEST(InPlace, B60BackwardFromTheOutputIsTheBackward) {
 TEST(InPlace, B61DigitsLostAreThoseOfBetaOverGamma) {
   EXPECT_DOUBLE_EQ(digits_lost_in_place(-2.0, 0.0), 0);
   EXPECT_DOUBLE_EQ(digits_lost_in_place(0.5, -49.5), 2);
+  EXPECT_DOUBLE_EQ(digits_lost_in_place(0.5, -49.5, 0.01, 1e-4), 2);
+  EXPECT_DOUBLE_EQ(digits_lost_in_place(-0.5, 0.0, 1e-4, 0.005), 2);
+  EXPECT_DOUBLE_EQ(digits_lost_in_place(-0.5, 0.0, 1e4, 0.005), 0) << "a slope above 1 makes no y smaller";
   const Extent e = Extent::nc(2000, 1);
   const auto c = make_case<double>(e, 0, 1e-5);
   const auto x_hat = forward_of(c).cache.x_hat;

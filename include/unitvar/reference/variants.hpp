@@ -36,9 +36,10 @@ UNITVAR_API Gradients<R> backward_from_output(const Extent& extent, std::span<co
                                               std::span<const R> gamma, std::span<const R> beta, R slope,
                                               std::span<const R> dy);
 
-/// How many decimal digits x_hat loses on its way through y: log10(1 + |beta| / |gamma|) (B61).
+/// How many decimal digits x_hat loses on its way through y: log10(1 + |beta| / |gamma|), or of smallest / (|gamma| *
+/// min(slope, 1)) if that is more, where `smallest` is the smallest normal number of y's type (B61).
 template <class R>
-UNITVAR_API R digits_lost_in_place(R gamma, R beta);
+UNITVAR_API R digits_lost_in_place(R gamma, R beta, R slope = 1, R smallest = 0);
 /// @}
 
 /// What the ghost forward gives: one cache for each ghost batch.
