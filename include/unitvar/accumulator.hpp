@@ -24,13 +24,12 @@
 ///
 /// Common to both accumulators:
 /// - Every tile of every channel is added once. Calls of add and add_block for different tiles or different channels
-/// may
-///   run at the same time; finish and clear by themselves. The object must not be in use elsewhere while it is moved.
+///   may run at the same time; finish and clear by themselves. The object must not be in use elsewhere while it is
+///   moved.
 /// - Between the rows of a block, up to 15 elements behind each may be read; what they hold does not matter.
 /// - Errors are thrown as Error, by the constructor as in phases.hpp, by the others before anything changes:
-/// bad_argument
-///   (tile, channels or stride out of range), wrong_length, null_data, overlap, bad_state (a tile of a channel added a
-///   second time, or missing at the finish).
+///   bad_argument (tile, channels or stride out of range), wrong_length, null_data, overlap, bad_state (a tile of a
+///   channel added a second time, or missing at the finish).
 /// - Memory: 17 bytes for each tile of each channel. Accuracy is that of phases.hpp.
 namespace unitvar {
 

@@ -23,7 +23,8 @@
 ///   payload of a NaN are not part of that (options.hpp).
 /// - NaN and Inf in one channel reach that channel's results alone.
 /// - Of doubles, gamma * rstd may exceed the largest one. Then y is gamma * ((x - mean) * rstd) + beta, and dx is
-///   computed likewise: y is beta where x is the mean, and both are infinite only where they exceed it themselves.
+///   computed likewise: y is beta where x is the mean. y and dx are infinite only where their own values exceed the
+///   largest double.
 /// - Accuracy (tests/parity): relative L2 error <= 3e-7 for float, against the double formula on the same inputs, and
 ///   <= max(1e-14, 1e-15 |mean|/std) for double, while |mean|/std <= 1e6. For bf16 and f16, each y and dx is a step of
 ///   the type at most from the double formula's, rounded once (where the terms of a result all but cancel, it is off by

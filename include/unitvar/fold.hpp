@@ -77,8 +77,8 @@ struct FoldBatchNorm {
 ///
 ///   scale = gamma / sqrt(var + eps),  weight' = weight * scale,  bias' = (bias - mean) * scale + beta
 ///
-/// each for its output channel (docs/derivation.md B71). Where scale exceeds the largest double, weight' and bias' are
-/// infinite only if they do so themselves. A map without bias has one afterwards. Padding with zeros
+/// each for its output channel (docs/derivation.md B71). weight' and bias' are infinite only where their own values
+/// exceed the largest double, though scale may exceed it. A map without bias has one afterwards. Padding with zeros
 /// before the map stays right, since only outputs are scaled.
 template <class T>
 UNITVAR_API void fold_batch_norm(const FoldBatchNorm<T>& args);

@@ -11,8 +11,7 @@
 ///
 /// Common to all functions here:
 /// - x is perturbed in place, one element at a time, and restored bit for bit, also if the function throws. The
-/// function
-///   is called with x itself, so it may as well read it through another name for the same memory.
+///   function is called with x itself, so it may as well read it through another name for the same memory.
 /// - Errors are thrown as Error before the first call of the function: null_data, wrong_length, bad_argument (no
 ///   function, options out of range, an x that is not finite).
 /// - Accuracy: for a function that is smooth within `step` of x, about 1e-15 |f| / step plus what the function itself

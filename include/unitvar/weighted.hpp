@@ -15,9 +15,9 @@
 ///
 /// Where the weight is 0, x and dy are not used, whatever they hold, NaN included.
 ///
-/// Weights count up to a common factor, but for W: a call without other ranks scales weights by a power of two where
-/// the largest exceeds 2^200 or is below 2^-200. Ranks that share a batch would have to agree on a factor: there, the
-/// weights of a rank are refused (bad_argument) if their largest does.
+/// Weights count up to a common factor, but for W. Where the largest exceeds 2^200 or is below 2^-200, a call without
+/// other ranks scales a copy of them by a power of two: N*S elements. Ranks that share a batch would have to agree on a
+/// factor: there, such weights are refused (bad_argument).
 ///
 /// The rules at the top of batch_norm.hpp hold here too. Weights that are all 1 give the results of the plain functions
 /// up to rounding (the tiles of short rows are cut in another way). Errors, besides: bad_argument for a weight that is
@@ -41,9 +41,8 @@ struct WeightedBatchNormForward {
 };
 
 /// Training forward by weighted statistics (docs/derivation.md B62 to B64). Returns W, infinite where it exceeds the
-/// largest double: the count for
-/// update_running_statistics, whose unbiased variance M2 / (W - 1) is one for weights that count samples, 0 and 1 above
-/// all.
+/// largest double: the count for update_running_statistics, whose unbiased variance M2 / (W - 1) is one for weights
+/// that count samples, 0 and 1 above all.
 template <class T>
 UNITVAR_API double weighted_batch_norm_forward(const WeightedBatchNormForward<T>& args, const Options& options = {});
 
