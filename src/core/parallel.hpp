@@ -7,12 +7,15 @@
 
 namespace unitvar::core {
 
-/// The thread count that Options::threads = 0 stands for.
-inline int default_threads() noexcept { return omp_get_max_threads(); }
-
 /// Whether this process was forked from one that had other threads. Theirs are gone, but g++'s OpenMP runtime still
 /// waits for them: a parallel region of the child would hang.
 bool forked_beside_threads() noexcept;
+
+/// How many threads a call may use that asks for so many; 0 asks for the runtime's default.
+inline int threads_for_call(int asked) noexcept {
+  if (forked_beside_threads()) return 1;
+  return asked > 0 ? asked : omp_get_max_threads();
+}
 
 /// Calls body(begin, end, thread) for disjoint ranges that cover 0 .. n-1, one for each thread < threads: neighbours in
 /// memory stay together. body may not throw.

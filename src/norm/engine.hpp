@@ -19,7 +19,7 @@ inline ScheduleInput schedule_input(const Options& options, std::int64_t bytes_p
   return {.bytes_per_element = bytes_per_element,
           .tensors_read = tensors_read,
           .cache = core::cache_sizes(),
-          .threads = options.threads > 0 ? options.threads : core::default_threads(),
+          .threads = core::threads_for_call(options.threads),
           .walk = options.walk};
 }
 

@@ -74,8 +74,8 @@ class RowEngine {
 
   RowEngine(const RowExtent& extent, const Options& options, int tensors_read, Center center, std::span<const P> gamma,
             std::span<const P> beta)
-      : schedule_(make_row_schedule(extent, {sizeof(T), tensors_read, core::cache_sizes(),
-                                             options.threads == 0 ? core::default_threads() : options.threads})),
+      : schedule_(make_row_schedule(
+            extent, {sizeof(T), tensors_read, core::cache_sizes(), core::threads_for_call(options.threads)})),
         constants_(static_cast<std::size_t>(2 * repeated(extent.length)) * sizeof(P)),
         batch_(kernels::row_kernels_for<T>(options.isa), center, extent.length,
                {or_constant(gamma, P(1), 0), or_constant(beta, P(0), repeated(extent.length))}) {}

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <iterator>
+#include <string>
 #include <vector>
 
 #include "core/parallel.hpp"
@@ -78,6 +79,22 @@ TEST_F(Fork, LeavesCallsOfTheChildToOneThreadWithTheSameBits) {
   EXPECT_EQ(in_child([&] { return verdict_of(run_all(problem_, rows_, kTwo), want); }), same);
   EXPECT_EQ(in_child([&] { return verdict_of(run_all(problem_, rows_, {.threads = 0}), want); }), same);
   EXPECT_EQ(verdict_of(run_all(problem_, rows_, kTwo), want), same) << "in the parent, afterwards";
+}
+
+/// What the child is told, and what it sizes its workspaces for, is what it does.
+TEST_F(Fork, LeavesOneThreadInTheSchedulesOfTheChild) {
+  run_all(problem_, rows_, kTwo);
+  for (const int threads : {0, 2}) {
+    for (const Pass pass : {Pass::forward, Pass::backward}) {
+      EXPECT_EQ(in_child([&] {
+                  const Explanation told = explain(kShared, sizeof(float), pass, {.threads = threads});
+                  return told.threads == 1 && told.text.find("; 1 thread;") != std::string::npos ? same : different;
+                }),
+                same)
+          << threads << " threads asked for";
+    }
+  }
+  EXPECT_EQ(explain(kShared, sizeof(float), Pass::forward, kTwo).threads, 2) << "in the parent, afterwards";
 }
 
 TEST_F(Fork, OfAChildDoesNotHangEither) {
