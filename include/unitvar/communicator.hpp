@@ -85,7 +85,8 @@ class UNITVAR_API Communicator {
   Communicator(int rank, int size, const SyncOptions& options);
 
   /// Begins to make frame() on all ranks the merge of all ranks' frames by merge_frames, in any order and grouping that
-  /// is the same for all ranks.
+  /// is the same for all ranks. do_start and do_wait run under the library's floating-point settings (options.hpp):
+  /// round to nearest, denormals kept, traps masked.
   virtual void do_start() = 0;
   /// Ends it.
   virtual void do_wait() = 0;
