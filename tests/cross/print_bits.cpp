@@ -1,11 +1,12 @@
 // print_bits [--hostile] FILE [RECORDED]: writes a hash of the bits of every operation's results to FILE, and compares
 // them with those recorded. The bits are the same for every thread count, instruction set, walk and machine, and, which
 // --hostile shows, for every floating-point setting of the caller.
+#include <algorithm>
 #include <cstring>
 #include <fstream>
-#include <sstream>
 
 #include "bits.hpp"
+#include "compare.hpp"
 
 namespace {
 
@@ -16,32 +17,28 @@ std::vector<std::string> lines_of(const char* path) {
   return lines;
 }
 
-/// Which of a line's hashes are others: "dx dgamma".
-std::string differing_results(const std::string& seen, const std::string& recorded) {
-  std::istringstream a(seen), b(recorded);
-  std::string names;
-  for (std::string one, other; a >> one && b >> other;) {
-    if (one != other) names += " " + one.substr(0, one.find('='));
+/// The first of so many lines.
+void print(const char* what, const std::vector<std::string>& lines) {
+  constexpr std::size_t kMost = 20;
+  for (std::size_t k = 0; k < std::min(kMost, lines.size()); ++k) {
+    std::fprintf(stderr, "%s %s\n", what, lines[k].c_str());
   }
-  return names;
 }
 
 int compare(const char* path, const char* recorded_path) {
-  const auto seen = lines_of(path), recorded = lines_of(recorded_path);
-  int differing = 0;
-  for (std::size_t k = 0; k < seen.size() && k < recorded.size(); ++k) {
-    if (seen[k] == recorded[k]) continue;
-    if (++differing <= 20) {
-      std::fprintf(stderr, "other bits in %s:%s\n", seen[k].substr(0, seen[k].find(':')).c_str(),
-                   differing_results(seen[k], recorded[k]).c_str());
-    }
+  using namespace unitvar::cross;
+  const Difference d = difference(lines_of(path), lines_of(recorded_path));
+  if (d.none()) return 0;
+  print("other bits in", d.other);
+  print("not recorded:", d.added);
+  print("recorded, but missing:", d.missing);
+  std::fprintf(stderr, "print_bits: beside %s, %zu lines have other bits, %zu are new and %zu are missing. ",
+               recorded_path, d.other.size(), d.added.size(), d.missing.size());
+  if (hostile_caller) {
+    std::fprintf(stderr, "Unless they are without --hostile, too: an operation computes under its caller's settings\n");
+  } else {
+    std::fprintf(stderr, "If bits were meant to change: copy %s there, and say in the commit why\n", path);
   }
-  if (differing == 0 && seen.size() == recorded.size()) return 0;
-  std::fprintf(
-      stderr,
-      "print_bits: %d of %zu lines differ from %s, which has %zu. If bits were meant to change: copy %s there, "
-      "and say in the commit why\n",
-      differing, seen.size(), recorded_path, recorded.size(), path);
   return 1;
 }
 
