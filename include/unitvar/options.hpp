@@ -44,8 +44,8 @@ class Communicator;
 /// are those of all ranks' batches.
 ///
 /// After fork(), a child whose parent had other threads (OpenMP's among them) runs every call on one thread, whatever
-/// `threads` says, and explain() says so: the parent's threads are gone there, and g++'s OpenMP runtime would wait for
-/// them for ever. A child of a process with one thread, and a program that is started by exec, use threads as usual.
+/// `threads` says: the parent's threads are gone there, and g++'s OpenMP runtime would wait for them for ever. A child
+/// of a process with one thread, and a program that is started by exec, use threads as usual.
 ///
 /// Bits do not depend on the caller's floating-point settings either: a call rounds to nearest, keeps denormals and
 /// does not trap, on all of its threads, and leaves settings and exception flags as it found them. This holds for all
