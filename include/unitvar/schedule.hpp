@@ -14,7 +14,7 @@ enum class Pass { forward, backward, inference };
 /// How a call would walk memory.
 struct Explanation {
   Walk walk;         ///< resident or streamed; resident for inference, which has one pass only
-  int threads;       ///< that would work; fewer than allowed for small work
+  int threads;       ///< that would work; fewer than allowed for small work, 1 in a child that Options speaks of
   int reads;         ///< tensors read from memory: forward 1 if resident, 2 if streamed; backward 2 or 4; inference 1
   int writes;        ///< tensors written: 1
   std::string text;  ///< all of it in one line for people

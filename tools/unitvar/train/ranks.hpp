@@ -35,8 +35,8 @@ class Ranks {
   /// Whether it is so on any rank.
   virtual bool any(bool here) { return here; }
 
-  /// Ends all processes of the run with this exit code and one message: if all fail alike, rank 0 tells. Returns the code
-  /// where there is but one.
+  /// Ends all processes of the run with this exit code and one message: if all fail alike, rank 0 tells. Returns the
+  /// code where there is but one.
   virtual int fail(const std::string&, int code) { return code; }
 
   /// The rows of a batch that are this rank's: [begin(batch), end(batch)).
