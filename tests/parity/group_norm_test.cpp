@@ -307,7 +307,7 @@ TEST(GroupGradientFinish, AGammaOfZeroIsNoDivisor) {
   const norm::Partition partition = norm::partition_of(groups);
   const auto parts = to_size(partition.parts());
   std::vector<double> gamma(8, 0.5);
-  for (const std::size_t c : {1, 4, 5, 6, 7}) gamma[c] = 0;  // one of the first group, all of the second
+  for (const std::size_t c : {1U, 4U, 5U, 6U, 7U}) gamma[c] = 0;  // one of the first group, all of the second
   const std::vector<double> rstd(parts, 2.0), sum_dy(parts, 3.0), sum_dy_xmu(parts, -5.0);
   std::vector<double> mean_dy(parts), slope(parts), scale(parts), factor(parts);
   for (const norm::ScaleArrays scales : {norm::ScaleArrays{scale.data(), nullptr}, {scale.data(), factor.data()}}) {
