@@ -81,7 +81,7 @@ TEST_F(Ranks, NormalizeTheirOwnPartsWithSyncBnOff) {
 }
 
 TEST_F(Ranks, EndAllWhenOneIsKilledAndResumeOnAnyNumber) {
-  const std::vector<std::string> run = {"--steps", "4000", "--checkpoint-every", "20", "--eval-every", "250"};
+  const std::vector<std::string> run = {"--steps", "1200", "--checkpoint-every", "20", "--eval-every", "250"};
   train("alone", 0, run);
   {
     Process process(arguments("killed", run), for_mpirun, on_ranks(2));
