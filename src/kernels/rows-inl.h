@@ -7,6 +7,9 @@
 #define UNITVAR_KERNELS_ROWS_INL_H_
 #endif
 
+#include <algorithm>
+#include <limits>
+
 #include "kernels/interleaved-inl.h"
 #include "kernels/planar-inl.h"
 #include "kernels/rows.hpp"
@@ -23,6 +26,13 @@ HWY_INLINE typename U::Value parameter(const ColumnParameter<T>& p, int64_t k) {
     return U::load(p.values + k);
   }
 }
+
+/// Along a row: the terms of its moments.
+template <class T, class A>
+struct RowMomentTerms : MomentTerms<T, A, A> {
+  HWY_INLINE RowMomentTerms from(int64_t k) const { return {{this->x + k, this->shift}}; }
+  HWY_INLINE int64_t reach() const { return std::numeric_limits<int64_t>::max(); }
+};
 
 /// Along a row: g = gamma * dy and g * (x - center), at column i.
 template <class T, class A>
@@ -96,16 +106,6 @@ struct RowGradientMap {
   }
 };
 
-/// A row's terms of the columns from k on.
-template <class Source>
-HWY_INLINE Source columns_from(const Source& source, int64_t k) {
-  return source.from(k);
-}
-template <class T, class A>
-HWY_INLINE MomentTerms<T, A, A> columns_from(const MomentTerms<T, A, A>& source, int64_t k) {
-  return {source.x + k, source.shift};
-}
-
 /// Groups of kLanes whose terms are added as a tree in A, before they go to double.
 template <class A>
 constexpr int kRowDepth = std::is_same_v<A, double> ? 1 : 8;
@@ -137,12 +137,10 @@ HWY_NOINLINE Terms<double> finish_row(const Source& source, int64_t k, int64_t c
   } else {
     sums = *before;
   }
-  if constexpr (requires { source.reach(); }) {
-    for (const int64_t reach = source.reach(); cols - k > reach; k += reach) {
-      add_trees<A>(source.from(k), 0, reach, sums);
-    }
+  for (const int64_t reach = source.reach(); cols - k > reach; k += reach) {
+    add_trees<A>(source.from(k), 0, reach, sums);
   }
-  const auto rest = columns_from(source, k);
+  const auto rest = source.from(k);
   const int64_t left = cols - k;
   add_descending<kRowDepth<A>>(rest, 0, left, sums);
   k = left / kLanes * kLanes;
@@ -203,22 +201,14 @@ HWY_INLINE void map_row_seam(const Map& before, const Map& map, int64_t cols, in
   }
 }
 
-/// Columns that both reach, at most n.
-template <class Source, class Map>
-HWY_INLINE int64_t reach_of(const Source& source, const Map& map, int64_t n) {
-  n = std::min(n, map.reach());
-  if constexpr (requires { source.reach(); }) n = std::min(n, source.reach());
-  return n;
-}
-
 /// Source's terms of n columns from k on, and map's values of as many from m on, in turns. What lies beyond the reach
 /// of either is copied anew, which is not done turn by turn: it would wait for the streamed stores.
 template <bool kStream, class Source, class Map, class Sums>
 HWY_INLINE void take_turns(const Source& source, const Map& map, int64_t k, int64_t m, int64_t n, int64_t ahead,
                            Sums& sums) {
   while (n > 0) {
-    const int64_t both = reach_of(source, map, n);
-    const auto terms = columns_from(source, k);
+    const int64_t both = std::min({n, source.reach(), map.reach()});
+    const auto terms = source.from(k);
     const auto values = map.from(m);
     for (int64_t j = 0; j < both; j += kTurn) {
       add_trees<typename Source::Lane>(terms, j, j + kTurn, sums);

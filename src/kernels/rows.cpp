@@ -21,7 +21,7 @@ struct MomentRows {
   const A* shift;
   int64_t cols;
 
-  HWY_INLINE auto row(int64_t r) const { return MomentTerms<T, A, A>{x + r * cols, shift[r]}; }
+  HWY_INLINE auto row(int64_t r) const { return RowMomentTerms<T, A>{{x + r * cols, shift[r]}}; }
 };
 
 template <class T, class A>

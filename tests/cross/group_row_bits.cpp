@@ -11,98 +11,86 @@ const Groups instances[] = {{{3, 6, 49}}, {{2, 4, 4097}}, {{2 * 49, 6, 1}, 49}};
 
 constexpr RowExtent row_extents[] = {{5, 784}, {37, 100}, {131, 64}, {2, 17}, {3, 16384}};
 
+/// What forward, backward and double backward give. An operation without a mean, or a caller who does not ask for
+/// grad_gamma, leaves that empty.
+template <class T>
+struct NormResults {
+  NormResults(std::int64_t size, std::int64_t parameters, std::int64_t statistics)
+      : y(results<T>(size)),
+        dx(y),
+        grad_x(y),
+        grad_dy(y),
+        dgamma(results<param_t<T>>(parameters)),
+        dbeta(dgamma),
+        grad_gamma(dgamma),
+        mean(results<double>(statistics)),
+        rstd(mean) {}
+
+  void add_to(Line& line) const {
+    line.add("y", y);
+    if (!mean.empty()) line.add("mean", mean);
+    line.add("rstd", rstd).add("dx", dx).add("dgamma", dgamma).add("dbeta", dbeta);
+    line.add("grad_x", grad_x).add("grad_dy", grad_dy);
+    if (!grad_gamma.empty()) line.add("grad_gamma", grad_gamma);
+  }
+
+  std::vector<T> y, dx, grad_x, grad_dy;
+  std::vector<param_t<T>> dgamma, dbeta, grad_gamma;
+  std::vector<double> mean, rstd;
+};
+
 template <class T>
 void write_groups(Report& report, const Groups& g, const Kind& kind) {
   const Inputs<T> in(g.extent.size(), g.extent.channels, kind);
-  auto y = results<T>(g.extent.size()), dx = y, grad_x = y, grad_dy = y;
-  auto dgamma = results<param_t<T>>(g.extent.channels), dbeta = dgamma, grad_gamma = dgamma;
-  auto mean = results<double>(g.size()), rstd = mean;
+  NormResults<T> r(g.extent.size(), g.extent.channels, g.size());
   call([&] {
-    group_norm_forward<T>({g, in.x, in.gamma, in.beta, y, mean, rstd, kind.eps}, three_threads);
-    group_norm_backward<T>({g, in.x, in.dy, mean, rstd, in.gamma, dx, dgamma, dbeta}, three_threads);
-    group_norm_double_backward<T>({g, in.x, in.dy, mean, rstd, in.gamma, in.v, in.u, in.w, grad_x, grad_dy, grad_gamma},
-                                  three_threads);
+    group_norm_forward<T>({g, in.x, in.gamma, in.beta, r.y, r.mean, r.rstd, kind.eps}, three_threads);
+    group_norm_backward<T>({g, in.x, in.dy, r.mean, r.rstd, in.gamma, r.dx, r.dgamma, r.dbeta}, three_threads);
+    group_norm_double_backward<T>(
+        {g, in.x, in.dy, r.mean, r.rstd, in.gamma, in.v, in.u, in.w, r.grad_x, r.grad_dy, r.grad_gamma}, three_threads);
   });
-  report.line<T>("group norm", kind)
-      .add("y", y)
-      .add("mean", mean)
-      .add("rstd", rstd)
-      .add("dx", dx)
-      .add("dgamma", dgamma)
-      .add("dbeta", dbeta)
-      .add("grad_x", grad_x)
-      .add("grad_dy", grad_dy)
-      .add("grad_gamma", grad_gamma);
+  r.add_to(report.line<T>("group norm", kind));
 }
 
 template <class T>
 void write_instances(Report& report, const Groups& g, const Kind& kind) {
   const Inputs<T> in(g.extent.size(), g.extent.channels, kind);
-  auto y = results<T>(g.extent.size()), dx = y, grad_x = y, grad_dy = y;
-  auto dgamma = results<param_t<T>>(g.extent.channels), dbeta = dgamma;
-  auto mean = results<double>(g.size()), rstd = mean;
+  NormResults<T> r(g.extent.size(), g.extent.channels, g.size());
+  r.grad_gamma.clear();
   call([&] {
-    instance_norm_forward<T>({g, in.x, in.gamma, in.beta, y, mean, rstd, kind.eps}, three_threads);
-    instance_norm_backward<T>({g, in.x, in.dy, mean, rstd, in.gamma, dx, dgamma, dbeta}, three_threads);
-    instance_norm_double_backward<T>({g, in.x, in.dy, mean, rstd, in.gamma, in.v, in.u, in.w, grad_x, grad_dy, {}},
-                                     three_threads);
+    instance_norm_forward<T>({g, in.x, in.gamma, in.beta, r.y, r.mean, r.rstd, kind.eps}, three_threads);
+    instance_norm_backward<T>({g, in.x, in.dy, r.mean, r.rstd, in.gamma, r.dx, r.dgamma, r.dbeta}, three_threads);
+    instance_norm_double_backward<T>(
+        {g, in.x, in.dy, r.mean, r.rstd, in.gamma, in.v, in.u, in.w, r.grad_x, r.grad_dy, {}}, three_threads);
   });
-  report.line<T>("instance norm", kind)
-      .add("y", y)
-      .add("mean", mean)
-      .add("rstd", rstd)
-      .add("dx", dx)
-      .add("dgamma", dgamma)
-      .add("dbeta", dbeta)
-      .add("grad_x", grad_x)
-      .add("grad_dy", grad_dy);
+  r.add_to(report.line<T>("instance norm", kind));
 }
 
 template <class T>
 void write_layer_norm(Report& report, const RowExtent& e, const Kind& kind) {
   const Inputs<T> in(e.size(), e.length, kind);
-  auto y = results<T>(e.size()), dx = y, grad_x = y, grad_dy = y;
-  auto dgamma = results<param_t<T>>(e.length), dbeta = dgamma, grad_gamma = dgamma;
-  auto mean = results<double>(e.rows), rstd = mean;
+  NormResults<T> r(e.size(), e.length, e.rows);
   call([&] {
-    layer_norm_forward<T>({e, in.x, in.gamma, in.beta, y, mean, rstd, kind.eps}, three_threads);
-    layer_norm_backward<T>({e, in.x, in.dy, mean, rstd, in.gamma, dx, dgamma, dbeta}, three_threads);
-    layer_norm_double_backward<T>({e, in.x, in.dy, mean, rstd, in.gamma, in.v, in.u, in.w, grad_x, grad_dy, grad_gamma},
-                                  three_threads);
+    layer_norm_forward<T>({e, in.x, in.gamma, in.beta, r.y, r.mean, r.rstd, kind.eps}, three_threads);
+    layer_norm_backward<T>({e, in.x, in.dy, r.mean, r.rstd, in.gamma, r.dx, r.dgamma, r.dbeta}, three_threads);
+    layer_norm_double_backward<T>(
+        {e, in.x, in.dy, r.mean, r.rstd, in.gamma, in.v, in.u, in.w, r.grad_x, r.grad_dy, r.grad_gamma}, three_threads);
   });
-  report.line<T>("layer norm", kind)
-      .add("y", y)
-      .add("mean", mean)
-      .add("rstd", rstd)
-      .add("dx", dx)
-      .add("dgamma", dgamma)
-      .add("dbeta", dbeta)
-      .add("grad_x", grad_x)
-      .add("grad_dy", grad_dy)
-      .add("grad_gamma", grad_gamma);
+  r.add_to(report.line<T>("layer norm", kind));
 }
 
 template <class T>
 void write_rms_norm(Report& report, const RowExtent& e, const Kind& kind) {
   const Inputs<T> in(e.size(), e.length, kind);
-  auto y = results<T>(e.size()), dx = y, grad_x = y, grad_dy = y;
-  auto dgamma = results<param_t<T>>(e.length), dbeta = dgamma, grad_gamma = dgamma;
-  auto rstd = results<double>(e.rows);
+  NormResults<T> r(e.size(), e.length, e.rows);
+  r.mean.clear();
   call([&] {
-    rms_norm_forward<T>({e, in.x, in.gamma, in.beta, y, rstd, kind.eps}, three_threads);
-    rms_norm_backward<T>({e, in.x, in.dy, rstd, in.gamma, dx, dgamma, dbeta}, three_threads);
-    rms_norm_double_backward<T>({e, in.x, in.dy, rstd, in.gamma, in.v, in.u, in.w, grad_x, grad_dy, grad_gamma},
+    rms_norm_forward<T>({e, in.x, in.gamma, in.beta, r.y, r.rstd, kind.eps}, three_threads);
+    rms_norm_backward<T>({e, in.x, in.dy, r.rstd, in.gamma, r.dx, r.dgamma, r.dbeta}, three_threads);
+    rms_norm_double_backward<T>({e, in.x, in.dy, r.rstd, in.gamma, in.v, in.u, in.w, r.grad_x, r.grad_dy, r.grad_gamma},
                                 three_threads);
   });
-  report.line<T>("rms norm", kind)
-      .add("y", y)
-      .add("rstd", rstd)
-      .add("dx", dx)
-      .add("dgamma", dgamma)
-      .add("dbeta", dbeta)
-      .add("grad_x", grad_x)
-      .add("grad_dy", grad_dy)
-      .add("grad_gamma", grad_gamma);
+  r.add_to(report.line<T>("rms norm", kind));
 }
 
 }  // namespace

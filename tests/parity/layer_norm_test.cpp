@@ -8,7 +8,6 @@
 
 #include "support/dtypes.hpp"
 #include "support/fenced.hpp"
-#include "support/guarded.hpp"
 #include "support/isas.hpp"
 #include "support/measure.hpp"
 #include "support/rows.hpp"
@@ -356,87 +355,6 @@ TYPED_TEST(RowNorms, ResultsDoNotDependOnWhichAreAskedFor) {
     std::vector<T> in_place = p.dy;
     run_backward_into<T>(p, in_place, f, in_place, r.dgamma, r.dbeta);
     EXPECT_TRUE(same_bits(in_place, b.dx) && same_bits(r.dgamma, b.dgamma));
-  }
-}
-
-/// Results larger than four second-level caches are written past the caches; rows that are no whole lines of memory
-/// too.
-TYPED_TEST(RowNorms, WrittenPastTheCachesAreThoseOfTheirRowsAlone) {
-  using T = TypeParam;
-  constexpr std::int64_t bytes = 9 << 20;
-  for (const std::int64_t length : {64, 1000}) {
-    const RowExtent extent{bytes / length / static_cast<std::int64_t>(sizeof(T)), length};
-    const auto p = make_row_problem<T>(RowNorm::layer, extent, 1);
-    const auto f = run_forward(p);
-    const auto b = run_backward(p, f);
-    for (const std::int64_t r : {std::int64_t{0}, std::int64_t{1}, extent.rows / 3, extent.rows - 1}) {
-      const auto row_of = [&](const std::vector<T>& v) {
-        return std::vector<T>(v.begin() + r * length, v.begin() + (r + 1) * length);
-      };
-      RowProblem<T> one{RowNorm::layer, {1, length}, row_of(p.x), row_of(p.dy), p.gamma, p.beta};
-      const auto own = run_forward(one);
-      EXPECT_TRUE(same_bits(own.y, row_of(f.y)));
-      EXPECT_TRUE(same_bits(run_backward(one, own).dx, row_of(b.dx)));
-    }
-  }
-}
-
-/// dgamma and dbeta of one column, added up here.
-template <class T>
-void expect_sums_of_column(const RowProblem<T>& p, const RowForwardResult<T>& f, const BackwardResult<T>& b,
-                           std::int64_t column) {
-  double dgamma = 0, dbeta = 0, size = 0;
-  for (std::int64_t r = 0; r < p.extent.rows; ++r) {
-    const auto k = to_size(r * p.extent.length + column);
-    const auto dy = static_cast<double>(p.dy[k]);
-    const double x_hat = (static_cast<double>(p.x[k]) - f.mean[to_size(r)]) * f.rstd[to_size(r)];
-    dgamma += dy * x_hat;
-    dbeta += dy;
-    size += std::abs(dy);
-  }
-  EXPECT_NEAR(static_cast<double>(b.dgamma[to_size(column)]), dgamma, 1e-7 * size) << column;
-  EXPECT_NEAR(static_cast<double>(b.dbeta[to_size(column)]), dbeta, 1e-7 * size) << column;
-}
-
-/// Rows larger than the caches meet within lines of memory, unless they are whole ones; columns are added up beside dx
-/// unless it takes the place of dy; columns whose sums float does not hold are added again.
-TYPED_TEST(RowNorms, WrittenPastTheCachesAreTheSameWhereverMemoryBegins) {
-  using T = TypeParam;
-  constexpr std::int64_t bytes = 9 << 20;
-  for (const std::int64_t length : {32, 96, 1000, 4128}) {
-    const RowExtent extent{bytes / length / static_cast<std::int64_t>(sizeof(T)), length};
-    auto p = make_row_problem<T>(RowNorm::layer, extent, 1);
-    if constexpr (!std::is_same_v<T, f16>) {
-      for (const std::int64_t column : {std::int64_t{0}, length / 2, length - 1}) {
-        p.gamma[to_size(column)] = param_t<T>(0x1p-30);
-        for (std::int64_t r = 0; r < extent.rows; ++r) {
-          T& dy = p.dy[to_size(r * length + column)];
-          dy = static_cast<T>(static_cast<double>(dy) * 0x1p110);
-        }
-      }
-    }
-    const auto f = run_forward(p);
-    BackwardResult<T> b{p.dy, std::vector<param_t<T>>(to_size(length)), std::vector<param_t<T>>(to_size(length))};
-    run_backward_into<T>(p, b.dx, f, b.dx, b.dgamma, b.dbeta);
-    for (const std::int64_t column : {std::int64_t{0}, length / 2, length - 1}) expect_sums_of_column(p, f, b, column);
-    for_each_isa([&](Isa isa) {
-      for (const std::int64_t offset : {0, 1, 5}) {
-        SCOPED_TRACE(describe(p.norm, extent) + ", " + std::to_string(offset) + " elements behind a line");
-        const Options options{.threads = 2, .isa = isa};
-        Guarded<T> y(extent.size(), offset), dx(extent.size(), offset);
-        std::vector<param_t<T>> dgamma(b.dgamma.size()), dbeta(b.dgamma.size());
-        layer_norm_forward<T>(
-            {.extent = extent, .x = p.x, .gamma = p.gamma, .beta = p.beta, .y = y.span(), .eps = p.eps}, options);
-        EXPECT_TRUE(same_bits(y.values(), f.y));
-        run_backward_into<T>(p, p.dy, f, dx.span(), dgamma, dbeta, options);
-        EXPECT_TRUE(same_bits(dx.values(), b.dx));
-        EXPECT_TRUE(same_bits(dgamma, b.dgamma));
-        EXPECT_TRUE(same_bits(dbeta, b.dbeta));
-        run_backward_into<T>(p, p.dy, f, dx.span(), {}, {}, options);
-        EXPECT_TRUE(same_bits(dx.values(), b.dx));
-        EXPECT_TRUE(y.guards_intact() && dx.guards_intact());
-      }
-    });
   }
 }
 

@@ -13,6 +13,7 @@
 #include "support/few_values.hpp"
 #include "support/isas.hpp"
 #include "support/oracle.hpp"
+#include "support/weighted.hpp"
 
 namespace unitvar::test {
 namespace {
@@ -46,40 +47,13 @@ WeightedProblem<T> padded(const Extent& extent, double mean_over_std, bool fract
 
 template <class T>
 ForwardResult<T> run_weighted(const WeightedProblem<T>& w, const Options& options = {}, bool zero = true) {
-  const std::vector<double> c(to_size(w.p.extent.channels));
-  ForwardResult<T> r{std::vector<T>(w.p.x.size()), c, c, c};
-  weighted_batch_norm_forward<T>({.extent = w.p.extent,
-                                  .x = w.p.x,
-                                  .weight = w.weight,
-                                  .gamma = w.p.gamma,
-                                  .beta = w.p.beta,
-                                  .y = r.y,
-                                  .mean = r.mean,
-                                  .var = r.var,
-                                  .rstd = r.rstd,
-                                  .eps = w.p.eps,
-                                  .zero_unweighted = zero},
-                                 options);
-  return r;
+  return run_weighted_forward(w.p, w.weight, options, zero);
 }
 
 template <class T>
 BackwardResult<T> run_weighted_backward(const WeightedProblem<T>& w, const ForwardResult<T>& f,
                                         const Options& options = {}) {
-  const std::vector<param_t<T>> c(to_size(w.p.extent.channels));
-  BackwardResult<T> r{std::vector<T>(w.p.x.size()), c, c};
-  weighted_batch_norm_backward<T>({.extent = w.p.extent,
-                                   .x = w.p.x,
-                                   .dy = w.p.dy,
-                                   .weight = w.weight,
-                                   .mean = f.mean,
-                                   .rstd = f.rstd,
-                                   .gamma = w.p.gamma,
-                                   .dx = r.dx,
-                                   .dgamma = r.dgamma,
-                                   .dbeta = r.dbeta},
-                                  options);
-  return r;
+  return run_weighted_backward(w.p, w.weight, f, options);
 }
 
 /// The sizes of the terms, of those elements that have a weight.

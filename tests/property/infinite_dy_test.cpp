@@ -38,6 +38,26 @@ void expect_infinite_alike(const BackwardResult<T>& seen, const reference::Gradi
   expect_infinite_alike("dbeta", seen.dbeta, want.dbeta);
 }
 
+/// Behind a ReLU that lets through what the mask says.
+template <class T>
+BackwardResult<T> run_act_backward(const Problem<T>& p, const ForwardResult<T>& f,
+                                   const std::vector<std::uint8_t>& mask, const Options& options) {
+  const std::vector<param_t<T>> c(to_size(p.extent.channels));
+  BackwardResult<T> b{std::vector<T>(p.x.size()), c, c};
+  batch_norm_act_backward<T>({.extent = p.extent,
+                              .x = p.x,
+                              .dy = p.dy,
+                              .mask = mask,
+                              .mean = f.mean,
+                              .rstd = f.rstd,
+                              .gamma = p.gamma,
+                              .dx = b.dx,
+                              .dgamma = b.dgamma,
+                              .dbeta = b.dbeta},
+                             options);
+  return b;
+}
+
 template <class T>
 class InfiniteDy : public ::testing::Test {
  protected:
@@ -57,26 +77,14 @@ TYPED_TEST(InfiniteDy, GivesWhatTheFormulasGiveInBatchNorm) {
     this->put(p.x, p.dy);
     const auto want = expected(p).backward;
     const std::vector<param_t<T>> ones(to_size(extent.count()), 1);
-    std::vector<std::uint8_t> mask(to_size(activation_mask_bytes(extent)), 0xff);
+    const std::vector<std::uint8_t> mask(to_size(activation_mask_bytes(extent)), 0xff);
     for_each_isa([&](Isa isa) {
       for (const Walk walk : all_walks) {
         const Options options{.isa = isa, .walk = walk};
         expect_infinite_alike(run_backward(p, options), want);
         expect_infinite_alike(run_weighted(p, ones, options).backward, want);
         const auto f = run_forward(p, options);
-        auto b = run_backward(p, f.mean, f.rstd, options);
-        batch_norm_act_backward<T>({.extent = extent,
-                                    .x = p.x,
-                                    .dy = p.dy,
-                                    .mask = mask,
-                                    .mean = f.mean,
-                                    .rstd = f.rstd,
-                                    .gamma = p.gamma,
-                                    .dx = b.dx,
-                                    .dgamma = b.dgamma,
-                                    .dbeta = b.dbeta},
-                                   options);
-        expect_infinite_alike(b, want);
+        expect_infinite_alike(run_act_backward(p, f, mask, options), want);
       }
     });
   }
@@ -91,23 +99,12 @@ TYPED_TEST(InfiniteDy, IsNothingWhereNothingOfItIsUsed) {
     this->put(p.x, p.dy);
     std::vector<param_t<T>> weight(to_size(extent.count()), 1);
     weight[0] = 0;
-    std::vector<std::uint8_t> mask(to_size(activation_mask_bytes(extent)), 0xfe);
+    const std::vector<std::uint8_t> mask(to_size(activation_mask_bytes(extent)), 0xfe);
     for_each_isa([&](Isa isa) {
       const auto w = run_weighted(p, weight, {.isa = isa}).backward;
       EXPECT_TRUE(all_finite(w.dx) && all_finite(w.dgamma) && all_finite(w.dbeta));
       const auto f = run_forward(p, {.isa = isa});
-      auto b = run_backward(p, f.mean, f.rstd, {.isa = isa});
-      batch_norm_act_backward<T>({.extent = extent,
-                                  .x = p.x,
-                                  .dy = p.dy,
-                                  .mask = mask,
-                                  .mean = f.mean,
-                                  .rstd = f.rstd,
-                                  .gamma = p.gamma,
-                                  .dx = b.dx,
-                                  .dgamma = b.dgamma,
-                                  .dbeta = b.dbeta},
-                                 {.isa = isa});
+      const auto b = run_act_backward(p, f, mask, {.isa = isa});
       EXPECT_TRUE(all_finite(b.dx) && all_finite(b.dgamma) && all_finite(b.dbeta));
     });
   }

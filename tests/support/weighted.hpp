@@ -8,42 +8,59 @@
 namespace unitvar::test {
 
 template <class T>
+struct WeightedForwardResult : ForwardResult<T> {
+  double total = 0;  ///< the sum of the weights
+};
+
+template <class T>
 struct WeightedResult {
-  double total = 0;
-  ForwardResult<T> forward;
+  WeightedForwardResult<T> forward;
   BackwardResult<T> backward;
 };
 
 template <class T>
-WeightedResult<T> run_weighted(const Problem<T>& p, const std::vector<param_t<T>>& weight, const Options& options) {
+WeightedForwardResult<T> run_weighted_forward(const Problem<T>& p, const std::vector<param_t<T>>& weight,
+                                              const Options& options = {}, bool zero_unweighted = true) {
   const std::vector<double> c(to_size(p.extent.channels));
-  WeightedResult<T> r{
-      0,
-      {std::vector<T>(p.x.size()), c, c, c},
-      {std::vector<T>(p.x.size()), std::vector<param_t<T>>(c.size()), std::vector<param_t<T>>(c.size())}};
+  WeightedForwardResult<T> r{{std::vector<T>(p.x.size()), c, c, c}};
   r.total = weighted_batch_norm_forward<T>({.extent = p.extent,
                                             .x = p.x,
                                             .weight = weight,
                                             .gamma = p.gamma,
                                             .beta = p.beta,
-                                            .y = r.forward.y,
-                                            .mean = r.forward.mean,
-                                            .var = r.forward.var,
-                                            .rstd = r.forward.rstd,
-                                            .eps = p.eps},
+                                            .y = r.y,
+                                            .mean = r.mean,
+                                            .var = r.var,
+                                            .rstd = r.rstd,
+                                            .eps = p.eps,
+                                            .zero_unweighted = zero_unweighted},
                                            options);
+  return r;
+}
+
+template <class T>
+BackwardResult<T> run_weighted_backward(const Problem<T>& p, const std::vector<param_t<T>>& weight,
+                                        const ForwardResult<T>& f, const Options& options = {}) {
+  const std::vector<param_t<T>> c(to_size(p.extent.channels));
+  BackwardResult<T> r{std::vector<T>(p.x.size()), c, c};
   weighted_batch_norm_backward<T>({.extent = p.extent,
                                    .x = p.x,
                                    .dy = p.dy,
                                    .weight = weight,
-                                   .mean = r.forward.mean,
-                                   .rstd = r.forward.rstd,
+                                   .mean = f.mean,
+                                   .rstd = f.rstd,
                                    .gamma = p.gamma,
-                                   .dx = r.backward.dx,
-                                   .dgamma = r.backward.dgamma,
-                                   .dbeta = r.backward.dbeta},
+                                   .dx = r.dx,
+                                   .dgamma = r.dgamma,
+                                   .dbeta = r.dbeta},
                                   options);
   return r;
+}
+
+template <class T>
+WeightedResult<T> run_weighted(const Problem<T>& p, const std::vector<param_t<T>>& weight, const Options& options) {
+  const WeightedForwardResult<T> forward = run_weighted_forward(p, weight, options);
+  return {forward, run_weighted_backward(p, weight, forward, options)};
 }
 
 }  // namespace unitvar::test
