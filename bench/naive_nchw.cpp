@@ -61,7 +61,7 @@ class Shape {
                                .mean = library_.saved_mean,
                                .rstd = library_.saved_rstd,
                                .eps = eps},
-                              {.threads = threads});
+                              {.cpu = {.threads = threads}});
   }
 
   void library_backward(int threads) {
@@ -74,7 +74,7 @@ class Shape {
                                 .dx = library_.dx,
                                 .dgamma = library_.dgamma,
                                 .dbeta = library_.dbeta},
-                               {.threads = threads});
+                               {.cpu = {.threads = threads}});
   }
 
   void copy(int threads) {

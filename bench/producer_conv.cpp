@@ -20,7 +20,7 @@ using std::int64_t;
 
 constexpr double eps = 1e-5;
 constexpr int64_t kColumnStep = 64;
-const Options one_thread{.threads = 1};
+const Options one_thread{.cpu = {.threads = 1}};
 
 class Layer {
  public:

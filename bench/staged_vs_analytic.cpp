@@ -81,7 +81,7 @@ class Library {
         rstd_(gamma.size()) {
     batch_norm_forward<T>(
         {.extent = extent_, .x = x_, .gamma = gamma_, .y = y_, .mean = mean_, .rstd = rstd_, .eps = eps},
-        {.threads = 1});
+        {.cpu = {.threads = 1}});
   }
 
   void backward() {
@@ -94,7 +94,7 @@ class Library {
                             .dx = dx_,
                             .dgamma = dgamma_,
                             .dbeta = dbeta_},
-                           {.threads = 1});
+                           {.cpu = {.threads = 1}});
   }
 
   [[nodiscard]] const std::vector<T>& dx() const { return dx_; }

@@ -30,7 +30,7 @@ struct Batch {
   static std::size_t size() { return static_cast<std::size_t>(kExtent.size()); }
 
   void step(Communicator* ranks) {
-    const Options options{.threads = 1, .communicator = ranks};
+    const Options options{.cpu = {.threads = 1}, .communicator = ranks};
     batch_norm_forward<float>({.extent = kExtent, .x = x, .y = y, .mean = mean, .rstd = rstd}, options);
     batch_norm_backward<float>(
         {.extent = kExtent, .x = x, .dy = dy, .mean = mean, .rstd = rstd, .dx = dx, .dgamma = dgamma, .dbeta = dbeta},

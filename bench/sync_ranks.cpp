@@ -50,7 +50,7 @@ struct Tensors {
   static Extent extent_of(const Layer& l) { return {kImages, l.channels, l.side * l.side}; }
 
   void step(Communicator* ranks) {
-    const Options options{.threads = 1, .communicator = ranks};
+    const Options options{.cpu = {.threads = 1}, .communicator = ranks};
     for (const Layer& layer : kResNet50) {
       for (int k = 0; k < layer.count; ++k) run(layer, options);
     }
@@ -89,7 +89,7 @@ void measure_exchange(std::int64_t block_channels) {
         [&] {
           batch_norm_backward<float>(
               {.extent = {0, block_channels, 1}, .x = none, .dy = none, .mean = mean, .rstd = rstd, .dgamma = dgamma},
-              {.threads = 1, .communicator = &ranks});
+              {.cpu = {.threads = 1}, .communicator = &ranks});
         },
         1));
   }

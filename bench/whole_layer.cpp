@@ -37,7 +37,7 @@ class Layer {
  public:
   Layer(const Extent& extent, int threads)
       : extent_(extent),
-        options_{.threads = threads},
+        options_{.cpu = {.threads = threads}},
         x_(random_tensor(extent.size(), 0.5, 1, 1)),
         dy_(random_tensor(extent.size(), 0, 1, 2)),
         residual_(random_tensor(extent.size(), 0, 1, 5)),
@@ -48,7 +48,7 @@ class Layer {
         dresidual_(x_.size()),
         in_place_(x_),
         weight_(static_cast<std::size_t>(extent.count()), 1.0F),
-        mask_(static_cast<std::size_t>(activation_mask_bytes(extent))),
+        mask_(static_cast<std::size_t>(batch_norm_act_mask_bytes(extent))),
         dgamma_(gamma_.size()),
         dbeta_(gamma_.size()),
         mean_(gamma_.size()),
@@ -93,7 +93,7 @@ class Layer {
                                        options_);
   }
   void weighted_forward() {
-    weighted_batch_norm_forward<float>({.extent = extent_,
+    batch_norm_weighted_forward<float>({.extent = extent_,
                                         .x = x_,
                                         .weight = weight_,
                                         .gamma = gamma_,
@@ -145,7 +145,7 @@ class Layer {
                                         options_);
   }
   void weighted_backward() {
-    weighted_batch_norm_backward<float>({.extent = extent_,
+    batch_norm_weighted_backward<float>({.extent = extent_,
                                          .x = x_,
                                          .dy = dy_,
                                          .weight = weight_,

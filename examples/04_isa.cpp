@@ -17,7 +17,7 @@ int main() {
 
   bool good = true;
   for (const unitvar::Isa isa : unitvar::supported_isas()) {
-    unitvar::batch_norm_forward<float>({.extent = extent, .x = x, .y = forced}, {.isa = isa});
+    unitvar::batch_norm_forward<float>({.extent = extent, .x = x, .y = forced}, {.cpu = {.isa = isa}});
     const bool same = forced == y && unitvar::selected_isa(isa) == isa;
     std::printf("  %-8s %s\n", std::string(isa_name(isa)).c_str(), same ? "same bits" : "DIFFERENT");
     good = good && same;

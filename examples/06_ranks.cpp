@@ -17,7 +17,7 @@ int main() {
     std::vector<float> y(x.size());
     unitvar::batch_norm_forward<float>(
         {.extent = unitvar::Extent::nc(static_cast<std::int64_t>(x.size()), 1), .x = x, .y = y, .mean = mean[rank]},
-        {.threads = 1, .communicator = &group.communicator(rank)});
+        {.cpu = {.threads = 1}, .communicator = &group.communicator(rank)});
   };
   std::thread other(work, 1);
   work(0);

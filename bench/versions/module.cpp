@@ -23,6 +23,16 @@ std::span<V> out(void* p, std::int64_t size) {
   return {static_cast<V*>(p), static_cast<std::size_t>(size)};
 }
 
+/// Commits before the options of the CPU had a struct of their own held them in Options itself.
+template <class O>
+void set_threads(O& options, int threads) {
+  if constexpr (requires { options.cpu; }) {
+    options.cpu.threads = threads;
+  } else {
+    options.threads = threads;
+  }
+}
+
 /// The call's arrays in the dtype's types, and the arguments of each pass.
 template <class T>
 struct Arrays {
@@ -40,7 +50,7 @@ struct Arrays {
         mean(out<double>(c.mean, c.statistics)),
         var(out<double>(c.var, c.statistics)),
         rstd(out<double>(c.rstd, c.statistics)) {
-    options.threads = c.threads;
+    set_threads(options, c.threads);
   }
 
   static std::int64_t size(const Call& c) { return c.outer * c.channels * c.inner; }

@@ -33,11 +33,11 @@
 /// - Memory: 17 bytes for each tile of each channel. Accuracy is that of phases.hpp.
 namespace unitvar {
 
-namespace norm {
+namespace cpu {
 /// Visible because a pointer to it is a member of what is visible; its functions are not.
 template <class T>
 class UNITVAR_API TilePairs;
-}  // namespace norm
+}  // namespace cpu
 
 /// A rectangle of each channel: of the outer indices from `outer` on, `outers`, and of the inner ones, `inners`.
 struct TileRange {
@@ -67,7 +67,7 @@ class UNITVAR_API TileAccumulator {
   TileAccumulator(const char* operation, const Extent& extent, const Options& options, std::int64_t tensors);
   ~TileAccumulator();
 
-  std::unique_ptr<norm::TilePairs<T>> pairs_;
+  std::unique_ptr<cpu::TilePairs<T>> pairs_;
 };
 
 /// Phase 1: mean and M2 of x.

@@ -22,7 +22,7 @@ namespace unitvar {
 
 /// Bytes of the mask of a tensor: a bit for each element, rounded up to a byte for each row, and eight. Throws Error
 /// (bad_extent, overflow).
-UNITVAR_API std::int64_t activation_mask_bytes(const Extent& extent);
+UNITVAR_API std::int64_t batch_norm_act_mask_bytes(const Extent& extent);
 
 /// Arguments of batch_norm_act_forward.
 template <class T>
@@ -33,7 +33,7 @@ struct BatchNormActForward {
   std::span<const param_t<T>> gamma = {};  ///< optional, C
   std::span<const param_t<T>> beta = {};   ///< optional, C
   std::span<T> y;                          ///< output; may be exactly the residual
-  std::span<std::uint8_t> mask = {};       ///< output, optional, activation_mask_bytes(extent): what the backward needs
+  std::span<std::uint8_t> mask = {};       ///< output, optional, batch_norm_act_mask_bytes(extent): what the backward needs
   std::span<double> mean = {};             ///< output, optional: batch mean, C
   std::span<double> var = {};              ///< output, optional: biased batch variance, C
   std::span<double> rstd = {};             ///< output, optional, C

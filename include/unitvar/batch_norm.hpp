@@ -9,7 +9,7 @@
 /// Batch normalization as free functions on the caller's memory. T is the storage type: float, double, bf16 or f16.
 /// Sums end in double and statistics are saved in double whatever T is; parameters and their gradients are param_t<T>,
 /// float for the 16-bit types. The arithmetic on single elements is in double for double, in float for all else, and in
-/// double for channels whose numbers float would lose digits of (src/norm/ordinary.hpp).
+/// double for channels whose numbers float would lose digits of (src/cpu/precision/ordinary.hpp).
 ///
 /// Common to all three functions:
 /// - Tensors are contiguous, of extent.size() elements in the order of Extent; parameters have C elements.

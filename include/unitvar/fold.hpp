@@ -12,10 +12,10 @@
 /// inside.
 namespace unitvar {
 
-/// Arguments of scale_and_shift. P is the type of the parameters, float or double; Out that of the results, P or
+/// Arguments of batch_norm_scale_and_shift. P is the type of the parameters, float or double; Out that of the results, P or
 /// double.
 template <class P, class Out = P>
-struct ScaleAndShift {
+struct BatchNormScaleAndShift {
   std::span<const double> mean;   ///< running mean, C
   std::span<const double> var;    ///< running variance, C; the caller's choice of biased or unbiased
   std::span<const P> gamma = {};  ///< optional, C
@@ -32,7 +32,7 @@ struct ScaleAndShift {
 /// (docs/derivation.md B72). x * scale + shift cancels where |mean| is many standard deviations; batch_norm_inference
 /// does not. Outputs may not overlap anything.
 template <class P, class Out = P>
-UNITVAR_API void scale_and_shift(const ScaleAndShift<P, Out>& args);
+UNITVAR_API void batch_norm_scale_and_shift(const BatchNormScaleAndShift<P, Out>& args);
 
 /// The weights of a linear map, seen by output channel: `groups` blocks one after the other, each contiguous of extent
 /// `block`, whose channels are output channels of the map. Output channel g * block.channels + c has the weights
@@ -58,9 +58,9 @@ struct UNITVAR_API WeightExtent {
   friend constexpr bool operator==(const WeightExtent&, const WeightExtent&) = default;
 };
 
-/// Arguments of fold_batch_norm.
+/// Arguments of batch_norm_fold.
 template <class T>
-struct FoldBatchNorm {
+struct BatchNormFold {
   WeightExtent extent;                     ///< of the weights; C is extent.channels()
   std::span<const T> weight;               ///< of the map before the normalization
   std::span<const param_t<T>> bias = {};   ///< of the map, optional: absent is 0, C
@@ -81,6 +81,6 @@ struct FoldBatchNorm {
 /// exceed the largest double, though scale may exceed it. A map without bias has one afterwards. Padding with zeros
 /// before the map stays right, since only outputs are scaled.
 template <class T>
-UNITVAR_API void fold_batch_norm(const FoldBatchNorm<T>& args);
+UNITVAR_API void batch_norm_fold(const BatchNormFold<T>& args);
 
 }  // namespace unitvar

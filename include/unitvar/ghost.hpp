@@ -28,9 +28,9 @@ constexpr std::int64_t ghost_batches(const Extent& extent, std::int64_t ghost) n
   return extent.outer / ghost + (extent.outer % ghost > 0 ? 1 : 0);
 }
 
-/// Arguments of ghost_batch_norm_forward.
+/// Arguments of batch_norm_ghost_forward.
 template <class T>
-struct GhostBatchNormForward {
+struct BatchNormGhostForward {
   Extent extent;
   std::int64_t ghost;                      ///< outer rows of a ghost batch, >= 1
   std::span<const T> x;                    ///< input
@@ -46,11 +46,11 @@ struct GhostBatchNormForward {
 /// Training forward: batch_norm_forward of each ghost batch (docs/derivation.md B67), with the same bits.
 /// A ghost batch of one value per channel is refused (too_few_values), the last one too.
 template <class T>
-UNITVAR_API void ghost_batch_norm_forward(const GhostBatchNormForward<T>& args, const Options& options = {});
+UNITVAR_API void batch_norm_ghost_forward(const BatchNormGhostForward<T>& args, const Options& options = {});
 
-/// Arguments of ghost_batch_norm_backward.
+/// Arguments of batch_norm_ghost_backward.
 template <class T>
-struct GhostBatchNormBackward {
+struct BatchNormGhostBackward {
   Extent extent;
   std::int64_t ghost;                      ///< as in the forward
   std::span<const T> x;                    ///< the forward's input
@@ -66,6 +66,6 @@ struct GhostBatchNormBackward {
 /// Backward: dx is that of batch_norm_backward of each ghost batch, with the same bits; dgamma and dbeta are the sums
 /// of theirs, added in order, in double (docs/derivation.md B67).
 template <class T>
-UNITVAR_API void ghost_batch_norm_backward(const GhostBatchNormBackward<T>& args, const Options& options = {});
+UNITVAR_API void batch_norm_ghost_backward(const BatchNormGhostBackward<T>& args, const Options& options = {});
 
 }  // namespace unitvar

@@ -10,7 +10,7 @@
 /// normalized by itself, and gamma and beta have a value for each element of a row. T is the storage type: float,
 /// double, bf16 or f16. Statistics are summed and saved in double whatever T is; parameters and their gradients are
 /// param_t<T>, float for the 16-bit types. The arithmetic on single elements is in double for double, in float for all
-/// else, and in double for rows whose numbers float would lose digits of (src/norm/ordinary.hpp).
+/// else, and in double for rows whose numbers float would lose digits of (src/cpu/precision/ordinary.hpp).
 ///
 /// Common to all functions:
 /// - Tensors are contiguous, of extent.size() = rows * D elements, D = extent.length; parameters have D elements,

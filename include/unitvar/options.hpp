@@ -25,7 +25,7 @@ enum class Isa {
 /// The instruction sets that this build holds and this machine runs, best first; never empty.
 [[nodiscard]] UNITVAR_API std::vector<Isa> supported_isas();
 
-/// The instruction set that a call with Options{.isa = requested} runs, as reported by the selected kernels
+/// The instruction set that a call with Options{.cpu = {.isa = requested}} runs, as reported by the selected kernels
 /// themselves. Isa::automatic resolves to UNITVAR_ISA (read once per process) or else to supported_isas().front().
 /// Throws Error (unsupported_isa) if this machine or build lacks it, Error (bad_argument) if `requested` is no Isa or
 /// UNITVAR_ISA is no name.
@@ -40,22 +40,28 @@ enum class Walk {
 
 class Communicator;
 
-/// How a call runs. None of these changes a single bit of any result, but for the communicator, with which statistics
-/// are those of all ranks' batches.
+/// How a call runs on the CPU, the backend of this library. None of these changes a bit of any result.
 ///
 /// After fork(), a child whose parent had other threads (OpenMP's among them) runs every call on one thread, whatever
-/// `threads` says: the parent's threads are gone there, and g++'s OpenMP runtime would wait for them for ever. A child
+/// `threads` says. The parent's threads are gone there, and g++'s OpenMP runtime would wait for them for ever. A child
 /// of a process with one thread, and a program that is started by exec, use threads as usual.
-///
-/// Bits do not depend on the caller's floating-point settings either: a call rounds to nearest, keeps denormals and
-/// does not trap, on all of its threads, and leaves settings and exception flags as it found them. This holds for all
-/// that computes on tensors or statistics, not for unitvar/reference.hpp and unitvar/gradcheck.hpp. Not part of the
-/// promise: the sign and payload of a NaN. Where a result is NaN, it is NaN always, but which one is up to the
-/// processor.
-struct Options {
+struct CpuOptions {
   int threads = 0;           ///< OpenMP threads; 0 = the OpenMP runtime's default. Small work stays on the caller's.
   Isa isa = Isa::automatic;  ///< instruction set of the kernels
   Walk walk = Walk::automatic;
+};
+
+/// How a call runs, and with whom.
+///
+/// The promise about bits, for the CPU: the same arguments give the same bits with every `cpu` option, every processor
+/// and every floating-point setting of the caller. A call rounds to nearest, keeps denormals and does not trap, on all
+/// of its threads. It leaves settings and exception flags as it found them. This holds for all that computes on tensors
+/// or statistics, not for unitvar/reference.hpp and unitvar/gradcheck.hpp. Not part of the promise: the sign and
+/// payload of a NaN. Where a result is NaN, it is NaN always, but which one is up to the processor.
+///
+/// With a communicator, statistics are those of all ranks' batches.
+struct Options {
+  CpuOptions cpu = {};
   Communicator* communicator = nullptr;  ///< ranks that share the batch: see communicator.hpp; null: this one alone
 };
 

@@ -11,9 +11,9 @@
 /// unitvar/batch_norm.hpp hold here too, and memory is passed over as often.
 namespace unitvar {
 
-/// Arguments of batch_renorm_forward.
+/// Arguments of batch_norm_renorm_forward.
 template <class T>
-struct BatchRenormForward {
+struct BatchNormRenormForward {
   Extent extent;
   std::span<const T> x;
   std::span<const param_t<T>> gamma = {};  ///< optional, C
@@ -41,11 +41,11 @@ struct BatchRenormForward {
 /// read: update_running_statistics moves them afterwards. Errors and accuracy are batch_norm_forward's, and
 /// bad_argument for r_max or d_max out of range. Of an empty batch, r and d are those of mean = var = 0.
 template <class T>
-UNITVAR_API void batch_renorm_forward(const BatchRenormForward<T>& args, const Options& options = {});
+UNITVAR_API void batch_norm_renorm_forward(const BatchNormRenormForward<T>& args, const Options& options = {});
 
-/// Arguments of batch_renorm_backward.
+/// Arguments of batch_norm_renorm_backward.
 template <class T>
-struct BatchRenormBackward {
+struct BatchNormRenormBackward {
   Extent extent;
   std::span<const T> x;                    ///< the forward's input
   std::span<const T> dy;                   ///< dL/dy
@@ -67,6 +67,6 @@ struct BatchRenormBackward {
 ///
 /// (Ioffe 2017, section 3; docs/derivation.md B70). Outputs, errors and accuracy are as in batch_norm_backward.
 template <class T>
-UNITVAR_API void batch_renorm_backward(const BatchRenormBackward<T>& args, const Options& options = {});
+UNITVAR_API void batch_norm_renorm_backward(const BatchNormRenormBackward<T>& args, const Options& options = {});
 
 }  // namespace unitvar

@@ -12,7 +12,7 @@ namespace unitvar {
 ///
 ///   unitvar::ThreadGroup group(2);
 ///   // in thread r:
-///   unitvar::batch_norm_forward<float>({...}, {.threads = 1, .communicator = &group.communicator(r)});
+///   unitvar::batch_norm_forward<float>({...}, {.cpu = {.threads = 1}, .communicator = &group.communicator(r)});
 ///
 /// Frames are merged in a fixed tree: a result's bits depend on the ranks and their batches alone. A thread waits as
 /// long as the other ranks take: if one never makes the call, for ever. The group must outlive all calls.

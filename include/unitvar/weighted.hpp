@@ -24,9 +24,9 @@
 /// negative or not finite, too_few_values where a single one is > 0; none at all is the empty batch.
 namespace unitvar {
 
-/// Arguments of weighted_batch_norm_forward.
+/// Arguments of batch_norm_weighted_forward.
 template <class T>
-struct WeightedBatchNormForward {
+struct BatchNormWeightedForward {
   Extent extent;
   std::span<const T> x;
   std::span<const param_t<T>> weight;      ///< outer * inner, each >= 0
@@ -44,11 +44,11 @@ struct WeightedBatchNormForward {
 /// largest double: the count for update_running_statistics, whose unbiased variance M2 / (W - 1) is one for weights
 /// that count samples, 0 and 1 above all.
 template <class T>
-UNITVAR_API double weighted_batch_norm_forward(const WeightedBatchNormForward<T>& args, const Options& options = {});
+UNITVAR_API double batch_norm_weighted_forward(const BatchNormWeightedForward<T>& args, const Options& options = {});
 
-/// Arguments of weighted_batch_norm_backward.
+/// Arguments of batch_norm_weighted_backward.
 template <class T>
-struct WeightedBatchNormBackward {
+struct BatchNormWeightedBackward {
   Extent extent;
   std::span<const T> x;
   std::span<const T> dy;
@@ -68,6 +68,6 @@ struct WeightedBatchNormBackward {
 ///
 /// The weights are constants: they have no gradient. A loss that weighs its samples has done so in dy.
 template <class T>
-UNITVAR_API void weighted_batch_norm_backward(const WeightedBatchNormBackward<T>& args, const Options& options = {});
+UNITVAR_API void batch_norm_weighted_backward(const BatchNormWeightedBackward<T>& args, const Options& options = {});
 
 }  // namespace unitvar

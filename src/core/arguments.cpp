@@ -59,22 +59,6 @@ void Arguments::not_negative(const char* name, double value) const {
   fail(ErrorCode::bad_argument, std::string(name) + " is " + number(value) + ", want a finite number >= 0");
 }
 
-void Arguments::options(const Options& options) const {
-  if (options.threads < 0) {
-    fail(ErrorCode::bad_argument,
-         "options.threads is " + std::to_string(options.threads) + ", want 0 (the default) or more");
-  }
-  if (options.walk != Walk::automatic && options.walk != Walk::resident && options.walk != Walk::streamed) {
-    fail(ErrorCode::bad_argument,
-         "options.walk is " + std::to_string(static_cast<int>(options.walk)) + ", want a value of unitvar::Walk");
-  }
-  try {
-    static_cast<void>(selected_isa(options.isa));
-  } catch (const Error& error) {
-    fail(error.code(), error.what());
-  }
-}
-
 void Arguments::more_than_one_value(std::int64_t count, const Options& options) const {
   if (count == 1 && ranks_of(options) == nullptr) {
     fail(ErrorCode::too_few_values, "extent has 1 value per channel, want 2 or more (or an empty batch)");

@@ -51,7 +51,6 @@ class Arguments {
 
   void finite(const char* name, double value, ErrorCode code = ErrorCode::bad_argument) const;
   void not_negative(const char* name, double value) const;
-  void options(const Options& options) const;
   /// Throws bad_epsilon if var + eps <= 0 (NaN is not).
   void positive_variance(double var, double eps, std::int64_t channel) const {
     if (var + eps <= 0) fail_variance(var, eps, channel);

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "core/arguments.hpp"
-#include "norm/merge.hpp"
+#include "math/merge.hpp"
 
 namespace unitvar {
 namespace {
@@ -58,7 +58,7 @@ class ThreadGroup::Rank final : public Communicator {
     exchange_ = meeting_.exchanges;
     std::memcpy(sent(rank()), frame(), static_cast<std::size_t>(frame_bytes()));
     if (++meeting_.present < size()) return;
-    norm::merge_tree(size(), [&](int64_t low, int64_t high, int64_t) {
+    math::merge_tree(size(), [&](int64_t low, int64_t high, int64_t) {
       merge_frames(sent(static_cast<int>(high)), sent(static_cast<int>(low)));
     });
     std::memcpy(meeting_.result.data(), sent(0), meeting_.result.size());

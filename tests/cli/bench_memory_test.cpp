@@ -121,7 +121,7 @@ TYPED_TEST(BenchProblem, IsSolvedByTheLibraryAndByBareLoops) {
     const Expectation<TypeParam> expectation(problem);
     for (const Pass pass : {Pass::forward, Pass::backward, Pass::inference}) {
       problem.poison();
-      bench::run_library(problem, pass, {.threads = 1});
+      bench::run_library(problem, pass, {.cpu = {.threads = 1}});
       EXPECT_NO_THROW(expectation.check(pass, problem, "unitvar", Expectation<TypeParam>::promised()));
       problem.poison();
       bench::run_bare_loop(problem, pass);
@@ -133,7 +133,7 @@ TYPED_TEST(BenchProblem, IsSolvedByTheLibraryAndByBareLoops) {
 TYPED_TEST(BenchProblem, IsNotSolvedByOneWrongValueOrOneMissing) {
   bench::Problem<TypeParam> problem({.n = 6, .c = 4, .d = 1, .h = 5, .w = 5}, Layout::channels_first);
   const bench::Expectation<TypeParam> expectation(problem);
-  bench::run_library(problem, Pass::forward, {.threads = 1});
+  bench::run_library(problem, Pass::forward, {.cpu = {.threads = 1}});
   const auto refusal = [&](TypeParam value) {
     problem.out.data()[311] = value;
     try {

@@ -156,7 +156,7 @@ void call(const F& f) {
   f();
 }
 
-inline const Options three_threads{.threads = 3};
+inline const Options three_threads{.cpu = {.threads = 3}};
 
 /// Channels first and last, long and short rows.
 inline constexpr Extent extents[] = {{5, 3, 784}, {3, 4, 4097}, {33, 7, 49},  {60, 100, 1},

@@ -85,14 +85,14 @@ void write_two_ranks(Report& report, const Extent& e, const Kind& kind) {
   const auto forward = [&](const std::vector<T>& x, Communicator& ranks) {
     call([&] {
       batch_norm_forward<T>({e, x, in.gamma, in.beta, y, mean, var, rstd, kind.eps},
-                            {.threads = 3, .communicator = &ranks});
+                            {.cpu = {.threads = 3}, .communicator = &ranks});
     });
   };
   const auto backward = [&](const std::vector<T>& x, Communicator& ranks) {
     call([&] {
       batch_norm_backward<T>(
           {.extent = e, .x = x, .dy = in.dy, .mean = mean, .rstd = rstd, .gamma = in.gamma, .dx = dx},
-          {.threads = 3, .communicator = &ranks});
+          {.cpu = {.threads = 3}, .communicator = &ranks});
     });
   };
   forward(in.v, one), forward(in.x, zero);

@@ -14,7 +14,7 @@ void write_activation(Report& report, const Extent& e, const Kind& kind, const c
                       double slope) {
   const Inputs<T> in(e.size(), e.channels, kind);
   auto y = results<T>(e.size()), inference = y, dx = y, dresidual = y;
-  auto mask = results<std::uint8_t>(activation_mask_bytes(e));
+  auto mask = results<std::uint8_t>(batch_norm_act_mask_bytes(e));
   auto mean = results<double>(e.channels), var = mean, rstd = mean;
   auto dgamma = results<param_t<T>>(e.channels), dbeta = dgamma;
   const std::vector<T> z = residual ? in.v : std::vector<T>();
@@ -47,8 +47,8 @@ void write_weighted(Report& report, const Extent& e, const Kind& kind) {
   auto mean = results<double>(e.channels), var = mean, rstd = mean;
   auto dgamma = results<param_t<T>>(e.channels), dbeta = dgamma;
   call([&] {
-    weighted_batch_norm_forward<T>({e, in.x, weight, in.gamma, in.beta, y, mean, var, rstd, kind.eps}, three_threads);
-    weighted_batch_norm_backward<T>({e, in.x, in.dy, weight, mean, rstd, in.gamma, dx, dgamma, dbeta}, three_threads);
+    batch_norm_weighted_forward<T>({e, in.x, weight, in.gamma, in.beta, y, mean, var, rstd, kind.eps}, three_threads);
+    batch_norm_weighted_backward<T>({e, in.x, in.dy, weight, mean, rstd, in.gamma, dx, dgamma, dbeta}, three_threads);
   });
   report.line<T>("weighted", kind)
       .add("y", y)
@@ -90,7 +90,7 @@ void write_renorm(Report& report, const Extent& e, const Kind& kind) {
   auto mean = results<double>(e.channels), var = mean, rstd = mean, r = mean, d = mean;
   auto dgamma = results<param_t<T>>(e.channels), dbeta = dgamma;
   call([&] {
-    batch_renorm_forward<T>({.extent = e,
+    batch_norm_renorm_forward<T>({.extent = e,
                              .x = in.x,
                              .gamma = in.gamma,
                              .beta = in.beta,
@@ -106,7 +106,7 @@ void write_renorm(Report& report, const Extent& e, const Kind& kind) {
                              .d_max = 5,
                              .eps = kind.eps},
                             three_threads);
-    batch_renorm_backward<T>({e, in.x, in.dy, mean, rstd, r, d, in.gamma, dx, dgamma, dbeta}, three_threads);
+    batch_norm_renorm_backward<T>({e, in.x, in.dy, mean, rstd, r, d, in.gamma, dx, dgamma, dbeta}, three_threads);
   });
   report.line<T>("renorm", kind)
       .add("y", y)
@@ -125,8 +125,8 @@ void write_ghost(Report& report, const Extent& e, const Kind& kind) {
   auto mean = results<double>(size), var = mean, rstd = mean;
   auto dgamma = results<param_t<T>>(e.channels), dbeta = dgamma;
   call([&] {
-    ghost_batch_norm_forward<T>({e, ghost, in.x, in.gamma, in.beta, y, mean, var, rstd, kind.eps}, three_threads);
-    ghost_batch_norm_backward<T>({e, ghost, in.x, in.dy, mean, rstd, in.gamma, dx, dgamma, dbeta}, three_threads);
+    batch_norm_ghost_forward<T>({e, ghost, in.x, in.gamma, in.beta, y, mean, var, rstd, kind.eps}, three_threads);
+    batch_norm_ghost_backward<T>({e, ghost, in.x, in.dy, mean, rstd, in.gamma, dx, dgamma, dbeta}, three_threads);
   });
   report.line<T>("ghost", kind)
       .add("y", y)
@@ -144,7 +144,7 @@ void write_fold(Report& report, const Extent& e, const Kind& kind) {
   auto weight = results<T>(e.size());
   auto bias = results<param_t<T>>(e.channels), scale = bias, shift = bias;
   call([&] {
-    fold_batch_norm<T>({.extent = {.groups = 1, .block = e},
+    batch_norm_fold<T>({.extent = {.groups = 1, .block = e},
                         .weight = in.x,
                         .bias = in.w,
                         .mean = mean,
@@ -154,7 +154,7 @@ void write_fold(Report& report, const Extent& e, const Kind& kind) {
                         .folded_weight = weight,
                         .folded_bias = bias,
                         .eps = kind.eps});
-    scale_and_shift<param_t<T>>({mean, var, in.gamma, in.beta, scale, shift, kind.eps});
+    batch_norm_scale_and_shift<param_t<T>>({mean, var, in.gamma, in.beta, scale, shift, kind.eps});
   });
   report.line<T>("fold", kind).add("weight", weight).add("bias", bias).add("scale", scale).add("shift", shift);
 }

@@ -138,9 +138,9 @@ TEST(RowNormEquations, B82B85LibraryDoubleBackwardHasTheSameBitsForEveryThreadCo
     const auto p = make_row_problem<float>(norm, {1001, 130}, 2);
     const auto f = run_forward(p);
     const auto c = make_cotangents<float>(p.extent);
-    const auto one = run_double_backward(p, f, c, {.threads = 1});
+    const auto one = run_double_backward(p, f, c, {.cpu = {.threads = 1}});
     for (const int threads : {2, 7}) {
-      const auto many = run_double_backward(p, f, c, {.threads = threads});
+      const auto many = run_double_backward(p, f, c, {.cpu = {.threads = threads}});
       EXPECT_TRUE(same_bits(many.x, one.x) && same_bits(many.dy, one.dy) && same_bits(many.gamma, one.gamma));
     }
   }

@@ -63,7 +63,7 @@ TYPED_TEST(LibraryDerivatives, B50ToB57MatchTheReferenceOnShapesAroundTheLanes) 
   for (const Extent& extent : extents) {
     SCOPED_TRACE(describe(extent));
     const Inputs<TypeParam> in(extent, 3, 0.5);
-    for_each_isa([&](Isa isa) { expect_parity(in, {.threads = 1, .isa = isa}); });
+    for_each_isa([&](Isa isa) { expect_parity(in, {.cpu = {.threads = 1, .isa = isa}}); });
   }
 }
 
@@ -73,7 +73,7 @@ TYPED_TEST(LibraryDerivatives, B50ToB57MatchTheReferenceAtLargeMeans) {
       if (is_half<TypeParam> && ratio > 1e2) continue;  // all values of a channel would be the same number
       SCOPED_TRACE(describe(extent) + ", |mean|/std " + std::to_string(ratio));
       const Inputs<TypeParam> in(extent, ratio);
-      for_each_isa([&](Isa isa) { expect_parity(in, {.isa = isa}); });
+      for_each_isa([&](Isa isa) { expect_parity(in, {.cpu = {.isa = isa}}); });
     }
   }
 }
@@ -96,11 +96,11 @@ TYPED_TEST(LibraryDerivatives, BitsAreTheSameForEveryThreadCountInstructionSetAn
     SCOPED_TRACE(describe(extent));
     const Inputs<TypeParam> in(extent, 10);
     for (const auto statistics : {Statistics::batch, Statistics::frozen}) {
-      const auto want = run_derivatives(in, statistics, {.threads = 1});
+      const auto want = run_derivatives(in, statistics, {.cpu = {.threads = 1}});
       for_each_isa([&](Isa isa) {
-        expect_same_bits(run_derivatives(in, statistics, {.threads = 3, .isa = isa, .walk = Walk::resident}), want);
+        expect_same_bits(run_derivatives(in, statistics, {.cpu = {.threads = 3, .isa = isa, .walk = Walk::resident}}), want);
       });
-      expect_same_bits(run_derivatives(in, statistics, {.threads = 7, .walk = Walk::streamed}), want);
+      expect_same_bits(run_derivatives(in, statistics, {.cpu = {.threads = 7, .walk = Walk::streamed}}), want);
     }
   }
 }

@@ -98,7 +98,7 @@ class Accumulators : public ::testing::Test {
       const MomentsAccumulator<T> a(extent);
       for_each_isa([&](Isa isa) {
         for (const int threads : {1, 2, 4}) {
-          body(p, want, random_pieces(a.tiles(), extent.channels, random), Options{.threads = threads, .isa = isa});
+          body(p, want, random_pieces(a.tiles(), extent.channels, random), Options{.cpu = {.threads = threads, .isa = isa}});
         }
       });
     }
@@ -111,11 +111,11 @@ TYPED_TEST(Accumulators, MomentsOfTilesInAnyOrderHaveTheBitsOfThePlainCall) {
   this->for_each_case(
       [](const Problem<T>& p, const PhaseResults<T>& want, const std::vector<Piece>& pieces, const Options& options) {
         MomentsAccumulator<T> a(p.extent, options);
-        in_parallel(options.threads, pieces, [&](const Piece& piece) { a.add(piece.t, piece.begin, piece.end, p.x); });
+        in_parallel(options.cpu.threads, pieces, [&](const Piece& piece) { a.add(piece.t, piece.begin, piece.end, p.x); });
         const Pair whole = finished(a);
         EXPECT_TRUE(same_bits(whole.first, want.mean));
         EXPECT_TRUE(same_bits(whole.second, want.m2));
-        in_parallel(options.threads, pieces, [&](const Piece& piece) {
+        in_parallel(options.cpu.threads, pieces, [&](const Piece& piece) {
           const TileRange tile = a.tile(piece.t);
           const int64_t stride = wide_stride(tile, piece);
           auto block = packed(p.x, a.extent(), tile, piece, stride);
@@ -132,12 +132,12 @@ TYPED_TEST(Accumulators, GradientSumsOfTilesInAnyOrderHaveTheBitsOfThePlainCall)
   this->for_each_case(
       [](const Problem<T>& p, const PhaseResults<T>& want, const std::vector<Piece>& pieces, const Options& options) {
         GradientSumsAccumulator<T> a(p.extent, want.mean, options);
-        in_parallel(options.threads, pieces,
+        in_parallel(options.cpu.threads, pieces,
                     [&](const Piece& piece) { a.add(piece.t, piece.begin, piece.end, p.x, p.dy); });
         const Pair whole = finished(a);
         EXPECT_TRUE(same_bits(whole.first, want.sum_dy));
         EXPECT_TRUE(same_bits(whole.second, want.sum_dy_xmu));
-        in_parallel(options.threads, pieces, [&](const Piece& piece) {
+        in_parallel(options.cpu.threads, pieces, [&](const Piece& piece) {
           const TileRange tile = a.tile(piece.t);
           const int64_t stride = wide_stride(tile, piece);
           auto x = packed(p.x, a.extent(), tile, piece, stride), dy = packed(p.dy, a.extent(), tile, piece, stride);
@@ -276,7 +276,7 @@ TEST_F(AccumulatorRefuses, DataThatDoNotFit) {
 TEST_F(AccumulatorRefuses, ConstructionAndFinishOfWrongArguments) {
   expect_error(ErrorCode::bad_extent, {"MomentsAccumulator", "channels"}, [] { MomentsAccumulator<float>({2, 0, 1}); });
   expect_error(ErrorCode::bad_argument, {"MomentsAccumulator", "threads"}, [] {
-    MomentsAccumulator<float>({2, 1, 1}, {.threads = -1});
+    MomentsAccumulator<float>({2, 1, 1}, {.cpu = {.threads = -1}});
   });
   expect_error(ErrorCode::wrong_length, {"GradientSumsAccumulator", "mean", "4", "5"}, [&] {
     GradientSumsAccumulator<float>({2, 5, 1}, want.mean);

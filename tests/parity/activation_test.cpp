@@ -46,7 +46,7 @@ struct ActForward {
 template <class T>
 ActForward<T> run_act(const Problem<T>& p, const std::vector<T>& residual, double slope, const Options& options = {}) {
   const std::vector<double> c(to_size(p.extent.channels));
-  ActForward<T> r{std::vector<T>(p.x.size()), std::vector<std::uint8_t>(to_size(activation_mask_bytes(p.extent))), c, c,
+  ActForward<T> r{std::vector<T>(p.x.size()), std::vector<std::uint8_t>(to_size(batch_norm_act_mask_bytes(p.extent))), c, c,
                   c};
   batch_norm_act_forward<T>({.extent = p.extent,
                              .x = p.x,
@@ -116,7 +116,7 @@ void expect_reference(const Problem<T>& p, const Kind& kind) {
   const R y_scale = e.y_scale + l2_norm(z);
   for_each_isa([&](Isa isa) {
     for (const Walk walk : all_walks) {
-      const Options options{.threads = 2, .isa = isa, .walk = walk};
+      const Options options{.cpu = {.threads = 2, .isa = isa, .walk = walk}};
       const auto f = run_act(p, residual, kind.slope, options);
       expect_within<T>(Quantity::y, relative_l2(f.y, want.y, y_scale), e.mean_over_std);
       const auto gradients = reference::fused_backward<R>(want.cache, signs_of(f.y), static_cast<R>(kind.slope), dy);
@@ -153,9 +153,9 @@ TEST(ActivationOfFloats, KeepsThePromiseOnFewDistinctValues) {
       const auto want = reference::fused_forward<double>(p.extent, x, gamma, beta, p.eps, {}, 0);
       const auto e = expected(p);
       for_each_isa([&](Isa isa) {
-        const auto f = run_act(p, {}, 0, {.isa = isa});
+        const auto f = run_act(p, {}, 0, {.cpu = {.isa = isa}});
         const auto gradients = reference::fused_backward<double>(want.cache, signs_of(f.y), 0, dy);
-        const auto b = run_act_backward(p, f, 0, {.isa = isa}).plain;
+        const auto b = run_act_backward(p, f, 0, {.cpu = {.isa = isa}}).plain;
         expect_within<float>(Quantity::y, relative_l2(f.y, want.y, e.y_scale), e.mean_over_std);
         expect_gradient<float>(Quantity::dx, b.dx, gradients.dx, e.dx_terms, e.mean_over_std);
         expect_gradient<float>(Quantity::dgamma, b.dgamma, gradients.dgamma, e.dgamma_scale, e.mean_over_std);
@@ -170,12 +170,12 @@ TYPED_TEST(Activation, HasTheSameBitsForEveryThreadCountInstructionSetAndWalk) {
     SCOPED_TRACE(describe(extent));
     const auto p = make_problem<TypeParam>(extent, 3);
     const auto residual = residual_of(p);
-    const auto f = run_act(p, residual, 0.1, {.threads = 1});
-    const auto b = run_act_backward(p, f, 0.1, {.threads = 1});
+    const auto f = run_act(p, residual, 0.1, {.cpu = {.threads = 1}});
+    const auto b = run_act_backward(p, f, 0.1, {.cpu = {.threads = 1}});
     for_each_isa([&](Isa isa) {
       for (const int threads : {1, 2, 5}) {
         for (const Walk walk : all_walks) {
-          const Options options{.threads = threads, .isa = isa, .walk = walk};
+          const Options options{.cpu = {.threads = threads, .isa = isa, .walk = walk}};
           SCOPED_TRACE(describe(options));
           const auto again = run_act(p, residual, 0.1, options);
           EXPECT_TRUE(same_bits(f.y, again.y));
@@ -236,7 +236,7 @@ TYPED_TEST(Activation, StaysInsideItsMemory) {
                                    .mask = mask.span(),
                                    .mean = mean.span(),
                                    .rstd = rstd.span()},
-                                  {.isa = isa});
+                                  {.cpu = {.isa = isa}});
         EXPECT_TRUE(same_bits(want.y, y.values()));
         batch_norm_act_backward<T>({.extent = extent,
                                     .x = x.span(),
@@ -247,7 +247,7 @@ TYPED_TEST(Activation, StaysInsideItsMemory) {
                                     .gamma = gamma.span(),
                                     .dx = dx.span(),
                                     .dresidual = dz.span()},
-                                   {.isa = isa});
+                                   {.cpu = {.isa = isa}});
         EXPECT_TRUE(same_bits(gradients.plain.dx, dx.values()));
         EXPECT_TRUE(same_bits(gradients.dresidual, dz.values()));
       }
@@ -307,7 +307,7 @@ TEST(ActivationRefusals, NameWhatIsWrong) {
   std::vector<std::uint8_t> small(3);
   BatchNormActForward<float> args{.extent = p.extent, .x = p.x, .y = y, .mask = small};
   expect_error(ErrorCode::wrong_length,
-               {"mask has 3 elements, want activation_mask_bytes(extent) = " + std::to_string(f.mask.size())},
+               {"mask has 3 elements, want batch_norm_act_mask_bytes(extent) = " + std::to_string(f.mask.size())},
                [&] { batch_norm_act_forward<float>(args); });
   args.mask = {}, args.negative_slope = std::numeric_limits<double>::quiet_NaN();
   expect_error(ErrorCode::bad_argument, {"negative_slope is nan"}, [&] { batch_norm_act_forward<float>(args); });
@@ -315,7 +315,7 @@ TEST(ActivationRefusals, NameWhatIsWrong) {
   auto backward = arguments(p, f, 0);
   backward.dresidual = y, backward.mask = {};
   expect_error(ErrorCode::wrong_length, {"mask has 0 elements"}, [&] { batch_norm_act_backward<float>(backward); });
-  expect_error(ErrorCode::bad_extent, {"activation_mask_bytes"}, [] { (void)activation_mask_bytes({1, 0, 3}); });
+  expect_error(ErrorCode::bad_extent, {"batch_norm_act_mask_bytes"}, [] { (void)batch_norm_act_mask_bytes({1, 0, 3}); });
 }
 
 }  // namespace

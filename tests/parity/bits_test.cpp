@@ -39,7 +39,7 @@ std::vector<Options> every_option() {
   std::vector<Options> options;
   for (const Isa isa : supported_isas()) {
     for (const Walk walk : all_walks) {
-      for (const int threads : thread_counts) options.push_back({.threads = threads, .isa = isa, .walk = walk});
+      for (const int threads : thread_counts) options.push_back({.cpu = {.threads = threads, .isa = isa, .walk = walk}});
     }
   }
   return options;
@@ -57,13 +57,13 @@ std::vector<Options> every_option_pairwise() {
 template <class T>
 void expect_same_bits(const Problem<T>& p, const std::vector<Options>& every) {
   SCOPED_TRACE(describe(p.extent));
-  const Options plain{.threads = 1};
+  const Options plain{.cpu = {.threads = 1}};
   const ForwardResult<T> forward = run_forward(p, plain);
   const BackwardResult<T> backward = run_backward(p, forward.mean, forward.rstd, plain);
   const std::vector<T> inference = run_inference(p, forward.mean, forward.var, plain);
   for (const Options& options : every) {
     SCOPED_TRACE(describe(options));
-    ASSERT_EQ(selected_isa(options.isa), options.isa);
+    ASSERT_EQ(selected_isa(options.cpu.isa), options.cpu.isa);
     const ForwardResult<T> f = run_forward(p, options);
     ASSERT_TRUE(same_bits(f.mean, forward.mean));
     ASSERT_TRUE(same_bits(f.var, forward.var));
@@ -80,7 +80,7 @@ void expect_same_bits(const Problem<T>& p, const std::vector<Options>& every) {
 template <class T>
 void expect_same_phase_bits(const Problem<T>& p, const std::vector<Options>& every) {
   SCOPED_TRACE(describe(p.extent));
-  const PhaseResults<T> want = run_phases(p, {.threads = 1});
+  const PhaseResults<T> want = run_phases(p, {.cpu = {.threads = 1}});
   for (const Options& options : every) {
     SCOPED_TRACE(describe(options));
     const PhaseResults<T> seen = run_phases(p, options);
@@ -107,7 +107,7 @@ TYPED_TEST(Bits, OfLargeWorkAreSharedByManyThreads) {
     int planar = 0, interleaved = 0;
     for (const Extent& extent : large_extents()) {
       for (const Walk walk : {Walk::resident, Walk::streamed}) {
-        const Explanation how = explain(extent, sizeof(TypeParam), pass, {.threads = 7, .walk = walk});
+        const Explanation how = explain(extent, sizeof(TypeParam), pass, {.cpu = {.threads = 7, .walk = walk}});
         const bool is_planar = how.text.starts_with("planar");
         if (how.threads == 7) ++(is_planar ? planar : interleaved);
       }
@@ -173,7 +173,7 @@ TYPED_TEST(Bits, OfPhasesComposedByHandAreThoseOfTheWhole) {
 #if defined(__linux__)
 TEST(Threads, AsManyWorkAsAreAskedForOnLargeWork) {
   const auto p = make_problem<float>(Extent{8, 32, 12544});
-  run_forward(p, {.threads = 7});
+  run_forward(p, {.cpu = {.threads = 7}});
   const auto tasks = std::distance(std::filesystem::directory_iterator("/proc/self/task"), {});
   EXPECT_GE(tasks, 7);
 }

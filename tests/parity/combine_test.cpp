@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "norm/engine.hpp"
+#include "cpu/passes/engine.hpp"
 #include "support/dtypes.hpp"
 #include "support/isas.hpp"
 #include "support/oracle.hpp"
@@ -23,7 +23,7 @@ struct Coefficients {
     Random random(7);
     for (auto& of : values) of = normal_values<double>(channels, random, 0, scale);
   }
-  [[nodiscard]] norm::CombineArrays arrays(bool with_b) const {
+  [[nodiscard]] math::CombineArrays arrays(bool with_b) const {
     const auto at = [&](int i) { return values[i].data(); };
     return {at(0), at(1), at(2), at(3), with_b ? at(4) : nullptr, with_b ? at(5) : nullptr, at(6)};
   }
@@ -47,7 +47,7 @@ void expect_formula(const Extent& extent, bool with_b, double scale) {
     want[k] = term(p.x, 0) + term(p.dy, 2) + (with_b ? term(third, 4) : R(0)) + static_cast<R>(c.values[6][j]);
   }
   for_each_isa([&](Isa isa) {
-    norm::Engine<T> engine(extent, norm::in_one_pass({.threads = 2, .isa = isa}), 3);
+    cpu::Engine<T> engine(extent, cpu::in_one_pass({.cpu = {.threads = 2, .isa = isa}}), 3);
     std::vector<T> out(p.x.size());
     engine.walker().apply(
         engine.combine({p.x.data(), p.dy.data(), with_b ? third.data() : nullptr}, out.data(), c.arrays(with_b)));
@@ -70,7 +70,7 @@ TEST(CombineOfFloats, GoesToDoubleWhereACoefficientIsBeyondFloat) {
     const std::vector<double> huge(to_size(extent.channels), 1e35), tiny(to_size(extent.channels), 1e-35);
     const std::vector<double> zero(to_size(extent.channels), 0.0), one(to_size(extent.channels), 1.0);
     for_each_isa([&](Isa isa) {
-      norm::Engine<float> engine(extent, norm::in_one_pass({.isa = isa}), 2);
+      cpu::Engine<float> engine(extent, cpu::in_one_pass({.cpu = {.isa = isa}}), 2);
       std::vector<float> out(p.x.size());
       // (x - 1e35) * 1e-35 + dy = dy - 1 but for x's 35 digits behind.
       engine.walker().apply(

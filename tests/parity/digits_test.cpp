@@ -22,9 +22,9 @@ template <class T>
 void expect_promise_kept(const Problem<T>& p) {
   const Expected<T> e = expected(p);
   for_each_isa([&](Isa isa) {
-    const ForwardResult<T> forward = run_forward(p, {.isa = isa});
+    const ForwardResult<T> forward = run_forward(p, {.cpu = {.isa = isa}});
     expect_y(forward.y, e);
-    expect_gradients(run_backward(p, forward.mean, forward.rstd, {.isa = isa}), e);
+    expect_gradients(run_backward(p, forward.mean, forward.rstd, {.cpu = {.isa = isa}}), e);
   });
 }
 
@@ -112,8 +112,8 @@ TYPED_TEST(Digits, SurviveADyWithAMean) {
       for (T& v : p.dy) v = static_cast<T>(static_cast<double>(v) + mean_dy);
       const Expected<T> e = expected(p);
       for_each_isa([&](Isa isa) {
-        const ForwardResult<T> forward = run_forward(p, {.isa = isa});
-        const BackwardResult<T> backward = run_backward(p, forward.mean, forward.rstd, {.isa = isa});
+        const ForwardResult<T> forward = run_forward(p, {.cpu = {.isa = isa}});
+        const BackwardResult<T> backward = run_backward(p, forward.mean, forward.rstd, {.cpu = {.isa = isa}});
         if (mean_dy > 1 || std::is_same_v<T, double>) {  // in double the differences x - shift are rounded, too
           expect_gradients_relative_to_terms(backward, e);
         } else {
@@ -133,8 +133,8 @@ TYPED_TEST(DigitsOfWideTypes, DgammaOfAnInfiniteDyIsInfinite) {
     p.x[0] = T(-100);
     p.dy[0] = std::numeric_limits<T>::infinity();
     for_each_isa([&](Isa isa) {
-      const ForwardResult<T> forward = run_forward(p, {.isa = isa});
-      const auto backward = run_backward(p, forward.mean, forward.rstd, {.isa = isa});
+      const ForwardResult<T> forward = run_forward(p, {.cpu = {.isa = isa}});
+      const auto backward = run_backward(p, forward.mean, forward.rstd, {.cpu = {.isa = isa}});
       EXPECT_EQ(-std::numeric_limits<T>::infinity(), backward.dgamma[0]);
       EXPECT_EQ(std::numeric_limits<T>::infinity(), backward.dbeta[0]);
     });
@@ -153,7 +153,7 @@ TEST(DigitsOfFloats, SurviveDenormalInputs) {
 TYPED_TEST(Digits, SavedStatisticsKeepThePromise) {
   this->for_each_problem([](const Problem<TypeParam>& p) {
     const auto e = expected_in<long double>(p);
-    for_each_isa([&](Isa isa) { expect_statistics(run_forward(p, {.isa = isa}), e); });
+    for_each_isa([&](Isa isa) { expect_statistics(run_forward(p, {.cpu = {.isa = isa}}), e); });
   });
 }
 
@@ -164,7 +164,7 @@ TYPED_TEST(Digits, InferenceKeepsThePromise) {
     const std::vector<R> want = expected_inference<R>(p, f.mean, f.var);
     const double ratio = largest_ratio(f.mean, f.var);
     for_each_isa([&](Isa isa) {
-      expect_within<TypeParam>(Quantity::y, relative_l2(run_inference(p, f.mean, f.var, {.isa = isa}), want), ratio);
+      expect_within<TypeParam>(Quantity::y, relative_l2(run_inference(p, f.mean, f.var, {.cpu = {.isa = isa}}), want), ratio);
     });
   });
 }
@@ -179,14 +179,14 @@ TEST_P(DigitsOfFewValues, KeepThePromiseInBatchNorm) {
     const auto p = with_values(make_problem<float>(extent), GetParam());
     const auto e = expected(p);
     for_each_isa([&](Isa isa) {
-      const auto forward = run_forward(p, {.isa = isa});
+      const auto forward = run_forward(p, {.cpu = {.isa = isa}});
       expect_y(forward.y, e);
-      expect_gradients_by_yardstick(run_backward(p, forward.mean, forward.rstd, {.isa = isa}), e);
+      expect_gradients_by_yardstick(run_backward(p, forward.mean, forward.rstd, {.cpu = {.isa = isa}}), e);
       const auto& given = e.forward.cache;
-      expect_gradients_by_yardstick(run_backward(p, given.mean, given.rstd, {.isa = isa}), e);
+      expect_gradients_by_yardstick(run_backward(p, given.mean, given.rstd, {.cpu = {.isa = isa}}), e);
     });
     const auto exact = expected_in<long double>(p);
-    for_each_isa([&](Isa isa) { expect_statistics(run_forward(p, {.isa = isa}), exact); });
+    for_each_isa([&](Isa isa) { expect_statistics(run_forward(p, {.cpu = {.isa = isa}}), exact); });
   }
 }
 
@@ -197,8 +197,8 @@ TEST_P(DigitsOfFewValues, KeepThePromiseInGroupNorm) {
     SCOPED_TRACE(std::string(GetParam().name) + " " + describe(p.groups));
     const auto e = expected(p);
     for_each_isa([&](Isa isa) {
-      const auto forward = run_forward(p, {.isa = isa});
-      const auto b = run_backward(p, forward, {.isa = isa});
+      const auto forward = run_forward(p, {.cpu = {.isa = isa}});
+      const auto b = run_backward(p, forward, {.cpu = {.isa = isa}});
       expect_within<float>(Quantity::y, relative_l2(forward.y, e.forward.y), e.mean_over_std);
       expect_gradient<float>(Quantity::dx, b.dx, e.backward.dx, 0.0, e.mean_over_std);
       expect_gradient<float>(Quantity::dgamma, b.dgamma, e.backward.dgamma, e.dgamma_scale, e.mean_over_std);
@@ -214,8 +214,8 @@ TEST_P(DigitsOfFewValues, KeepThePromiseInRows) {
       SCOPED_TRACE(std::string(GetParam().name) + " " + describe(norm, extent));
       const auto e = expected(p);
       for_each_isa([&](Isa isa) {
-        const auto forward = run_forward(p, {.isa = isa});
-        const auto b = run_backward(p, forward, {.isa = isa});
+        const auto forward = run_forward(p, {.cpu = {.isa = isa}});
+        const auto b = run_backward(p, forward, {.cpu = {.isa = isa}});
         expect_within<float>(Quantity::y, relative_l2(forward.y, e.forward.y), e.mean_over_std);
         expect_gradient<float>(Quantity::dx, b.dx, e.backward.dx, e.dx_scale, e.mean_over_std);
         expect_gradient<float>(Quantity::dgamma, b.dgamma, e.backward.dgamma, e.dgamma_scale, e.mean_over_std);
@@ -245,9 +245,9 @@ TEST(DigitsOfFloats, SurviveASampleFarFromTheMean) {
   fill(p.dy, random, normal_around_1);
   const auto e = expected(p);
   for_each_isa([&](Isa isa) {
-    const auto forward = run_forward(p, {.isa = isa});
+    const auto forward = run_forward(p, {.cpu = {.isa = isa}});
     expect_y(forward.y, e);
-    expect_gradients_by_yardstick(run_backward(p, forward.mean, forward.rstd, {.isa = isa}), e);
+    expect_gradients_by_yardstick(run_backward(p, forward.mean, forward.rstd, {.cpu = {.isa = isa}}), e);
   });
 }
 

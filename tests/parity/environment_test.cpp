@@ -166,7 +166,7 @@ class Environment : public ::testing::Test {
     operations_.push_back(
         {"leaky activation" + suffix, [p](Bytes& to, const Options& options) {
            std::vector<T> y(p.x.size()), dx(y);
-           std::vector<std::uint8_t> mask(to_size(activation_mask_bytes(p.extent)));
+           std::vector<std::uint8_t> mask(to_size(batch_norm_act_mask_bytes(p.extent)));
            std::vector<double> mean(p.gamma.size()), rstd(mean);
            batch_norm_act_forward<T>({p.extent, p.x, {}, p.gamma, p.beta, y, mask, mean, {}, rstd, p.eps, 0.3},
                                      options);
@@ -178,7 +178,7 @@ class Environment : public ::testing::Test {
          [p, weight = std::vector<P>(to_size(p.extent.count()), P(0.7))](Bytes& to, const Options& options) {
            std::vector<T> y(p.x.size());
            std::vector<double> mean(p.gamma.size()), var(mean);
-           weighted_batch_norm_forward<T>({p.extent, p.x, weight, p.gamma, p.beta, y, mean, var, {}, p.eps}, options);
+           batch_norm_weighted_forward<T>({p.extent, p.x, weight, p.gamma, p.beta, y, mean, var, {}, p.eps}, options);
            to.add(y), to.add(mean), to.add(var);
          }});
     operations_.push_back(
@@ -226,7 +226,7 @@ class Environment : public ::testing::Test {
                              const std::vector<double> mean{0.1, 5e-320}, var{0.3, 0.7};
                              std::vector<T> folded(4);
                              std::vector<P> bias(2);
-                             fold_batch_norm<T>({.extent = WeightExtent::linear(2, 2),
+                             batch_norm_fold<T>({.extent = WeightExtent::linear(2, 2),
                                                  .weight = weight,
                                                  .mean = mean,
                                                  .var = var,
@@ -242,14 +242,14 @@ TYPED_TEST_SUITE(Environment, AllDtypes);
 /// Or two threads below would be one.
 TYPED_TEST(Environment, IsThatOfTwoThreads) {
   for (const Pass pass : {Pass::forward, Pass::backward}) {
-    EXPECT_EQ(explain(kExtent, sizeof(TypeParam), pass, {.threads = 2}).threads, 2);
+    EXPECT_EQ(explain(kExtent, sizeof(TypeParam), pass, {.cpu = {.threads = 2}}).threads, 2);
   }
 }
 
 TYPED_TEST(Environment, OfTheCallerChangesNoBitAndStays) {
   for (const Operation& operation : this->operations_) {
     SCOPED_TRACE(operation.name);
-    const Bytes want = this->run(operation, {.threads = 2});  // which makes the threads
+    const Bytes want = this->run(operation, {.cpu = {.threads = 2}});  // which makes the threads
     for (const auto change : {flushing, upward, trapping}) {
       for (const int threads : {1, 2}) {
         for (const Isa isa : {Isa::automatic, Isa::portable}) {
@@ -258,7 +258,7 @@ TYPED_TEST(Environment, OfTheCallerChangesNoBitAndStays) {
           Settings after{};
           {
             const Changed hostile(changed);
-            seen = this->run(operation, {.threads = threads, .isa = isa});
+            seen = this->run(operation, {.cpu = {.threads = threads, .isa = isa}});
             after = settings();
           }
           EXPECT_TRUE(seen == want) << "settings " << std::hex << changed << ", " << threads << " threads";
@@ -273,10 +273,10 @@ TYPED_TEST(Environment, OfTheCallerChangesNoBitAndStays) {
 TYPED_TEST(Environment, OfAllThreadsChangesNoBitAndStays) {
   for (const Operation& operation : this->operations_) {
     SCOPED_TRACE(operation.name);
-    const Bytes want = this->run(operation, {.threads = 2});
+    const Bytes want = this->run(operation, {.cpu = {.threads = 2}});
     for (const auto change : {flushing, upward, trapping}) {
       ChangedTeam hostile(change);
-      const Bytes seen = this->run(operation, {.threads = 2});
+      const Bytes seen = this->run(operation, {.cpu = {.threads = 2}});
       hostile.restore();
       EXPECT_TRUE(seen == want) << "settings " << std::hex << hostile.changed(1);
       for (const int thread : {0, 1}) EXPECT_EQ(hostile.after(thread), hostile.changed(thread));

@@ -75,11 +75,11 @@ TYPED_TEST(FrozenBackward, MatchesTheReferenceWithTheSameBitsEverywhere) {
     SCOPED_TRACE(describe(extent));
     const auto p = make_problem<TypeParam>(extent, is_half<TypeParam> ? 3 : 100);
     const Running r = running_of(p);
-    const auto first = run_frozen(p, r, {.threads = 1});
+    const auto first = run_frozen(p, r, {.cpu = {.threads = 1}});
     expect_reference(first, p, r);
     for_each_isa([&](Isa isa) {
       for (const Walk walk : all_walks) {
-        const auto other = run_frozen(p, r, {.threads = 3, .isa = isa, .walk = walk});
+        const auto other = run_frozen(p, r, {.cpu = {.threads = 3, .isa = isa, .walk = walk}});
         EXPECT_TRUE(same_bits(other.dx, first.dx));
         EXPECT_TRUE(same_bits(other.dgamma, first.dgamma));
         EXPECT_TRUE(same_bits(other.dbeta, first.dbeta));
@@ -118,7 +118,7 @@ TYPED_TEST(FrozenBackward, WritesWhatIsAskedForAndReadsXForDgammaAlone) {
         args.dx = if_asked((asked & 1) != 0, dx);
         args.dgamma = if_asked(dgamma_asked, dgamma);
         args.dbeta = if_asked((asked & 4) != 0, dbeta);
-        batch_norm_frozen_backward<T>(args, {.walk = walk});
+        batch_norm_frozen_backward<T>(args, {.cpu = {.walk = walk}});
         expect_only((asked & 1) != 0, dx, all.dx);
         expect_only(dgamma_asked, dgamma, all.dgamma);
         expect_only((asked & 4) != 0, dbeta, all.dbeta);
@@ -137,12 +137,12 @@ TYPED_TEST(FrozenBackward, XMayBeAbsentAndDxMayBeDy) {
       auto in_place = p.dy;
       auto args = arguments(p, r);
       args.x = {}, args.dy = in_place, args.dx = in_place;
-      batch_norm_frozen_backward<TypeParam>(args, {.walk = walk});
+      batch_norm_frozen_backward<TypeParam>(args, {.cpu = {.walk = walk}});
       EXPECT_TRUE(same_bits(in_place, all.dx));
       in_place = p.dy;
       std::vector<param_t<TypeParam>> dgamma(r.mean.size()), dbeta(r.mean.size());
       args.x = p.x, args.dgamma = dgamma, args.dbeta = dbeta;
-      batch_norm_frozen_backward<TypeParam>(args, {.walk = walk});
+      batch_norm_frozen_backward<TypeParam>(args, {.cpu = {.walk = walk}});
       EXPECT_TRUE(same_bits(in_place, all.dx));
       EXPECT_TRUE(same_bits(dgamma, all.dgamma));
       EXPECT_TRUE(same_bits(dbeta, all.dbeta));

@@ -41,7 +41,7 @@ GhostResult<T> run_ghosts(const Problem<T>& p, std::int64_t ghost, const Options
   GhostResult<T> r{std::vector<T>(p.x.size()),      std::vector<T>(p.x.size()),      std::vector<double>(statistics),
                    std::vector<double>(statistics), std::vector<double>(statistics), std::vector<param_t<T>>(c),
                    std::vector<param_t<T>>(c)};
-  ghost_batch_norm_forward<T>({.extent = p.extent,
+  batch_norm_ghost_forward<T>({.extent = p.extent,
                                .ghost = ghost,
                                .x = p.x,
                                .gamma = p.gamma,
@@ -52,7 +52,7 @@ GhostResult<T> run_ghosts(const Problem<T>& p, std::int64_t ghost, const Options
                                .rstd = r.rstd,
                                .eps = p.eps},
                               options);
-  ghost_batch_norm_backward<T>({.extent = p.extent,
+  batch_norm_ghost_backward<T>({.extent = p.extent,
                                 .ghost = ghost,
                                 .x = p.x,
                                 .dy = p.dy,
@@ -96,7 +96,7 @@ TYPED_TEST(GhostBatches, HaveTheBitsOfBatchNormOfEachHoweverTheyAreRun) {
     for_each_isa([&, ghost = ghost](Isa isa) {
       for (const Walk walk : all_walks) {
         for (const int threads : {1, 3}) {
-          const GhostResult<T> seen = run_ghosts(p, ghost, {.threads = threads, .isa = isa, .walk = walk});
+          const GhostResult<T> seen = run_ghosts(p, ghost, {.cpu = {.threads = threads, .isa = isa, .walk = walk}});
           std::size_t element = 0;
           for (std::int64_t b = 0; b < ghost_batches(p.extent, ghost); ++b) {
             const Problem<T> part = ghost_problem(p, ghost, b);

@@ -91,7 +91,7 @@ TYPED_TEST(GroupNormDoubleBackwardParity, MatchesReferenceWithTheSameBitsHowever
                        ratio);
       for_each_isa([&](Isa isa) {
         for (const int threads : {1, 3}) {
-          const auto again = run_double_backward(p, forward, in, {.threads = threads, .isa = isa});
+          const auto again = run_double_backward(p, forward, in, {.cpu = {.threads = threads, .isa = isa}});
           EXPECT_TRUE(same_bits(again.grad_x, seen.grad_x));
           EXPECT_TRUE(same_bits(again.grad_dy, seen.grad_dy));
           EXPECT_TRUE(same_bits(again.grad_gamma, seen.grad_gamma));

@@ -5,8 +5,8 @@
 #include <limits>
 #include <vector>
 
-#include "norm/group_arguments.hpp"
-#include "norm/group_math.hpp"
+#include "ops/group_norm/group_arguments.hpp"
+#include "math/group_math.hpp"
 #include "support/dtypes.hpp"
 #include "support/fenced.hpp"
 #include "support/groups.hpp"
@@ -60,7 +60,7 @@ class GroupNormParity : public ::testing::Test {
     for_each_isa([&](Isa isa) {
       for (const Walk walk : all_walks) {
         SCOPED_TRACE(walk_name(walk));
-        const Options options{.threads = 2, .isa = isa, .walk = walk};
+        const Options options{.cpu = {.threads = 2, .isa = isa, .walk = walk}};
         const auto forward = run_forward(p, options);
         expect_parity(forward, run_backward(p, forward, options), e);
       }
@@ -163,12 +163,12 @@ class GroupNormBits : public ::testing::Test {
  protected:
   static void expect_same(const GroupProblem<T>& p, const std::vector<int>& threads) {
     SCOPED_TRACE(describe(p.groups));
-    const auto forward = run_forward(p, {.threads = 1});
-    const auto backward = run_backward(p, forward, {.threads = 1});
+    const auto forward = run_forward(p, {.cpu = {.threads = 1}});
+    const auto backward = run_backward(p, forward, {.cpu = {.threads = 1}});
     for_each_isa([&](Isa isa) {
       for (const Walk walk : all_walks) {
         for (const int count : threads) {
-          const Options options{.threads = count, .isa = isa, .walk = walk};
+          const Options options{.cpu = {.threads = count, .isa = isa, .walk = walk}};
           SCOPED_TRACE(describe(options));
           const auto f = run_forward(p, options);
           ASSERT_TRUE(same_bits(f.y, forward.y));
@@ -248,7 +248,7 @@ TYPED_TEST(GroupNormBits, StayInsideMemoryThatEndsOrStartsAtAForbiddenPage) {
     for_each_isa([&](Isa isa) {
       for (const Walk walk : {Walk::resident, Walk::streamed}) {
         for (const Fence fence : {Fence::before, Fence::after}) {
-          const Options options{.threads = 2, .isa = isa, .walk = walk};
+          const Options options{.cpu = {.threads = 2, .isa = isa, .walk = walk}};
           Fenced<T> x(p.of.x, fence), dy(p.of.dy, fence), y(p.of.x.size(), fence), dx(p.of.x.size(), fence);
           Fenced<param_t<T>> gamma(p.of.gamma, fence), beta(p.of.beta, fence), dgamma(p.of.gamma.size(), fence),
               dbeta(p.of.gamma.size(), fence);
@@ -304,14 +304,14 @@ TYPED_TEST(GroupNormBits, OfDxAreTheSameInPlaceOfDy) {
 /// flags, and so this looks at what they call.
 TEST(GroupGradientFinish, AGammaOfZeroIsNoDivisor) {
   const Groups groups = make_groups(Layout::channels_first, 3, 8, 33, 2);
-  const norm::Partition partition = norm::partition_of(groups);
+  const math::Partition partition = ops::partition_of(groups);
   const auto parts = to_size(partition.parts());
   std::vector<double> gamma(8, 0.5);
   for (const std::size_t c : {1U, 4U, 5U, 6U, 7U}) gamma[c] = 0;  // one of the first group, all of the second
   const std::vector<double> rstd(parts, 2.0), sum_dy(parts, 3.0), sum_dy_xmu(parts, -5.0);
   std::vector<double> mean_dy(parts), slope(parts), scale(parts), factor(parts);
-  for (const norm::ScaleArrays scales : {norm::ScaleArrays{scale.data(), nullptr}, {scale.data(), factor.data()}}) {
-    const norm::GroupGradientFinish finish{4 * 33, mean_dy.data(), slope.data(), scales};
+  for (const math::ScaleArrays scales : {math::ScaleArrays{scale.data(), nullptr}, {scale.data(), factor.data()}}) {
+    const math::GroupGradientFinish finish{4 * 33, mean_dy.data(), slope.data(), scales};
     std::feclearexcept(FE_ALL_EXCEPT);
     finish(partition, 0, partition.parts(), rstd.data(), std::span<const double>(gamma), sum_dy.data(),
            sum_dy_xmu.data());

@@ -55,9 +55,9 @@ class HalfStep : public ::testing::Test {
   static void expect_all(const Problem<T>& p) {
     const Expected<T> e = expected(p);
     for_each_isa([&](Isa isa) {
-      const ForwardResult<T> f = run_forward(p, {.isa = isa});
+      const ForwardResult<T> f = run_forward(p, {.cpu = {.isa = isa}});
       expect_y(p, e, f.y);
-      const BackwardResult<T> b = run_backward(p, f.mean, f.rstd, {.isa = isa});
+      const BackwardResult<T> b = run_backward(p, f.mean, f.rstd, {.cpu = {.isa = isa}});
       expect_dx(p, e, b.dx);
       expect_within<T>(Quantity::dgamma, relative_l2(b.dgamma, e.backward.dgamma, e.dgamma_scale), e.mean_over_std);
       expect_within<T>(Quantity::dbeta, relative_l2(b.dbeta, e.backward.dbeta, e.dbeta_scale), e.mean_over_std);
@@ -95,7 +95,7 @@ TYPED_TEST(HalfStep, HoldsFromSubnormalToAlmostInfiniteInputs) {
       auto p = make_problem<TypeParam>(ProblemSpec{.extent = extent, .mean_over_std = 0.5, .scale = scale});
       p.eps = scale * scale * 1e-5;
       const Expected<TypeParam> e = expected(p);
-      for_each_isa([&](Isa isa) { expect_y(p, e, run_forward(p, {.isa = isa}).y); });
+      for_each_isa([&](Isa isa) { expect_y(p, e, run_forward(p, {.cpu = {.isa = isa}}).y); });
     }
   }
 }
@@ -109,7 +109,7 @@ TYPED_TEST(HalfStep, HoldsFromSubnormalToInfiniteOutputs) {
       for (float& v : p.gamma) v = static_cast<float>(v * factor);
       for (float& v : p.beta) v = static_cast<float>(v * factor);
       const Expected<TypeParam> e = expected(p);
-      for_each_isa([&](Isa isa) { expect_y(p, e, run_forward(p, {.isa = isa}).y); });
+      for_each_isa([&](Isa isa) { expect_y(p, e, run_forward(p, {.cpu = {.isa = isa}}).y); });
     }
   }
 }
@@ -128,10 +128,10 @@ TYPED_TEST(HalfStep, EveryNanOfTheTypeComesOutAsNan) {
     const std::vector<double> mean(to_size(extent.channels), 0.5), var(to_size(extent.channels), 2);
     Problem<TypeParam> p{.extent = extent, .x = nans, .dy = nans, .gamma = {}, .beta = {}};
     for_each_isa([&](Isa isa) {
-      EXPECT_TRUE(all_nan(run_inference(p, mean, var, {.isa = isa})));
+      EXPECT_TRUE(all_nan(run_inference(p, mean, var, {.cpu = {.isa = isa}})));
       Problem<TypeParam> q = p;
       q.x.assign(q.x.size(), TypeParam(1));
-      EXPECT_TRUE(all_nan(run_backward(q, mean, var, {.isa = isa}).dx));
+      EXPECT_TRUE(all_nan(run_backward(q, mean, var, {.cpu = {.isa = isa}}).dx));
     });
   }
 }

@@ -99,7 +99,7 @@ TYPED_TEST(InPlaceNorm, ForwardGivesTheBitsOfTheSeparateOneInEveryWalk) {
                                  .negative_slope = slope});
       for_each_isa([&](Isa isa) {
         for (const Walk walk : all_walks) {
-          EXPECT_TRUE(same_bits(y, run_in_place(p, slope, {.threads = 2, .isa = isa, .walk = walk}).y));
+          EXPECT_TRUE(same_bits(y, run_in_place(p, slope, {.cpu = {.threads = 2, .isa = isa, .walk = walk}}).y));
         }
       });
     }
@@ -122,7 +122,7 @@ TYPED_TEST(InPlaceNorm, B58ToB60BackwardFromYIsTheBackwardFromX) {
       const auto want = reference::fused_backward<R>(e.forward.cache, positive, static_cast<R>(slope), dy);
       const double from_y = is_half<T> ? 3 * half_step<T> : 0;
       for_each_isa([&](Isa isa) {
-        const auto b = run_in_place_backward(p, f, slope, {.threads = 2, .isa = isa});
+        const auto b = run_in_place_backward(p, f, slope, {.cpu = {.threads = 2, .isa = isa}});
         const double ratio = e.mean_over_std;
         EXPECT_LE(relative_l2(b.dx, want.dx, e.dx_scale), from_y + 2 * tolerance<T>(Quantity::dx, ratio));
         EXPECT_LE(relative_l2(b.dgamma, want.dgamma, e.dgamma_scale),
@@ -138,10 +138,10 @@ TYPED_TEST(InPlaceNorm, HasTheSameBitsForEveryThreadCountInstructionSetAndWalk) 
     SCOPED_TRACE(describe(extent));
     const auto p = recoverable<TypeParam>(extent);
     const auto f = run_in_place(p, 0.01);
-    const auto want = run_in_place_backward(p, f, 0.01, {.threads = 1});
+    const auto want = run_in_place_backward(p, f, 0.01, {.cpu = {.threads = 1}});
     for_each_isa([&](Isa isa) {
       for (const Walk walk : all_walks) {
-        const auto b = run_in_place_backward(p, f, 0.01, {.threads = 3, .isa = isa, .walk = walk});
+        const auto b = run_in_place_backward(p, f, 0.01, {.cpu = {.threads = 3, .isa = isa, .walk = walk}});
         EXPECT_TRUE(same_bits(want.dx, b.dx));
         EXPECT_TRUE(same_bits(want.dgamma, b.dgamma));
         EXPECT_TRUE(same_bits(want.dbeta, b.dbeta));

@@ -35,7 +35,7 @@ class RowNorms : public ::testing::Test {
     SCOPED_TRACE(describe(p.norm, p.extent));
     const auto e = expected(p);
     for_each_isa([&](Isa isa) {
-      const Options options{.isa = isa};
+      const Options options{.cpu = {.isa = isa}};
       const auto f = run_forward(p, options);
       EXPECT_TRUE(all_finite(f.y) && all_finite(f.mean) && all_finite(f.rstd));
       expect_results(f, run_backward(p, f, options), e);
@@ -53,11 +53,11 @@ class RowNorms : public ::testing::Test {
   }
   static void expect_same_bits(const RowProblem<T>& p) {
     SCOPED_TRACE(describe(p.norm, p.extent));
-    const auto forward = run_forward(p, {.threads = 1});
-    const auto backward = run_backward(p, forward, {.threads = 1});
+    const auto forward = run_forward(p, {.cpu = {.threads = 1}});
+    const auto backward = run_backward(p, forward, {.cpu = {.threads = 1}});
     for_each_isa([&](Isa isa) {
       for (const int threads : {1, 2, 7}) {
-        const Options options{.threads = threads, .isa = isa};
+        const Options options{.cpu = {.threads = threads, .isa = isa}};
         const auto f = run_forward(p, options);
         ASSERT_TRUE(same_bits(f.mean, forward.mean) && same_bits(f.rstd, forward.rstd));
         ASSERT_TRUE(same_bits(f.y, forward.y));
@@ -110,7 +110,7 @@ TYPED_TEST(RowNorms, HaveTheSameBitsWithoutParametersAsWithOnesAndZeros) {
       auto without = p, without_shift = p, without_scale = p;
       without.gamma.clear(), without.beta.clear(), without_shift.beta.clear(), without_scale.gamma.clear();
       for_each_isa([&](Isa isa) {
-        const Options options{.threads = 2, .isa = isa};
+        const Options options{.cpu = {.threads = 2, .isa = isa}};
         const auto forward = run_forward(p, options);
         const auto backward = run_backward(p, forward, options);
         for (const auto* q : {&without, &without_shift, &without_scale}) {
@@ -164,12 +164,12 @@ TYPED_TEST(RowNorms, ConstantRowsGiveExactlyBetaAndFiniteGradients) {
       const T value = static_cast<T>(std::min(of, largest<T>));
       p.x.assign(p.x.size(), value);
       for_each_isa([&](Isa isa) {
-        const auto f = run_forward(p, {.isa = isa});
+        const auto f = run_forward(p, {.cpu = {.isa = isa}});
         for (std::size_t k = 0; k < f.y.size(); ++k) {
           ASSERT_EQ(f.y[k], static_cast<T>(p.beta[k % to_size(extent.length)])) << of << " at " << k;
         }
         EXPECT_EQ(f.mean, std::vector<double>(f.mean.size(), static_cast<double>(value)));
-        const auto b = run_backward(p, f, {.isa = isa});
+        const auto b = run_backward(p, f, {.cpu = {.isa = isa}});
         EXPECT_TRUE(all_finite(b.dx) && all_finite(b.dbeta));
         EXPECT_EQ(b.dgamma, std::vector<param_t<T>>(b.dgamma.size(), 0));
       });
@@ -199,7 +199,7 @@ void expect_no_more_than_roundings(const RowProblem<float>& p) {
   };
   const auto e = expected(p);
   for_each_isa([&](Isa isa) {
-    const auto b = run_backward(p, run_forward(p, {.isa = isa}), {.isa = isa});
+    const auto b = run_backward(p, run_forward(p, {.cpu = {.isa = isa}}), {.cpu = {.isa = isa}});
     expect_near("dx", b.dx, e.backward.dx, e.dx_scale);
     expect_near("dgamma", b.dgamma, e.backward.dgamma, e.dgamma_scale / 100);
     expect_near("dbeta", b.dbeta, e.backward.dbeta, e.dbeta_scale / 100);
@@ -244,9 +244,9 @@ TEST(RowNormsOfFloats, DenormalRowsAreNotFlushed) {
     p.eps = 1e-90;
     const auto e = expected(p);
     for_each_isa([&](Isa isa) {
-      const auto f = run_forward(p, {.isa = isa});
+      const auto f = run_forward(p, {.cpu = {.isa = isa}});
       expect_within<float>(Quantity::y, relative_l2(f.y, e.forward.y), 0);
-      const auto b = run_backward(p, f, {.isa = isa});
+      const auto b = run_backward(p, f, {.cpu = {.isa = isa}});
       expect_within<float>(Quantity::dgamma, relative_l2(b.dgamma, e.backward.dgamma, e.dgamma_scale), 0);
     });
   }
@@ -257,7 +257,7 @@ TEST(RowNormsOfFloats, GradientsBeyondTheRangeOfFloatAreNot) {
   for (std::size_t k = 0; k < p.dy.size(); ++k) p.dy[k] = k / 40 % 2 == 0 ? 3e38F : -3e38F + 1e31F * p.dy[k];
   const auto e = expected(p);
   for_each_isa([&](Isa isa) {
-    const auto b = run_backward(p, run_forward(p), {.isa = isa});
+    const auto b = run_backward(p, run_forward(p), {.cpu = {.isa = isa}});
     EXPECT_LE(relative_l2(b.dbeta, e.backward.dbeta, e.dbeta_scale), 3e-7);
     for (std::size_t k = 0; k < b.dgamma.size(); ++k) {
       EXPECT_EQ(std::isfinite(b.dgamma[k]), std::abs(e.backward.dgamma[k]) < 3.4e38) << k;
@@ -285,10 +285,10 @@ TYPED_TEST(RowNorms, NaNStaysInItsRow) {
     auto p = clean;
     p.x[40 * 5 + 7] = nan;
     for_each_isa([&](Isa isa) {
-      const auto seen = run_forward(p, {.threads = 2, .isa = isa});
+      const auto seen = run_forward(p, {.cpu = {.threads = 2, .isa = isa}});
       auto dy = clean;
       dy.dy[40 * 5 + 7] = nan;
-      const auto gradients = run_backward(dy, f, {.threads = 2, .isa = isa});
+      const auto gradients = run_backward(dy, f, {.cpu = {.threads = 2, .isa = isa}});
       for (std::size_t k = 0; k < p.x.size(); ++k) {
         const bool poisoned = k / 40 == 5;
         ASSERT_EQ(std::isnan(static_cast<double>(seen.y[k])), poisoned) << k;
@@ -318,7 +318,7 @@ TYPED_TEST(RowNorms, StayInsideMemoryThatEndsOrStartsAtAForbiddenPage) {
           Fenced<param_t<T>> gamma(p.gamma, fence), beta(p.beta, fence), dgamma(p.gamma.size(), fence),
               dbeta(p.gamma.size(), fence);
           Fenced<double> mean(f.rstd, fence), rstd(f.rstd.size(), fence);
-          const Options options{.threads = 2, .isa = isa};
+          const Options options{.cpu = {.threads = 2, .isa = isa}};
           if (norm == RowNorm::layer) {
             layer_norm_forward<T>({extent, x.span(), gamma.span(), beta.span(), y.span(), mean.span(), rstd.span()},
                                   options);

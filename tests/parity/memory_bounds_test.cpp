@@ -40,7 +40,7 @@ class MemoryBounds : public ::testing::Test {
       for_each_isa([&](Isa isa) {
         for (const Walk walk : all_walks) {
           SCOPED_TRACE(walk_name(walk));
-          body(p, forward, backward, Options{.threads = 2, .isa = isa, .walk = walk});
+          body(p, forward, backward, Options{.cpu = {.threads = 2, .isa = isa, .walk = walk}});
         }
       });
     }

@@ -23,7 +23,7 @@ class OptionalOutputs : public ::testing::Test {
       SCOPED_TRACE(describe(extent));
       const Problem<T> p = make_problem<T>(extent, 5);
       for_each_isa([&](Isa isa) {
-        for (const Walk walk : all_walks) body(p, Options{.isa = isa, .walk = walk});
+        for (const Walk walk : all_walks) body(p, Options{.cpu = {.isa = isa, .walk = walk}});
       });
     }
   }

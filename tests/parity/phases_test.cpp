@@ -109,7 +109,7 @@ TYPED_TEST(Phases, MomentsMatchTheReferenceAtEveryMean) {
       SCOPED_TRACE(describe(extent) + " |mean|/std " + std::to_string(ratio));
       const auto p = make_problem<TypeParam>(extent, ratio);
       const auto e = expected_in<long double>(p);
-      for_each_isa([&](Isa isa) { expect_moments(moments_of(p, {.isa = isa}), e); });
+      for_each_isa([&](Isa isa) { expect_moments(moments_of(p, {.cpu = {.isa = isa}}), e); });
     }
   }
 }

@@ -51,7 +51,7 @@ Results<T> run_renorm(const Problem<T>& p, const Renorm& n, const Options& optio
   const std::vector<double> c(C);
   Results<T> o{std::vector<T>(p.x.size()), std::vector<T>(p.x.size()), c, c, c, c, c,
                std::vector<param_t<T>>(C), std::vector<param_t<T>>(C)};
-  batch_renorm_forward<T>({.extent = p.extent,
+  batch_norm_renorm_forward<T>({.extent = p.extent,
                            .x = p.x,
                            .gamma = p.gamma,
                            .beta = p.beta,
@@ -67,7 +67,7 @@ Results<T> run_renorm(const Problem<T>& p, const Renorm& n, const Options& optio
                            .d_max = n.d_max,
                            .eps = p.eps},
                           options);
-  batch_renorm_backward<T>({.extent = p.extent,
+  batch_norm_renorm_backward<T>({.extent = p.extent,
                             .x = p.x,
                             .dy = p.dy,
                             .mean = o.mean,
@@ -140,11 +140,11 @@ TYPED_TEST(BatchRenorm, MatchesItsFormulasWithTheSameBitsEverywhere) {
     SCOPED_TRACE(describe(extent));
     const auto p = make_problem<TypeParam>(extent, 3);
     const Renorm n = renorm_of(p);
-    const auto first = run_renorm(p, n, {.threads = 1});
+    const auto first = run_renorm(p, n, {.cpu = {.threads = 1}});
     expect_formulas(first, p, n);
     for_each_isa([&](Isa isa) {
       for (const Walk walk : all_walks) {
-        expect_same_bits(run_renorm(p, n, {.threads = 3, .isa = isa, .walk = walk}), first);
+        expect_same_bits(run_renorm(p, n, {.cpu = {.threads = 3, .isa = isa, .walk = walk}}), first);
       }
     });
   }
@@ -213,7 +213,7 @@ TEST(BatchRenormRefuses, BadArguments) {
   const Renorm n = renorm_of(p);
   Guarded<float> y(60), dx(60);
   Guarded<double> r(4);
-  const BatchRenormForward<float> legal{.extent = p.extent,
+  const BatchNormRenormForward<float> legal{.extent = p.extent,
                                         .x = p.x,
                                         .running_mean = n.running_mean,
                                         .running_var = n.running_var,
@@ -222,8 +222,8 @@ TEST(BatchRenormRefuses, BadArguments) {
   const auto refused = [&](ErrorCode code, std::initializer_list<std::string> parts, auto&& spoil) {
     auto args = legal;
     spoil(args);
-    expect_error(code, {"batch_renorm_forward"}, [&] { batch_renorm_forward<float>(args); });
-    expect_error(code, parts, [&] { batch_renorm_forward<float>(args); });
+    expect_error(code, {"batch_norm_renorm_forward"}, [&] { batch_norm_renorm_forward<float>(args); });
+    expect_error(code, parts, [&] { batch_norm_renorm_forward<float>(args); });
     EXPECT_TRUE(y.untouched() && r.untouched());
   };
   const std::vector<float> constant(60, 2.0F);
@@ -243,11 +243,11 @@ TEST(BatchRenormRefuses, BadArguments) {
   });
 
   const std::vector<double> four(4, 1.0);
-  BatchRenormBackward<float> backward{
+  BatchNormRenormBackward<float> backward{
       .extent = p.extent, .x = p.x, .dy = p.dy, .mean = four, .rstd = four, .r = four, .d = four, .dx = dx.span()};
   backward.d = backward.d.first(3);
-  expect_error(ErrorCode::wrong_length, {"batch_renorm_backward", "d has 3", "4"},
-               [&] { batch_renorm_backward<float>(backward); });
+  expect_error(ErrorCode::wrong_length, {"batch_norm_renorm_backward", "d has 3", "4"},
+               [&] { batch_norm_renorm_backward<float>(backward); });
   EXPECT_TRUE(dx.untouched());
 }
 

@@ -19,10 +19,10 @@ void expect_parity(const Extent& extent, double mean_over_std, bool gamma, bool 
   const std::vector<double> mean(to_size(extent.channels), 0.5), var(to_size(extent.channels), 2.25);
   const auto inference = expected_inference<oracle_t<T>>(p, mean, var);
   for_each_isa([&](Isa isa) {
-    const ForwardResult<T> forward = run_forward(p, {.isa = isa});
+    const ForwardResult<T> forward = run_forward(p, {.cpu = {.isa = isa}});
     expect_y_relative_to_terms(forward.y, e);
-    expect_gradients_relative_to_terms(run_backward(p, forward.mean, forward.rstd, {.isa = isa}), e);
-    const double error = relative_l2(run_inference(p, mean, var, {.isa = isa}), inference, e.y_scale);
+    expect_gradients_relative_to_terms(run_backward(p, forward.mean, forward.rstd, {.cpu = {.isa = isa}}), e);
+    const double error = relative_l2(run_inference(p, mean, var, {.cpu = {.isa = isa}}), inference, e.y_scale);
     expect_within<T>(Quantity::y, error, e.mean_over_std);
   });
 }
@@ -71,9 +71,9 @@ TYPED_TEST(Parity, MatchesReferenceInEveryWalk) {
     for_each_isa([&](Isa isa) {
       for (const Walk walk : all_walks) {
         SCOPED_TRACE(walk_name(walk));
-        const auto forward = run_forward(p, {.threads = 2, .isa = isa, .walk = walk});
+        const auto forward = run_forward(p, {.cpu = {.threads = 2, .isa = isa, .walk = walk}});
         expect_y_relative_to_terms(forward.y, e);
-        const auto backward = run_backward(p, forward.mean, forward.rstd, {.threads = 2, .isa = isa, .walk = walk});
+        const auto backward = run_backward(p, forward.mean, forward.rstd, {.cpu = {.threads = 2, .isa = isa, .walk = walk}});
         expect_gradients_relative_to_terms(backward, e);
       }
     });
@@ -88,8 +88,8 @@ TYPED_TEST(Parity, AbsentGammaIsOneAndAbsentBetaIsZero) {
     auto given = absent;
     given.gamma.assign(c, 1), given.beta.assign(c, 0);
     for_each_isa([&](Isa isa) {
-      EXPECT_EQ(run_forward(absent, {.isa = isa}).y, run_forward(given, {.isa = isa}).y);
-      EXPECT_EQ(run_backward(absent, {.isa = isa}).dx, run_backward(given, {.isa = isa}).dx);
+      EXPECT_EQ(run_forward(absent, {.cpu = {.isa = isa}}).y, run_forward(given, {.cpu = {.isa = isa}}).y);
+      EXPECT_EQ(run_backward(absent, {.cpu = {.isa = isa}}).dx, run_backward(given, {.cpu = {.isa = isa}}).dx);
     });
   }
 }

@@ -81,7 +81,7 @@ TYPED_TEST(RowNormsPastTheCaches, AreTheSameWhereverMemoryBegins) {
     for_each_isa([&](Isa isa) {
       for (const std::int64_t offset : {0, 1, 5}) {
         SCOPED_TRACE(describe(p.norm, extent) + ", " + std::to_string(offset) + " elements behind a line");
-        const Options options{.threads = 2, .isa = isa};
+        const Options options{.cpu = {.threads = 2, .isa = isa}};
         Guarded<T> y(extent.size(), offset), dx(extent.size(), offset);
         std::vector<param_t<T>> dgamma(b.dgamma.size()), dbeta(b.dgamma.size());
         layer_norm_forward<T>(

@@ -81,7 +81,7 @@ void expect_reference(const WeightedProblem<T>& w, double mean_over_std) {
   const auto e = scales_of(w, want.cache.cache);
   for_each_isa([&](Isa isa) {
     for (const Walk walk : all_walks) {
-      const Options options{.threads = 2, .isa = isa, .walk = walk};
+      const Options options{.cpu = {.threads = 2, .isa = isa, .walk = walk}};
       const auto f = run_weighted(w, options);
       const auto b = run_weighted_backward(w, f, options);
       const auto within = [&](Quantity quantity, const auto& seen, const auto& wanted, R scale) {
@@ -134,8 +134,8 @@ TEST(WeightedOfFloats, KeepsThePromiseOnFewDistinctValues) {
       const auto e = scales_of(w, want.cache.cache);
       const double ratio = largest_mean_over_std(want.cache.cache);
       for_each_isa([&](Isa isa) {
-        const auto f = run_weighted(w, {.isa = isa});
-        const auto b = run_weighted_backward(w, f, {.isa = isa});
+        const auto f = run_weighted(w, {.cpu = {.isa = isa}});
+        const auto b = run_weighted_backward(w, f, {.cpu = {.isa = isa}});
         expect_within<float>(Quantity::y, relative_l2(f.y, want.y), ratio);
         expect_gradient<float>(Quantity::dx, b.dx, gradients.dx, e.dx_terms, ratio);
         expect_gradient<float>(Quantity::dgamma, b.dgamma, gradients.dgamma, e.dgamma_scale, ratio);
@@ -149,11 +149,11 @@ TYPED_TEST(Weighted, HasTheSameBitsForEveryThreadCountInstructionSetAndWalk) {
   for (const Extent& extent : this->extents()) {
     SCOPED_TRACE(describe(extent));
     const auto w = padded<TypeParam>(extent, 1, true);
-    const auto f = run_weighted(w, {.threads = 1});
-    const auto b = run_weighted_backward(w, f, {.threads = 1});
+    const auto f = run_weighted(w, {.cpu = {.threads = 1}});
+    const auto b = run_weighted_backward(w, f, {.cpu = {.threads = 1}});
     for_each_isa([&](Isa isa) {
       for (const Walk walk : all_walks) {
-        const Options options{.threads = 3, .isa = isa, .walk = walk};
+        const Options options{.cpu = {.threads = 3, .isa = isa, .walk = walk}};
         SCOPED_TRACE(describe(options));
         const auto again = run_weighted(w, options);
         const auto back = run_weighted_backward(w, f, options);
@@ -203,7 +203,7 @@ TEST(WeightedCount, IsTheSumOfTheWeightsAndMovesRunningStatistics) {
   double sum = 0;
   for (const double v : w.weight) sum += v;
   std::vector<double> y(w.p.x.size());
-  EXPECT_NEAR(sum, weighted_batch_norm_forward<double>({.extent = w.p.extent, .x = w.p.x, .weight = w.weight, .y = y}),
+  EXPECT_NEAR(sum, batch_norm_weighted_forward<double>({.extent = w.p.extent, .x = w.p.x, .weight = w.weight, .y = y}),
               1e-12 * sum);
 }
 
@@ -236,14 +236,14 @@ TYPED_TEST(Weighted, StaysInsideItsMemory) {
         Fenced<T> x(w.p.x, fence), dy(w.p.dy, fence), y(w.p.x.size(), fence), dx(w.p.x.size(), fence);
         Fenced<param_t<T>> weight(w.weight, fence);
         Fenced<double> mean(want.mean, fence), rstd(want.rstd, fence);
-        weighted_batch_norm_forward<T>({.extent = extent,
+        batch_norm_weighted_forward<T>({.extent = extent,
                                         .x = x.span(),
                                         .weight = weight.span(),
                                         .gamma = w.p.gamma,
                                         .beta = w.p.beta,
                                         .y = y.span()},
-                                       {.isa = isa});
-        weighted_batch_norm_backward<T>({.extent = extent,
+                                       {.cpu = {.isa = isa}});
+        batch_norm_weighted_backward<T>({.extent = extent,
                                          .x = x.span(),
                                          .dy = dy.span(),
                                          .weight = weight.span(),
@@ -251,7 +251,7 @@ TYPED_TEST(Weighted, StaysInsideItsMemory) {
                                          .rstd = rstd.span(),
                                          .gamma = w.p.gamma,
                                          .dx = dx.span()},
-                                        {.isa = isa});
+                                        {.cpu = {.isa = isa}});
         EXPECT_TRUE(same_bits(want.y, y.values()));
         EXPECT_TRUE(same_bits(gradients.dx, dx.values()));
       }
@@ -263,7 +263,7 @@ TEST(WeightedRefusals, NameWhatIsWrong) {
   auto w = padded<float>({4, 3, 40}, 0, false);
   std::vector<float> y(w.p.x.size(), 7);
   const auto call = [&] {
-    weighted_batch_norm_forward<float>({.extent = w.p.extent, .x = w.p.x, .weight = w.weight, .y = y});
+    batch_norm_weighted_forward<float>({.extent = w.p.extent, .x = w.p.x, .weight = w.weight, .y = y});
   };
   w.weight[3] = -1;
   expect_error(ErrorCode::bad_argument, {"weight[3] is -1, want a finite number >= 0"}, call);

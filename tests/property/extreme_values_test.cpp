@@ -21,10 +21,10 @@ class ExtremeValues : public ::testing::Test {
     for_each_isa([&](Isa isa) {
       for (const Walk walk : all_walks) {
         SCOPED_TRACE(walk_name(walk));
-        const ForwardResult<T> f = run_forward(p, {.isa = isa, .walk = walk});
+        const ForwardResult<T> f = run_forward(p, {.cpu = {.isa = isa, .walk = walk}});
         EXPECT_TRUE(all_finite(f.y) && all_finite(f.mean) && all_finite(f.var) && all_finite(f.rstd));
         expect_y_relative_to_terms(f.y, e);
-        expect_gradients_relative_to_terms(run_backward(p, f.mean, f.rstd, {.isa = isa, .walk = walk}), e);
+        expect_gradients_relative_to_terms(run_backward(p, f.mean, f.rstd, {.cpu = {.isa = isa, .walk = walk}}), e);
       }
     });
   }
@@ -47,14 +47,14 @@ TYPED_TEST(ExtremeValues, ConstantChannelsGiveExactlyBetaAndFiniteGradients) {
       Problem<T> p = make_problem<T>(extent);
       p.x.assign(p.x.size(), static_cast<T>(value));
       for_each_isa([&](Isa isa) {
-        const ForwardResult<T> f = run_forward(p, {.isa = isa});
+        const ForwardResult<T> f = run_forward(p, {.cpu = {.isa = isa}});
         for (std::size_t k = 0; k < f.y.size(); ++k) {
           const std::size_t c = k / to_size(extent.inner) % to_size(extent.channels);
           ASSERT_EQ(f.y[k], static_cast<T>(p.beta[c])) << k;
         }
         EXPECT_EQ(f.mean, std::vector<double>(f.mean.size(), static_cast<double>(static_cast<T>(value))));
         EXPECT_EQ(f.var, std::vector<double>(f.var.size(), 0.0));
-        const BackwardResult<T> b = run_backward(p, f.mean, f.rstd, {.isa = isa});
+        const BackwardResult<T> b = run_backward(p, f.mean, f.rstd, {.cpu = {.isa = isa}});
         EXPECT_TRUE(all_finite(b.dx) && all_finite(b.dbeta));
         EXPECT_EQ(b.dgamma, std::vector<param_t<T>>(b.dgamma.size(), 0));
       });
@@ -113,9 +113,9 @@ TEST(ExtremeFloats, DenormalInputsAreNotFlushed) {
     p.eps = 1e-90;
     const Expected<float> e = expected(p);
     for_each_isa([&](Isa isa) {
-      const ForwardResult<float> f = run_forward(p, {.isa = isa});
+      const ForwardResult<float> f = run_forward(p, {.cpu = {.isa = isa}});
       expect_y_relative_to_terms(f.y, e);
-      const BackwardResult<float> b = run_backward(p, f.mean, f.rstd, {.isa = isa});
+      const BackwardResult<float> b = run_backward(p, f.mean, f.rstd, {.cpu = {.isa = isa}});
       expect_within<float>(Quantity::dgamma, relative_l2(b.dgamma, e.backward.dgamma, e.dgamma_scale), 0);
     });
   }
@@ -130,7 +130,7 @@ TEST(ExtremeFloats, TheLargestFiniteNumbersStayFinite) {
     p.x[0] = largest / 3;
     const Expected<float> e = expected(p);
     for_each_isa([&](Isa isa) {
-      const ForwardResult<float> f = run_forward(p, {.isa = isa});
+      const ForwardResult<float> f = run_forward(p, {.cpu = {.isa = isa}});
       EXPECT_TRUE(all_finite(f.var));
       expect_y_relative_to_terms(f.y, e);
     });
@@ -146,8 +146,8 @@ TEST(ExtremeFloats, ResultsBeyondTheLargestFloatAreInfinite) {
     for (float& v : p.dy) v = v < 0 ? -3e38F : 3e38F;
     const auto want = expected(p);
     for_each_isa([&](Isa isa) {
-      const ForwardResult<float> f = run_forward(p, {.isa = isa});
-      const BackwardResult<float> b = run_backward(p, f.mean, f.rstd, {.isa = isa});
+      const ForwardResult<float> f = run_forward(p, {.cpu = {.isa = isa}});
+      const BackwardResult<float> b = run_backward(p, f.mean, f.rstd, {.cpu = {.isa = isa}});
       expect_infinite_where(want.forward.y, f.y);
       expect_infinite_where(want.backward.dx, b.dx);
       expect_infinite_where(want.backward.dbeta, b.dbeta);
@@ -160,7 +160,7 @@ TEST(ExtremeDoubles, LargeMagnitudesWhoseSquaresFit) {
     SCOPED_TRACE(describe(extent));
     auto p = make_problem<double>(ProblemSpec{.extent = extent, .scale = 1e145});
     const Expected<double> e = expected(p);
-    for_each_isa([&](Isa isa) { expect_y_relative_to_terms(run_forward(p, {.isa = isa}).y, e); });
+    for_each_isa([&](Isa isa) { expect_y_relative_to_terms(run_forward(p, {.cpu = {.isa = isa}}).y, e); });
   }
 }
 
@@ -180,7 +180,7 @@ TYPED_TEST(ExtremeValues, AnOutlierAsFirstElementDoesNotSpoilTheOthers) {
     for (std::int64_t c = 0; c < extent.channels; ++c) want[to_size(extent.index(0, c, 0))] = 0;
     this->expect_matches_reference(p);
     for_each_isa([&](Isa isa) {
-      std::vector<T> y = run_forward(p, {.isa = isa}).y;
+      std::vector<T> y = run_forward(p, {.cpu = {.isa = isa}}).y;
       for (std::int64_t c = 0; c < extent.channels; ++c) y[to_size(extent.index(0, c, 0))] = T(0);
       expect_within<T>(Quantity::y, relative_l2(y, want), 0);
     });
@@ -194,7 +194,7 @@ TYPED_TEST(ExtremeValues, TwoValuesPerChannelBecomePlusAndMinusOne) {
     Problem<T> p = make_problem<T>(ProblemSpec{.extent = extent, .gamma = false, .beta = false});
     p.eps = 1e-30;
     for_each_isa([&](Isa isa) {
-      for (const T y : run_forward(p, {.isa = isa}).y) ASSERT_NEAR(std::abs(static_cast<double>(y)), 1, 3e-7);
+      for (const T y : run_forward(p, {.cpu = {.isa = isa}}).y) ASSERT_NEAR(std::abs(static_cast<double>(y)), 1, 3e-7);
     });
     p.eps = 1e-5;
     this->expect_matches_reference(p);

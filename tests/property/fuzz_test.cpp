@@ -67,9 +67,9 @@ Problem<T> random_problem(Random& random) {
 }
 
 Options random_options(Random& random) {
-  return {.threads = static_cast<int>(random.integer(0, 5)),
+  return {.cpu = {.threads = static_cast<int>(random.integer(0, 5)),
           .isa = random.pick(supported_isas()),
-          .walk = random.pick<Walk>({Walk::automatic, Walk::resident, Walk::streamed})};
+          .walk = random.pick<Walk>({Walk::automatic, Walk::resident, Walk::streamed})}};
 }
 
 template <class T>
@@ -110,8 +110,8 @@ void check_one(Random& random) {
   const Problem<T> p = random_problem<T>(random);
   SCOPED_TRACE(describe(p.extent));
   const Expected<T> e = expected(p);
-  const ForwardResult<T> f = run_forward(p, {.threads = 1});
-  const BackwardResult<T> b = run_backward(p, f.mean, f.rstd, {.threads = 1});
+  const ForwardResult<T> f = run_forward(p, {.cpu = {.threads = 1}});
+  const BackwardResult<T> b = run_backward(p, f.mean, f.rstd, {.cpu = {.threads = 1}});
   expect_y_relative_to_terms(f.y, e);
   expect_gradients_relative_to_terms(b, e);
   for (int k = 0; k < 3; ++k) {

@@ -46,8 +46,8 @@ TYPED_TEST(GradientStructure, DxIsOrthogonalToOneAndToXHat) {
     Problem<T> p = make_problem<T>(extent, mean_over_std);
     p.eps = 1e-18;
     for_each_isa([&](Isa isa) {
-      const ForwardResult<T> f = run_forward(p, {.isa = isa});
-      const BackwardResult<T> b = run_backward(p, f.mean, f.rstd, {.isa = isa});
+      const ForwardResult<T> f = run_forward(p, {.cpu = {.isa = isa}});
+      const BackwardResult<T> b = run_backward(p, f.mean, f.rstd, {.cpu = {.isa = isa}});
       for (std::int64_t c = 0; c < extent.channels; ++c) {
         const ChannelSums<T> sums(p, f, b.dx, c);
         const double terms = std::abs(f.rstd[to_size(c)]) * static_cast<double>(extent.count());
@@ -65,8 +65,8 @@ TYPED_TEST(GradientStructure, AConstantDyHasNoEffectOnX) {
     Problem<T> p = make_problem<T>(extent, mean_over_std);
     p.dy.assign(p.dy.size(), T(0.7));
     for_each_isa([&](Isa isa) {
-      const ForwardResult<T> f = run_forward(p, {.isa = isa});
-      const BackwardResult<T> b = run_backward(p, f.mean, f.rstd, {.isa = isa});
+      const ForwardResult<T> f = run_forward(p, {.cpu = {.isa = isa}});
+      const BackwardResult<T> b = run_backward(p, f.mean, f.rstd, {.cpu = {.isa = isa}});
       for (std::size_t k = 0; k < b.dx.size(); ++k) {
         const std::size_t c = k / to_size(extent.inner) % to_size(extent.channels);
         ASSERT_LE(std::abs(static_cast<double>(b.dx[k])), (std::is_same_v<T, float> ? 3e-7 : 1e-13) * f.rstd[c]) << k;

@@ -77,10 +77,10 @@ TYPED_TEST(InfiniteDy, GivesWhatTheFormulasGiveInBatchNorm) {
     this->put(p.x, p.dy);
     const auto want = expected(p).backward;
     const std::vector<param_t<T>> ones(to_size(extent.count()), 1);
-    const std::vector<std::uint8_t> mask(to_size(activation_mask_bytes(extent)), 0xff);
+    const std::vector<std::uint8_t> mask(to_size(batch_norm_act_mask_bytes(extent)), 0xff);
     for_each_isa([&](Isa isa) {
       for (const Walk walk : all_walks) {
-        const Options options{.isa = isa, .walk = walk};
+        const Options options{.cpu = {.isa = isa, .walk = walk}};
         expect_infinite_alike(run_backward(p, options), want);
         expect_infinite_alike(run_weighted(p, ones, options).backward, want);
         const auto f = run_forward(p, options);
@@ -99,12 +99,12 @@ TYPED_TEST(InfiniteDy, IsNothingWhereNothingOfItIsUsed) {
     this->put(p.x, p.dy);
     std::vector<param_t<T>> weight(to_size(extent.count()), 1);
     weight[0] = 0;
-    const std::vector<std::uint8_t> mask(to_size(activation_mask_bytes(extent)), 0xfe);
+    const std::vector<std::uint8_t> mask(to_size(batch_norm_act_mask_bytes(extent)), 0xfe);
     for_each_isa([&](Isa isa) {
-      const auto w = run_weighted(p, weight, {.isa = isa}).backward;
+      const auto w = run_weighted(p, weight, {.cpu = {.isa = isa}}).backward;
       EXPECT_TRUE(all_finite(w.dx) && all_finite(w.dgamma) && all_finite(w.dbeta));
-      const auto f = run_forward(p, {.isa = isa});
-      const auto b = run_act_backward(p, f, mask, {.isa = isa});
+      const auto f = run_forward(p, {.cpu = {.isa = isa}});
+      const auto b = run_act_backward(p, f, mask, {.cpu = {.isa = isa}});
       EXPECT_TRUE(all_finite(b.dx) && all_finite(b.dgamma) && all_finite(b.dbeta));
     });
   }
@@ -119,7 +119,7 @@ TYPED_TEST(InfiniteDy, GivesWhatTheFormulasGiveInGroupsAndRows) {
       SCOPED_TRACE(describe(p.groups));
       const auto want = expected(p).backward;
       for_each_isa(
-          [&](Isa isa) { expect_infinite_alike(run_backward(p, run_forward(p, {.isa = isa}), {.isa = isa}), want); });
+          [&](Isa isa) { expect_infinite_alike(run_backward(p, run_forward(p, {.cpu = {.isa = isa}}), {.cpu = {.isa = isa}}), want); });
     }
   }
   for (const RowNorm norm : both_row_norms) {
@@ -129,7 +129,7 @@ TYPED_TEST(InfiniteDy, GivesWhatTheFormulasGiveInGroupsAndRows) {
       SCOPED_TRACE(describe(norm, extent));
       const auto want = expected(p).backward;
       for_each_isa(
-          [&](Isa isa) { expect_infinite_alike(run_backward(p, run_forward(p, {.isa = isa}), {.isa = isa}), want); });
+          [&](Isa isa) { expect_infinite_alike(run_backward(p, run_forward(p, {.cpu = {.isa = isa}}), {.cpu = {.isa = isa}}), want); });
     }
   }
 }

@@ -39,7 +39,7 @@ class Invariance : public ::testing::Test {
     const double ratio = std::abs(shift / factor);
     const double sign = factor < 0 ? -1 : 1;
     for_each_isa([&](Isa isa) {
-      const Options options{.isa = isa};
+      const Options options{.cpu = {.isa = isa}};
       const auto y = run_forward(p, options).y, y_moved = run_forward(transformed_gamma(q, sign), options).y;
       EXPECT_LE(relative_l2(y_moved, widened(y)), tolerance<T>(Quantity::y, ratio));
       const auto g = run_backward(p, options), g_moved = run_backward(q, options);

@@ -76,7 +76,7 @@ class GammaTimesRstd : public ::testing::Test {
       const auto p = large_scales(extent);
       const auto e = expected(p);
       for_each_isa([&](Isa isa) {
-        for (const Walk walk : all_walks) body(p, e, Options{.threads = 2, .isa = isa, .walk = walk});
+        for (const Walk walk : all_walks) body(p, e, Options{.cpu = {.threads = 2, .isa = isa, .walk = walk}});
       });
     }
   }
@@ -108,7 +108,7 @@ TEST_F(GammaTimesRstd, MayOverflowBehindAResidualAndAnActivation) {
       if (!positive[k]) want[k] *= 0.25L;
     }
     std::vector<double> y = residual, mean(p.gamma), rstd(p.gamma);
-    std::vector<std::uint8_t> mask(to_size(activation_mask_bytes(p.extent)));
+    std::vector<std::uint8_t> mask(to_size(batch_norm_act_mask_bytes(p.extent)));
     batch_norm_act_forward<double>({.extent = p.extent,
                                     .x = p.x,
                                     .residual = y,
@@ -143,7 +143,7 @@ TEST_F(GammaTimesRstd, MayOverflowWithWeights) {
   for_each_case([](const Problem<double>& p, const Expected<double>& e, const Options& options) {
     const std::vector<double> ones(to_size(p.extent.count()), 1.0);
     std::vector<double> y(p.x.size());
-    weighted_batch_norm_forward<double>(
+    batch_norm_weighted_forward<double>(
         {.extent = p.extent, .x = p.x, .weight = ones, .gamma = p.gamma, .beta = p.beta, .y = y, .eps = p.eps},
         options);
     expect_near(p, y, e.forward.y, y_scales(p));
@@ -179,7 +179,7 @@ TEST_F(GammaTimesRstd, MayOverflowWithCorrections) {
       running_mean[c] = static_cast<double>(cache.mean[c]) + (c == 0 ? 0.0 : 0.25 * std);
       running_var[c] = std * std * (c % 2 == 0 ? 0.64 : 100);
     }
-    batch_renorm_forward<double>({.extent = p.extent,
+    batch_norm_renorm_forward<double>({.extent = p.extent,
                                   .x = p.x,
                                   .gamma = p.gamma,
                                   .beta = p.beta,
@@ -194,7 +194,7 @@ TEST_F(GammaTimesRstd, MayOverflowWithCorrections) {
                                   .d_max = 5,
                                   .eps = p.eps},
                                  options);
-    batch_renorm_backward<double>({.extent = p.extent,
+    batch_norm_renorm_backward<double>({.extent = p.extent,
                                    .x = p.x,
                                    .dy = p.dy,
                                    .mean = mean,
@@ -223,7 +223,7 @@ TEST(GammaTimesRstdTimesR, MayOverflowOrMeetARstdThatDoes) {
   const std::vector<double> dy{1e-20, 0, 0, 0, 0, 1e-20, 0, 0};
   const std::vector<double> running_var{1e-20, 1}, rstd{1e8, 1e3}, r{100, 1e-3};
   std::vector<double> y(8), seen_r(2), dx(8);
-  batch_renorm_forward<double>({.extent = extent,
+  batch_norm_renorm_forward<double>({.extent = extent,
                                 .x = x,
                                 .gamma = gamma,
                                 .running_mean = none,
@@ -236,7 +236,7 @@ TEST(GammaTimesRstdTimesR, MayOverflowOrMeetARstdThatDoes) {
   EXPECT_NEAR(seen_r[0], 100, 1e-10);
   EXPECT_NEAR(seen_r[1], 1e-3, 1e-15);
   for (std::size_t k = 0; k < 8; ++k) EXPECT_NEAR(y[k] / (k % 2 == 0 ? 1e302 : 1e303), x[k] > 0 ? 1 : -1, 1e-12);
-  batch_renorm_backward<double>(
+  batch_norm_renorm_backward<double>(
       {.extent = extent, .x = x, .dy = dy, .mean = none, .rstd = rstd, .r = r, .d = none, .gamma = gamma, .dx = dx});
   const std::vector<double> want{0.5, -0.5, 0, 0, -0.5, 0.5, 0, 0};  // dy - mean(dy) - x_hat * mean(dy * x_hat)
   for (std::size_t k = 0; k < 8; ++k) EXPECT_NEAR(dx[k] / (k % 2 == 0 ? 1e290 : 1e286), want[k], 1e-12);
@@ -246,7 +246,7 @@ TEST_F(GammaTimesRstd, MayOverflowInGhostBatches) {
   for_each_case([](const Problem<double>& p, const Expected<double>& e, const Options& options) {
     const std::size_t C = p.gamma.size();  // one ghost batch of all: the batch
     std::vector<double> y(p.x.size()), mean(C), rstd(C), dx(p.x.size());
-    ghost_batch_norm_forward<double>({.extent = p.extent,
+    batch_norm_ghost_forward<double>({.extent = p.extent,
                                       .ghost = p.extent.outer,
                                       .x = p.x,
                                       .gamma = p.gamma,
@@ -257,7 +257,7 @@ TEST_F(GammaTimesRstd, MayOverflowInGhostBatches) {
                                       .eps = p.eps},
                                      options);
     expect_near(p, y, e.forward.y, y_scales(p));
-    ghost_batch_norm_backward<double>({.extent = p.extent,
+    batch_norm_ghost_backward<double>({.extent = p.extent,
                                        .ghost = p.extent.outer,
                                        .x = p.x,
                                        .dy = p.dy,
@@ -287,7 +287,7 @@ TEST(GammaTimesRstdInPlace, MayOverflow) {
     for (std::size_t c = 0; c < dx_scale.size(); ++c) dx_scale[c] *= c == 0 ? 1e4L : 1e16L;
     for_each_isa([&](Isa isa) {
       for (const Walk walk : all_walks) {
-        const Options options{.threads = 2, .isa = isa, .walk = walk};
+        const Options options{.cpu = {.threads = 2, .isa = isa, .walk = walk}};
         auto y = p.x, dx = p.x;
         std::vector<double> rstd(p.gamma.size());
         batch_norm_in_place_forward<double>(
@@ -310,9 +310,9 @@ TEST(GammaTimesRstdInGroups, MayOverflow) {
       const auto e = expected(p);
       for_each_isa([&](Isa isa) {
         for (const Walk walk : all_walks) {
-          const auto f = run_forward(p, {.isa = isa, .walk = walk});
+          const auto f = run_forward(p, {.cpu = {.isa = isa, .walk = walk}});
           expect_near(p.of, f.y, e.forward.y, y_scales(p.of));
-          const auto b = run_backward(p, f, {.isa = isa, .walk = walk});
+          const auto b = run_backward(p, f, {.cpu = {.isa = isa, .walk = walk}});
           // The terms of a group are as large as its largest gamma makes them.
           const long double rstd = *std::max_element(e.forward.cache.rstd.begin(), e.forward.cache.rstd.end());
           expect_near(p.of, b.dx, e.backward.dx, std::vector<long double>(6, 1e305L * rstd * 1e-18L));
@@ -325,7 +325,7 @@ TEST(GammaTimesRstdInGroups, MayOverflow) {
 TEST(GammaTimesRstdWhenFolded, MayOverflow) {
   const std::vector<double> mean{0.5, 0.5}, var{1e-16, 1e-16}, gamma{1e305, -1e305}, beta{3, -4}, bias{0.5, 0.5};
   std::vector<double> weight{0, 1e-12, -1e-12, 0}, folded_bias(2), scale(2), shift(2);
-  fold_batch_norm<double>({.extent = WeightExtent::linear(2, 2),
+  batch_norm_fold<double>({.extent = WeightExtent::linear(2, 2),
                            .weight = weight,
                            .bias = bias,
                            .mean = mean,
@@ -340,7 +340,7 @@ TEST(GammaTimesRstdWhenFolded, MayOverflow) {
   EXPECT_NEAR(weight[1] / 1e301, 1, 1e-12);
   EXPECT_NEAR(weight[2] / 1e301, 1, 1e-12);
   const std::vector<double> none{0, 0};
-  scale_and_shift<double>(
+  batch_norm_scale_and_shift<double>(
       {.mean = none, .var = var, .gamma = gamma, .beta = beta, .scale = scale, .shift = shift, .eps = 0});
   EXPECT_EQ((std::vector<double>{infinity, -infinity}), scale);
   EXPECT_EQ(beta, shift);
@@ -356,8 +356,8 @@ TEST(GammaTimesRstdOfFloats, GivesBetaWhereXIsTheMean) {
       p.gamma.assign(p.gamma.size(), 3e38F);
       p.eps = 1e-300;
       for_each_isa([&](Isa isa) {
-        const auto f = run_forward(p, {.isa = isa});
-        for (const auto& y : {f.y, run_inference(p, f.mean, f.var, {.isa = isa})}) {
+        const auto f = run_forward(p, {.cpu = {.isa = isa}});
+        for (const auto& y : {f.y, run_inference(p, f.mean, f.var, {.cpu = {.isa = isa}})}) {
           for (std::size_t k = 0; k < y.size(); ++k) {
             const auto beta = p.beta[k / to_size(extent.inner) % to_size(extent.channels)];
             ASSERT_EQ(static_cast<T>(beta), y[k]);

@@ -28,7 +28,7 @@ TEST(WeightsOfAnySize, GiveTheBitsOfThoseAroundOne) {
     const auto p = make_problem<double>(extent);
     for_each_isa([&](Isa isa) {
       for (const Walk walk : all_walks) {
-        const Options options{.threads = 2, .isa = isa, .walk = walk};
+        const Options options{.cpu = {.threads = 2, .isa = isa, .walk = walk}};
         const auto want = run_weighted(p, some_weights<double>(extent, 0), options);
         for (const int exponent : {-1074, -1040, -1000, -700, 700, 1000, 1021}) {
           SCOPED_TRACE(exponent);
@@ -62,7 +62,7 @@ TEST(WeightsOfManySizes, LeaveNoPositiveOneOut) {
     const auto gradients = reference::weighted_backward<long double>(want.cache, dy);
     for_each_isa([&](Isa isa) {
       for (const Walk walk : all_walks) {
-        const auto seen = run_weighted(p, weight, {.threads = 2, .isa = isa, .walk = walk});
+        const auto seen = run_weighted(p, weight, {.cpu = {.threads = 2, .isa = isa, .walk = walk}});
         EXPECT_LE(relative_l2(seen.forward.y, want.y), 1e-13);
         EXPECT_LE(relative_l2(seen.backward.dx, gradients.dx), 1e-13);
         EXPECT_LE(relative_l2(seen.backward.dgamma, gradients.dgamma), 1e-13);
@@ -85,10 +85,10 @@ TYPED_TEST(WeightsOfAnySizeBesideFloats, GiveTheResultsOfThoseAroundOne) {
     const auto p = make_problem<T>(extent);
     const double terms = l2_norm(as<double>(p.dy));  // of two values, dx is 0 but for roundings
     for_each_isa([&](Isa isa) {
-      const auto want = run_weighted(p, some_weights<float>(extent, 0), {.isa = isa});
+      const auto want = run_weighted(p, some_weights<float>(extent, 0), {.cpu = {.isa = isa}});
       for (const int exponent : {-149, -120, -60, 60, 120, 124}) {
         SCOPED_TRACE(exponent);
-        const auto seen = run_weighted(p, some_weights<float>(extent, exponent), {.isa = isa});
+        const auto seen = run_weighted(p, some_weights<float>(extent, exponent), {.cpu = {.isa = isa}});
         EXPECT_LE(relative_l2(seen.forward.y, as<double>(want.forward.y)), near);
         EXPECT_LE(relative_l2(seen.backward.dx, as<double>(want.backward.dx), terms), near);
         EXPECT_LE(relative_l2(seen.backward.dgamma, as<double>(want.backward.dgamma)), 1e-6);

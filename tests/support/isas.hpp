@@ -24,8 +24,8 @@ inline const char* walk_name(Walk walk) {
 inline constexpr Walk all_walks[] = {Walk::automatic, Walk::resident, Walk::streamed};
 
 inline std::string describe(const Options& options) {
-  return "isa " + std::string(isa_name(options.isa)) + ", walk " + walk_name(options.walk) + ", threads " +
-         std::to_string(options.threads);
+  return "isa " + std::string(isa_name(options.cpu.isa)) + ", walk " + walk_name(options.cpu.walk) + ", threads " +
+         std::to_string(options.cpu.threads);
 }
 
 }  // namespace unitvar::test

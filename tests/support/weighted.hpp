@@ -23,7 +23,7 @@ WeightedForwardResult<T> run_weighted_forward(const Problem<T>& p, const std::ve
                                               const Options& options = {}, bool zero_unweighted = true) {
   const std::vector<double> c(to_size(p.extent.channels));
   WeightedForwardResult<T> r{{std::vector<T>(p.x.size()), c, c, c}};
-  r.total = weighted_batch_norm_forward<T>({.extent = p.extent,
+  r.total = batch_norm_weighted_forward<T>({.extent = p.extent,
                                             .x = p.x,
                                             .weight = weight,
                                             .gamma = p.gamma,
@@ -43,7 +43,7 @@ BackwardResult<T> run_weighted_backward(const Problem<T>& p, const std::vector<p
                                         const ForwardResult<T>& f, const Options& options = {}) {
   const std::vector<param_t<T>> c(to_size(p.extent.channels));
   BackwardResult<T> r{std::vector<T>(p.x.size()), c, c};
-  weighted_batch_norm_backward<T>({.extent = p.extent,
+  batch_norm_weighted_backward<T>({.extent = p.extent,
                                    .x = p.x,
                                    .dy = p.dy,
                                    .weight = weight,

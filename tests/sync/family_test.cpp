@@ -72,7 +72,7 @@ void save_statistics(const Inputs& in, Memory& m, const Options& o) {
 
 Outputs activation(const Inputs& in, const Options& o) {
   Memory m(in, 3, 2);
-  std::vector<std::uint8_t> mask(to_size(activation_mask_bytes(in.extent)));
+  std::vector<std::uint8_t> mask(to_size(batch_norm_act_mask_bytes(in.extent)));
   batch_norm_act_forward<double>({.extent = in.extent,
                                   .x = in.x,
                                   .residual = in.other,
@@ -128,7 +128,7 @@ Outputs in_place(const Inputs& in, const Options& o) {
 Outputs renormalization(const Inputs& in, const Options& o) {
   Memory m(in, 2, 4);
   const std::vector<double> running_mean(in.gamma.size(), 2.5), running_var(in.gamma.size(), 3);
-  batch_renorm_forward<double>({.extent = in.extent,
+  batch_norm_renorm_forward<double>({.extent = in.extent,
                                 .x = in.x,
                                 .gamma = in.gamma,
                                 .beta = in.beta,
@@ -143,7 +143,7 @@ Outputs renormalization(const Inputs& in, const Options& o) {
                                 .r_max = 3,
                                 .d_max = 5},
                                o);
-  batch_renorm_backward<double>({.extent = in.extent,
+  batch_norm_renorm_backward<double>({.extent = in.extent,
                                  .x = in.x,
                                  .dy = in.dy,
                                  .mean = m.mean(),
@@ -160,7 +160,7 @@ Outputs renormalization(const Inputs& in, const Options& o) {
 
 Outputs weights(const Inputs& in, const Options& o) {
   Memory m(in, 2, 2);
-  const double count = weighted_batch_norm_forward<double>({.extent = in.extent,
+  const double count = batch_norm_weighted_forward<double>({.extent = in.extent,
                                                             .x = in.x,
                                                             .weight = in.weight,
                                                             .gamma = in.gamma,
@@ -170,7 +170,7 @@ Outputs weights(const Inputs& in, const Options& o) {
                                                             .var = m.var(),
                                                             .rstd = m.rstd()},
                                                            o);
-  weighted_batch_norm_backward<double>({.extent = in.extent,
+  batch_norm_weighted_backward<double>({.extent = in.extent,
                                         .x = in.x,
                                         .dy = in.dy,
                                         .weight = in.weight,
@@ -247,12 +247,12 @@ struct Operation {
 
 void expect_parts(const Operation& operation, const Extent& extent, const Split& split) {
   const Inputs whole = inputs_of(extent);
-  const Outputs wanted = operation.run(whole, {.threads = 1});
+  const Outputs wanted = operation.run(whole, {.cpu = {.threads = 1}});
   ThreadGroup group(static_cast<int>(split.size()),
                     {.block_channels = 8, .parameter_gradients = ParameterGradients::global});
   on_all_ranks(group, [&](Communicator& ranks) {
     const int rank = ranks.rank();
-    const Outputs seen = operation.run(part_of(whole, split, rank), {.threads = 1, .communicator = &ranks});
+    const Outputs seen = operation.run(part_of(whole, split, rank), {.cpu = {.threads = 1}, .communicator = &ranks});
     for (std::size_t k = 0; k < wanted.tensors.size(); ++k) {
       expect_near("tensor", seen.tensors[k], rows_of(wanted.tensors[k], extent, split, rank), 1e-13);
     }
@@ -289,7 +289,7 @@ TEST(SyncWeights, MayBeOnOneRankAlone) {
   const Outputs wanted = weights(whole, {});
   ThreadGroup group(3, {.parameter_gradients = ParameterGradients::global});
   on_all_ranks(group, [&](Communicator& ranks) {
-    const Outputs seen = weights(part_of(whole, {2, 2, 2}, ranks.rank()), {.threads = 1, .communicator = &ranks});
+    const Outputs seen = weights(part_of(whole, {2, 2, 2}, ranks.rank()), {.cpu = {.threads = 1}, .communicator = &ranks});
     expect_near("mean", seen.channels.end()[-4], wanted.channels.end()[-4], 1e-13);
     expect_near("dgamma", seen.channels[0], wanted.channels[0], 1e-13);
   });
@@ -305,7 +305,7 @@ TEST(SyncWeights, UpToTheLargestAndFromTheSmallestThatRanksTake) {
     std::fill(whole.weight.begin(), whole.weight.end(), weight);
     ThreadGroup group(3, {.parameter_gradients = ParameterGradients::global});
     on_all_ranks(group, [&](Communicator& ranks) {
-      const Outputs seen = weights(part_of(whole, {2, 2, 2}, ranks.rank()), {.threads = 1, .communicator = &ranks});
+      const Outputs seen = weights(part_of(whole, {2, 2, 2}, ranks.rank()), {.cpu = {.threads = 1}, .communicator = &ranks});
       expect_near("mean", seen.channels.end()[-4], wanted.channels.end()[-4], 1e-13);
       expect_near("var", seen.channels.end()[-3], wanted.channels.end()[-3], 1e-13);
       expect_near("dgamma", seen.channels[0], wanted.channels[0], 1e-13);
@@ -323,11 +323,11 @@ TEST(SyncWeights, OfWhichDoublesMayNotHoldSumsAreRefusedByAllRanks) {
       const Inputs part = part_of(whole, {2, 2, 2}, ranks.rank());
       std::vector<double> y(part.x.size(), 7.0);
       const auto call = [&] {
-        weighted_batch_norm_forward<double>({.extent = part.extent, .x = part.x, .weight = part.weight, .y = y},
-                                            {.threads = 1, .communicator = &ranks});
+        batch_norm_weighted_forward<double>({.extent = part.extent, .x = part.x, .weight = part.weight, .y = y},
+                                            {.cpu = {.threads = 1}, .communicator = &ranks});
       };
       expect_error(ranks.rank() == 0 ? ErrorCode::bad_argument : ErrorCode::disagreement,
-                   {"weighted_batch_norm_forward: the largest weight is 1e",
+                   {"batch_norm_weighted_forward: the largest weight is 1e",
                     "want one from 6.223015277861142e-61 to 1.6069380442589903e+60 where ranks share a batch"},
                    call);
       EXPECT_EQ(std::vector<double>(y.size(), 7.0), y) << "nothing is written";
@@ -339,14 +339,14 @@ TEST(SyncGhostBatches, AreCommunicatorsOfTheirRanks) {
   const Inputs whole = inputs_of({12, 5, 9});
   const Split split{3, 3, 3, 3};
   std::vector<double> wanted(whole.x.size());
-  ghost_batch_norm_forward<double>({.extent = whole.extent, .ghost = 6, .x = whole.x, .y = wanted});
+  batch_norm_ghost_forward<double>({.extent = whole.extent, .ghost = 6, .x = whole.x, .y = wanted});
   for (const int half : {0, 1}) {
     ThreadGroup group(2);
     on_all_ranks(group, [&](Communicator& ranks) {
       const int rank = 2 * half + ranks.rank();
       const Inputs part = part_of(whole, split, rank);
       std::vector<double> y(part.x.size());
-      batch_norm_forward<double>({.extent = part.extent, .x = part.x, .y = y}, {.threads = 1, .communicator = &ranks});
+      batch_norm_forward<double>({.extent = part.extent, .x = part.x, .y = y}, {.cpu = {.threads = 1}, .communicator = &ranks});
       expect_near("y", y, rows_of(wanted, whole.extent, split, rank), 1e-13);
     });
   }

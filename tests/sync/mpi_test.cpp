@@ -48,11 +48,11 @@ TYPED_TEST(MpiSyncBatchNorm, IsThatOfTheWholeBatchHoweverItIsSplit) {
     for (const Extent& extent : shared_extents()) {
       for (const double ratio : {0.0, 1e3, 1e6}) {
         const auto whole = make_problem<T>(extent, ratio);
-        const StepResult<T> alone = run_step(whole, {.threads = 1});
+        const StepResult<T> alone = run_step(whole, {.cpu = {.threads = 1}});
         for (const Split& split : splits_of(extent.outer, ranks.size())) {
           SCOPED_TRACE(describe(extent) + ", mean/std " + std::to_string(ratio) + ", " + describe(split));
           const StepResult<T> part =
-              run_step(part_of(whole, split, ranks.rank()), {.threads = 1, .communicator = &ranks});
+              run_step(part_of(whole, split, ranks.rank()), {.cpu = {.threads = 1}, .communicator = &ranks});
           expect_part(part, alone, extent, split, ranks.rank(), ratio);
           EXPECT_TRUE(same_everywhere(part.mean));
           EXPECT_TRUE(same_everywhere(part.var));
@@ -74,8 +74,8 @@ TEST(MpiSubgroups, AreGhostBatchesOfTheirRanks) {
     mpi::Communicator ranks(half, {.parameter_gradients = ParameterGradients::global});
     const auto whole = make_problem<float>({12, 7, 9}, color == 0 ? 1.0 : 100.0);
     const Split split = splits_of(12, ranks.size())[0];
-    const auto part = run_step(part_of(whole, split, ranks.rank()), {.threads = 1, .communicator = &ranks});
-    expect_part(part, run_step(whole, {.threads = 1}), whole.extent, split, ranks.rank(), 100);
+    const auto part = run_step(part_of(whole, split, ranks.rank()), {.cpu = {.threads = 1}, .communicator = &ranks});
+    expect_part(part, run_step(whole, {.cpu = {.threads = 1}}), whole.extent, split, ranks.rank(), 100);
     EXPECT_TRUE(same_everywhere(part.rstd, half));
   }
   MPI_Comm_free(&half);

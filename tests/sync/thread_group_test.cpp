@@ -25,7 +25,7 @@ TYPED_TEST_SUITE(SyncBits, AllDtypes);
 
 template <class T>
 std::vector<StepResult<T>> run_on_threads(const Problem<T>& whole, const Split& split, const SyncOptions& options,
-                                          const Options& run = {.threads = 1}) {
+                                          const Options& run = {.cpu = {.threads = 1}}) {
   ThreadGroup group(static_cast<int>(split.size()), options);
   std::vector<StepResult<T>> results(split.size());
   on_all_ranks(group, [&](Communicator& ranks) {
@@ -41,7 +41,7 @@ TYPED_TEST(SyncBatchNorm, IsThatOfTheWholeBatchHoweverItIsSplit) {
   for (const Extent& extent : shared_extents()) {
     for (const double ratio : {0.0, 1e3, 1e6}) {
       const auto whole = make_problem<T>(extent, ratio);
-      const StepResult<T> alone = run_step(whole, {.threads = 1});
+      const StepResult<T> alone = run_step(whole, {.cpu = {.threads = 1}});
       for (const int ranks : {1, 2, 3, 4, 5, 6, 7, 8}) {
         for (const Split& split : splits_of(extent.outer, ranks)) {
           SCOPED_TRACE(describe(extent) + ", mean/std " + std::to_string(ratio) + ", " + describe(split));
@@ -83,7 +83,7 @@ TYPED_TEST(SyncBits, AreTheSameForAllBlocksThreadsAndInstructionSetsWithAndWitho
     const auto wanted = run_on_threads<T>(whole, split, {.block_channels = 512});
     for (const std::int64_t block : {8, 16, 24}) {
       for (const bool overlap : {true, false}) {
-        const Options run{.threads = overlap ? 3 : 2, .isa = block == 8 ? Isa::portable : Isa::automatic};
+        const Options run{.cpu = {.threads = overlap ? 3 : 2, .isa = block == 8 ? Isa::portable : Isa::automatic}};
         const auto seen = run_on_threads<T>(whole, split, {.block_channels = block, .overlap = overlap}, run);
         for (std::size_t rank = 0; rank < split.size(); ++rank) {
           EXPECT_TRUE(same_bits(seen[rank].y, wanted[rank].y));
@@ -116,7 +116,7 @@ TYPED_TEST(SyncBatchNorm, LocalParameterGradientsAddUpToTheGlobalOnes) {
 
 TEST(SyncBatchNormBatch, MayBeOneValueOnARankButNotOnAllTogether) {
   const Problem<double> whole = make_problem<double>({2, 3, 1}, 1.0);
-  const auto alone = run_step(whole, {.threads = 1});
+  const auto alone = run_step(whole, {.cpu = {.threads = 1}});
   const auto parts = run_on_threads<double>(whole, {1, 1}, {.parameter_gradients = ParameterGradients::global});
   for (int rank : {0, 1}) expect_part(parts[to_size(rank)], alone, whole.extent, {1, 1}, rank, 1);
 

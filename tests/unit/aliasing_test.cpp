@@ -24,7 +24,7 @@ class LegalAliasing : public ::testing::Test {
       const Problem<T> p = make_problem<T>(extent, 3);
       const ForwardResult<T> forward = run_forward(p);
       for_each_isa([&](Isa isa) {
-        for (const Walk walk : all_walks) body(p, forward, Options{.threads = 2, .isa = isa, .walk = walk});
+        for (const Walk walk : all_walks) body(p, forward, Options{.cpu = {.threads = 2, .isa = isa, .walk = walk}});
       });
     }
   }

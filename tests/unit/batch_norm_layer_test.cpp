@@ -147,7 +147,7 @@ TYPED_TEST(BatchNormLayer, TheCumulativeAverageOfItsBatches) {
 
 TYPED_TEST(BatchNormLayer, RunsWithTheOptionsOfItsConfiguration) {
   const Isa absent = supported_isas().front() == Isa::neon ? Isa::avx2 : Isa::neon;
-  BatchNorm<TypeParam> layer(4, {.options = {.isa = absent}});
+  BatchNorm<TypeParam> layer(4, {.options = {.cpu = {.isa = absent}}});
   expect_error(ErrorCode::unsupported_isa, {std::string(isa_name(absent))},
                [&] { layer.forward(this->extent, this->p.x, this->y); });
 }

@@ -124,7 +124,7 @@ struct Network {
     for (int64_t o = 0; o < c.outputs; ++o) var.push_back(random.uniform(0.1, 4));
   }
 
-  [[nodiscard]] FoldBatchNorm<T> fold(std::span<T> folded_weight, std::span<param_t<T>> folded_bias) const {
+  [[nodiscard]] BatchNormFold<T> fold(std::span<T> folded_weight, std::span<param_t<T>> folded_bias) const {
     return {.extent = c.extent(),
             .weight = weight,
             .bias = bias,
@@ -177,7 +177,7 @@ TYPED_TEST(Fold, GivesWhatTheMapAndInferenceAfterItGive) {
       if (!has_bias) n.bias.clear();
       std::vector<T> weight(n.weight.size());
       std::vector<param_t<T>> bias(to_size(c.outputs));
-      fold_batch_norm<T>(n.fold(weight, bias));
+      batch_norm_fold<T>(n.fold(weight, bias));
       EXPECT_LE(relative_l2(c.run(n.x, weight, bias), n.want()), fold_tolerance<T>);
     }
   }
@@ -189,8 +189,8 @@ TYPED_TEST(Fold, InPlaceItGivesTheSameBits) {
     Network<T> n(c);
     std::vector<T> weight(n.weight.size());
     std::vector<param_t<T>> bias(n.bias.size());
-    fold_batch_norm<T>(n.fold(weight, bias));
-    fold_batch_norm<T>(n.fold(n.weight, n.bias));
+    batch_norm_fold<T>(n.fold(weight, bias));
+    batch_norm_fold<T>(n.fold(n.weight, n.bias));
     EXPECT_TRUE(same_bits(n.weight, weight)) << c.name;
     EXPECT_TRUE(same_bits(n.bias, bias)) << c.name;
   }
@@ -204,12 +204,12 @@ TEST(FoldCases, WeightsWhoseOutputIsLastFoldLikeThoseWhoseOutputIsFirst) {
     std::vector<float> bias(to_size(c.outputs)), bias_last(to_size(c.outputs));
     const std::size_t O = to_size(c.outputs), rest = n.weight.size() / O;
     for (std::size_t k = 0; k < n.weight.size(); ++k) turned[k % rest * O + k / rest] = n.weight[k];
-    fold_batch_norm<float>(n.fold(first, bias));
+    batch_norm_fold<float>(n.fold(first, bias));
     auto args = n.fold(last, bias_last);
     std::vector<int64_t> shape = c.shape();
     std::rotate(shape.begin(), shape.begin() + 1, shape.end());
     args.extent = WeightExtent::convolution_output_last(shape), args.weight = turned;
-    fold_batch_norm<float>(args);
+    batch_norm_fold<float>(args);
     for (std::size_t k = 0; k < n.weight.size(); ++k) EXPECT_EQ(last[k % rest * O + k / rest], first[k]) << c.name;
     EXPECT_EQ(bias_last, bias);
   }
@@ -228,9 +228,9 @@ TEST(FoldCases, ScaleAndShiftAreInference) {
   const Network<float> n(convolutions()[1]);
   std::vector<double> scale(6), shift(6), x(6), y(6);
   std::vector<float> scale_f32(6), shift_f32(6);
-  scale_and_shift<float, double>(
+  batch_norm_scale_and_shift<float, double>(
       {.mean = n.mean, .var = n.var, .gamma = n.gamma, .beta = n.beta, .scale = scale, .shift = shift, .eps = 1e-3});
-  scale_and_shift<float>({.mean = n.mean,
+  batch_norm_scale_and_shift<float>({.mean = n.mean,
                           .var = n.var,
                           .gamma = n.gamma,
                           .beta = n.beta,
@@ -249,7 +249,7 @@ TEST(FoldCases, ScaleAndShiftAreInference) {
 TEST(FoldCases, AbsentParametersAreOneAndZero) {
   const std::vector<double> mean = {3}, var = {0.25};
   std::vector<double> weight = {1, 2}, bias = {0};
-  fold_batch_norm<double>({.extent = WeightExtent::linear(1, 2),
+  batch_norm_fold<double>({.extent = WeightExtent::linear(1, 2),
                            .weight = weight,
                            .mean = mean,
                            .var = var,
@@ -266,8 +266,8 @@ TEST(FoldRefuses, BadArguments) {
   const auto refused = [&](ErrorCode code, std::initializer_list<std::string> parts, auto&& spoil) {
     auto args = n.fold(weight.span(), bias.span());
     spoil(args);
-    expect_error(code, {"fold_batch_norm"}, [&] { fold_batch_norm<float>(args); });
-    expect_error(code, parts, [&] { fold_batch_norm<float>(args); });
+    expect_error(code, {"batch_norm_fold"}, [&] { batch_norm_fold<float>(args); });
+    expect_error(code, parts, [&] { batch_norm_fold<float>(args); });
     EXPECT_TRUE(weight.untouched() && bias.untouched());
   };
   const std::vector<double> negative = {1, 1, 1, -1};
@@ -287,7 +287,7 @@ TEST(FoldRefuses, WeightsThatAreNeitherTheSameNorApart) {
   const std::vector<double> ones = {1, 1};
   const std::span<float> all(memory);
   expect_error(ErrorCode::overlap, {"folded_weight", "weight", "exactly"}, [&] {
-    fold_batch_norm<float>({.extent = WeightExtent::linear(2, 3),
+    batch_norm_fold<float>({.extent = WeightExtent::linear(2, 3),
                             .weight = all.first(6),
                             .mean = ones,
                             .var = ones,
@@ -313,11 +313,11 @@ TEST(FoldRefuses, AScaleAndShiftThatOverlapOrDoNotFit) {
   const std::vector<double> ones = {1, 1, 1};
   std::vector<double> out(6);
   const std::span<double> all(out);
-  expect_error(ErrorCode::overlap, {"scale_and_shift", "scale", "shift"}, [&] {
-    scale_and_shift<double>({.mean = ones, .var = ones, .scale = all.first(3), .shift = all.subspan(2, 3)});
+  expect_error(ErrorCode::overlap, {"batch_norm_scale_and_shift", "scale", "shift"}, [&] {
+    batch_norm_scale_and_shift<double>({.mean = ones, .var = ones, .scale = all.first(3), .shift = all.subspan(2, 3)});
   });
-  expect_error(ErrorCode::wrong_length, {"scale_and_shift", "shift", "2", "3"}, [&] {
-    scale_and_shift<double>({.mean = ones, .var = ones, .scale = all.first(3), .shift = all.subspan(3, 2)});
+  expect_error(ErrorCode::wrong_length, {"batch_norm_scale_and_shift", "shift", "2", "3"}, [&] {
+    batch_norm_scale_and_shift<double>({.mean = ones, .var = ones, .scale = all.first(3), .shift = all.subspan(3, 2)});
   });
   EXPECT_EQ(out, std::vector<double>(6));
 }

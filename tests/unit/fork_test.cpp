@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "core/parallel.hpp"
+#include "cpu/runtime/parallel.hpp"
 #include "support/measure.hpp"
 #include "support/rows.hpp"
 #include "support/run.hpp"
@@ -19,7 +19,7 @@ namespace unitvar::test {
 namespace {
 
 constexpr Extent kShared{16, 24, 1600};
-constexpr Options kTwo{.threads = 2};
+constexpr Options kTwo{.cpu = {.threads = 2}};
 
 /// What a child makes of its calls.
 enum Verdict { same = 0, different = 1, threw = 2 };
@@ -70,14 +70,14 @@ class Fork : public ::testing::Test {
 /// First of all, while there is one thread, if no other test came before.
 TEST_F(Fork, OfAProcessWithOneThreadLosesNone) {
   if (std::distance(std::filesystem::directory_iterator("/proc/self/task"), {}) > 1) GTEST_SKIP() << "it has more";
-  EXPECT_EQ(in_child([] { return core::forked_beside_threads() ? different : same; }), same);
+  EXPECT_EQ(in_child([] { return cpu::forked_beside_threads() ? different : same; }), same);
 }
 
 TEST_F(Fork, LeavesCallsOfTheChildToOneThreadWithTheSameBits) {
   ASSERT_EQ(explain(kShared, sizeof(float), Pass::forward, kTwo).threads, 2);
   const Results want = run_all(problem_, rows_, kTwo);
   EXPECT_EQ(in_child([&] { return verdict_of(run_all(problem_, rows_, kTwo), want); }), same);
-  EXPECT_EQ(in_child([&] { return verdict_of(run_all(problem_, rows_, {.threads = 0}), want); }), same);
+  EXPECT_EQ(in_child([&] { return verdict_of(run_all(problem_, rows_, {.cpu = {.threads = 0}}), want); }), same);
   EXPECT_EQ(verdict_of(run_all(problem_, rows_, kTwo), want), same) << "in the parent, afterwards";
 }
 
@@ -87,7 +87,7 @@ TEST_F(Fork, LeavesOneThreadInTheSchedulesOfTheChild) {
   for (const int threads : {0, 2}) {
     for (const Pass pass : {Pass::forward, Pass::backward}) {
       EXPECT_EQ(in_child([&] {
-                  const Explanation told = explain(kShared, sizeof(float), pass, {.threads = threads});
+                  const Explanation told = explain(kShared, sizeof(float), pass, {.cpu = {.threads = threads}});
                   return told.threads == 1 && told.text.find("; 1 thread;") != std::string::npos ? same : different;
                 }),
                 same)
@@ -109,7 +109,7 @@ TEST_F(Fork, MayComeAfterOpenMPOfTheCallers) {
 #pragma omp atomic
   ++threads;
   ASSERT_EQ(threads, 2);
-  const Results want = run_all(problem_, rows_, {.threads = 1});
+  const Results want = run_all(problem_, rows_, {.cpu = {.threads = 1}});
   EXPECT_EQ(in_child([&] { return verdict_of(run_all(problem_, rows_, kTwo), want); }), same);
 }
 

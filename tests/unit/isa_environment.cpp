@@ -26,7 +26,7 @@ bool names_an_isa(const std::string& name) {
 
 void run_forward(Isa isa, std::vector<float>& y) {
   const std::vector<float> x = {1, 2, 3, 4, 5, 7};
-  unitvar::batch_norm_forward<float>({.extent = {3, 2, 1}, .x = x, .y = y}, {.isa = isa});
+  unitvar::batch_norm_forward<float>({.extent = {3, 2, 1}, .x = x, .y = y}, {.cpu = {.isa = isa}});
 }
 
 int expect_selected(Isa wanted) {

@@ -189,10 +189,10 @@ TYPED_TEST(BatchNormBackwardRefuses, OutputsOnInputs) {
 }
 
 TYPED_TEST(BatchNormBackwardRefuses, OptionsOutsideTheirRange) {
-  this->refused(ErrorCode::bad_argument, {"threads", "-1"}, this->args(), {.threads = -1});
+  this->refused(ErrorCode::bad_argument, {"threads", "-1"}, this->args(), {.cpu = {.threads = -1}});
   const Isa absent = supported_isas().front() == Isa::neon ? Isa::avx2 : Isa::neon;
   expect_error(ErrorCode::unsupported_isa, {"batch_norm_backward", std::string(isa_name(absent))},
-               [&] { batch_norm_backward<TypeParam>(this->args(), {.isa = absent}); });
+               [&] { batch_norm_backward<TypeParam>(this->args(), {.cpu = {.isa = absent}}); });
   EXPECT_TRUE(this->dx.untouched());
 }
 

@@ -143,7 +143,7 @@ TEST_F(DerivativesRefuse, ExtentsThatAreNone) {
 }
 
 TEST_F(DerivativesRefuse, OptionsOutsideTheirRange) {
-  all_refuse(ErrorCode::bad_argument, {"threads"}, {.threads = -1});
+  all_refuse(ErrorCode::bad_argument, {"threads"}, {.cpu = {.threads = -1}});
 }
 
 TEST_F(DerivativesRefuse, OneValuePerChannelUnlessTheStatisticsAreFrozen) {

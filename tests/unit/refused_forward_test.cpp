@@ -153,7 +153,7 @@ TYPED_TEST(BatchNormForwardRefuses, ZeroEpsilonWhenALaterChannelIsConstant) {
   auto spoilt = this->args();
   spoilt.eps = 0;
   for (const Walk walk : {Walk::automatic, Walk::resident, Walk::streamed}) {
-    this->refused(ErrorCode::bad_epsilon, {"eps", "3"}, spoilt, {.walk = walk});
+    this->refused(ErrorCode::bad_epsilon, {"eps", "3"}, spoilt, {.cpu = {.walk = walk}});
   }
 }
 
@@ -218,20 +218,20 @@ TYPED_TEST(BatchNormForwardRefuses, StatisticsOnTheInput) {
 }
 
 TYPED_TEST(BatchNormForwardRefuses, NegativeThreads) {
-  this->refused(ErrorCode::bad_argument, {"threads", "-1"}, this->args(), {.threads = -1});
+  this->refused(ErrorCode::bad_argument, {"threads", "-1"}, this->args(), {.cpu = {.threads = -1}});
 }
 
 TYPED_TEST(BatchNormForwardRefuses, WalksThatAreNone) {
   for (const int walk : {-1, 3}) {
-    this->refused(ErrorCode::bad_argument, {"options.walk is " + std::to_string(walk)}, this->args(),
-                  {.walk = static_cast<Walk>(walk)});
+    this->refused(ErrorCode::bad_argument, {"options.cpu.walk is " + std::to_string(walk)}, this->args(),
+                  {.cpu = {.walk = static_cast<Walk>(walk)}});
   }
 }
 
 TYPED_TEST(BatchNormForwardRefuses, InstructionSetsThatAreNotThere) {
   const Isa absent = supported_isas().front() == Isa::neon ? Isa::avx2 : Isa::neon;
   expect_error(ErrorCode::unsupported_isa, {"batch_norm_forward", std::string(isa_name(absent))},
-               [&] { batch_norm_forward<TypeParam>(this->args(), {.isa = absent}); });
+               [&] { batch_norm_forward<TypeParam>(this->args(), {.cpu = {.isa = absent}}); });
   EXPECT_TRUE(this->y.untouched() && this->mean.untouched());
 }
 

@@ -152,8 +152,8 @@ TEST_F(GroupNormRefuses, AnEpsThatLeavesAGroupWithoutAVarianceBeforeItWritesAny)
 }
 
 TEST_F(GroupNormRefuses, BadOptions) {
-  refused(ErrorCode::bad_argument, {"options.threads is -1"}, forward(), {.threads = -1});
-  refused(ErrorCode::bad_argument, {"options.threads is -1"}, backward(), {.threads = -1});
+  refused(ErrorCode::bad_argument, {"options.cpu.threads is -1"}, forward(), {.cpu = {.threads = -1}});
+  refused(ErrorCode::bad_argument, {"options.cpu.threads is -1"}, backward(), {.cpu = {.threads = -1}});
 }
 
 TEST_F(GroupNormRefuses, GroupsOfSeveralChannelsAsInstances) {
@@ -193,7 +193,7 @@ TEST_F(GroupNormRefuses, WrongLengthsAndOverlapsOfTheDoubleBackward) {
   double_refused(ErrorCode::overlap, {"grad_x overlaps grad_dx"}, spoilt);
   spoilt = args, spoilt.groups.groups = 3;
   double_refused(ErrorCode::bad_extent, {"groups is 3"}, spoilt);
-  double_refused(ErrorCode::bad_argument, {"options.threads is -1"}, args, {.threads = -1});
+  double_refused(ErrorCode::bad_argument, {"options.cpu.threads is -1"}, args, {.cpu = {.threads = -1}});
   expect_error(ErrorCode::bad_extent, {"instance_norm_double_backward", "groups is 2"},
                [&] { instance_norm_double_backward(args); });
   EXPECT_TRUE(y.untouched());
@@ -261,15 +261,15 @@ TEST(Groups, AreCountedPerSample) {
 }
 
 /// The same for ghost batches of 2 of 5 rows.
-class GhostBatchNormRefuses : public ::testing::Test {
+class BatchNormGhostRefuses : public ::testing::Test {
  protected:
-  GhostBatchNormForward<float> forward() {
+  BatchNormGhostForward<float> forward() {
     return {
         .extent = p.extent, .ghost = 2, .x = p.x, .gamma = p.gamma, .beta = p.beta, .y = y.span(), .mean = mean.span()};
   }
-  void refused(ErrorCode code, std::initializer_list<std::string> parts, const GhostBatchNormForward<float>& spoilt) {
-    expect_error(code, {"ghost_batch_norm_forward"}, [&] { ghost_batch_norm_forward<float>(spoilt); });
-    expect_error(code, parts, [&] { ghost_batch_norm_forward<float>(spoilt); });
+  void refused(ErrorCode code, std::initializer_list<std::string> parts, const BatchNormGhostForward<float>& spoilt) {
+    expect_error(code, {"batch_norm_ghost_forward"}, [&] { batch_norm_ghost_forward<float>(spoilt); });
+    expect_error(code, parts, [&] { batch_norm_ghost_forward<float>(spoilt); });
     EXPECT_TRUE(y.untouched() && mean.untouched());
   }
 
@@ -278,9 +278,9 @@ class GhostBatchNormRefuses : public ::testing::Test {
   Guarded<double> mean{12};
 };
 
-TEST_F(GhostBatchNormRefuses, NothingAboutTheLegalCall) { EXPECT_NO_THROW(ghost_batch_norm_forward(forward())); }
+TEST_F(BatchNormGhostRefuses, NothingAboutTheLegalCall) { EXPECT_NO_THROW(batch_norm_ghost_forward(forward())); }
 
-TEST_F(GhostBatchNormRefuses, GhostsWithoutRows) {
+TEST_F(BatchNormGhostRefuses, GhostsWithoutRows) {
   auto spoilt = forward();
   for (const std::int64_t ghost : {0, -2}) {
     spoilt.ghost = ghost;
@@ -288,13 +288,13 @@ TEST_F(GhostBatchNormRefuses, GhostsWithoutRows) {
   }
 }
 
-TEST_F(GhostBatchNormRefuses, WrongLengths) {
+TEST_F(BatchNormGhostRefuses, WrongLengths) {
   auto spoilt = forward();
   spoilt.mean = spoilt.mean.first(8);
   refused(ErrorCode::wrong_length, {"mean has 8", "B*C = 12"}, spoilt);
 }
 
-TEST_F(GhostBatchNormRefuses, OneValuePerChannelInTheFirstOrTheLastGhostBatch) {
+TEST_F(BatchNormGhostRefuses, OneValuePerChannelInTheFirstOrTheLastGhostBatch) {
   auto spoilt = forward();
   spoilt.extent = {5, 12, 1}, spoilt.gamma = {}, spoilt.beta = {}, spoilt.mean = {};
   refused(ErrorCode::too_few_values, {"last", "1 value per channel"}, spoilt);
@@ -302,19 +302,19 @@ TEST_F(GhostBatchNormRefuses, OneValuePerChannelInTheFirstOrTheLastGhostBatch) {
   refused(ErrorCode::too_few_values, {"first", "1 value per channel"}, spoilt);
 }
 
-TEST_F(GhostBatchNormRefuses, AnEpsThatLeavesAGhostBatchWithoutAVarianceBeforeItWritesAny) {
+TEST_F(BatchNormGhostRefuses, AnEpsThatLeavesAGhostBatchWithoutAVarianceBeforeItWritesAny) {
   auto spoilt = forward();
   std::fill_n(p.x.begin() + 48 + 9, 3, 2.5F);  // channel 3 of the last one
   spoilt.eps = -1e-9;
   refused(ErrorCode::bad_epsilon, {"var + eps is 0 + ", "channel 11"}, spoilt);
 }
 
-TEST(GhostBatchNorm, OfAnEmptyBatchIsEmptyAndItsParameterGradientsAreZero) {
+TEST(BatchNormGhost, OfAnEmptyBatchIsEmptyAndItsParameterGradientsAreZero) {
   std::vector<float> none, dgamma(4, 1), dbeta(4, 1);
   const Extent extent{0, 4, 3};
   EXPECT_EQ(0, ghost_batches(extent, 2));
-  EXPECT_NO_THROW(ghost_batch_norm_forward<float>({.extent = extent, .ghost = 2, .x = none, .y = none}));
-  ghost_batch_norm_backward<float>(
+  EXPECT_NO_THROW(batch_norm_ghost_forward<float>({.extent = extent, .ghost = 2, .x = none, .y = none}));
+  batch_norm_ghost_backward<float>(
       {.extent = extent, .ghost = 2, .x = none, .dy = none, .mean = {}, .rstd = {}, .dgamma = dgamma, .dbeta = dbeta});
   EXPECT_EQ(dgamma, std::vector<float>(4));
   EXPECT_EQ(dbeta, std::vector<float>(4));

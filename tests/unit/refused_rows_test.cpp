@@ -137,10 +137,10 @@ TEST_F(RowNormsRefuse, EpsilonsThatLeaveNoVariance) {
 }
 
 TEST_F(RowNormsRefuse, OptionsOutsideTheirRange) {
-  refused(ErrorCode::bad_argument, {"threads", "-1"}, forward(), {.threads = -1});
-  refused(ErrorCode::bad_argument, {"threads", "-1"}, backward(), {.threads = -1});
+  refused(ErrorCode::bad_argument, {"threads", "-1"}, forward(), {.cpu = {.threads = -1}});
+  refused(ErrorCode::bad_argument, {"threads", "-1"}, backward(), {.cpu = {.threads = -1}});
   const Isa absent = supported_isas().front() == Isa::neon ? Isa::avx2 : Isa::neon;
-  refused(ErrorCode::unsupported_isa, {std::string(isa_name(absent))}, forward(), {.isa = absent});
+  refused(ErrorCode::unsupported_isa, {std::string(isa_name(absent))}, forward(), {.cpu = {.isa = absent}});
 }
 
 TEST_F(RowNormsRefuse, SpoiltDoubleBackwards) {

@@ -1,11 +1,11 @@
-#include "norm/schedule.hpp"
+#include "cpu/plan/schedule.hpp"
 
 #include <gtest/gtest.h>
 
 #include <numeric>
 #include <vector>
 
-#include "norm/merge.hpp"
+#include "math/merge.hpp"
 
 namespace unitvar::norm {
 namespace {
@@ -17,17 +17,17 @@ const std::vector<Extent> kExtents = {{1, 1, 1},       {2, 3, 1},       {60, 100
                                       {100352, 64, 1}, {2, 3, 100000},  {1000, 1, 17},   {8, 1, 1},    {33, 7, 64},
                                       {1, 1, 999999},  {1, 100000, 64}, {1568, 2048, 1}, {65, 3, 1},   {257, 9, 1}};
 
-ScheduleInput input(int threads, int64_t tensors = 1) {
+cpu::ScheduleInput input(int threads, int64_t tensors = 1) {
   return {.bytes_per_element = 4, .tensors_read = tensors, .cache = {32 << 10, 1 << 20}, .threads = threads};
 }
 
-TEST(Tiling, CoversEveryValueOfAChannelOnce) {
+TEST(cpu::Tiling, CoversEveryValueOfAChannelOnce) {
   for (const Extent& extent : kExtents) {
     SCOPED_TRACE(testing::Message() << extent.outer << " x " << extent.channels << " x " << extent.inner);
-    const Tiling tiling = make_tiling(extent);
+    const cpu::Tiling tiling = cpu::make_tiling(extent);
     std::vector<int> seen(static_cast<std::size_t>(extent.count()));
     for (int64_t t = 0; t < tiling.tiles(); ++t) {
-      const Tile tile = tiling.tile(t);
+      const cpu::Tile tile = tiling.tile(t);
       for (int64_t r = tile.row; r < tile.row + tile.rows; ++r) {
         for (int64_t k = tile.col; k < tile.col + tile.cols; ++k) {
           ++seen[static_cast<std::size_t>(r * tiling.extent.inner + k)];
@@ -38,13 +38,13 @@ TEST(Tiling, CoversEveryValueOfAChannelOnce) {
   }
 }
 
-TEST(Tiling, CountsTheValuesBeforeEachTile) {
+TEST(cpu::Tiling, CountsTheValuesBeforeEachTile) {
   for (const Extent& extent : kExtents) {
-    const Tiling tiling = make_tiling(extent);
+    const cpu::Tiling tiling = cpu::make_tiling(extent);
     int64_t before = 0;
     for (int64_t t = 0; t < tiling.tiles(); ++t) {
       ASSERT_EQ(before, tiling.values_before(t));
-      const Tile tile = tiling.tile(t);
+      const cpu::Tile tile = tiling.tile(t);
       ASSERT_GT(tile.rows * tile.cols, 0);
       before += tile.rows * tile.cols;
     }
@@ -54,27 +54,27 @@ TEST(Tiling, CountsTheValuesBeforeEachTile) {
   }
 }
 
-TEST(Tiling, OfAnEmptyBatchHasNoTiles) { EXPECT_EQ(0, make_tiling({0, 3, 5}).tiles()); }
+TEST(cpu::Tiling, OfAnEmptyBatchHasNoTiles) { EXPECT_EQ(0, cpu::make_tiling({0, 3, 5}).tiles()); }
 
-TEST(Tiling, TakesFewRowsAsOneTileAndSomeMoreAsEqualOnes) {
-  EXPECT_EQ(1, make_tiling(Extent::nhwc(1, 15, 15, 512)).tiles());
-  const Tiling some = make_tiling(Extent::nhwc(1, 29, 29, 128));
+TEST(cpu::Tiling, TakesFewRowsAsOneTileAndSomeMoreAsEqualOnes) {
+  EXPECT_EQ(1, cpu::make_tiling(Extent::nhwc(1, 15, 15, 512)).tiles());
+  const cpu::Tiling some = cpu::make_tiling(Extent::nhwc(1, 29, 29, 128));
   for (int64_t t = 0; t < some.tiles(); ++t) EXPECT_GE(some.tile(t).rows, 150) << t;
 }
 
-TEST(Tiling, SeesShortRowsAsColumnsAndLongRowsAsPlanes) {
-  EXPECT_EQ(Shape::planar, make_tiling(Extent::nchw(32, 64, 56, 56)).shape);
-  EXPECT_EQ(Shape::interleaved, make_tiling(Extent::nchw(32, 2048, 7, 7)).shape);
-  EXPECT_EQ(Shape::interleaved, make_tiling(Extent::nhwc(32, 56, 56, 64)).shape);
-  EXPECT_EQ(Shape::interleaved, make_tiling(Extent::nc(60, 100)).shape);
-  EXPECT_EQ(Shape::planar, make_tiling(Extent::nc(1000, 1)).shape) << "a single feature is one contiguous row";
-  EXPECT_EQ(Shape::planar, make_tiling(Extent{1, 4096, 49}).shape) << "one row has no columns to add down";
+TEST(cpu::Tiling, SeesShortRowsAsColumnsAndLongRowsAsPlanes) {
+  EXPECT_EQ(cpu::Shape::planar, cpu::make_tiling(Extent::nchw(32, 64, 56, 56)).shape);
+  EXPECT_EQ(cpu::Shape::interleaved, cpu::make_tiling(Extent::nchw(32, 2048, 7, 7)).shape);
+  EXPECT_EQ(cpu::Shape::interleaved, cpu::make_tiling(Extent::nhwc(32, 56, 56, 64)).shape);
+  EXPECT_EQ(cpu::Shape::interleaved, cpu::make_tiling(Extent::nc(60, 100)).shape);
+  EXPECT_EQ(cpu::Shape::planar, cpu::make_tiling(Extent::nc(1000, 1)).shape) << "a single feature is one contiguous row";
+  EXPECT_EQ(cpu::Shape::planar, cpu::make_tiling(Extent{1, 4096, 49}).shape) << "one row has no columns to add down";
 }
 
-TEST(Schedule, BlocksCoverAllChannelsOnce) {
+TEST(cpu::Schedule, BlocksCoverAllChannelsOnce) {
   for (const Extent& extent : kExtents) {
     for (const int threads : {1, 2, 7, 16}) {
-      const Schedule s = make_schedule(extent, input(threads));
+      const cpu::Schedule s = cpu::make_schedule(extent, input(threads));
       EXPECT_GE(s.block_channels, 1);
       EXPECT_GE(s.blocks * s.block_channels, extent.channels);
       EXPECT_LT((s.blocks - 1) * s.block_channels, extent.channels);
@@ -85,34 +85,34 @@ TEST(Schedule, BlocksCoverAllChannelsOnce) {
   }
 }
 
-TEST(Schedule, KeepsSmallWorkOnTheCallingThread) {
+TEST(cpu::Schedule, KeepsSmallWorkOnTheCallingThread) {
   for (const Extent& extent : {Extent{1, 16, 1}, Extent{12, 4, 64}, Extent{60, 100, 1}}) {
-    EXPECT_EQ(1, make_schedule(extent, input(16)).threads);
+    EXPECT_EQ(1, cpu::make_schedule(extent, input(16)).threads);
   }
-  EXPECT_EQ(16, make_schedule(Extent::nchw(32, 256, 56, 56), input(16)).threads);
+  EXPECT_EQ(16, cpu::make_schedule(Extent::nchw(32, 256, 56, 56), input(16)).threads);
 }
 
-TEST(Schedule, FinishesAPlanarChannelWhileItIsInTheCache) {
-  const Schedule s = make_schedule(Extent::nchw(32, 64, 56, 56), input(2));
+TEST(cpu::Schedule, FinishesAPlanarChannelWhileItIsInTheCache) {
+  const cpu::Schedule s = cpu::make_schedule(Extent::nchw(32, 64, 56, 56), input(2));
   EXPECT_EQ(Walk::resident, s.walk);
   EXPECT_EQ(1, s.block_channels);
 }
 
-TEST(Schedule, StreamsFewPlanarChannelsSoThatAllThreadsWork) {
-  EXPECT_EQ(Walk::streamed, make_schedule(Extent::nchw(32, 3, 224, 224), input(16)).walk);
-  EXPECT_EQ(Walk::resident, make_schedule(Extent::nchw(32, 3, 224, 224), input(1)).walk);
+TEST(cpu::Schedule, StreamsFewPlanarChannelsSoThatAllThreadsWork) {
+  EXPECT_EQ(Walk::streamed, cpu::make_schedule(Extent::nchw(32, 3, 224, 224), input(16)).walk);
+  EXPECT_EQ(Walk::resident, cpu::make_schedule(Extent::nchw(32, 3, 224, 224), input(1)).walk);
 }
 
-TEST(Schedule, StreamsInterleavedTensorsWhoseColumnsExceedTheCache) {
-  EXPECT_EQ(Walk::streamed, make_schedule(Extent::nhwc(32, 56, 56, 256), input(2)).walk);
-  EXPECT_EQ(Walk::resident, make_schedule(Extent::nc(60, 4096), input(2)).walk);
-  EXPECT_EQ(Walk::resident, make_schedule(Extent::nchw(32, 2048, 7, 7), input(2, 2)).walk);
+TEST(cpu::Schedule, StreamsInterleavedTensorsWhoseColumnsExceedTheCache) {
+  EXPECT_EQ(Walk::streamed, cpu::make_schedule(Extent::nhwc(32, 56, 56, 256), input(2)).walk);
+  EXPECT_EQ(Walk::resident, cpu::make_schedule(Extent::nc(60, 4096), input(2)).walk);
+  EXPECT_EQ(Walk::resident, cpu::make_schedule(Extent::nchw(32, 2048, 7, 7), input(2, 2)).walk);
 }
 
-TEST(Schedule, ResidentBlocksOfColumnsFitTheCache) {
+TEST(cpu::Schedule, ResidentBlocksOfColumnsFitTheCache) {
   for (const int64_t rows : {8, 60, 256, 1000, 1568, 5000}) {
     for (const int64_t tensors : {1, 2}) {
-      const Schedule s = make_schedule(Extent{rows, 2048, 1}, input(2, tensors));
+      const cpu::Schedule s = cpu::make_schedule(Extent{rows, 2048, 1}, input(2, tensors));
       if (s.walk == Walk::resident) {
         EXPECT_LE(rows * s.block_channels * 4 * tensors, 1 << 20);
       }
@@ -120,36 +120,36 @@ TEST(Schedule, ResidentBlocksOfColumnsFitTheCache) {
   }
 }
 
-TEST(Schedule, ObeysAForcedWalkWithoutChangingTheTiling) {
+TEST(cpu::Schedule, ObeysAForcedWalkWithoutChangingTheTiling) {
   for (const Extent& extent : kExtents) {
     for (const Walk walk : {Walk::resident, Walk::streamed}) {
-      ScheduleInput forced = input(2);
+      cpu::ScheduleInput forced = input(2);
       forced.walk = walk;
-      const Schedule s = make_schedule(extent, forced);
+      const cpu::Schedule s = cpu::make_schedule(extent, forced);
       EXPECT_EQ(walk, s.walk);
-      EXPECT_EQ(make_tiling(extent).tiles(), s.tiling.tiles());
+      EXPECT_EQ(cpu::make_tiling(extent).tiles(), s.tiling.tiles());
     }
   }
 }
 
-TEST(Schedule, StreamsResultsThatWouldNotStayInTheCache) {
-  EXPECT_EQ(kernels::Stores::streamed, make_schedule(Extent::nchw(32, 64, 112, 112), input(1)).access.stores);
-  EXPECT_EQ(kernels::Stores::streamed, make_schedule(Extent::nhwc(32, 56, 56, 64), input(1)).access.stores);
-  EXPECT_EQ(kernels::Stores::cached, make_schedule(Extent::nchw(8, 64, 14, 14), input(1)).access.stores);
+TEST(cpu::Schedule, StreamsResultsThatWouldNotStayInTheCache) {
+  EXPECT_EQ(kernels::Stores::streamed, cpu::make_schedule(Extent::nchw(32, 64, 112, 112), input(1)).access.stores);
+  EXPECT_EQ(kernels::Stores::streamed, cpu::make_schedule(Extent::nhwc(32, 56, 56, 64), input(1)).access.stores);
+  EXPECT_EQ(kernels::Stores::cached, cpu::make_schedule(Extent::nchw(8, 64, 14, 14), input(1)).access.stores);
 }
 
-TEST(Schedule, AsksForTheNextBlockOfColumnsWhileOneIsResident) {
-  const Schedule columns = make_schedule(Extent::nchw(32, 2048, 7, 7), input(1));
+TEST(cpu::Schedule, AsksForTheNextBlockOfColumnsWhileOneIsResident) {
+  const cpu::Schedule columns = cpu::make_schedule(Extent::nchw(32, 2048, 7, 7), input(1));
   ASSERT_EQ(Walk::resident, columns.walk);
   EXPECT_EQ(columns.block_channels * 49, columns.access.ahead);
-  const Schedule streamed = make_schedule(Extent::nhwc(32, 56, 56, 256), input(1));
+  const cpu::Schedule streamed = cpu::make_schedule(Extent::nhwc(32, 56, 56, 256), input(1));
   ASSERT_EQ(Walk::streamed, streamed.walk);
   EXPECT_LT(0, streamed.access.ahead);
 }
 
-TEST(Schedule, TakesShortPlanarChannelsInRuns) {
+TEST(cpu::Schedule, TakesShortPlanarChannelsInRuns) {
   const auto channels = [](int64_t size, int threads = 1) {
-    return make_schedule(Extent::nchw(32, 256, size, size), input(threads)).block_channels;
+    return cpu::make_schedule(Extent::nchw(32, 256, size, size), input(threads)).block_channels;
   };
   EXPECT_EQ(1, channels(56));
   EXPECT_LT(1, channels(28));
@@ -157,18 +157,18 @@ TEST(Schedule, TakesShortPlanarChannelsInRuns) {
   EXPECT_GT(channels(14), channels(14, 16)) << "threads need work";
 }
 
-TEST(Schedule, StreamsPlanarChannelsThatNoCacheHolds) {
-  EXPECT_EQ(Walk::resident, make_schedule(Extent::nchw(32, 64, 112, 112), input(1)).walk);
-  EXPECT_EQ(Walk::streamed, make_schedule(Extent::nchw(1024, 64, 112, 112), input(1)).walk);
+TEST(cpu::Schedule, StreamsPlanarChannelsThatNoCacheHolds) {
+  EXPECT_EQ(Walk::resident, cpu::make_schedule(Extent::nchw(32, 64, 112, 112), input(1)).walk);
+  EXPECT_EQ(Walk::streamed, cpu::make_schedule(Extent::nchw(1024, 64, 112, 112), input(1)).walk);
 }
 
-ScheduleInput grouped(int threads, int64_t group_channels) {
-  ScheduleInput of_groups = input(threads);
+cpu::ScheduleInput grouped(int threads, int64_t group_channels) {
+  cpu::ScheduleInput of_groups = input(threads);
   of_groups.group_channels = group_channels;
   return of_groups;
 }
 
-TEST(Schedule, FinishesWholeGroupsInRunsThatACellTakes) {
+TEST(cpu::Schedule, FinishesWholeGroupsInRunsThatACellTakes) {
   struct Case {
     Extent extent;
     int64_t group_channels;
@@ -179,14 +179,14 @@ TEST(Schedule, FinishesWholeGroupsInRunsThatACellTakes) {
   for (const auto& [extent, group_channels] : cases) {
     for (const int threads : {1, 2}) {
       for (const Walk walk : {Walk::automatic, Walk::resident}) {
-        ScheduleInput of_groups = grouped(threads, group_channels);
+        cpu::ScheduleInput of_groups = grouped(threads, group_channels);
         of_groups.walk = walk;
-        const Schedule s = make_schedule(extent, of_groups);
+        const cpu::Schedule s = cpu::make_schedule(extent, of_groups);
         if (s.walk == Walk::streamed) continue;
         EXPECT_EQ(0, s.block_channels % group_channels);
         EXPECT_LT((s.runs() - 1) * s.run_channels, s.block_channels);
         EXPECT_GE(s.runs() * s.run_channels, s.block_channels);
-        const bool planar = s.tiling.shape == Shape::planar;
+        const bool planar = s.tiling.shape == cpu::Shape::planar;
         const int most_of_planar = extent.outer == 1 ? kernels::kMostRunOfARow : kernels::kMostRun;
         EXPECT_LE(s.run_channels, !planar ? 2048 : s.tiling.col_tiles > 1 ? 1 : most_of_planar);
       }
@@ -194,33 +194,33 @@ TEST(Schedule, FinishesWholeGroupsInRunsThatACellTakes) {
   }
 }
 
-TEST(Schedule, AsksForWholeRunsOfShortRowsForward) {
-  const Schedule forward = make_schedule({1, 32 * 1024, 196}, grouped(1, 1));
+TEST(cpu::Schedule, AsksForWholeRunsOfShortRowsForward) {
+  const cpu::Schedule forward = cpu::make_schedule({1, 32 * 1024, 196}, grouped(1, 1));
   EXPECT_LT(kernels::kMostRun, forward.run_channels);
   EXPECT_EQ(forward.run_channels * 196, forward.access.ahead);
-  ScheduleInput of_backward = grouped(1, 1);
+  cpu::ScheduleInput of_backward = grouped(1, 1);
   of_backward.tensors_read = 2;
   const int64_t near = kernels::kNear / of_backward.bytes_per_element;
-  EXPECT_EQ(near, make_schedule({1, 32 * 1024, 196}, of_backward).access.ahead);
-  EXPECT_EQ(near, make_schedule({1, 32 * 64, 12544}, grouped(1, 1)).access.ahead);
-  EXPECT_EQ(near, make_schedule({32, 1024, 196}, grouped(1, 1)).access.ahead);
+  EXPECT_EQ(near, cpu::make_schedule({1, 32 * 1024, 196}, of_backward).access.ahead);
+  EXPECT_EQ(near, cpu::make_schedule({1, 32 * 64, 12544}, grouped(1, 1)).access.ahead);
+  EXPECT_EQ(near, cpu::make_schedule({32, 1024, 196}, grouped(1, 1)).access.ahead);
 }
 
-TEST(Schedule, StreamsGroupsThatNoCacheHoldsAndThoseTooFewForTheThreads) {
-  EXPECT_EQ(Walk::resident, make_schedule({1, 32 * 256, 3136}, grouped(2, 8)).walk);
-  EXPECT_EQ(Walk::streamed, make_schedule({1, 32 * 4096, 3136}, grouped(1, 4096)).walk);
-  EXPECT_EQ(Walk::streamed, make_schedule({1, 2 * 256, 3136}, grouped(2, 256)).walk);
-  EXPECT_EQ(Walk::streamed, make_schedule({3136, 256, 1}, grouped(1, 256)).walk);
+TEST(cpu::Schedule, StreamsGroupsThatNoCacheHoldsAndThoseTooFewForTheThreads) {
+  EXPECT_EQ(Walk::resident, cpu::make_schedule({1, 32 * 256, 3136}, grouped(2, 8)).walk);
+  EXPECT_EQ(Walk::streamed, cpu::make_schedule({1, 32 * 4096, 3136}, grouped(1, 4096)).walk);
+  EXPECT_EQ(Walk::streamed, cpu::make_schedule({1, 2 * 256, 3136}, grouped(2, 256)).walk);
+  EXPECT_EQ(Walk::streamed, cpu::make_schedule({3136, 256, 1}, grouped(1, 256)).walk);
 }
 
-TEST(Schedule, StreamsTheResultsOfAPartAsThoseOfItsWhole) {
-  ScheduleInput part = input(1);
+TEST(cpu::Schedule, StreamsTheResultsOfAPartAsThoseOfItsWhole) {
+  cpu::ScheduleInput part = input(1);
   part.tensor_bytes = int64_t{1} << 26;
-  EXPECT_EQ(kernels::Stores::streamed, make_schedule(Extent::nchw(1, 64, 14, 14), part).access.stores);
+  EXPECT_EQ(kernels::Stores::streamed, cpu::make_schedule(Extent::nchw(1, 64, 14, 14), part).access.stores);
 }
 
-TEST(Schedule, DescribesItselfInOneLine) {
-  const std::string text = describe(make_schedule(Extent::nchw(32, 2048, 7, 7), input(2)));
+TEST(cpu::Schedule, DescribesItselfInOneLine) {
+  const std::string text = cpu::describe(cpu::make_schedule(Extent::nchw(32, 2048, 7, 7), input(2)));
   for (const char* part : {"interleaved", "2048 channels x 49", "resident", "streaming stores", "2 threads"}) {
     EXPECT_NE(std::string::npos, text.find(part)) << text;
   }
@@ -230,7 +230,7 @@ TEST(MergeTree, LeavesTheSumOfAllLeavesInTheFirst) {
   for (int64_t n = 1; n < 70; ++n) {
     std::vector<int64_t> leaves(static_cast<std::size_t>(n));
     std::iota(leaves.begin(), leaves.end(), 1);
-    merge_tree(n, [&](int64_t i, int64_t j, int64_t step) {
+    math::merge_tree(n, [&](int64_t i, int64_t j, int64_t step) {
       EXPECT_EQ(j, i + step);
       leaves[static_cast<std::size_t>(i)] += leaves[static_cast<std::size_t>(j)];
     });

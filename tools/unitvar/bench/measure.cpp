@@ -40,7 +40,7 @@ class Bench {
 
   Row measure(Pass pass, int threads) {
     omp_set_num_threads(threads);  // Where oneDNN looks.
-    const Options options{.threads = threads, .isa = plan_.requested_isa};
+    const Options options{.cpu = {.threads = threads, .isa = plan_.requested_isa}};
     const Explanation how = explain(problem_.extent, sizeof(T), pass, options);
     if (pass == Pass::backward) save_statistics(options);
 

@@ -55,7 +55,7 @@ void print_explanations(const Plan& plan) {
     for (const int threads : plan.threads) {
       for (const Pass pass : plan.passes) {
         const Explanation how = explain(extent_of(shape, layout), bytes_per_element(dtype), pass,
-                                        {.threads = threads, .isa = plan.requested_isa});
+                                        {.cpu = {.threads = threads, .isa = plan.requested_isa}});
         tool::print(
             fmt::format("{} {} {} {}: {}\n", shape_text(shape), layout_name(layout), dtype, pass_name(pass), how.text));
       }

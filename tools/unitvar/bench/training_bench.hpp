@@ -29,7 +29,7 @@ class TrainingBench {
 
   Row measure(Pass pass, int threads) {
     omp_set_num_threads(threads);  // Where oneDNN looks.
-    const Options options{.threads = threads, .isa = plan_.requested_isa};
+    const Options options{.cpu = {.threads = threads, .isa = plan_.requested_isa}};
     run_library(problem_, Pass::forward, options);
     expectation_.check_statistics(problem_);
     std::vector<Contestant> contestants;

@@ -49,7 +49,7 @@ BatchNormConfig norm_config(Communicator* communicator) {
   BatchNormConfig config;
   config.eps = norm_eps;
   config.running.momentum = norm_momentum;
-  config.options.threads = 1;
+  config.options.cpu.threads = 1;
   config.options.communicator = communicator;
   return config;
 }

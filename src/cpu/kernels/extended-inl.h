@@ -1,0 +1,336 @@
+// The phases with extras, element by element. Included once per instruction set.
+#if defined(UNITVAR_KERNELS_EXTENDED_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef UNITVAR_KERNELS_EXTENDED_INL_H_
+#undef UNITVAR_KERNELS_EXTENDED_INL_H_
+#else
+#define UNITVAR_KERNELS_EXTENDED_INL_H_
+#endif
+
+#include "cpu/kernels/kinds-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace unitvar::kernels::HWY_NAMESPACE {
+
+/// Phase 1 with weights: w * d and w * d * d, nothing of what has no weight.
+template <class T, class A, class V>
+struct WeightedMomentTerms {
+  static constexpr bool kExtended = true;
+  static constexpr int kTensors = 1;
+  using Sum = Many<A>;
+  const T* x;
+  V shift;
+  Weighted<T, A> kind;
+
+  template <class U>
+  HWY_INLINE Terms<typename U::Value> terms(int64_t i, int64_t k) const {
+    const auto d = kind.template zero_unweighted<U>(U::sub(U::load(x + i), U::at(shift, k)), i);
+    const auto wd = U::mul(kind.template weight<U>(i), d);
+    return {wd, U::mul(wd, d)};
+  }
+  HWY_INLINE void prefetch(int64_t i) const { kernels::HWY_NAMESPACE::prefetch(x + i); }
+  HWY_INLINE auto channel(int64_t j) const { return WeightedMomentTerms<T, A, A>{x, shift[j], kind.channel(j)}; }
+  HWY_INLINE auto row(int64_t r, int64_t i) const { return WeightedMomentTerms{x, shift, kind.row(r, i)}; }
+  HWY_INLINE const WeightedMomentTerms& step(int64_t) const { return *this; }
+};
+
+/// Phase 3 of any kind.
+template <class T, class A, class V, class Kind>
+struct ExtendedGradientTerms {
+  static constexpr bool kExtended = true;
+  static constexpr int kTensors = 2;
+  using Sum = Many<A>;
+  const T* x;
+  const T* dy;
+  V center;
+  Kind kind;
+
+  template <class U>
+  HWY_INLINE Terms<typename U::Value> terms(int64_t i, int64_t k) const {
+    auto value = U::load(x + i), g = U::load(dy + i);
+    kind.template undo<U>(value, g, i);
+    return {g, U::mul(g, U::sub(value, U::at(center, k)))};
+  }
+  HWY_INLINE void prefetch(int64_t i) const {
+    kernels::HWY_NAMESPACE::prefetch(x + i);
+    kernels::HWY_NAMESPACE::prefetch(dy + i);
+  }
+  HWY_INLINE auto channel(int64_t j) const {
+    return ExtendedGradientTerms<T, A, A, Kind>{x, dy, center[j], kind.channel(j)};
+  }
+  HWY_INLINE auto row(int64_t r, int64_t i) const { return with(kind.row(r, i)); }
+  HWY_INLINE auto step(int64_t i) const { return with(kind.step(i)); }
+
+ private:
+  template <class Other>
+  HWY_INLINE auto with(const Other& other) const {
+    return ExtendedGradientTerms<T, A, V, Other>{x, dy, center, other};
+  }
+};
+
+/// Elements that are written together, and what else comes with them.
+template <class U>
+struct WithSide {
+  typename U::Value value, side;
+};
+
+/// One tensor to ask for.
+template <class T>
+struct Beside {
+  const T* tensor;
+  HWY_INLINE void prefetch(int64_t i) const { kernels::HWY_NAMESPACE::prefetch(tensor + i); }
+};
+
+/// Phase 2, then the residual, the activation and its bits.
+template <class T, class A, class V, class Kind, bool kResidual>
+struct ActivatedNormalizeMap {
+  static constexpr bool kExtended = true;
+  using Vector = InOrder<T, A>;
+  const T* x;
+  const T* residual;
+  T* out;
+  NormalizeCoefficients<V> c;
+  Kind kind;
+
+  /// Before the activation.
+  template <class U>
+  HWY_INLINE typename U::Value value(int64_t i, int64_t k) const {
+    const auto d = U::sub(U::load(x + i), U::at(c.center, k));
+    const auto v = U::add(U::mul(d, U::at(c.scale, k)), U::at(c.beta, k));
+    if constexpr (kResidual) return U::add(v, U::load(residual + i));
+    return v;
+  }
+  /// n elements from i on.
+  template <bool kStream, int64_t n>
+  HWY_INLINE void write_lines(int64_t i, int64_t k) const {
+    using U = Vector;
+    Word<U, n> negative;
+    UNITVAR_UNROLL
+    for (int64_t j = 0; j < n; j += U::kWidth) {
+      const auto v = value<U>(i + j, k + j);
+      const auto below = Masks<U>::at_most_zero(v);
+      put<kStream, U>(kind.slope.template where<U>(below, v), out + i + j);
+      negative.add(below);
+    }
+    if (kind.bits == nullptr) return;
+    store_bytes<n>(kind.bits, i - kind.origin, ~negative.first() & ~std::uint64_t{0} >> (kWord - n));
+    kind.prefetch(i);
+  }
+
+  /// Gathers the bits of the elements from `begin` on, and writes them at the end.
+  struct Step {
+    static constexpr bool kExtended = true;
+    using Vector = InOrder<T, A>;
+    const ActivatedNormalizeMap& map;
+    int64_t begin;
+    std::uint64_t negative = 0;
+
+    template <class U>
+    HWY_INLINE typename U::Value value(int64_t i, int64_t k) const {
+      return map.template value<U>(i, k);
+    }
+    template <bool kStream, class U>
+    HWY_INLINE void write(typename U::Value v, int64_t i) {
+      const auto below = Masks<U>::at_most_zero(v);
+      put<kStream, U>(map.kind.slope.template where<U>(below, v), map.out + i);
+      gather<U>(v, i);
+    }
+    template <class U>
+    HWY_INLINE void gather(typename U::Value v, int64_t i) {
+      negative |= Masks<U>::bits(Masks<U>::at_most_zero(v)) << (i - begin);
+    }
+    /// Of elements `from` to `to`, counted from the first.
+    HWY_INLINE void finish(int64_t from, int64_t to) const {
+      const auto& of = map.kind;
+      if (of.bits == nullptr || from >= to) return;
+      const std::uint64_t all = ~std::uint64_t{0} >> (kWord - (to - from));
+      store_bits(of.bits, begin + from - of.origin, to - from, ~(negative >> from) & all);
+    }
+  };
+  HWY_INLINE Step step(int64_t i) const { return {*this, i}; }
+  /// The vector whose first n elements are the last of `before`.
+  template <class U>
+  static HWY_INLINE void write_seam(Step& before, Step& after, int64_t i, int64_t n) {
+    const auto first = before.template value<U>(i, 0), second = after.template value<U>(i, 0);
+    const auto v = U::first_of(n, first, second);
+    U::stream(after.map.kind.slope.template where<U>(Masks<U>::at_most_zero(v), v), after.map.out + i);
+    before.template gather<U>(first, i);
+    after.template gather<U>(second, i);
+  }
+
+  HWY_INLINE void prefetch(int64_t i) const {
+    kernels::HWY_NAMESPACE::prefetch(x + i);
+    if constexpr (kResidual) kernels::HWY_NAMESPACE::prefetch(residual + i);
+  }
+  static constexpr bool kBeside = kResidual;
+  HWY_INLINE Beside<T> beside() const { return {residual}; }
+  HWY_INLINE auto channel(int64_t j) const {
+    return ActivatedNormalizeMap<T, A, A, Kind, kResidual>{
+        x, residual, out, {c.center[j], c.scale[j], c.beta[j]}, kind.channel(j)};
+  }
+  HWY_INLINE auto row(int64_t r, int64_t i) const {
+    kind.prefetch_below(r);
+    return ActivatedNormalizeMap<T, A, V, ActivatedRow<decltype(kind.slope)>, kResidual>{x, residual, out, c,
+                                                                                         kind.row(r, i)};
+  }
+};
+
+/// Phase 2, and 0 where there is no weight.
+template <class T, class A, class V>
+struct WeightedNormalizeMap {
+  static constexpr bool kExtended = true;
+  using Vector = InOrder<T, A>;
+  const T* x;
+  T* out;
+  NormalizeCoefficients<V> c;
+  Weighted<T, A> kind;
+  bool zero_unweighted;
+
+  template <class U>
+  HWY_INLINE typename U::Value value(int64_t i, int64_t k) const {
+    const auto d = U::sub(U::load(x + i), U::at(c.center, k));
+    const auto v = U::add(U::mul(d, U::at(c.scale, k)), U::at(c.beta, k));
+    return zero_unweighted ? kind.template zero_unweighted<U>(v, i) : v;
+  }
+  template <bool kStream, class U>
+  HWY_INLINE void write(typename U::Value value, int64_t i) const {
+    put<kStream, U>(value, out + i);
+  }
+  template <bool kStream, int64_t n>
+  HWY_INLINE void write_lines(int64_t i, int64_t k) const {
+    using U = Vector;
+    for (int64_t j = 0; j < n; j += U::kWidth) write<kStream, U>(value<U>(i + j, k + j), i + j);
+  }
+  HWY_INLINE const WeightedNormalizeMap& step(int64_t) const { return *this; }
+  HWY_INLINE void finish(int64_t, int64_t) const {}
+
+  HWY_INLINE void prefetch(int64_t i) const { kernels::HWY_NAMESPACE::prefetch(x + i); }
+  static constexpr bool kBeside = false;
+  HWY_INLINE auto channel(int64_t j) const {
+    return WeightedNormalizeMap<T, A, A>{
+        x, out, {c.center[j], c.scale[j], c.beta[j]}, kind.channel(j), zero_unweighted};
+  }
+  HWY_INLINE auto row(int64_t r, int64_t i) const {
+    return WeightedNormalizeMap{x, out, c, kind.row(r, i), zero_unweighted};
+  }
+};
+
+/// Phase 4 of any kind: ((g - level) - (x - center) * slope) * scale, level and slope times the weights if there are
+/// some; and g for the residual, if kSide.
+template <class T, class A, class V, class Kind, bool kSide>
+struct ExtendedInputGradientMap {
+  static constexpr bool kExtended = true;
+  static constexpr bool kBeside = false;
+  static constexpr bool kWeighted = std::is_same_v<Kind, Weighted<T, A>>;
+  using Vector = InOrder<T, A>;
+  const T* x;
+  const T* dy;
+  T* out;
+  T* dresidual;
+  GradientCoefficients<V> c;
+  Kind kind;
+
+  template <class U>
+  HWY_INLINE WithSide<U> value(int64_t i, int64_t k) const {
+    typename U::Value side;
+    const auto dx = gradient<U>(i, k, side);
+    return {dx, side};
+  }
+  template <bool kStream, class U>
+  HWY_INLINE void write(const WithSide<U>& of, int64_t i) const {
+    put<kStream, U>(of.value, out + i);
+    put_side<kStream, U>(of.side, i);
+  }
+  /// Whole lines of one tensor and then of the other: what is streamed by halves of lines in turn is written twice.
+  template <bool kStream, int64_t n>
+  HWY_INLINE void write_lines(int64_t i, int64_t k) const {
+    using U = Vector;
+    constexpr int kVectors = kMapLine<ExtendedInputGradientMap> / U::kWidth;
+    const auto of = step(i);
+    UNITVAR_UNROLL
+    for (int64_t j = 0; j < n; j += kVectors * U::kWidth) {
+      typename U::Value dx[kVectors], side[kVectors];
+      for (int v = 0; v < kVectors; ++v) {
+        const int64_t at = j + v * U::kWidth;
+        dx[v] = of.template gradient<U>(i + at, k + at, side[v]);
+      }
+      for (int v = 0; v < kVectors; ++v) put<kStream, U>(dx[v], out + i + j + v * U::kWidth);
+      for (int v = 0; v < kVectors; ++v) put_side<kStream, U>(side[v], i + j + v * U::kWidth);
+    }
+  }
+  template <class U>
+  static HWY_INLINE void write_seam(const auto& before, const auto& after, int64_t i, int64_t n) {
+    const auto first = before.template value<U>(i, 0), second = after.template value<U>(i, 0);
+    after.template write<true, U>({U::first_of(n, first.value, second.value), U::first_of(n, first.side, second.side)},
+                                  i);
+  }
+  HWY_INLINE auto step(int64_t i) const { return with(kind.step(i)); }
+  HWY_INLINE void finish(int64_t, int64_t) const {}
+
+  /// dx, and what the residual gets.
+  template <class U>
+  HWY_INLINE typename U::Value gradient(int64_t i, int64_t k, typename U::Value& side) const {
+    auto value = U::load(x + i);
+    side = U::load(dy + i);
+    kind.template undo<U>(value, side, i);
+    const auto along = weighted<U>(U::mul(U::sub(value, U::at(c.center, k)), U::at(c.slope, k)), i);
+    auto g = U::sub(side, weighted<U>(U::at(c.level.hi, k), i));
+    if constexpr (!std::is_same_v<A, double>) g = U::sub(g, weighted<U>(U::at(c.level.lo, k), i));
+    const auto dx = U::mul(U::sub(g, along), U::at(c.scale, k));
+    if constexpr (kWeighted) {
+      return kind.template zero_unweighted<U>(dx, i);
+    } else {
+      return dx;
+    }
+  }
+
+  HWY_INLINE void prefetch(int64_t i) const {
+    kernels::HWY_NAMESPACE::prefetch(x + i);
+    kernels::HWY_NAMESPACE::prefetch(dy + i);
+  }
+  HWY_INLINE auto channel(int64_t j) const {
+    return ExtendedInputGradientMap<T, A, A, Kind, kSide>{
+        x, dy, out, dresidual, {c.center[j], at<A>(c.level, j), c.slope[j], c.scale[j]}, kind.channel(j)};
+  }
+  HWY_INLINE auto row(int64_t r, int64_t i) const { return with(kind.row(r, i)); }
+
+ private:
+  template <class Other>
+  HWY_INLINE auto with(const Other& other) const {
+    return ExtendedInputGradientMap<T, A, V, Other, kSide>{x, dy, out, dresidual, c, other};
+  }
+  template <bool kStream, class U>
+  HWY_INLINE void put_side(typename U::Value side, int64_t i) const {
+    if constexpr (kSide) put<kStream, U>(side, dresidual + i);
+  }
+  template <class U>
+  HWY_INLINE typename U::Value weighted(typename U::Value v, int64_t i) const {
+    if constexpr (kWeighted) {
+      return U::mul(v, kind.template weight<U>(i));
+    } else {
+      return v;
+    }
+  }
+};
+
+/// How dx reaches memory: a residual's gradient is streamed as dx is; if it lies otherwise in lines of memory, neither
+/// is.
+template <class T>
+HWY_INLINE Access access_of_both(Access access, const T* dx, const T* dresidual) {
+  if (dresidual != nullptr && to_next_line(dresidual) != to_next_line(dx)) access.stores = Stores::cached;
+  return access;
+}
+
+/// Calls f(map). Only an activation stands before a residual.
+template <class T, class A, class Kind, class F>
+HWY_INLINE void with_gradient_map(const T* x, const T* dy, T* dx, T* dresidual, const GradientCoefficients<const A*>& c,
+                                  const Kind& kind, const F& f) {
+  if constexpr (requires { kind.bits; }) {
+    if (dresidual != nullptr)
+      return f(ExtendedInputGradientMap<T, A, const A*, Kind, true>{x, dy, dx, dresidual, c, kind});
+  }
+  f(ExtendedInputGradientMap<T, A, const A*, Kind, false>{x, dy, dx, nullptr, c, kind});
+}
+
+}  // namespace unitvar::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif

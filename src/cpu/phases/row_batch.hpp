@@ -1,0 +1,77 @@
+#pragma once
+#include <cstdint>
+
+#include "cpu/kernels/rows.hpp"
+#include "cpu/plan/row_schedule.hpp"
+
+namespace unitvar::cpu {
+
+/// What the deviations of a row are taken from: its mean (layer normalization) or 0 (RMS normalization).
+enum class Center { mean, zero };
+
+/// A value for each row of a batch.
+using BatchArray = double[kMostBatchRows];
+
+/// Mean, or 0, and the mean square of what differs from it, for each row of a batch.
+struct BatchMoments {
+  BatchArray mean;
+  BatchArray var;
+};
+
+/// sum(g) and sum(g * (x - mean)), g = gamma * dy, for each row of a batch.
+struct BatchSums {
+  BatchArray g;
+  BatchArray g_xmu;
+};
+
+/// The passes over a batch of rows, at most kMostBatchRows. The only place that knows both arithmetics: it decides for
+/// float or double, row by row, from the row's own numbers and the parameters. The second pass of a batch may go
+/// together with the first of the batch that follows in memory: as many rows, or none.
+template <class T>
+class RowBatch {
+ public:
+  using Fast = kernels::fast_t<T>;
+  using Sum = kernels::sum_t<T>;
+  using Totals = kernels::ColumnTotals<Sum>;
+
+  /// Parameters must stay where they are.
+  RowBatch(const kernels::RowKernels<T>& kernels, Center center, std::int64_t length,
+           const kernels::ColumnParameters<T>& parameters) noexcept;
+
+  /// (B80), (B83): mean and var.
+  void moments(const T* x, std::int64_t rows, BatchMoments& out) const noexcept;
+  /// (B80), (B83): y. With `next`, the moments of the rows that follow.
+  void normalize(const T* x, T* y, std::int64_t rows, const double* mean, const double* rstd,
+                 const kernels::Access& access, BatchMoments* next) const noexcept;
+  /// (B81), (B84): the sums over each row.
+  void gradient_sums(const T* x, const T* dy, std::int64_t rows, const double* mean, const double* rstd,
+                     BatchSums& out) const noexcept;
+  /// (B81), (B84): dx from them. May be dy. With `next`, gradient_sums of the rows that follow. With `columns`,
+  /// column_sums of the rows themselves.
+  void input_gradient(const T* x, const T* dy, T* dx, std::int64_t rows, const double* mean, const double* rstd,
+                      const BatchSums& sums, const kernels::Access& access, BatchSums* next,
+                      const Totals* columns) const noexcept;
+  /// (B81), (B84): adds to the columns' sums of dy and of dy * x_hat; those in Sum are of kMostFastRows rows at most.
+  void column_sums(const T* x, const T* dy, std::int64_t rows, const double* mean, const double* rstd,
+                   const Totals& to) const noexcept;
+
+ private:
+  void choose_shifts(const T* x, std::int64_t rows, double* shift) const noexcept;
+  void finish_moments(const T* x, std::int64_t rows, double* shift, BatchArray& first,
+                      BatchMoments& out) const noexcept;
+  void choose_centers(std::int64_t rows, const double* mean, const double* rstd, Sum* center) const noexcept;
+  void finish_sums(const T* x, const T* dy, std::int64_t rows, const double* mean, const Sum* center,
+                   BatchSums& out) const noexcept;
+
+  [[nodiscard]] RowExtent extent(std::int64_t rows) const noexcept { return {rows, length_}; }
+  template <class A>
+  [[nodiscard]] const kernels::RowPhases<T, A>& phases() const noexcept;
+
+  const kernels::RowKernels<T>& kernels_;
+  Center center_;
+  std::int64_t length_;
+  kernels::ColumnParameters<T> parameters_;
+  bool parameters_are_ordinary_;
+};
+
+}  // namespace unitvar::cpu

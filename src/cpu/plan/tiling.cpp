@@ -1,0 +1,70 @@
+#include "cpu/plan/tiling.hpp"
+
+#include <algorithm>
+
+namespace unitvar::cpu {
+namespace {
+
+using std::int64_t;
+
+/// Values in a planar tile: few enough to bound the growth of rounding errors inside one, and to give every thread
+/// some; enough to make folding and merging cheap. 16 KiB of floats.
+constexpr int64_t kPlanarValues = 4096;
+
+/// An interleaved tile has about this many values per channel, fewer if there would not be kSomeTiles for threads to
+/// share, and at least kInterleavedRows rows, so that a fold over a channel's columns is paid once per many rows.
+constexpr int64_t kInterleavedValues = 512;
+constexpr int64_t kSomeTiles = 8;
+constexpr int64_t kInterleavedRows = 256;
+/// Kernels take up to as many rows at a time.
+constexpr int64_t kRowStep = 8;
+
+/// Rows shorter than this leave a planar kernel mostly folding and finishing; as columns they are whole vectors.
+constexpr int64_t kShortRow = 64;
+/// With fewer rows than this a column has too few values to be worth its own pair of sums.
+constexpr int64_t kFewRows = 8;
+
+int64_t divide_up(int64_t a, int64_t b) noexcept { return (a + b - 1) / b; }
+
+Shape shape_of(const Extent& extent, bool weighted) noexcept {
+  if (extent.inner == 1) return extent.channels == 1 ? Shape::planar : Shape::interleaved;
+  return !weighted && extent.inner < kShortRow && extent.outer >= kFewRows ? Shape::interleaved : Shape::planar;
+}
+
+Tiling cut(const Extent& extent, bool weighted) noexcept {
+  Tiling t{shape_of(extent, weighted), extent, 0, 0, 0, 0};
+  if (t.shape == Shape::planar) {
+    t.tile_cols = std::min(extent.inner, kPlanarValues);
+    t.tile_rows = std::max<int64_t>(1, kPlanarValues / extent.inner);
+  } else {
+    t.tile_cols = extent.inner;
+    const int64_t outer = std::max<int64_t>(1, extent.outer);
+    const int64_t most = std::max(kInterleavedRows, std::min(kInterleavedValues / extent.inner, outer / kSomeTiles));
+    const int64_t equal = divide_up(outer, divide_up(outer, most));
+    t.tile_rows = divide_up(equal, kRowStep) * kRowStep;
+  }
+  t.row_tiles = divide_up(extent.outer, t.tile_rows);
+  t.col_tiles = divide_up(extent.inner, t.tile_cols);
+  return t;
+}
+
+}  // namespace
+
+Tiling make_tiling(const Extent& extent, bool weighted) noexcept {
+  const bool one_row = extent.channels == 1 && extent.outer > 0;
+  return cut(one_row ? Extent{1, 1, extent.count()} : extent, weighted);
+}
+
+Tile Tiling::tile(int64_t t) const noexcept {
+  const int64_t row = t / col_tiles * tile_rows;
+  const int64_t col = t % col_tiles * tile_cols;
+  return {row, std::min(tile_rows, extent.outer - row), col, std::min(tile_cols, extent.inner - col)};
+}
+
+int64_t Tiling::values_before(int64_t t) const noexcept {
+  if (t >= tiles()) return extent.count();
+  const Tile next = tile(t);
+  return next.row * extent.inner + next.rows * next.col;
+}
+
+}  // namespace unitvar::cpu

@@ -1,0 +1,15 @@
+#pragma once
+#include <cstdint>
+
+namespace unitvar::cpu {
+
+/// Data cache sizes in bytes, as the schedule wants them.
+struct CacheSizes {
+  std::int64_t l1;  ///< per core
+  std::int64_t l2;  ///< per core
+};
+
+/// This machine's, asked once from the operating system; 32 KiB and 1 MiB where it does not say.
+CacheSizes cache_sizes() noexcept;
+
+}  // namespace unitvar::cpu

@@ -1,0 +1,157 @@
+#include "unitvar/phases.hpp"
+
+#include "core/arguments.hpp"
+#include "cpu/runtime/check_options.hpp"
+#include "core/standard_arithmetic.hpp"
+#include "cpu/passes/engine.hpp"
+
+namespace unitvar {
+
+using core::Arguments;
+using std::int64_t;
+
+template <class T>
+void moments(const Moments<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
+  Arguments check("moments");
+  check_extent(check.operation(), args.extent, sizeof(T));
+  const int64_t C = args.extent.channels;
+  check.input("x", args.x, args.extent.size(), "N*C*S");
+  check.output("mean", args.mean, C, "C");
+  check.output("m2", args.m2, C, "C");
+  check.no_overlap();
+  cpu::check_options(check, options);
+
+  cpu::Engine<T> engine(args.extent, options, 1);
+  engine.walker().reduce(engine.moments(args.x.data()), [&](int64_t begin, int64_t end, const auto& leaf) {
+    engine.merge_moments_into(begin, end, leaf, args.mean.data(), args.m2.data());
+  });
+}
+
+double merge_moments(double count_a, std::span<double> mean_a, std::span<double> m2_a, double count_b,
+                     std::span<const double> mean_b, std::span<const double> m2_b) {
+  const core::StandardArithmetic arithmetic;
+  Arguments check("merge_moments");
+  const auto C = static_cast<int64_t>(mean_a.size());
+  check.output("mean_a", mean_a, C, "C");
+  check.output("m2_a", m2_a, C, "C, the length of mean_a");
+  check.input("mean_b", mean_b, C, "C, the length of mean_a");
+  check.input("m2_b", m2_b, C, "C, the length of mean_a");
+  check.no_overlap();
+  check.not_negative("count_a", count_a);
+  check.not_negative("count_b", count_b);
+
+  if (count_b == 0) return count_a;
+  if (count_a == 0) {
+    std::copy(mean_b.begin(), mean_b.end(), mean_a.begin());
+    std::copy(m2_b.begin(), m2_b.end(), m2_a.begin());
+    return count_b;
+  }
+  math::merge_moments(count_a, {mean_a.data(), m2_a.data()}, count_b, mean_b.data(), m2_b.data(), C);
+  return count_a + count_b;
+}
+
+void finish_moments(double count, std::span<const double> m2, double eps, std::span<double> var,
+                    std::span<double> rstd) {
+  const core::StandardArithmetic arithmetic;
+  Arguments check("finish_moments");
+  const auto C = static_cast<int64_t>(m2.size());
+  check.input("m2", m2, C, "C");
+  check.optional_output("var", var, C, "C, the length of m2");
+  check.output("rstd", rstd, C, "C, the length of m2");
+  check.no_overlap("var", "m2");
+  check.not_negative("count", count);
+  check.finite("eps", eps, ErrorCode::bad_epsilon);
+  for (int64_t c = 0; c < C; ++c) {
+    check.positive_variance(math::biased_variance(m2[static_cast<std::size_t>(c)], count), eps, c);
+  }
+
+  for (std::size_t c = 0; c < m2.size(); ++c) {
+    const double variance = math::biased_variance(m2[c], count);
+    if (!var.empty()) var[c] = variance;
+    rstd[c] = math::rstd_of(variance, eps);
+  }
+}
+
+template <class T>
+void normalize(const Normalize<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
+  Arguments check("normalize");
+  check_extent(check.operation(), args.extent, sizeof(T));
+  const int64_t C = args.extent.channels;
+  check.input("x", args.x, args.extent.size(), "N*C*S");
+  check.input("mean", args.mean, C, "C");
+  check.input("rstd", args.rstd, C, "C");
+  check.optional_input("gamma", args.gamma, C, "C");
+  check.optional_input("beta", args.beta, C, "C");
+  check.output("y", args.y, args.extent.size(), "N*C*S");
+  check.no_overlap("y", "x");
+  cpu::check_options(check, options);
+
+  cpu::Engine<T> engine(args.extent, cpu::in_one_pass(options), 1);
+  const math::ChannelArrays arrays(3, C);
+  const auto scale = math::ScaleArrays::of<T>(arrays[0], arrays[1]);
+  const auto rstd_at = [rstd = args.rstd.data()](int64_t c) { return rstd[c]; };
+  math::normalize_coefficients(0, C, rstd_at, args.gamma, args.beta, scale, arrays[2]);
+  engine.walker().apply(
+      engine.normalize(args.x.data(), args.y.data(), {args.mean.data(), scale.scale, arrays[2], scale.factor}));
+}
+
+template <class T>
+void gradient_sums(const GradientSums<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
+  Arguments check("gradient_sums");
+  check_extent(check.operation(), args.extent, sizeof(T));
+  const int64_t C = args.extent.channels;
+  check.input("x", args.x, args.extent.size(), "N*C*S");
+  check.input("dy", args.dy, args.extent.size(), "N*C*S");
+  check.input("mean", args.mean, C, "C");
+  check.output("sum_dy", args.sum_dy, C, "C");
+  check.output("sum_dy_xmu", args.sum_dy_xmu, C, "C");
+  check.no_overlap();
+  cpu::check_options(check, options);
+
+  cpu::Engine<T> engine(args.extent, options, 2);
+  engine.walker().reduce(engine.gradient_sums(args.x.data(), args.dy.data(), args.mean.data()),
+                         [&](int64_t begin, int64_t end, const auto& leaf) {
+                           engine.merge_sums_into(begin, end, leaf, args.sum_dy.data(), args.sum_dy_xmu.data());
+                         });
+}
+
+template <class T>
+void input_gradient(const InputGradient<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
+  Arguments check("input_gradient");
+  check_extent(check.operation(), args.extent, sizeof(T));
+  const int64_t C = args.extent.channels;
+  check.input("x", args.x, args.extent.size(), "N*C*S");
+  check.input("dy", args.dy, args.extent.size(), "N*C*S");
+  check.input("mean", args.mean, C, "C");
+  check.input("rstd", args.rstd, C, "C");
+  check.optional_input("gamma", args.gamma, C, "C");
+  check.input("sum_dy", args.sum_dy, C, "C");
+  check.input("sum_dy_xmu", args.sum_dy_xmu, C, "C");
+  check.output("dx", args.dx, args.extent.size(), "N*C*S");
+  check.no_overlap("dx", "dy");
+  cpu::check_options(check, options);
+  check.not_negative("count", args.count);
+  if (args.extent.outer == 0) return;
+  if (args.count == 0) check.fail(ErrorCode::bad_argument, "count is 0, want > 0 for an extent that is not empty");
+
+  cpu::Engine<T> engine(args.extent, cpu::in_one_pass(options), 2);
+  const math::ChannelArrays arrays(4, C);
+  const auto scale = math::ScaleArrays::of<T>(arrays[2], arrays[3]);
+  const math::GradientFinish finish{args.count, arrays[0], arrays[1], scale};
+  finish(0, C, args.rstd.data(), args.gamma, args.sum_dy.data(), args.sum_dy_xmu.data());
+  engine.walker().apply(engine.input_gradient(args.x.data(), args.dy.data(), args.dx.data(),
+                                              {args.mean.data(), arrays[0], arrays[1], scale.scale, scale.factor}));
+}
+
+#define UNITVAR_INSTANTIATE(T)                                            \
+  template void moments<T>(const Moments<T>&, const Options&);            \
+  template void normalize<T>(const Normalize<T>&, const Options&);        \
+  template void gradient_sums<T>(const GradientSums<T>&, const Options&); \
+  template void input_gradient<T>(const InputGradient<T>&, const Options&);
+UNITVAR_FOR_EACH_DTYPE(UNITVAR_INSTANTIATE)
+
+}  // namespace unitvar

@@ -1,0 +1,167 @@
+#include "unitvar/weighted.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "core/arguments.hpp"
+#include "cpu/runtime/check_options.hpp"
+#include "core/ranks.hpp"
+#include "core/standard_arithmetic.hpp"
+#include "core/text.hpp"
+#include "ops/batch_norm/training.hpp"
+
+namespace unitvar {
+namespace {
+
+using core::Arguments;
+using std::int64_t;
+
+/// Weights are scaled where the largest is beyond these: sums of them and of their products may leave the range of
+/// doubles. Ranks, which would have to agree on a factor, refuse them.
+constexpr double kLeastOrdinary = 0x1p-200, kMostOrdinary = 0x1p200;
+
+/// 1 if none is > 0.
+template <class P>
+double largest_of(std::span<const P> weight) noexcept {
+  const P largest = weight.empty() ? P(0) : *std::max_element(weight.begin(), weight.end());
+  return largest > 0 ? static_cast<double>(largest) : 1;
+}
+
+bool is_ordinary(double largest) noexcept { return largest >= kLeastOrdinary && largest <= kMostOrdinary; }
+
+/// The call's weights times 2^-exponent(), which changes nothing but their sum (B62 to B66). None that is > 0 becomes
+/// 0, which would take its element out of the batch.
+template <class P>
+class ScaledWeights {
+ public:
+  ScaledWeights(std::span<const P> given, const Options& options) : weights_(given) {
+    const double largest = largest_of(given);
+    if (is_ordinary(largest) || core::ranks_of(options) != nullptr) return;
+    exponent_ = std::ilogb(largest);
+    scaled_.reserve(given.size());
+    for (const P w : given) {
+      const P scaled = std::scalbn(w, -exponent_);
+      scaled_.push_back(w > 0 ? std::max(scaled, std::numeric_limits<P>::denorm_min()) : scaled);
+    }
+    weights_ = scaled_;
+  }
+
+  [[nodiscard]] const P* data() const noexcept { return weights_.data(); }
+  [[nodiscard]] int exponent() const noexcept { return exponent_; }
+
+ private:
+  std::vector<P> scaled_;
+  std::span<const P> weights_;
+  int exponent_ = 0;
+};
+
+template <class P>
+void check_weights(const Arguments& check, std::span<const P> weight, const Options& options) {
+  std::size_t positive = 0;
+  for (std::size_t k = 0; k < weight.size(); ++k) {
+    const auto w = static_cast<double>(weight[k]);
+    if (!(w >= 0) || !std::isfinite(w)) {
+      check.fail(ErrorCode::bad_argument,
+                 "weight[" + std::to_string(k) + "] is " + core::number(w) + ", want a finite number >= 0");
+    }
+    positive += w > 0 ? 1 : 0;
+  }
+  if (core::ranks_of(options) == nullptr) {
+    if (positive == 1) check.fail(ErrorCode::too_few_values, "a single weight is > 0, want 2 or more (or none)");
+    return;
+  }
+  const double largest = largest_of(weight);
+  if (is_ordinary(largest)) return;
+  check.fail(ErrorCode::bad_argument, "the largest weight is " + core::number(largest) + ", want one from " +
+                                          core::number(kLeastOrdinary) + " to " + core::number(kMostOrdinary) +
+                                          " where ranks share a batch");
+}
+
+template <class T>
+void check_arguments(const BatchNormWeightedForward<T>& a, const Options& options) {
+  Arguments check("batch_norm_weighted_forward");
+  check_extent(check.operation(), a.extent, sizeof(T));
+  const int64_t C = a.extent.channels;
+  check.input("x", a.x, a.extent.size(), "N*C*S");
+  check.input("weight", a.weight, a.extent.count(), "N*S");
+  check.optional_input("gamma", a.gamma, C, "C");
+  check.optional_input("beta", a.beta, C, "C");
+  check.output("y", a.y, a.extent.size(), "N*C*S");
+  check.optional_output("mean", a.mean, C, "C");
+  check.optional_output("var", a.var, C, "C");
+  check.optional_output("rstd", a.rstd, C, "C");
+  check.no_overlap();
+  check.finite("eps", a.eps, ErrorCode::bad_epsilon);
+  check_weights(check, a.weight, options);
+  cpu::check_options(check, options);
+}
+
+template <class T>
+void check_arguments(const BatchNormWeightedBackward<T>& a, const Options& options) {
+  Arguments check("batch_norm_weighted_backward");
+  check_extent(check.operation(), a.extent, sizeof(T));
+  const int64_t C = a.extent.channels;
+  check.input("x", a.x, a.extent.size(), "N*C*S");
+  check.input("dy", a.dy, a.extent.size(), "N*C*S");
+  check.input("weight", a.weight, a.extent.count(), "N*S");
+  check.input("mean", a.mean, C, "C");
+  check.input("rstd", a.rstd, C, "C");
+  check.optional_input("gamma", a.gamma, C, "C");
+  check.optional_output("dx", a.dx, a.extent.size(), "N*C*S");
+  check.optional_output("dgamma", a.dgamma, C, "C");
+  check.optional_output("dbeta", a.dbeta, C, "C");
+  check.no_overlap("dx", "dy");
+  check_weights(check, a.weight, options);
+  cpu::check_options(check, options);
+}
+
+}  // namespace
+
+template <class T>
+double batch_norm_weighted_forward(const BatchNormWeightedForward<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
+  sync::check_together(options, [&] { check_arguments(args, options); });
+  const ScaledWeights<param_t<T>> weights(args.weight, options);
+  const kernels::Extras<T> extras{.weights = weights.data(), .zero_unweighted = args.zero_unweighted};
+  const BatchNormForward<T> plain{.extent = args.extent,
+                                  .x = args.x,
+                                  .gamma = args.gamma,
+                                  .beta = args.beta,
+                                  .y = args.y,
+                                  .mean = args.mean,
+                                  .var = args.var,
+                                  .rstd = args.rstd,
+                                  .eps = args.eps};
+  const double total =
+      ops::training_forward("batch_norm_weighted_forward", plain, options, ops::affine(plain), &extras);
+  return std::scalbn(total, weights.exponent());
+}
+
+template <class T>
+void batch_norm_weighted_backward(const BatchNormWeightedBackward<T>& args, const Options& options) {
+  const core::StandardArithmetic arithmetic;
+  sync::check_together(options, [&] { check_arguments(args, options); });
+  const ScaledWeights<param_t<T>> weights(args.weight, options);
+  const kernels::Extras<T> extras{.weights = weights.data()};
+  const BatchNormBackward<T> plain{.extent = args.extent,
+                                   .x = args.x,
+                                   .dy = args.dy,
+                                   .mean = args.mean,
+                                   .rstd = args.rstd,
+                                   .gamma = args.gamma,
+                                   .dx = args.dx,
+                                   .dgamma = args.dgamma,
+                                   .dbeta = args.dbeta};
+  ops::training_backward("batch_norm_weighted_backward", plain, options, ops::gradients_of_parameters(plain),
+                          &extras);
+}
+
+#define UNITVAR_INSTANTIATE(T)                                                                        \
+  template double batch_norm_weighted_forward<T>(const BatchNormWeightedForward<T>&, const Options&); \
+  template void batch_norm_weighted_backward<T>(const BatchNormWeightedBackward<T>&, const Options&);
+UNITVAR_FOR_EACH_DTYPE(UNITVAR_INSTANTIATE)
+
+}  // namespace unitvar

@@ -1,0 +1,42 @@
+#pragma once
+#include <span>
+
+#include "math/partition.hpp"
+#include "unitvar/dtype.hpp"
+#include "unitvar/options.hpp"
+
+/// Normalization by the statistics of groups of channels in blocks of outer rows: what instance norm, group norm and
+/// ghost batches have in common. Arguments are checked.
+namespace unitvar::ops {
+
+/// Statistics have an element for each group; those that are not wanted are empty.
+template <class T>
+struct GroupedForward {
+  math::Partition partition;
+  const T* x;
+  std::span<const param_t<T>> gamma, beta;
+  T* y;
+  std::span<double> mean, var, rstd;
+  double eps;
+};
+
+/// y = gamma * (x - mean) * rstd + beta by each group's own mean and biased variance. Throws bad_epsilon, in the name
+/// of `operation`, before anything is written.
+template <class T>
+void grouped_forward(const char* operation, const GroupedForward<T>& args, const Options& options);
+
+/// Outputs that are not wanted are empty, one at least is not.
+template <class T>
+struct GroupedBackward {
+  math::Partition partition;
+  std::span<const T> x, dy;
+  std::span<const double> mean, rstd;  ///< of each group
+  std::span<const param_t<T>> gamma;
+  std::span<T> dx;
+  std::span<param_t<T>> dgamma, dbeta;
+};
+
+template <class T>
+void grouped_backward(const GroupedBackward<T>& args, const Options& options);
+
+}  // namespace unitvar::ops

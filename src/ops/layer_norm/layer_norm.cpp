@@ -1,0 +1,247 @@
+#include "unitvar/layer_norm.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "core/arguments.hpp"
+#include "cpu/runtime/check_options.hpp"
+#include "core/standard_arithmetic.hpp"
+#include "core/text.hpp"
+#include "core/vector_loop.hpp"
+#include "math/channel_math.hpp"
+#include "cpu/passes/row_engine.hpp"
+
+namespace unitvar {
+namespace {
+
+using core::Arguments;
+using cpu::Center;
+using cpu::RowEngine;
+using std::int64_t;
+
+/// Arguments of both forwards; those of RMS normalization have no mean.
+template <class T>
+struct Forward {
+  const char* operation;
+  Center center;
+  RowExtent extent;
+  std::span<const T> x;
+  std::span<const param_t<T>> gamma, beta;
+  std::span<T> y;
+  std::span<double> mean, rstd;
+  double eps;
+};
+
+/// Arguments of both backwards.
+template <class T>
+struct Backward {
+  const char* operation;
+  Center center;
+  RowExtent extent;
+  std::span<const T> x, dy;
+  std::span<const double> mean, rstd;
+  std::span<const param_t<T>> gamma;
+  std::span<T> dx;
+  std::span<param_t<T>> dgamma, dbeta;
+};
+
+template <class T>
+void check_arguments(const Forward<T>& a, const Options& options) {
+  Arguments check(a.operation);
+  check_extent(check.operation(), a.extent, sizeof(T));
+  const int64_t D = a.extent.length, rows = a.extent.rows;
+  check.input("x", a.x, a.extent.size(), "rows*D");
+  check.optional_input("gamma", a.gamma, D, "D");
+  check.optional_input("beta", a.beta, D, "D");
+  check.output("y", a.y, a.extent.size(), "rows*D");
+  check.optional_output("mean", a.mean, rows, "rows");
+  check.optional_output("rstd", a.rstd, rows, "rows");
+  check.no_overlap("y", "x");
+  check.finite("eps", a.eps, ErrorCode::bad_epsilon);
+  cpu::check_options(check, options);
+}
+
+template <class T>
+void check_arguments(const Backward<T>& a, const Options& options) {
+  Arguments check(a.operation);
+  check_extent(check.operation(), a.extent, sizeof(T));
+  const int64_t D = a.extent.length, rows = a.extent.rows;
+  check.input("x", a.x, a.extent.size(), "rows*D");
+  check.input("dy", a.dy, a.extent.size(), "rows*D");
+  if (a.center == Center::mean) check.input("mean", a.mean, rows, "rows");
+  check.input("rstd", a.rstd, rows, "rows");
+  check.optional_input("gamma", a.gamma, D, "D");
+  check.optional_output("dx", a.dx, a.extent.size(), "rows*D");
+  check.optional_output("dgamma", a.dgamma, D, "D");
+  check.optional_output("dbeta", a.dbeta, D, "D");
+  check.no_overlap("dx", "dy");
+  cpu::check_options(check, options);
+}
+
+/// With eps > 0 nothing can be refused; else all rows are looked at before anything is written.
+template <class T>
+void check_variances(const RowEngine<T>& engine, const Forward<T>& a) {
+  if (a.eps > 0) return;
+  const math::ChannelArrays vars(1, a.extent.rows);
+  engine.for_all_batches([&](int64_t row, int64_t rows, int64_t) {
+    cpu::BatchMoments m;
+    engine.batch().moments(a.x.data() + row * a.extent.length, rows, m);
+    std::copy_n(m.var, rows, vars[0] + row);
+  });
+  const char* what = a.center == Center::mean ? "var" : "mean(x^2)";
+  for (int64_t r = 0; r < a.extent.rows; ++r) {
+    const double var = vars[0][r];
+    if (var + a.eps > 0 || std::isnan(var)) continue;
+    Arguments(a.operation)
+        .fail(ErrorCode::bad_epsilon, std::string(what) + " + eps is " + core::number(var) + " + " +
+                                          core::number(a.eps) + " in row " + std::to_string(r) + ", want > 0");
+  }
+}
+
+/// The second pass of a batch goes together with the first of the next.
+template <class T>
+void forward_range(const RowEngine<T>& engine, const Forward<T>& a, int64_t begin, int64_t end) {
+  const int64_t length = a.extent.length;
+  cpu::BatchMoments moments[2];
+  cpu::BatchArray rstd;
+  int at = 0;
+  engine.for_batches(begin, end, [&](int64_t row, int64_t rows, int64_t next_rows) {
+    const T* x = a.x.data() + row * length;
+    if (row == begin) engine.batch().moments(x, rows, moments[at]);
+    const auto& [mean, var] = moments[at];
+    core::vector_loop(0, rows, [&](int64_t r) { rstd[r] = math::rstd_of(moments[at].var[r], a.eps); });
+    cpu::BatchMoments& next = moments[1 - at];
+    const bool fits = next_rows == rows;
+    engine.batch().normalize(x, a.y.data() + row * length, rows, mean, rstd, engine.schedule().access,
+                             fits ? &next : nullptr);
+    if (!fits && next_rows > 0) engine.batch().moments(x + rows * length, next_rows, next);
+    if (!a.mean.empty()) std::copy_n(mean, rows, a.mean.data() + row);
+    if (!a.rstd.empty()) std::copy_n(rstd, rows, a.rstd.data() + row);
+    at = 1 - at;
+  });
+}
+
+template <class T>
+void forward(const Forward<T>& a, const Options& options) {
+  check_arguments(a, options);
+  const RowEngine<T> engine(a.extent, options, 1, a.center, a.gamma, a.beta);
+  check_variances(engine, a);
+  engine.for_all_ranges([&](int64_t begin, int64_t end) { forward_range(engine, a, begin, end); });
+}
+
+template <class T>
+using ColumnSums = cpu::ColumnSums<kernels::sum_t<T>>;
+
+/// One thread's walk over the rows of its tiles: sums and then dx, with column sums; the second pass of a batch goes
+/// together with the first of the next. dx may take the place of dy.
+template <class T>
+struct BackwardWalk {
+  using Totals = kernels::ColumnTotals<kernels::sum_t<T>>;
+
+  const RowEngine<T>& engine;
+  const Backward<T>& a;
+  const double* means;
+  const ColumnSums<T>* sums;  ///< null: column sums are not wanted
+  cpu::BatchSums row_sums[2] = {};
+  int at = 0;
+
+  void run(int64_t tile_begin, int64_t tile_end, int thread) {
+    const cpu::RowTiling& tiling = engine.schedule().tiling;
+    const int64_t first = tiling.begin(tile_begin);
+    if (tile_begin < tile_end)
+      start(first, std::min(engine.schedule().batch_rows, tiling.end(tile_begin) - first), row_sums[at]);
+    for (int64_t tile = tile_begin; tile < tile_end; ++tile) {
+      const int64_t begin = tiling.begin(tile), end = tiling.end(tile);
+      const Totals totals = sums == nullptr ? Totals{} : sums->start(tile, thread);
+      const auto walk = [&](int64_t row, int64_t rows, int64_t next_rows) {
+        batch(row, rows, next_rows, sums == nullptr ? nullptr : &totals);
+        const int64_t done = row + rows;
+        const bool is_full = done == end || (done - begin) % cpu::kMostFastRows == 0;
+        if (sums != nullptr && is_full) sums->flush(totals);
+      };
+      engine.for_batches(begin, end, walk, tile + 1 < tile_end ? tiling.end(tile + 1) - end : 0);
+    }
+  }
+
+ private:
+  void start(int64_t row, int64_t rows, cpu::BatchSums& to) const {
+    if (a.dx.empty() || rows == 0) return;
+    const int64_t o = row * a.extent.length;
+    engine.batch().gradient_sums(a.x.data() + o, a.dy.data() + o, rows, means + row, a.rstd.data() + row, to);
+  }
+  void batch(int64_t row, int64_t rows, int64_t next_rows, const Totals* totals) {
+    const int64_t o = row * a.extent.length;
+    const T *x = a.x.data() + o, *dy = a.dy.data() + o;
+    const double *mean = means + row, *rstd = a.rstd.data() + row;
+    if (a.dx.empty()) return engine.batch().column_sums(x, dy, rows, mean, rstd, *totals);
+    cpu::BatchSums& next = row_sums[1 - at];
+    const bool fits = next_rows == rows;
+    engine.batch().input_gradient(x, dy, a.dx.data() + o, rows, mean, rstd, row_sums[at], engine.schedule().access,
+                                  fits ? &next : nullptr, totals);
+    if (!fits) start(row + rows, next_rows, next);
+    at = 1 - at;
+  }
+};
+
+template <class T>
+void backward(const Backward<T>& a, const Options& options) {
+  check_arguments(a, options);
+  const bool wants_columns = !a.dgamma.empty() || !a.dbeta.empty();
+  if (a.dx.empty() && !wants_columns) return;
+  const RowEngine<T> engine(a.extent, options, 2, a.center, a.gamma, {});
+  const math::ChannelArrays zeros(1, a.center == Center::mean ? 0 : a.extent.rows);
+  if (a.center == Center::zero) std::fill_n(zeros[0], a.extent.rows, 0.0);
+  const double* means = a.center == Center::mean ? a.mean.data() : zeros[0];
+  if (!wants_columns) {
+    engine.for_all_tile_ranges([&](int64_t begin, int64_t end, int thread) {
+      BackwardWalk<T>{engine, a, means, nullptr}.run(begin, end, thread);
+    });
+    return;
+  }
+  const ColumnSums<T> sums(engine.schedule().tiling, engine.schedule().threads);
+  engine.for_all_tile_ranges([&](int64_t begin, int64_t end, int thread) {
+    BackwardWalk<T>{engine, a, means, &sums}.run(begin, end, thread);
+  });
+  sums.merge(engine.schedule().threads);
+  math::store_if_wanted(sums.of(0).second, a.dgamma);
+  math::store_if_wanted(sums.of(0).first, a.dbeta);
+}
+
+}  // namespace
+
+template <class T>
+void layer_norm_forward(const LayerNormForward<T>& a, const Options& options) {
+  const core::StandardArithmetic arithmetic;
+  forward<T>({"layer_norm_forward", Center::mean, a.extent, a.x, a.gamma, a.beta, a.y, a.mean, a.rstd, a.eps}, options);
+}
+
+template <class T>
+void layer_norm_backward(const LayerNormBackward<T>& a, const Options& options) {
+  const core::StandardArithmetic arithmetic;
+  backward<T>(
+      {"layer_norm_backward", Center::mean, a.extent, a.x, a.dy, a.mean, a.rstd, a.gamma, a.dx, a.dgamma, a.dbeta},
+      options);
+}
+
+template <class T>
+void rms_norm_forward(const RmsNormForward<T>& a, const Options& options) {
+  const core::StandardArithmetic arithmetic;
+  forward<T>({"rms_norm_forward", Center::zero, a.extent, a.x, a.gamma, a.beta, a.y, {}, a.rstd, a.eps}, options);
+}
+
+template <class T>
+void rms_norm_backward(const RmsNormBackward<T>& a, const Options& options) {
+  const core::StandardArithmetic arithmetic;
+  backward<T>({"rms_norm_backward", Center::zero, a.extent, a.x, a.dy, {}, a.rstd, a.gamma, a.dx, a.dgamma, a.dbeta},
+              options);
+}
+
+#define UNITVAR_INSTANTIATE(T)                                                       \
+  template void layer_norm_forward<T>(const LayerNormForward<T>&, const Options&);   \
+  template void layer_norm_backward<T>(const LayerNormBackward<T>&, const Options&); \
+  template void rms_norm_forward<T>(const RmsNormForward<T>&, const Options&);       \
+  template void rms_norm_backward<T>(const RmsNormBackward<T>&, const Options&);
+UNITVAR_FOR_EACH_DTYPE(UNITVAR_INSTANTIATE)
+
+}  // namespace unitvar

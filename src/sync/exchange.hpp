@@ -1,0 +1,88 @@
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <string_view>
+
+#include "core/ranks.hpp"
+#include "sync/frame.hpp"
+#include "unitvar/error.hpp"
+#include "unitvar/options.hpp"
+
+namespace unitvar::sync {
+
+/// What this rank brings to a call in which all ranks take part.
+struct ExchangeTerms {
+  const char* operation;
+  PairKind kind;
+  std::int64_t channels;
+  std::string_view dtype;
+  double count;    ///< values of a channel here, or the sum of their weights
+  double values;   ///< values that count, or 2 if there are more
+  double eps = 0;  ///< of a forward
+};
+
+/// The merge over ranks that stands between a first and a second phase. Channels go in blocks, a frame each, one after
+/// the other: of a disagreement all ranks learn by the same frame, and none has another under way.
+class Exchange {
+ public:
+  Exchange(Communicator& ranks, const ExchangeTerms& terms) noexcept
+      : ranks_(ranks), terms_(terms), most_(ranks.options().block_channels) {}
+
+  /// Of all ranks, once the first block is there.
+  [[nodiscard]] double count() const noexcept { return count_; }
+  [[nodiscard]] const SyncOptions& options() const noexcept { return ranks_.options(); }
+
+  /// For each block of channels [begin, end), in this order for one block, overlapped with its neighbours':
+  /// reduce(begin, end) fills them in `here`; they are merged over ranks into `all`, which may be `here`; merged(begin,
+  /// end); apply(begin, end). With `apply_last`, or without overlap, apply(0, C) comes once, after all exchanges.
+  /// Throws Error (disagreement, too_few_values, communication), before the first apply but for communication.
+  template <class Reduce, class Merged, class Apply>
+  void in_blocks(math::PairArrays here, math::PairArrays all, bool apply_last, const Reduce& reduce, const Merged& merged,
+                 const Apply& apply) {
+    const auto receive = [&](std::int64_t block) {
+      wait(block, all);
+      merged(begin_of(block), end_of(block));
+    };
+    const bool overlaps = options().overlap, applies = overlaps && !apply_last;
+    const std::int64_t n = blocks();
+    for (std::int64_t block = 0; block < n; ++block) {
+      reduce(begin_of(block), end_of(block));
+      if (overlaps && block > 0) receive(block - 1);
+      start(block, here);
+      if (!overlaps) receive(block);
+      if (applies && block > 0) apply(begin_of(block - 1), end_of(block - 1));
+    }
+    if (overlaps) receive(n - 1);
+    apply(applies ? begin_of(n - 1) : 0, terms_.channels);
+  }
+
+ private:
+  [[nodiscard]] std::int64_t blocks() const noexcept { return (terms_.channels + most_ - 1) / most_; }
+  [[nodiscard]] std::int64_t begin_of(std::int64_t block) const noexcept { return block * most_; }
+  [[nodiscard]] std::int64_t end_of(std::int64_t block) const noexcept {
+    return std::min(terms_.channels, begin_of(block + 1));
+  }
+  void start(std::int64_t block, math::PairArrays here);
+  void wait(std::int64_t block, math::PairArrays all);
+
+  Communicator& ranks_;
+  ExchangeTerms terms_;
+  std::int64_t most_;
+  double count_ = 0;
+};
+
+/// Tells the other ranks, who wait for this one's first frame of `operation`, that it will not come, and why.
+void refuse(Communicator& ranks, const char* why);
+
+/// check(), the checks of a call's arguments. If it throws and there are other ranks, they throw, too.
+template <class Check>
+void check_together(const Options& options, const Check& check) {
+  try {
+    check();
+  } catch (const Error& error) {
+    if (Communicator* const ranks = core::ranks_of(options)) refuse(*ranks, error.what());
+    throw;
+  }
+}
+
+}  // namespace unitvar::sync
