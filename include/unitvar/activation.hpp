@@ -33,10 +33,10 @@ struct BatchNormActForward {
   std::span<const param_t<T>> gamma = {};  ///< optional, C
   std::span<const param_t<T>> beta = {};   ///< optional, C
   std::span<T> y;                          ///< output; may be exactly the residual
-  std::span<std::uint8_t> mask = {};       ///< output, optional, batch_norm_act_mask_bytes(extent): what the backward needs
-  std::span<double> mean = {};             ///< output, optional: batch mean, C
-  std::span<double> var = {};              ///< output, optional: biased batch variance, C
-  std::span<double> rstd = {};             ///< output, optional, C
+  std::span<std::uint8_t> mask = {};  ///< output, optional, batch_norm_act_mask_bytes(extent): what the backward needs
+  std::span<double> mean = {};        ///< output, optional: batch mean, C
+  std::span<double> var = {};         ///< output, optional: biased batch variance, C
+  std::span<double> rstd = {};        ///< output, optional, C
   double eps = 1e-5;
   double negative_slope = 0;
 };

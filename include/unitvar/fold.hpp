@@ -12,8 +12,8 @@
 /// inside.
 namespace unitvar {
 
-/// Arguments of batch_norm_scale_and_shift. P is the type of the parameters, float or double; Out that of the results, P or
-/// double.
+/// Arguments of batch_norm_scale_and_shift. P is the type of the parameters, float or double; Out that of the results,
+/// P or double.
 template <class P, class Out = P>
 struct BatchNormScaleAndShift {
   std::span<const double> mean;   ///< running mean, C

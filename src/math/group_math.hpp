@@ -42,9 +42,9 @@ inline void merge_groups(const Partition& p, std::int64_t begin, std::int64_t en
   }
 }
 
-/// Adds the parts of each parameter, block after block.
+/// Adds the parts of each parameter, sub-batch after sub-batch.
 template <class P, class Value>
-void sum_over_blocks(const Partition& p, std::span<P> out, double* sum, const Value& value) {
+void sum_over_sub_batches(const Partition& p, std::span<P> out, double* sum, const Value& value) {
   if (out.empty()) return;
   std::fill_n(sum, p.parameters, 0.0);
   p.for_parameters(0, p.parts(), [&](std::int64_t b, std::int64_t e, std::int64_t first) {

@@ -4,7 +4,7 @@
 namespace unitvar::math {
 
 /// A pair of per-channel arrays: (mean, M2) in the forward, (sum dy, sum dy*(x - mean)) in the backward.
-struct PairArrays {
+struct ChannelPairs {
   double* first;
   double* second;
 };
@@ -28,11 +28,11 @@ class MomentMerge {
 };
 
 /// The same for `channels` channels at once.
-void merge_moments(double count_a, PairArrays a, double count_b, double const* mean_b, double const* m2_b,
+void merge_moments(double count_a, ChannelPairs a, double count_b, double const* mean_b, double const* m2_b,
                    std::int64_t channels) noexcept;
 
 /// Sums merge by adding.
-void merge_sums(PairArrays a, PairArrays b, std::int64_t channels) noexcept;
+void merge_sums(ChannelPairs a, ChannelPairs b, std::int64_t channels) noexcept;
 
 /// Calls combine(i, j), i < j, for the fixed binary tree that leaves the result of n leaves in leaf 0: neighbours
 /// first, so rounding errors grow with log n.

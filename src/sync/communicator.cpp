@@ -13,11 +13,11 @@
 namespace unitvar {
 namespace {
 
+using math::ChannelPairs;
+using std::int64_t;
 using sync::FrameHeader;
 using sync::FrameState;
-using math::PairArrays;
 using sync::PairKind;
-using std::int64_t;
 
 /// A frame of so many is 16 MB, whose bytes an int can count.
 constexpr int64_t kMostChannels = int64_t{1} << 20;
@@ -58,8 +58,8 @@ bool describe_difference(const FrameHeader& low, const FrameHeader& high, char (
 }
 
 /// out, which may be low's or high's own, becomes low with high.
-void merge_pairs(const FrameHeader& low, PairArrays low_pair, const FrameHeader& high, PairArrays high_pair,
-                 PairArrays out) noexcept {
+void merge_pairs(const FrameHeader& low, ChannelPairs low_pair, const FrameHeader& high, ChannelPairs high_pair,
+                 ChannelPairs out) noexcept {
   const int64_t n = low.used;
   if (low.kind == PairKind::sums) {
     core::vector_loop(0, n, [=](int64_t c) {
@@ -69,7 +69,7 @@ void merge_pairs(const FrameHeader& low, PairArrays low_pair, const FrameHeader&
     return;
   }
   if (low.count == 0 || high.count == 0) {
-    const PairArrays from = high.count == 0 ? low_pair : high_pair;
+    const ChannelPairs from = high.count == 0 ? low_pair : high_pair;
     if (from.first == out.first) return;
     std::copy_n(from.first, n, out.first);
     std::copy_n(from.second, n, out.second);
@@ -91,8 +91,8 @@ void merge_frames(const std::byte* in, std::byte* inout) noexcept {
   FrameHeader a, b;
   std::memcpy(&a, in, sizeof a);
   std::memcpy(&b, inout, sizeof b);
-  const PairArrays pair_a = sync::arrays_of(const_cast<std::byte*>(in), a.frame_bytes),
-                   pair_b = sync::arrays_of(inout, b.frame_bytes);
+  const ChannelPairs pair_a = sync::arrays_of(const_cast<std::byte*>(in), a.frame_bytes),
+                     pair_b = sync::arrays_of(inout, b.frame_bytes);
   const bool a_first = a.rank < b.rank;
   const FrameHeader &low = a_first ? a : b, &high = a_first ? b : a;
   FrameHeader merged = low.state == FrameState::good ? high : low;

@@ -29,7 +29,7 @@ void check_state(const char* operation, const FrameHeader& header) {
 
 }  // namespace
 
-void Exchange::start(int64_t block, math::PairArrays here) {
+void Exchange::start(int64_t block, math::ChannelPairs here) {
   const int64_t begin = begin_of(block), used = end_of(block) - begin;
   FrameHeader header{};
   header.state = FrameState::good;
@@ -45,13 +45,13 @@ void Exchange::start(int64_t block, math::PairArrays here) {
   copy_text(terms_.dtype, header.dtype);
   copy_text(terms_.operation, header.operation);
   std::memcpy(ranks_.frame(), &header, sizeof header);
-  const math::PairArrays pair = arrays_of(ranks_.frame(), header.frame_bytes);
+  const math::ChannelPairs pair = arrays_of(ranks_.frame(), header.frame_bytes);
   std::copy_n(here.first + begin, used, pair.first);
   std::copy_n(here.second + begin, used, pair.second);
   ranks_.start();
 }
 
-void Exchange::wait(int64_t block, math::PairArrays all) {
+void Exchange::wait(int64_t block, math::ChannelPairs all) {
   ranks_.wait();
   FrameHeader header;
   std::memcpy(&header, ranks_.frame(), sizeof header);
@@ -61,7 +61,7 @@ void Exchange::wait(int64_t block, math::PairArrays all) {
         .fail(ErrorCode::too_few_values, "the batch of all ranks has 1 value per channel, want 2 or more (or none)");
   }
   count_ = header.count;
-  const math::PairArrays pair = arrays_of(ranks_.frame(), header.frame_bytes);
+  const math::ChannelPairs pair = arrays_of(ranks_.frame(), header.frame_bytes);
   std::copy_n(pair.first, header.used, all.first + begin_of(block));
   std::copy_n(pair.second, header.used, all.second + begin_of(block));
 }

@@ -37,8 +37,8 @@ class Exchange {
   /// end); apply(begin, end). With `apply_last`, or without overlap, apply(0, C) comes once, after all exchanges.
   /// Throws Error (disagreement, too_few_values, communication), before the first apply but for communication.
   template <class Reduce, class Merged, class Apply>
-  void in_blocks(math::PairArrays here, math::PairArrays all, bool apply_last, const Reduce& reduce, const Merged& merged,
-                 const Apply& apply) {
+  void in_blocks(math::ChannelPairs here, math::ChannelPairs all, bool apply_last, const Reduce& reduce,
+                 const Merged& merged, const Apply& apply) {
     const auto receive = [&](std::int64_t block) {
       wait(block, all);
       merged(begin_of(block), end_of(block));
@@ -62,8 +62,8 @@ class Exchange {
   [[nodiscard]] std::int64_t end_of(std::int64_t block) const noexcept {
     return std::min(terms_.channels, begin_of(block + 1));
   }
-  void start(std::int64_t block, math::PairArrays here);
-  void wait(std::int64_t block, math::PairArrays all);
+  void start(std::int64_t block, math::ChannelPairs here);
+  void wait(std::int64_t block, math::ChannelPairs all);
 
   Communicator& ranks_;
   ExchangeTerms terms_;

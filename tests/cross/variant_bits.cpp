@@ -91,21 +91,21 @@ void write_renorm(Report& report, const Extent& e, const Kind& kind) {
   auto dgamma = results<param_t<T>>(e.channels), dbeta = dgamma;
   call([&] {
     batch_norm_renorm_forward<T>({.extent = e,
-                             .x = in.x,
-                             .gamma = in.gamma,
-                             .beta = in.beta,
-                             .running_mean = running_mean,
-                             .running_var = running_var,
-                             .y = y,
-                             .mean = mean,
-                             .var = var,
-                             .rstd = rstd,
-                             .r = r,
-                             .d = d,
-                             .r_max = 3,
-                             .d_max = 5,
-                             .eps = kind.eps},
-                            three_threads);
+                                  .x = in.x,
+                                  .gamma = in.gamma,
+                                  .beta = in.beta,
+                                  .running_mean = running_mean,
+                                  .running_var = running_var,
+                                  .y = y,
+                                  .mean = mean,
+                                  .var = var,
+                                  .rstd = rstd,
+                                  .r = r,
+                                  .d = d,
+                                  .r_max = 3,
+                                  .d_max = 5,
+                                  .eps = kind.eps},
+                                 three_threads);
     batch_norm_renorm_backward<T>({e, in.x, in.dy, mean, rstd, r, d, in.gamma, dx, dgamma, dbeta}, three_threads);
   });
   report.line<T>("renorm", kind)

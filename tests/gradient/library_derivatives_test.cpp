@@ -98,7 +98,8 @@ TYPED_TEST(LibraryDerivatives, BitsAreTheSameForEveryThreadCountInstructionSetAn
     for (const auto statistics : {Statistics::batch, Statistics::frozen}) {
       const auto want = run_derivatives(in, statistics, {.cpu = {.threads = 1}});
       for_each_isa([&](Isa isa) {
-        expect_same_bits(run_derivatives(in, statistics, {.cpu = {.threads = 3, .isa = isa, .walk = Walk::resident}}), want);
+        expect_same_bits(run_derivatives(in, statistics, {.cpu = {.threads = 3, .isa = isa, .walk = Walk::resident}}),
+                         want);
       });
       expect_same_bits(run_derivatives(in, statistics, {.cpu = {.threads = 7, .walk = Walk::streamed}}), want);
     }

@@ -98,7 +98,8 @@ class Accumulators : public ::testing::Test {
       const MomentsAccumulator<T> a(extent);
       for_each_isa([&](Isa isa) {
         for (const int threads : {1, 2, 4}) {
-          body(p, want, random_pieces(a.tiles(), extent.channels, random), Options{.cpu = {.threads = threads, .isa = isa}});
+          body(p, want, random_pieces(a.tiles(), extent.channels, random),
+               Options{.cpu = {.threads = threads, .isa = isa}});
         }
       });
     }
@@ -108,23 +109,23 @@ TYPED_TEST_SUITE(Accumulators, AllDtypes);
 
 TYPED_TEST(Accumulators, MomentsOfTilesInAnyOrderHaveTheBitsOfThePlainCall) {
   using T = TypeParam;
-  this->for_each_case(
-      [](const Problem<T>& p, const PhaseResults<T>& want, const std::vector<Piece>& pieces, const Options& options) {
-        MomentsAccumulator<T> a(p.extent, options);
-        in_parallel(options.cpu.threads, pieces, [&](const Piece& piece) { a.add(piece.t, piece.begin, piece.end, p.x); });
-        const Pair whole = finished(a);
-        EXPECT_TRUE(same_bits(whole.first, want.mean));
-        EXPECT_TRUE(same_bits(whole.second, want.m2));
-        in_parallel(options.cpu.threads, pieces, [&](const Piece& piece) {
-          const TileRange tile = a.tile(piece.t);
-          const int64_t stride = wide_stride(tile, piece);
-          auto block = packed(p.x, a.extent(), tile, piece, stride);
-          a.add_block(piece.t, piece.begin, piece.end, block.span(), stride);
-        });
-        const Pair blocks = finished(a);
-        EXPECT_TRUE(same_bits(blocks.first, want.mean));
-        EXPECT_TRUE(same_bits(blocks.second, want.m2));
-      });
+  this->for_each_case([](const Problem<T>& p, const PhaseResults<T>& want, const std::vector<Piece>& pieces,
+                         const Options& options) {
+    MomentsAccumulator<T> a(p.extent, options);
+    in_parallel(options.cpu.threads, pieces, [&](const Piece& piece) { a.add(piece.t, piece.begin, piece.end, p.x); });
+    const Pair whole = finished(a);
+    EXPECT_TRUE(same_bits(whole.first, want.mean));
+    EXPECT_TRUE(same_bits(whole.second, want.m2));
+    in_parallel(options.cpu.threads, pieces, [&](const Piece& piece) {
+      const TileRange tile = a.tile(piece.t);
+      const int64_t stride = wide_stride(tile, piece);
+      auto block = packed(p.x, a.extent(), tile, piece, stride);
+      a.add_block(piece.t, piece.begin, piece.end, block.span(), stride);
+    });
+    const Pair blocks = finished(a);
+    EXPECT_TRUE(same_bits(blocks.first, want.mean));
+    EXPECT_TRUE(same_bits(blocks.second, want.m2));
+  });
 }
 
 TYPED_TEST(Accumulators, GradientSumsOfTilesInAnyOrderHaveTheBitsOfThePlainCall) {

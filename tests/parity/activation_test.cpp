@@ -46,8 +46,8 @@ struct ActForward {
 template <class T>
 ActForward<T> run_act(const Problem<T>& p, const std::vector<T>& residual, double slope, const Options& options = {}) {
   const std::vector<double> c(to_size(p.extent.channels));
-  ActForward<T> r{std::vector<T>(p.x.size()), std::vector<std::uint8_t>(to_size(batch_norm_act_mask_bytes(p.extent))), c, c,
-                  c};
+  ActForward<T> r{std::vector<T>(p.x.size()), std::vector<std::uint8_t>(to_size(batch_norm_act_mask_bytes(p.extent))),
+                  c, c, c};
   batch_norm_act_forward<T>({.extent = p.extent,
                              .x = p.x,
                              .residual = residual,
@@ -315,7 +315,9 @@ TEST(ActivationRefusals, NameWhatIsWrong) {
   auto backward = arguments(p, f, 0);
   backward.dresidual = y, backward.mask = {};
   expect_error(ErrorCode::wrong_length, {"mask has 0 elements"}, [&] { batch_norm_act_backward<float>(backward); });
-  expect_error(ErrorCode::bad_extent, {"batch_norm_act_mask_bytes"}, [] { (void)batch_norm_act_mask_bytes({1, 0, 3}); });
+  expect_error(ErrorCode::bad_extent, {"batch_norm_act_mask_bytes"}, [] {
+    (void)batch_norm_act_mask_bytes({1, 0, 3});
+  });
 }
 
 }  // namespace

@@ -39,7 +39,8 @@ std::vector<Options> every_option() {
   std::vector<Options> options;
   for (const Isa isa : supported_isas()) {
     for (const Walk walk : all_walks) {
-      for (const int threads : thread_counts) options.push_back({.cpu = {.threads = threads, .isa = isa, .walk = walk}});
+      for (const int threads : thread_counts)
+        options.push_back({.cpu = {.threads = threads, .isa = isa, .walk = walk}});
     }
   }
   return options;

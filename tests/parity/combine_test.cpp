@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "cpu/passes/engine.hpp"
+#include "cpu/passes/pass_runner.hpp"
 #include "support/dtypes.hpp"
 #include "support/isas.hpp"
 #include "support/oracle.hpp"
@@ -47,10 +47,10 @@ void expect_formula(const Extent& extent, bool with_b, double scale) {
     want[k] = term(p.x, 0) + term(p.dy, 2) + (with_b ? term(third, 4) : R(0)) + static_cast<R>(c.values[6][j]);
   }
   for_each_isa([&](Isa isa) {
-    cpu::Engine<T> engine(extent, cpu::in_one_pass({.cpu = {.threads = 2, .isa = isa}}), 3);
+    cpu::PassRunner<T> runner(extent, cpu::in_one_pass({.cpu = {.threads = 2, .isa = isa}}), 3);
     std::vector<T> out(p.x.size());
-    engine.walker().apply(
-        engine.combine({p.x.data(), p.dy.data(), with_b ? third.data() : nullptr}, out.data(), c.arrays(with_b)));
+    runner.traversal().apply(
+        runner.combine({p.x.data(), p.dy.data(), with_b ? third.data() : nullptr}, out.data(), c.arrays(with_b)));
     expect_within<T>(Quantity::dx, relative_l2(out, want, std::sqrt(size)), 0);
   });
 }
@@ -70,11 +70,11 @@ TEST(CombineOfFloats, GoesToDoubleWhereACoefficientIsBeyondFloat) {
     const std::vector<double> huge(to_size(extent.channels), 1e35), tiny(to_size(extent.channels), 1e-35);
     const std::vector<double> zero(to_size(extent.channels), 0.0), one(to_size(extent.channels), 1.0);
     for_each_isa([&](Isa isa) {
-      cpu::Engine<float> engine(extent, cpu::in_one_pass({.cpu = {.isa = isa}}), 2);
+      cpu::PassRunner<float> runner(extent, cpu::in_one_pass({.cpu = {.isa = isa}}), 2);
       std::vector<float> out(p.x.size());
       // (x - 1e35) * 1e-35 + dy = dy - 1 but for x's 35 digits behind.
-      engine.walker().apply(
-          engine.combine({p.x.data(), p.dy.data(), nullptr}, out.data(),
+      runner.traversal().apply(
+          runner.combine({p.x.data(), p.dy.data(), nullptr}, out.data(),
                          {huge.data(), tiny.data(), zero.data(), one.data(), nullptr, nullptr, zero.data()}));
       for (std::size_t k = 0; k < out.size(); ++k) EXPECT_EQ(static_cast<float>(double{p.dy[k]} - 1), out[k]);
     });

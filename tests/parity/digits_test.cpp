@@ -164,7 +164,8 @@ TYPED_TEST(Digits, InferenceKeepsThePromise) {
     const std::vector<R> want = expected_inference<R>(p, f.mean, f.var);
     const double ratio = largest_ratio(f.mean, f.var);
     for_each_isa([&](Isa isa) {
-      expect_within<TypeParam>(Quantity::y, relative_l2(run_inference(p, f.mean, f.var, {.cpu = {.isa = isa}}), want), ratio);
+      expect_within<TypeParam>(Quantity::y, relative_l2(run_inference(p, f.mean, f.var, {.cpu = {.isa = isa}}), want),
+                               ratio);
     });
   });
 }

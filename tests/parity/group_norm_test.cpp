@@ -5,8 +5,8 @@
 #include <limits>
 #include <vector>
 
-#include "ops/group_norm/group_arguments.hpp"
 #include "math/group_math.hpp"
+#include "ops/group_norm/group_arguments.hpp"
 #include "support/dtypes.hpp"
 #include "support/fenced.hpp"
 #include "support/groups.hpp"

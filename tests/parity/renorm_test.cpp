@@ -52,33 +52,33 @@ Results<T> run_renorm(const Problem<T>& p, const Renorm& n, const Options& optio
   Results<T> o{std::vector<T>(p.x.size()), std::vector<T>(p.x.size()), c, c, c, c, c,
                std::vector<param_t<T>>(C), std::vector<param_t<T>>(C)};
   batch_norm_renorm_forward<T>({.extent = p.extent,
-                           .x = p.x,
-                           .gamma = p.gamma,
-                           .beta = p.beta,
-                           .running_mean = n.running_mean,
-                           .running_var = n.running_var,
-                           .y = o.y,
-                           .mean = o.mean,
-                           .var = o.var,
-                           .rstd = o.rstd,
-                           .r = o.r,
-                           .d = o.d,
-                           .r_max = n.r_max,
-                           .d_max = n.d_max,
-                           .eps = p.eps},
-                          options);
+                                .x = p.x,
+                                .gamma = p.gamma,
+                                .beta = p.beta,
+                                .running_mean = n.running_mean,
+                                .running_var = n.running_var,
+                                .y = o.y,
+                                .mean = o.mean,
+                                .var = o.var,
+                                .rstd = o.rstd,
+                                .r = o.r,
+                                .d = o.d,
+                                .r_max = n.r_max,
+                                .d_max = n.d_max,
+                                .eps = p.eps},
+                               options);
   batch_norm_renorm_backward<T>({.extent = p.extent,
-                            .x = p.x,
-                            .dy = p.dy,
-                            .mean = o.mean,
-                            .rstd = o.rstd,
-                            .r = o.r,
-                            .d = o.d,
-                            .gamma = p.gamma,
-                            .dx = o.dx,
-                            .dgamma = o.dgamma,
-                            .dbeta = o.dbeta},
-                           options);
+                                 .x = p.x,
+                                 .dy = p.dy,
+                                 .mean = o.mean,
+                                 .rstd = o.rstd,
+                                 .r = o.r,
+                                 .d = o.d,
+                                 .gamma = p.gamma,
+                                 .dx = o.dx,
+                                 .dgamma = o.dgamma,
+                                 .dbeta = o.dbeta},
+                                options);
   return o;
 }
 
@@ -214,11 +214,11 @@ TEST(BatchRenormRefuses, BadArguments) {
   Guarded<float> y(60), dx(60);
   Guarded<double> r(4);
   const BatchNormRenormForward<float> legal{.extent = p.extent,
-                                        .x = p.x,
-                                        .running_mean = n.running_mean,
-                                        .running_var = n.running_var,
-                                        .y = y.span(),
-                                        .r = r.span()};
+                                            .x = p.x,
+                                            .running_mean = n.running_mean,
+                                            .running_var = n.running_var,
+                                            .y = y.span(),
+                                            .r = r.span()};
   const auto refused = [&](ErrorCode code, std::initializer_list<std::string> parts, auto&& spoil) {
     auto args = legal;
     spoil(args);

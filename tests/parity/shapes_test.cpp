@@ -73,7 +73,8 @@ TYPED_TEST(Parity, MatchesReferenceInEveryWalk) {
         SCOPED_TRACE(walk_name(walk));
         const auto forward = run_forward(p, {.cpu = {.threads = 2, .isa = isa, .walk = walk}});
         expect_y_relative_to_terms(forward.y, e);
-        const auto backward = run_backward(p, forward.mean, forward.rstd, {.cpu = {.threads = 2, .isa = isa, .walk = walk}});
+        const auto backward =
+            run_backward(p, forward.mean, forward.rstd, {.cpu = {.threads = 2, .isa = isa, .walk = walk}});
         expect_gradients_relative_to_terms(backward, e);
       }
     });

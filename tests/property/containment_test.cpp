@@ -35,7 +35,8 @@ class Containment : public ::testing::Test {
         SCOPED_TRACE(describe(extent) + ", channel " + std::to_string(poison.channel) + " has " +
                      std::to_string(poison.value));
         for_each_isa([&](Isa isa) {
-          for (const Walk walk : all_walks) body(clean, poison, Options{.cpu = {.threads = 2, .isa = isa, .walk = walk}});
+          for (const Walk walk : all_walks)
+            body(clean, poison, Options{.cpu = {.threads = 2, .isa = isa, .walk = walk}});
         });
       }
     }

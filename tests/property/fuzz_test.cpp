@@ -68,8 +68,8 @@ Problem<T> random_problem(Random& random) {
 
 Options random_options(Random& random) {
   return {.cpu = {.threads = static_cast<int>(random.integer(0, 5)),
-          .isa = random.pick(supported_isas()),
-          .walk = random.pick<Walk>({Walk::automatic, Walk::resident, Walk::streamed})}};
+                  .isa = random.pick(supported_isas()),
+                  .walk = random.pick<Walk>({Walk::automatic, Walk::resident, Walk::streamed})}};
 }
 
 template <class T>

@@ -118,8 +118,9 @@ TYPED_TEST(InfiniteDy, GivesWhatTheFormulasGiveInGroupsAndRows) {
       this->put(p.of.x, p.of.dy);
       SCOPED_TRACE(describe(p.groups));
       const auto want = expected(p).backward;
-      for_each_isa(
-          [&](Isa isa) { expect_infinite_alike(run_backward(p, run_forward(p, {.cpu = {.isa = isa}}), {.cpu = {.isa = isa}}), want); });
+      for_each_isa([&](Isa isa) {
+        expect_infinite_alike(run_backward(p, run_forward(p, {.cpu = {.isa = isa}}), {.cpu = {.isa = isa}}), want);
+      });
     }
   }
   for (const RowNorm norm : both_row_norms) {
@@ -128,8 +129,9 @@ TYPED_TEST(InfiniteDy, GivesWhatTheFormulasGiveInGroupsAndRows) {
       this->put(p.x, p.dy);
       SCOPED_TRACE(describe(norm, extent));
       const auto want = expected(p).backward;
-      for_each_isa(
-          [&](Isa isa) { expect_infinite_alike(run_backward(p, run_forward(p, {.cpu = {.isa = isa}}), {.cpu = {.isa = isa}}), want); });
+      for_each_isa([&](Isa isa) {
+        expect_infinite_alike(run_backward(p, run_forward(p, {.cpu = {.isa = isa}}), {.cpu = {.isa = isa}}), want);
+      });
     }
   }
 }

@@ -180,30 +180,30 @@ TEST_F(GammaTimesRstd, MayOverflowWithCorrections) {
       running_var[c] = std * std * (c % 2 == 0 ? 0.64 : 100);
     }
     batch_norm_renorm_forward<double>({.extent = p.extent,
-                                  .x = p.x,
-                                  .gamma = p.gamma,
-                                  .beta = p.beta,
-                                  .running_mean = running_mean,
-                                  .running_var = running_var,
-                                  .y = y,
-                                  .mean = mean,
-                                  .rstd = rstd,
-                                  .r = r,
-                                  .d = d,
-                                  .r_max = 3,
-                                  .d_max = 5,
-                                  .eps = p.eps},
-                                 options);
+                                       .x = p.x,
+                                       .gamma = p.gamma,
+                                       .beta = p.beta,
+                                       .running_mean = running_mean,
+                                       .running_var = running_var,
+                                       .y = y,
+                                       .mean = mean,
+                                       .rstd = rstd,
+                                       .r = r,
+                                       .d = d,
+                                       .r_max = 3,
+                                       .d_max = 5,
+                                       .eps = p.eps},
+                                      options);
     batch_norm_renorm_backward<double>({.extent = p.extent,
-                                   .x = p.x,
-                                   .dy = p.dy,
-                                   .mean = mean,
-                                   .rstd = rstd,
-                                   .r = r,
-                                   .d = d,
-                                   .gamma = p.gamma,
-                                   .dx = dx},
-                                  options);
+                                        .x = p.x,
+                                        .dy = p.dy,
+                                        .mean = mean,
+                                        .rstd = rstd,
+                                        .r = r,
+                                        .d = d,
+                                        .gamma = p.gamma,
+                                        .dx = dx},
+                                       options);
     auto want_y = cache.x_hat, want_dx = e.backward.dx;
     for (std::size_t k = 0; k < y.size(); ++k) {
       const std::size_t c = k / to_size(p.extent.inner) % C;
@@ -224,15 +224,15 @@ TEST(GammaTimesRstdTimesR, MayOverflowOrMeetARstdThatDoes) {
   const std::vector<double> running_var{1e-20, 1}, rstd{1e8, 1e3}, r{100, 1e-3};
   std::vector<double> y(8), seen_r(2), dx(8);
   batch_norm_renorm_forward<double>({.extent = extent,
-                                .x = x,
-                                .gamma = gamma,
-                                .running_mean = none,
-                                .running_var = running_var,
-                                .y = y,
-                                .r = seen_r,
-                                .r_max = 1000,
-                                .d_max = 0,
-                                .eps = 0});
+                                     .x = x,
+                                     .gamma = gamma,
+                                     .running_mean = none,
+                                     .running_var = running_var,
+                                     .y = y,
+                                     .r = seen_r,
+                                     .r_max = 1000,
+                                     .d_max = 0,
+                                     .eps = 0});
   EXPECT_NEAR(seen_r[0], 100, 1e-10);
   EXPECT_NEAR(seen_r[1], 1e-3, 1e-15);
   for (std::size_t k = 0; k < 8; ++k) EXPECT_NEAR(y[k] / (k % 2 == 0 ? 1e302 : 1e303), x[k] > 0 ? 1 : -1, 1e-12);

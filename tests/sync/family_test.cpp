@@ -129,32 +129,32 @@ Outputs renormalization(const Inputs& in, const Options& o) {
   Memory m(in, 2, 4);
   const std::vector<double> running_mean(in.gamma.size(), 2.5), running_var(in.gamma.size(), 3);
   batch_norm_renorm_forward<double>({.extent = in.extent,
-                                .x = in.x,
-                                .gamma = in.gamma,
-                                .beta = in.beta,
-                                .running_mean = running_mean,
-                                .running_var = running_var,
-                                .y = m.tensors[0],
-                                .mean = m.mean(),
-                                .var = m.var(),
-                                .rstd = m.rstd(),
-                                .r = m.channels[2],
-                                .d = m.channels[3],
-                                .r_max = 3,
-                                .d_max = 5},
-                               o);
+                                     .x = in.x,
+                                     .gamma = in.gamma,
+                                     .beta = in.beta,
+                                     .running_mean = running_mean,
+                                     .running_var = running_var,
+                                     .y = m.tensors[0],
+                                     .mean = m.mean(),
+                                     .var = m.var(),
+                                     .rstd = m.rstd(),
+                                     .r = m.channels[2],
+                                     .d = m.channels[3],
+                                     .r_max = 3,
+                                     .d_max = 5},
+                                    o);
   batch_norm_renorm_backward<double>({.extent = in.extent,
-                                 .x = in.x,
-                                 .dy = in.dy,
-                                 .mean = m.mean(),
-                                 .rstd = m.rstd(),
-                                 .r = m.channels[2],
-                                 .d = m.channels[3],
-                                 .gamma = in.gamma,
-                                 .dx = m.tensors[1],
-                                 .dgamma = m.channels[0],
-                                 .dbeta = m.channels[1]},
-                                o);
+                                      .x = in.x,
+                                      .dy = in.dy,
+                                      .mean = m.mean(),
+                                      .rstd = m.rstd(),
+                                      .r = m.channels[2],
+                                      .d = m.channels[3],
+                                      .gamma = in.gamma,
+                                      .dx = m.tensors[1],
+                                      .dgamma = m.channels[0],
+                                      .dbeta = m.channels[1]},
+                                     o);
   return m;
 }
 
@@ -289,7 +289,8 @@ TEST(SyncWeights, MayBeOnOneRankAlone) {
   const Outputs wanted = weights(whole, {});
   ThreadGroup group(3, {.parameter_gradients = ParameterGradients::global});
   on_all_ranks(group, [&](Communicator& ranks) {
-    const Outputs seen = weights(part_of(whole, {2, 2, 2}, ranks.rank()), {.cpu = {.threads = 1}, .communicator = &ranks});
+    const Outputs seen =
+        weights(part_of(whole, {2, 2, 2}, ranks.rank()), {.cpu = {.threads = 1}, .communicator = &ranks});
     expect_near("mean", seen.channels.end()[-4], wanted.channels.end()[-4], 1e-13);
     expect_near("dgamma", seen.channels[0], wanted.channels[0], 1e-13);
   });
@@ -305,7 +306,8 @@ TEST(SyncWeights, UpToTheLargestAndFromTheSmallestThatRanksTake) {
     std::fill(whole.weight.begin(), whole.weight.end(), weight);
     ThreadGroup group(3, {.parameter_gradients = ParameterGradients::global});
     on_all_ranks(group, [&](Communicator& ranks) {
-      const Outputs seen = weights(part_of(whole, {2, 2, 2}, ranks.rank()), {.cpu = {.threads = 1}, .communicator = &ranks});
+      const Outputs seen =
+          weights(part_of(whole, {2, 2, 2}, ranks.rank()), {.cpu = {.threads = 1}, .communicator = &ranks});
       expect_near("mean", seen.channels.end()[-4], wanted.channels.end()[-4], 1e-13);
       expect_near("var", seen.channels.end()[-3], wanted.channels.end()[-3], 1e-13);
       expect_near("dgamma", seen.channels[0], wanted.channels[0], 1e-13);
@@ -346,7 +348,8 @@ TEST(SyncGhostBatches, AreCommunicatorsOfTheirRanks) {
       const int rank = 2 * half + ranks.rank();
       const Inputs part = part_of(whole, split, rank);
       std::vector<double> y(part.x.size());
-      batch_norm_forward<double>({.extent = part.extent, .x = part.x, .y = y}, {.cpu = {.threads = 1}, .communicator = &ranks});
+      batch_norm_forward<double>({.extent = part.extent, .x = part.x, .y = y},
+                                 {.cpu = {.threads = 1}, .communicator = &ranks});
       expect_near("y", y, rows_of(wanted, whole.extent, split, rank), 1e-13);
     });
   }

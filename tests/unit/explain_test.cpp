@@ -32,8 +32,8 @@ TEST(Explain, KnowsThatInferencePassesOnce) {
 
 TEST(Explain, KnowsThatRanksWaitBetweenThePasses) {
   ThreadGroup group(2);
-  const Explanation forward =
-      explain(Extent::nchw(50, 64, 28, 28), 4, Pass::forward, {.cpu = {.threads = 1}, .communicator = &group.communicator(0)});
+  const Explanation forward = explain(Extent::nchw(50, 64, 28, 28), 4, Pass::forward,
+                                      {.cpu = {.threads = 1}, .communicator = &group.communicator(0)});
   EXPECT_EQ(forward.walk, Walk::streamed);
   EXPECT_EQ(forward.reads, 2);
 }

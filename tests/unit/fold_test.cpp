@@ -231,12 +231,12 @@ TEST(FoldCases, ScaleAndShiftAreInference) {
   batch_norm_scale_and_shift<float, double>(
       {.mean = n.mean, .var = n.var, .gamma = n.gamma, .beta = n.beta, .scale = scale, .shift = shift, .eps = 1e-3});
   batch_norm_scale_and_shift<float>({.mean = n.mean,
-                          .var = n.var,
-                          .gamma = n.gamma,
-                          .beta = n.beta,
-                          .scale = scale_f32,
-                          .shift = shift_f32,
-                          .eps = 1e-3});
+                                     .var = n.var,
+                                     .gamma = n.gamma,
+                                     .beta = n.beta,
+                                     .scale = scale_f32,
+                                     .shift = shift_f32,
+                                     .eps = 1e-3});
   for (std::size_t c = 0; c < 6; ++c) {
     const double rstd = 1 / std::sqrt(n.var[c] + 1e-3), gamma = n.gamma[c], beta = n.beta[c];
     EXPECT_NEAR(scale[c], gamma * rstd, 1e-15);

@@ -95,7 +95,8 @@ TEST_F(PhasesRefuse, NormalizeOfWrongArguments) {
   spoilt = normalize_args(), spoilt.x = arena.view<float>(4, 60), spoilt.y = arena.view<float>(0, 60);
   refused(ErrorCode::overlap, {"normalize", "y", "x"}, [&] { normalize<float>(spoilt); });
   spoilt = normalize_args();
-  refused(ErrorCode::bad_argument, {"normalize", "threads", "-1"}, [&] { normalize<float>(spoilt, {.cpu = {.threads = -1}}); });
+  refused(ErrorCode::bad_argument, {"normalize", "threads", "-1"},
+          [&] { normalize<float>(spoilt, {.cpu = {.threads = -1}}); });
 }
 
 TEST_F(PhasesRefuse, GradientSumsOfWrongArguments) {

@@ -67,7 +67,8 @@ TEST(cpu::Tiling, SeesShortRowsAsColumnsAndLongRowsAsPlanes) {
   EXPECT_EQ(cpu::Shape::interleaved, cpu::make_tiling(Extent::nchw(32, 2048, 7, 7)).shape);
   EXPECT_EQ(cpu::Shape::interleaved, cpu::make_tiling(Extent::nhwc(32, 56, 56, 64)).shape);
   EXPECT_EQ(cpu::Shape::interleaved, cpu::make_tiling(Extent::nc(60, 100)).shape);
-  EXPECT_EQ(cpu::Shape::planar, cpu::make_tiling(Extent::nc(1000, 1)).shape) << "a single feature is one contiguous row";
+  EXPECT_EQ(cpu::Shape::planar, cpu::make_tiling(Extent::nc(1000, 1)).shape)
+      << "a single feature is one contiguous row";
   EXPECT_EQ(cpu::Shape::planar, cpu::make_tiling(Extent{1, 4096, 49}).shape) << "one row has no columns to add down";
 }
 

@@ -16,13 +16,13 @@ template <class U>
 constexpr bool kIsTwo = false;
 #if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
 template <class T, bool kInOrder>
-constexpr bool kIsTwo<Two<T, kInOrder>> = true;
+constexpr bool kIsTwo<PairOf<T, kInOrder>> = true;
 #endif
 
 #if HWY_TARGET != HWY_SCALAR
 /// Two vectors of doubles for one of floats.
 struct Doubles {
-  using M = Many<double>;
+  using M = VectorOf<double>;
   static constexpr int kWidth = 2 * M::kWidth;
   struct Value {
     M::Value a, b;
@@ -55,17 +55,17 @@ struct AddedIn {
   using V = U;
 };
 template <>
-struct AddedIn<One<float>, double> {
-  using V = One<double>;
+struct AddedIn<ScalarOf<float>, double> {
+  using V = ScalarOf<double>;
 };
 #if HWY_TARGET == HWY_SCALAR
 template <>
-struct AddedIn<Many<float>, double> {
-  using V = Many<double>;
+struct AddedIn<VectorOf<float>, double> {
+  using V = VectorOf<double>;
 };
 #else
 template <>
-struct AddedIn<Many<float>, double> {
+struct AddedIn<VectorOf<float>, double> {
   using V = Doubles;
 };
 #endif
@@ -79,7 +79,7 @@ constexpr int64_t kWideBlock = 4;
 /// eight lines, and every pass down the rows loses the lines that the next one needs.
 constexpr int64_t kCriticalStride = 4096;
 
-/// Stores what Many, Two or Doubles computes in A as such.
+/// Stores what VectorOf, PairOf or Doubles computes in A as such.
 template <class U, class A>
 HWY_INLINE void keep(typename U::Value v, A* p) {
   if constexpr (kIsTwo<U>) {
@@ -138,16 +138,16 @@ struct ColumnTerms {
   }
 
   /// The lines of memory in which rows meet, `split` elements from their beginning: the last columns of each row and
-  /// the first ones. at_seams: the same rows with the parameters of those columns.
+  /// the first ones. at_shared_lines: the same rows with the parameters of those columns.
   template <class U>
-  HWY_INLINE void add_seams(const Rows& at_seams, int64_t split) const {
+  HWY_INLINE void add_shared_lines(const Rows& at_shared_lines, int64_t split) const {
     constexpr int64_t kElements = kLine<T>;
     const int64_t cols = extent.length, last = extent.rows - 1;
     S first[kElements] = {}, second[kElements] = {};
     add_alone(0, 0, kElements - split, first + split, second + split);
     for (int64_t r = 1; r <= last; ++r) {
       for (int64_t k = 0; k < kElements; k += U::kWidth) {
-        add_seam<U>(at_seams.row(r - 1), at_seams.row(r), k, split, first + k, second + k);
+        add_seam<U>(at_shared_lines.row(r - 1), at_shared_lines.row(r), k, split, first + k, second + k);
       }
     }
     add_alone(last, cols - split, cols, first, second);
@@ -168,15 +168,15 @@ struct ColumnTerms {
   }
   /// Columns [begin, end) of row r, one by one.
   HWY_NOINLINE void add_alone(int64_t r, int64_t begin, int64_t end, S* first, S* second) const {
-    using V = One<S>;
+    using V = ScalarOf<S>;
     const auto row = rows.row(r);
     const int64_t base = rows.base(begin);
     for (int64_t k = begin; k < end; ++k) {
       const S g = V::load(row.dy + k), x_hat = x_hat_of<V>(V::load(row.x + k), row.c.center, row.c.scale, row.c.beta);
       first[k - begin] += g;
       second[k - begin] += g * x_hat;
-      using One = kernels::HWY_NAMESPACE::One<typename Rows::Lane>;
-      One::store(row.map.template value<One>(k, k - base), row.map.out + k);
+      using Scalar = kernels::HWY_NAMESPACE::ScalarOf<typename Rows::Lane>;
+      Scalar::store(row.map.template value<Scalar>(k, k - base), row.map.out + k);
     }
   }
   /// Elements k .. of a line, `split` of which are the row's before.
@@ -275,7 +275,7 @@ struct RowsInTurns {
   double* first;
   double* second;
   int64_t row = 0, at = 0, credit = 0;
-  Partial<Many<A>> kept;
+  Partial<VectorOf<A>> kept;
 
   HWY_INLINE RowsInTurns(const Sources& of, const RowExtent& extent, int64_t ahead, double* to_first, double* to_second)
       : sources(of), rows(extent), early(ahead), first(to_first), second(to_second) {}
@@ -295,7 +295,7 @@ struct RowsInTurns {
   HWY_NOINLINE void take_turn() {
     const int64_t cols = rows.length;
     int64_t r = row, k = at, left = credit;
-    Partial<Many<A>> own;
+    Partial<VectorOf<A>> own;
     if (k > 0) own = kept;
     while (left > 0 && r < rows.rows) {
       const auto source = sources.row(r);
@@ -324,7 +324,7 @@ struct RowsInTurns {
     credit = left;
   }
   template <class Source>
-  HWY_INLINE void finish(const Source& source, int64_t r, int64_t k, Partial<Many<A>>& own) const {
+  HWY_INLINE void finish(const Source& source, int64_t r, int64_t k, Partial<VectorOf<A>>& own) const {
     const int64_t rest = rows.length % kLanes;
     add_descending<kRowDepth<A>>(source.from(k), 0, rows.length - k, own);
     if (rest == 0) {

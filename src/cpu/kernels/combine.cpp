@@ -16,7 +16,7 @@ namespace unitvar::kernels::HWY_NAMESPACE {
 /// A linear map of two or three tensors.
 template <class T, class A, class V>
 struct CombineMap {
-  static constexpr bool kExtended = false;
+  static constexpr bool kHasEpilogue = false;
   using Vector = Widest<T, A, V>;
   CombineTensors<T> in;
   T* out;

@@ -19,7 +19,7 @@ namespace unitvar::kernels::HWY_NAMESPACE {
 /// see coming, n rows ahead.
 template <class T, class A, int n, class Source>
 UNITVAR_PART void add_rows(const Source& source, int64_t r, const Rect& rect, double* first, double* second) {
-  constexpr int64_t kWidth = Many<A>::kWidth;
+  constexpr int64_t kWidth = VectorOf<A>::kWidth;
   const int64_t row = r * rect.stride, cols = rect.cols();
   const bool whole_rows = cols == rect.stride;
   const int64_t step = whole_rows ? kLine<T> : rect.stride;
@@ -29,17 +29,17 @@ UNITVAR_PART void add_rows(const Source& source, int64_t r, const Rect& rect, do
       const int64_t next = whole_rows ? row + n * k + int64_t{4 * kNear / sizeof(T)} : row + n * rect.stride + k;
       for (int q = 0; q < n; ++q) source.prefetch(next + q * step);
     }
-    Wide<Many<A>> a, b;
+    Wide<VectorOf<A>> a, b;
     a.load(first + k);
     b.load(second + k);
-    const auto terms = tree<Many<A>, n, true>(source, row + k, rect.stride, k, r);
+    const auto terms = tree<VectorOf<A>, n, true>(source, row + k, rect.stride, k, r);
     a.add(terms.first);
     b.add(terms.second);
     a.store(first + k);
     b.store(second + k);
   }
   for (; k < cols; ++k) {
-    const auto terms = tree<One<A>, n, true>(source, row + k, rect.stride, k, r);
+    const auto terms = tree<ScalarOf<A>, n, true>(source, row + k, rect.stride, k, r);
     first[k] += static_cast<double>(terms.first);
     second[k] += static_cast<double>(terms.second);
   }
@@ -62,7 +62,7 @@ template <class A, bool kStream, class Map>
 UNITVAR_PART void map_row(const Map& map, int64_t row, int64_t cols, int64_t ahead) {
   int64_t k = kStream ? std::min(cols, to_next_line(map.out + row)) : 0;
   map_torn<A>(map, row, 0, k);
-  if constexpr (Map::kExtended) {
+  if constexpr (Map::kHasEpilogue) {
     for (; k + kWord <= cols; k += kWord) {
       for (int64_t i = 0; i < kWord; i += kMapLine<Map>) map.prefetch(row + k + i + ahead);
       map_lines<kStream, kWord / kMapLine<Map>>(map, row, k);
@@ -96,7 +96,7 @@ UNITVAR_PART void map_two_rows(const Map& map, int64_t row, const Rect& rect, in
 template <class T, class A, bool kStream, class Map>
 HWY_INLINE void map_rows(const Map& map, const Rect& rect, int64_t ahead) {
   int64_t r = 0;
-  if constexpr (kIsHalf<T> && !Map::kExtended) {
+  if constexpr (kIsHalf<T> && !Map::kHasEpilogue) {
     const bool aligned = to_next_line(map.out) == 0 && rect.stride % kMapLine<Map> == 0;
     if (rect.cols() % kMapLine<Map> == 0 && (!kStream || aligned)) {
       for (; r + 2 <= rect.rows; r += 2) map_two_rows<kStream>(map, r * rect.stride, rect, ahead);

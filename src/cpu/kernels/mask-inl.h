@@ -30,10 +30,10 @@ template <class U>
 struct Masks;
 
 template <class A>
-struct Masks<Many<A>> {
-  using Value = typename Many<A>::Value;
+struct Masks<VectorOf<A>> {
+  using Value = typename VectorOf<A>::Value;
   using Mask = hn::Mask<Tag<A>>;
-  static HWY_INLINE Mask at_most_zero(Value v) { return hn::Le(v, Many<A>::zero()); }
+  static HWY_INLINE Mask at_most_zero(Value v) { return hn::Le(v, VectorOf<A>::zero()); }
   static HWY_INLINE Value select(Mask m, Value yes, Value no) { return hn::IfThenElse(m, yes, no); }
   static HWY_INLINE Value zero_where(Mask m, Value v) { return hn::IfThenZeroElse(m, v); }
   /// A lane's worth of the word in every lane, which serves several vectors; each lane tests its own bit.
@@ -47,20 +47,20 @@ struct Masks<Many<A>> {
   static HWY_INLINE std::uint64_t bits(Mask m) {
     std::uint8_t bytes[8];
     hn::StoreMaskBits(Tag<A>(), m, bytes);
-    if constexpr (Many<A>::kWidth <= 8) return bytes[0];
+    if constexpr (VectorOf<A>::kWidth <= 8) return bytes[0];
     return bytes[0] | std::uint64_t{bytes[1]} << 8;
   }
 };
 
 #if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
 template <class T>
-struct Masks<Two<T, true>> {
-  using Value = typename Two<T, true>::Value;
-  using Half = Masks<Many<float>>;
+struct Masks<PairOf<T, true>> {
+  using Value = typename PairOf<T, true>::Value;
+  using Half = Masks<VectorOf<float>>;
   struct Mask {
     Half::Mask a, b;
   };
-  static constexpr int kHalf = Many<float>::kWidth;
+  static constexpr int kHalf = VectorOf<float>::kWidth;
   static HWY_INLINE Mask at_most_zero(Value v) { return {Half::at_most_zero(v.a), Half::at_most_zero(v.b)}; }
   static HWY_INLINE Value select(Mask m, Value yes, Value no) {
     return {Half::select(m.a, yes.a, no.a), Half::select(m.b, yes.b, no.b)};
@@ -76,7 +76,7 @@ struct Masks<Two<T, true>> {
 #endif
 
 template <class A>
-struct Masks<One<A>> {
+struct Masks<ScalarOf<A>> {
   using Mask = bool;
   static HWY_INLINE Mask at_most_zero(A v) { return v <= 0; }
   // No branches: which way they go would be as random as the data.

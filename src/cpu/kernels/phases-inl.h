@@ -14,7 +14,7 @@ namespace unitvar::kernels::HWY_NAMESPACE {
 
 // In all of them V is A where one channel is meant, and const A* where there is a value for each column or channel;
 // channel(j) is the same for channel j alone, row(r, i) for row r alone, which begins at element i: the plain phases do
-// the same in all rows. U says how many elements are taken at once: Many or One.
+// the same in all rows. U says how many elements are taken at once: VectorOf or ScalarOf.
 
 template <class Value>
 struct Terms {
@@ -25,7 +25,7 @@ struct Terms {
 /// What phase 1 adds up for one element: d = x - shift and d * d.
 template <class T, class A, class V>
 struct MomentTerms {
-  static constexpr bool kExtended = false;
+  static constexpr bool kHasEpilogue = false;
   static constexpr int kTensors = 1;
   using Lane = A;
   using Sum = Summed<T, A>;
@@ -50,7 +50,7 @@ struct MomentTerms {
 /// What phase 3 adds up: dy and dy * (x - center).
 template <class T, class A, class V>
 struct GradientTerms {
-  static constexpr bool kExtended = false;
+  static constexpr bool kHasEpilogue = false;
   static constexpr int kTensors = 2;
   using Sum = Summed<T, A>;
   const T* x;
@@ -78,7 +78,7 @@ struct GradientTerms {
 /// Phase 2: (x - center) * scale + beta, not x * a + b: the second form cancels when |mean| is large.
 template <class T, class A, class V>
 struct NormalizeMap {
-  static constexpr bool kExtended = false;
+  static constexpr bool kHasEpilogue = false;
   using Vector = Widest<T, A, V>;
   const T* x;
   T* out;
@@ -101,7 +101,7 @@ struct NormalizeMap {
 /// repairs it.
 template <class T, class A, class V>
 struct InputGradientMap {
-  static constexpr bool kExtended = false;
+  static constexpr bool kHasEpilogue = false;
   using Vector = Widest<T, A, V>;
   const T* x;
   const T* dy;
@@ -128,7 +128,7 @@ struct InputGradientMap {
 /// In place of terms to add up, or of a map to write.
 struct Nothing {
   using Lane = double;
-  using Sum = Many<Lane>;  // of which there is none
+  using Sum = VectorOf<Lane>;  // of which there is none
   HWY_INLINE Nothing channel(int64_t) const { return {}; }
   HWY_INLINE Nothing row(int64_t, int64_t) const { return {}; }
 };
@@ -149,7 +149,7 @@ HWY_INLINE void unrolled(const F& f) {
 template <class U>
 struct Wide {
   using A = typename U::Lane;
-  using D = Many<double>;
+  using D = VectorOf<double>;
   static constexpr int kVectors = U::kWidth / D::kWidth;
   D::Value v[kVectors];
 
@@ -188,9 +188,9 @@ struct Wide {
 #if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
 /// Even and odd elements are added apart, and stored in order.
 template <class T>
-struct Wide<Two<T, false>> {
-  using U = Two<T, false>;
-  Wide<Many<float>> even, odd;
+struct Wide<PairOf<T, false>> {
+  using U = PairOf<T, false>;
+  Wide<VectorOf<float>> even, odd;
 
   HWY_INLINE Wide() {}
   HWY_INLINE Wide(const Wide& from) { *this = from; }
@@ -250,7 +250,7 @@ HWY_INLINE void put(typename U::Value value, T* p) {
 /// Writes what map.value gave for element i and those beside it.
 template <bool kStream, class U, class Map, class Value>
 HWY_INLINE void write(Map& map, const Value& value, int64_t i) {
-  if constexpr (Map::kExtended) {
+  if constexpr (Map::kHasEpilogue) {
     map.template write<kStream, U>(value, i);
   } else {
     put<kStream, U>(value, map.out + i);
@@ -263,7 +263,7 @@ constexpr int kWord = 64;
 /// The phase on the next kWord elements, from i on.
 template <class Phase>
 HWY_INLINE decltype(auto) step_of(const Phase& phase, int64_t i) {
-  if constexpr (Phase::kExtended) {
+  if constexpr (Phase::kHasEpilogue) {
     return phase.step(i);
   } else {
     return (phase);
@@ -281,9 +281,9 @@ HWY_INLINE int64_t map_vectors(Map& map, int64_t row, int64_t k, int64_t end) {
 /// may be what it is computed from.
 template <class A, class Map>
 UNITVAR_PART void map_columns(Map& map, int64_t row, int64_t begin, int64_t end) {
-  using U = Many<A>;
+  using U = VectorOf<A>;
   if (end - begin < U::kWidth) {
-    map_vectors<One<A>>(map, row, begin, end);
+    map_vectors<ScalarOf<A>>(map, row, begin, end);
     return;
   }
   const auto last = map.template value<U>(row + end - U::kWidth, end - U::kWidth);
@@ -303,7 +303,7 @@ HWY_NOINLINE void map_few(const Map& map, int64_t row, int64_t begin, int64_t en
 /// Columns of a row that are not whole lines.
 template <class A, class Map>
 HWY_INLINE void map_torn(const Map& map, int64_t row, int64_t begin, int64_t end) {
-  if constexpr (Map::kExtended) {
+  if constexpr (Map::kHasEpilogue) {
     if (begin < end) map_few<A>(map, row, begin, end);
   } else {
     map_columns<A>(map, row, begin, end);
@@ -314,7 +314,7 @@ HWY_INLINE void map_torn(const Map& map, int64_t row, int64_t begin, int64_t end
 template <bool kStream, int64_t n, class Map>
 UNITVAR_PART void map_lines(const Map& map, int64_t row, int64_t k) {
   using U = typename Map::Vector;
-  if constexpr (Map::kExtended) {
+  if constexpr (Map::kHasEpilogue) {
     map.template write_lines<kStream, n * kMapLine<Map>>(row + k, k);
   } else {
     for (int64_t i = 0; i < n * kMapLine<Map>; i += U::kWidth) {

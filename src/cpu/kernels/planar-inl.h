@@ -24,7 +24,7 @@ HWY_INLINE double fold_lanes(double* lanes) {
   if constexpr (n == 1) {
     return lanes[0];
   } else {
-    using D = std::conditional_t<(n / 2 >= Many<double>::kWidth), Many<double>, One<double>>;
+    using D = std::conditional_t<(n / 2 >= VectorOf<double>::kWidth), VectorOf<double>, ScalarOf<double>>;
     for (int k = 0; k < n / 2; k += D::kWidth) {
       D::store(D::add(D::load(lanes + k), D::load(lanes + k + n / 2)), lanes + k);
     }
@@ -48,7 +48,7 @@ HWY_INLINE double fold_vector([[maybe_unused]] D d, hn::Vec<D> v) {
 template <class U>
 constexpr bool kLanesInOrder = false;
 template <class A>
-constexpr bool kLanesInOrder<Many<A>> = true;
+constexpr bool kLanesInOrder<VectorOf<A>> = true;
 
 /// kLanes partial sums of what is taken a U at a time.
 template <class U>
@@ -89,12 +89,12 @@ struct Lanes {
   /// Vector k of n to which all have been folded, in halves. The same tree as fold_lanes, without a detour through
   /// memory: of a short row it is most of the work.
   template <int n, int k>
-  HWY_INLINE Many<double>::Value folded() const {
+  HWY_INLINE VectorOf<double>::Value folded() const {
     constexpr int kEach = Wide<U>::kVectors;
     if constexpr (n == kParts * kEach) {
       return parts[k / kEach].v[k % kEach];
     } else {
-      return Many<double>::add(folded<2 * n, k>(), folded<2 * n, k + n>());
+      return VectorOf<double>::add(folded<2 * n, k>(), folded<2 * n, k + n>());
     }
   }
 };
@@ -212,7 +212,7 @@ UNITVAR_PART void add_few(const Source& source, int64_t i, int64_t n, Partial<U>
   using A = typename U::Lane;
   A first[kLanes] = {}, second[kLanes] = {};
   for (int64_t k = 0; k < n; ++k) {
-    const auto terms = source.template terms<One<A>>(i + k, 0);
+    const auto terms = source.template terms<ScalarOf<A>>(i + k, 0);
     first[k] = terms.first;
     second[k] = terms.second;
   }
@@ -228,7 +228,7 @@ UNITVAR_PART void add_rest(const Source& source, int64_t i, int64_t k, int64_t c
   }
   if constexpr (n > 1) {
     add_rest<T, n / 2>(source, i, k, cols, bound, sums);
-  } else if constexpr (Source::kExtended) {
+  } else if constexpr (Source::kHasEpilogue) {
     if (k < cols) add_few(source.step(i + k), i + k, cols - k, sums);
   } else if (k < cols && i + k + kLanes <= bound) {
     add_some(source, i + k, cols - k, sums);
@@ -265,7 +265,7 @@ HWY_NOINLINE void map_extended_seam(const Map& before, const Map& map, int64_t i
 /// Of a map beside the sums of the elements that it will come to: asks for what the sums do not read.
 template <int64_t line, class Map>
 HWY_INLINE void ask_beside(const Map& map, const Ahead& ahead, int64_t k) {
-  if constexpr (Map::kExtended) {
+  if constexpr (Map::kHasEpilogue) {
     if constexpr (Map::kBeside) ahead.template ask<kStep, line>(map.beside(), k);
   }
 }
@@ -325,7 +325,7 @@ UNITVAR_PART void stream_row(const Source& source, const Map& map, const Rect& r
     } else if (begin > 0) {
       const int64_t line = piece + begin - kElements;
       const auto before = map.channel(j - 1).row(r, piece - rect.inner);
-      if constexpr (decltype(own)::kExtended) {
+      if constexpr (decltype(own)::kHasEpilogue) {
         map_extended_seam(before, own, line, piece - line);
       } else {
         map_seam(before, own, line, piece - line);

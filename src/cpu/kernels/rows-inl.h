@@ -60,7 +60,7 @@ struct RowGradientTerms {
 /// ((x - center) * scale + shift) * gamma + beta: center is the mean as A holds it, shift what that leaves of it.
 template <class T, class A>
 struct RowNormalizeMap {
-  static constexpr bool kExtended = false;
+  static constexpr bool kHasEpilogue = false;
   using Vector = Widest<T, A, const A*>;
   const T* x;
   T* out;
@@ -83,7 +83,7 @@ struct RowNormalizeMap {
 /// ((gamma * dy - level) - (x - center) * slope) * scale.
 template <class T, class A>
 struct RowGradientMap {
-  static constexpr bool kExtended = false;
+  static constexpr bool kHasEpilogue = false;
   using Vector = Widest<T, A, const A*>;
   const T* x;
   const T* dy;
@@ -122,7 +122,7 @@ UNITVAR_PART void add_descending(const Source& source, int64_t k, int64_t cols, 
 
 /// A row's terms [k, end), which are whole trees of groups.
 template <class A, class Source>
-HWY_INLINE void add_trees(const Source& source, int64_t k, int64_t end, Partial<Many<A>>& sums) {
+HWY_INLINE void add_trees(const Source& source, int64_t k, int64_t end, Partial<VectorOf<A>>& sums) {
   constexpr int64_t kGroups = kRowDepth<A> * kLanes;
   for (; k < end; k += kGroups) add_groups<kRowDepth<A>>(source, k, sums);
 }
@@ -130,8 +130,9 @@ HWY_INLINE void add_trees(const Source& source, int64_t k, int64_t end, Partial<
 /// Adds elements [k, cols), by kRowDepth groups of kLanes, by half as many and so on, then one by one, and folds: both
 /// sums of a row. Not in line, as long as it is. `before`, what columns before k gave, is null where k is 0.
 template <class A, class Source>
-HWY_NOINLINE Terms<double> finish_row(const Source& source, int64_t k, int64_t cols, const Partial<Many<A>>* before) {
-  Partial<Many<A>> sums;
+HWY_NOINLINE Terms<double> finish_row(const Source& source, int64_t k, int64_t cols,
+                                      const Partial<VectorOf<A>>* before) {
+  Partial<VectorOf<A>> sums;
   if (before == nullptr) {
     sums.clear();
   } else {
@@ -147,7 +148,7 @@ HWY_NOINLINE Terms<double> finish_row(const Source& source, int64_t k, int64_t c
   if (k == left) return {sums.first.fold(), sums.second.fold()};
   double first[kLanes] = {}, second[kLanes] = {};
   for (int lane = 0; k < left; ++k, ++lane) {
-    const auto terms = rest.template terms<One<A>>(k, 0);
+    const auto terms = rest.template terms<ScalarOf<A>>(k, 0);
     first[lane] = static_cast<double>(terms.first);
     second[lane] = static_cast<double>(terms.second);
   }
@@ -176,12 +177,12 @@ HWY_INLINE void map_turns(const Map& map, int64_t m, int64_t end, int64_t ahead)
 /// Where streamed rows meet: `split` elements from the beginning of a line of memory, the same for all of them, or
 /// nowhere, where `split` is 0. Parameters of such a line's elements are copied here.
 template <class T>
-struct Seams {
+struct SharedLines {
   static constexpr int64_t kElements = kLine<T>;
   int64_t split;
   param_t<T> gamma[kElements], beta[kElements];
 
-  HWY_INLINE Seams(const T* out, int64_t cols) : split(std::max<int64_t>(0, meeting_place(out, cols))) {}
+  HWY_INLINE SharedLines(const T* out, int64_t cols) : split(std::max<int64_t>(0, meeting_place(out, cols))) {}
   /// Of the last `split` columns, and then the first.
   HWY_INLINE ColumnParameter<T> copied(const ColumnParameter<T>& of, int64_t cols, param_t<T> (&to)[kElements]) const {
     std::copy_n(of.from(cols - split).values, split, to);
@@ -230,7 +231,7 @@ HWY_INLINE Terms<double> sweep_row(const Source& source, const Map& map, int64_t
   int64_t m = begin;
   if constexpr (!kIsNothing<Source> && !kIsNothing<Map> && kStream) {
     if (const int64_t n = (end - m) / kTurn * kTurn; n > 0) {
-      Partial<Many<S>> sums;
+      Partial<VectorOf<S>> sums;
       sums.clear();
       take_turns<kStream>(source, map, 0, m, n, ahead, sums);
       m += n;

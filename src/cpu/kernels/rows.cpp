@@ -44,7 +44,7 @@ struct NormalizeRows {
   int64_t cols;
 
   HWY_INLINE T* out() const { return y; }
-  HWY_INLINE NormalizeRows at_seams(Seams<T>& of) const {
+  HWY_INLINE NormalizeRows at_shared_lines(SharedLines<T>& of) const {
     return {x, y, c, {of.copied(parameters.gamma, cols, of.gamma), of.copied(parameters.beta, cols, of.beta)}, cols};
   }
   HWY_INLINE auto row(int64_t r) const {
@@ -62,7 +62,7 @@ struct InputGradientRows {
   int64_t cols;
 
   HWY_INLINE T* out() const { return dx; }
-  HWY_INLINE InputGradientRows at_seams(Seams<T>& of) const {
+  HWY_INLINE InputGradientRows at_shared_lines(SharedLines<T>& of) const {
     return {x, dy, dx, c, of.copied(gamma, cols, of.gamma), cols};
   }
   HWY_INLINE auto row(int64_t r) const {
@@ -115,7 +115,7 @@ struct ColumnAndGradientRows {
   /// The column that gamma's values begin at, for columns from k on.
   HWY_INLINE int64_t base(int64_t k) const { return gamma.is_absent ? k : 0; }
 
-  HWY_INLINE ColumnAndGradientRows at_seams(Seams<T>& of) const {
+  HWY_INLINE ColumnAndGradientRows at_shared_lines(SharedLines<T>& of) const {
     return {x, dy, dx, c, x_hat, of.copied(gamma, cols, of.gamma), cols};
   }
   HWY_INLINE Row row(int64_t r) const {
@@ -149,14 +149,14 @@ template <class T, class A, class Sources, class Maps>
 HWY_INLINE void stream_rows(const Sources& sources, const Maps& maps, const RowExtent& rows, int64_t ahead,
                             double* first, double* second) {
   const int64_t cols = rows.length;
-  Seams<T> seams(maps.out(), cols);
-  const Maps seam_maps = maps.at_seams(seams);
+  SharedLines<T> shared_lines(maps.out(), cols);
+  const Maps seam_maps = maps.at_shared_lines(shared_lines);
   for (int64_t r = 0; r < rows.rows; ++r) {
     const auto map = maps.row(r);
-    const bool joins_before = seams.split > 0 && r > 0, joins_next = seams.split > 0 && r + 1 < rows.rows;
-    const int64_t begin = std::min(cols, to_next_line(map.out)), end = joins_next ? cols - seams.split : cols;
+    const bool joins_before = shared_lines.split > 0 && r > 0, joins_next = shared_lines.split > 0 && r + 1 < rows.rows;
+    const int64_t begin = std::min(cols, to_next_line(map.out)), end = joins_next ? cols - shared_lines.split : cols;
     if (joins_before) {
-      map_row_seam(seam_maps.row(r - 1), seam_maps.row(r), cols, seams.split);
+      map_row_seam(seam_maps.row(r - 1), seam_maps.row(r), cols, shared_lines.split);
     } else {
       map_columns<A>(map, 0, 0, begin);
     }
@@ -204,9 +204,9 @@ void column_sums(const T* x, const T* dy, const RowExtent& rows, const Normalize
                  const ColumnTotals<A>& to) {
   const ColumnTerms<T, A, false, ColumnRows<T, A>> terms{{x, dy, c, rows.length}, rows, to};
   const auto ignore = [](int64_t) {};
-  int64_t k = terms.template add<Many<A>, 4>(0, rows.length, ignore);
-  k = terms.template add<Many<A>, 1>(k, rows.length, ignore);
-  terms.template add<One<A>, 1>(k, rows.length, ignore);
+  int64_t k = terms.template add<VectorOf<A>, 4>(0, rows.length, ignore);
+  k = terms.template add<VectorOf<A>, 1>(k, rows.length, ignore);
+  terms.template add<ScalarOf<A>, 1>(k, rows.length, ignore);
 }
 
 template <class T, class A = fast_t<T>, class S = sum_t<T>>
@@ -253,14 +253,16 @@ HWY_INLINE void all_gradients_of(const T* x, const T* dy, T* dx, const GradientC
   RowsInTurns<S, GradientRows<T, S>> sums(sources, next_rows, access.ahead - rows.size(), next.first, next.second);
   const auto take_turn = [&](int64_t elements) { sums.advance(elements); };
   if constexpr (kStream) {
-    Seams<T> seams(dx, rows.length);
-    const int64_t begin = seams.split > 0 ? kLine<T> - seams.split : 0, end = rows.length - seams.split;
+    SharedLines<T> shared_lines(dx, rows.length);
+    const int64_t begin = shared_lines.split > 0 ? kLine<T> - shared_lines.split : 0,
+                  end = rows.length - shared_lines.split;
     add_blocks<T, Map>(terms, begin, end, take_turn);
-    if (seams.split > 0) terms.template add_seams<U>(terms.rows.at_seams(seams), seams.split);
+    if (shared_lines.split > 0)
+      terms.template add_shared_lines<U>(terms.rows.at_shared_lines(shared_lines), shared_lines.split);
   } else {
     int64_t k = add_blocks<T, Map>(terms, 0, rows.length, take_turn);
-    k = terms.template add<Many<A>, 1>(k, rows.length, take_turn);
-    terms.template add<One<A>, 1>(k, rows.length, take_turn);
+    k = terms.template add<VectorOf<A>, 1>(k, rows.length, take_turn);
+    terms.template add<ScalarOf<A>, 1>(k, rows.length, take_turn);
   }
   sums.finish();
 }

@@ -62,7 +62,7 @@ struct OneByOne {
   template <class T, class A, class Source>
   static HWY_INLINE void add(const Source& source, const Rect& rect, const Access&, double* first, double* second) {
     for_each(source, rect, [=](const auto& own, int64_t i, int64_t k, int64_t sum) HWY_ATTR {
-      const auto terms = own.template terms<One<A>>(i, k);
+      const auto terms = own.template terms<ScalarOf<A>>(i, k);
       first[sum] += static_cast<double>(terms.first);
       second[sum] += static_cast<double>(terms.second);
     });
@@ -71,8 +71,8 @@ struct OneByOne {
   static HWY_INLINE void write(const Map& map, const Rect& rect, const Access&) {
     for_each(map, rect, [](const auto& own, int64_t i, int64_t k, int64_t) HWY_ATTR {
       auto step = step_of(own, i);
-      kernels::HWY_NAMESPACE::write<false, One<A>>(step, step.template value<One<A>>(i, k), i);
-      if constexpr (Map::kExtended) step.finish(0, 1);
+      kernels::HWY_NAMESPACE::write<false, ScalarOf<A>>(step, step.template value<ScalarOf<A>>(i, k), i);
+      if constexpr (Map::kHasEpilogue) step.finish(0, 1);
     });
   }
 };

@@ -33,7 +33,7 @@ HWY_INLINE auto first_n(int64_t n) {
 
 /// Arithmetic in A on a vector of elements, whatever memory holds them as (T).
 template <class A>
-struct Many {
+struct VectorOf {
   using Lane = A;
   using Value = hn::Vec<Tag<A>>;
   static constexpr int kWidth = static_cast<int>(hn::MaxLanes(Tag<A>()));
@@ -88,8 +88,8 @@ struct Many {
 /// Two vectors of float for a whole vector of a 16-bit T: its halves, or, if the order of columns does not matter and
 /// that is faster, its even and its odd elements.
 template <class T, bool kInOrder>
-struct Two {
-  using M = Many<float>;
+struct PairOf {
+  using M = VectorOf<float>;
   static constexpr bool kAlternate = !kInOrder && std::is_same_v<T, bf16>;
   static constexpr int kWidth = 2 * M::kWidth;
   /// Its constructors are written out: those that the compiler makes are not of the instruction set.
@@ -141,16 +141,16 @@ struct Two {
 /// The most elements to take at once: as many as fill a vector of T. Planar ones (V is no pointer) need no order.
 template <class T, class A, class V>
 struct WidestOf {
-  using U = Many<A>;
+  using U = VectorOf<A>;
 };
 #if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
 template <class V>
 struct WidestOf<bf16, float, V> {
-  using U = Two<bf16, std::is_pointer_v<V>>;
+  using U = PairOf<bf16, std::is_pointer_v<V>>;
 };
 template <class V>
 struct WidestOf<f16, float, V> {
-  using U = Two<f16, std::is_pointer_v<V>>;
+  using U = PairOf<f16, std::is_pointer_v<V>>;
 };
 #endif
 template <class T, class A, class V>
@@ -159,11 +159,11 @@ using Widest = typename WidestOf<T, A, V>::U;
 /// What planar rows are summed in: as above, if sums by lanes of kLanes allow it.
 template <class T, class A>
 using Summed =
-    std::conditional_t<std::is_same_v<T, bf16> && Widest<T, A, A>::kWidth <= kLanes, Widest<T, A, A>, Many<A>>;
+    std::conditional_t<std::is_same_v<T, bf16> && Widest<T, A, A>::kWidth <= kLanes, Widest<T, A, A>, VectorOf<A>>;
 
 /// The same on one element: what is left over of a row. The same operations in the same order, so the same bits.
 template <class A>
-struct One {
+struct ScalarOf {
   using Value = A;
   static constexpr int kWidth = 1;
 

@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "core/arguments.hpp"
-#include "cpu/runtime/parallel.hpp"
 #include "core/workspace.hpp"
-#include "cpu/passes/engine.hpp"
+#include "cpu/passes/pass_runner.hpp"
+#include "cpu/runtime/parallel.hpp"
 
 namespace unitvar::cpu {
 
@@ -60,16 +60,16 @@ class TilePairs {
     return {{tiling().shape, extent, tile.rows, tile.cols, 1, 1}, {0, tile.rows, 0, tile.cols}, begin, {}};
   }
 
-  /// reduce(cells, cell, pair) fills the pair of a few of the channels [begin, end).
+  /// reduce(items, item, pair) fills the pair of a few of the channels [begin, end).
   template <class Reduce>
   void add(std::int64_t t, std::int64_t begin, std::int64_t end, const Source& source, const Reduce& reduce) {
     const std::int64_t step = schedule_.block_channels;
-    const Cells<T> cells(isa_, source.tiling, source.access, nullptr);
-    const core::Workspace scratch(static_cast<std::size_t>(Cells<T>::scratch_bytes(source.tiling, step)));
+    const TilePhases<T> items(isa_, source.tiling, source.access, nullptr);
+    const core::Workspace scratch(static_cast<std::size_t>(TilePhases<T>::scratch_bytes(source.tiling, step)));
     for (std::int64_t c = begin; c < end; c += step) {
-      const Cell cell{c - source.origin, std::min(c + step, end) - source.origin, t, source.tile,
-                      scratch.template as<std::byte>()};
-      reduce(cells, cell, pair(t, c));
+      const WorkItem item{c - source.origin, std::min(c + step, end) - source.origin, t, source.tile,
+                          scratch.template as<std::byte>()};
+      reduce(items, item, pair(t, c));
     }
     std::fill_n(added_.begin() + t * channels() + begin, end - begin, std::uint8_t{1});
   }
@@ -95,7 +95,7 @@ class TilePairs {
   void clear() noexcept { std::fill(added_.begin(), added_.end(), std::uint8_t{0}); }
 
  private:
-  [[nodiscard]] math::PairArrays pair(std::int64_t t, std::int64_t c) noexcept {
+  [[nodiscard]] math::ChannelPairs pair(std::int64_t t, std::int64_t c) noexcept {
     const std::int64_t k = t * channels() + c;
     return {first_.data() + k, second_.data() + k};
   }

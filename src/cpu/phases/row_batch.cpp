@@ -4,8 +4,8 @@
 
 #include "core/vector_loop.hpp"
 #include "cpu/precision/arithmetic.hpp"
-#include "math/channel_math.hpp"
 #include "cpu/precision/ordinary.hpp"
+#include "math/channel_math.hpp"
 
 namespace unitvar::cpu {
 namespace {
@@ -123,7 +123,7 @@ const kernels::RowPhases<T, A>& RowBatch<T>::phases() const noexcept {
   }
 }
 
-/// As Cells: a round number near the middle of four of the row's values.
+/// As TilePhases: a round number near the middle of four of the row's values.
 template <class T>
 void RowBatch<T>::choose_shifts(const T* x, int64_t rows, double* shift) const noexcept {
   if (center_ == Center::zero) {
@@ -209,7 +209,9 @@ void RowBatch<T>::normalize(const T* x, T* y, int64_t rows, const double* mean, 
 /// Sums in float are taken about a round number near the mean (see coarse), and moved to the mean afterwards.
 template <class T>
 void RowBatch<T>::choose_centers(int64_t rows, const double* mean, const double* rstd, Sum* center) const noexcept {
-  core::vector_loop(0, rows, [=](int64_t r) { center[r] = static_cast<Sum>(coarse<Sum>(mean[r], {mean[r], 1 / rstd[r]})); });
+  core::vector_loop(0, rows, [=](int64_t r) {
+    center[r] = static_cast<Sum>(coarse<Sum>(mean[r], {mean[r], 1 / rstd[r]}));
+  });
 }
 
 template <class T>
@@ -222,7 +224,8 @@ void RowBatch<T>::finish_sums(const T* x, const T* dy, int64_t rows, const doubl
   };
   core::for_runs(rows, trusted, [&](int64_t b, int64_t e, bool good) {
     if (good) {
-      core::vector_loop(b, e, [&](int64_t r) { out.g_xmu[r] += (static_cast<double>(center[r]) - mean[r]) * out.g[r]; });
+      core::vector_loop(b, e,
+                        [&](int64_t r) { out.g_xmu[r] += (static_cast<double>(center[r]) - mean[r]) * out.g[r]; });
     } else {
       const int64_t o = b * length_;
       kernels_.wide.gradient_sums(x + o, dy + o, mean + b, parameters_.gamma, extent(e - b), out.g + b, out.g_xmu + b);

@@ -38,8 +38,9 @@ void merge_tile_moments(const Tiling& tiling, const Count& count, std::int64_t b
 template <class Leaf>
 void merge_tile_sums(const Tiling& tiling, std::int64_t begin, std::int64_t end, const Leaf& leaf, double* first,
                      double* second) {
-  math::merge_tree(tiling.tiles(),
-             [&](std::int64_t i, std::int64_t j, std::int64_t) { math::merge_sums(leaf(i), leaf(j), end - begin); });
+  math::merge_tree(tiling.tiles(), [&](std::int64_t i, std::int64_t j, std::int64_t) {
+    math::merge_sums(leaf(i), leaf(j), end - begin);
+  });
   copy_root(tiling, begin, end, leaf, first, second);
 }
 

@@ -11,7 +11,7 @@ using std::int64_t;
 /// Waking a thread costs microseconds; below this many bytes read for each it does not pay.
 constexpr int64_t kBytesPerThread = 128 << 10;
 
-/// Columns of an interleaved cell, so that their coefficients (up to 6 floats a column) stay in the first-level cache.
+/// Columns of an interleaved item, so that their coefficients (up to 6 floats a column) stay in the first-level cache.
 /// A row of up to twice as many is taken whole all the same: one stream is worth more.
 constexpr int64_t kMostColumns = 1024;
 /// A narrower block would be a column of torn lines far apart, which defeats the prefetcher and, where the row is a
@@ -57,7 +57,7 @@ int64_t some_groups(int64_t channels, const ScheduleInput& input) noexcept {
   return std::max(whole_groups(channels, input), input.group_channels);
 }
 
-/// Channels of a cell, at most.
+/// Channels of a work item, at most.
 int64_t longest_run(const Tiling& tiling) noexcept {
   const int64_t inner = tiling.extent.inner;
   if (tiling.shape == Shape::interleaved)
@@ -158,8 +158,8 @@ Schedule make_schedule(const Extent& extent, const ScheduleInput& input) noexcep
   if (!planar && s.walk == Walk::resident) {
     s.access.ahead = s.block_channels * s.tiling.extent.inner;
   }
-  // A cell begins with a few values of each of its channels. Where these are short, and one run follows the other, they
-  // are in the cache by then if whole runs are asked for; two tensors' runs would be too much.
+  // A work item begins with a few values of each of its channels. Where these are short, and one run follows the other,
+  // they are in the cache by then if whole runs are asked for; two tensors' runs would be too much.
   const bool short_rows = extent.outer == 1 && extent.inner < s.access.ahead;
   if (planar && s.walk == Walk::resident && short_rows && input.tensors_read == 1) {
     s.access.ahead = std::max(s.access.ahead, s.run_channels * extent.inner);

@@ -2,9 +2,9 @@
 #include <cstdint>
 #include <string>
 
-#include "cpu/runtime/cache.hpp"
 #include "cpu/kernels/kernels.hpp"
 #include "cpu/plan/tiling.hpp"
+#include "cpu/runtime/cache.hpp"
 #include "unitvar/options.hpp"
 
 namespace unitvar::cpu {
@@ -28,20 +28,21 @@ int threads_for(std::int64_t elements, const ScheduleInput& input) noexcept;
 /// Past the caches if the result is much larger than them.
 kernels::Stores stores_for(std::int64_t elements, const ScheduleInput& input) noexcept;
 
-/// How the phases walk memory. The tensor is a grid of cells, (run of channels) x (tile); resident finishes one block
-/// of runs after the other, streamed passes over all cells. Changes speed, never bits.
+/// How the phases walk memory. The tensor is a grid of items, (run of channels) x (tile); resident finishes one block
+/// of runs after the other, streamed passes over all items. Changes speed, never bits.
 struct Schedule {
   Tiling tiling;
   Walk walk;                    ///< resident or streamed
   int threads;                  ///< 1 for small work
   std::int64_t block_channels;  ///< channels that are merged together; the last block may have fewer
   std::int64_t blocks;
-  kernels::Access access;     ///< of the second pass
-  std::int64_t run_channels;  ///< channels of a cell: a block's, but for groups that are larger than a cell can be
+  kernels::Access access;  ///< of the second pass
+  std::int64_t
+      run_channels;  ///< channels of a work item: a block's, but for groups that are larger than a work item can be
 
   /// Runs of a block; the last block may have fewer.
   [[nodiscard]] std::int64_t runs() const noexcept { return (block_channels + run_channels - 1) / run_channels; }
-  [[nodiscard]] std::int64_t cells() const noexcept { return blocks * runs() * tiling.tiles(); }
+  [[nodiscard]] std::int64_t items() const noexcept { return blocks * runs() * tiling.tiles(); }
 };
 
 /// A pure function: no clock, no machine, no global state. `extent` is checked.

@@ -3,18 +3,18 @@
 #include <string>
 
 #include "core/arguments.hpp"
-#include "cpu/runtime/check_options.hpp"
 #include "core/standard_arithmetic.hpp"
 #include "cpu/passes/tile_pairs.hpp"
 #include "cpu/plan/merge_tiles.hpp"
+#include "cpu/runtime/check_options.hpp"
 
 namespace unitvar {
 namespace {
 
 using core::Arguments;
-using cpu::Cell;
-using cpu::Cells;
-using math::PairArrays;
+using cpu::TilePhases;
+using cpu::WorkItem;
+using math::ChannelPairs;
 using std::int64_t;
 
 /// So many channels of a tile in blocks of this stride; a block may be longer than they are.
@@ -93,8 +93,9 @@ void MomentsAccumulator<T>::add(int64_t t, int64_t begin, int64_t end, std::span
   Arguments check("MomentsAccumulator::add");
   pairs_->check_new(check, t, begin, end);
   check.input("x", x, this->extent().size(), "N*C*S");
-  pairs_->add(t, begin, end, pairs_->whole(t),
-              [&](const Cells<T>& cells, const Cell& cell, PairArrays out) { cells.moments(x.data(), cell, out); });
+  pairs_->add(t, begin, end, pairs_->whole(t), [&](const TilePhases<T>& items, const WorkItem& item, ChannelPairs out) {
+    items.moments(x.data(), item, out);
+  });
 }
 
 template <class T>
@@ -104,7 +105,9 @@ void MomentsAccumulator<T>::add_block(int64_t t, int64_t begin, int64_t end, std
   pairs_->check_new(check, t, begin, end);
   BlockCheck(check, pairs_->tiling().tile(t), end - begin, stride).input("block", block);
   pairs_->add(t, begin, end, pairs_->block(t, begin, stride),
-              [&](const Cells<T>& cells, const Cell& cell, PairArrays out) { cells.moments(block.data(), cell, out); });
+              [&](const TilePhases<T>& items, const WorkItem& item, ChannelPairs out) {
+                items.moments(block.data(), item, out);
+              });
 }
 
 template <class T>
@@ -137,8 +140,8 @@ void GradientSumsAccumulator<T>::add(int64_t t, int64_t begin, int64_t end, std:
   pairs_->check_new(check, t, begin, end);
   check.input("x", x, this->extent().size(), "N*C*S");
   check.input("dy", dy, this->extent().size(), "N*C*S");
-  pairs_->add(t, begin, end, pairs_->whole(t), [&](const Cells<T>& cells, const Cell& cell, PairArrays out) {
-    cells.gradient_sums(x.data(), dy.data(), cell, mean_.data(), out);
+  pairs_->add(t, begin, end, pairs_->whole(t), [&](const TilePhases<T>& items, const WorkItem& item, ChannelPairs out) {
+    items.gradient_sums(x.data(), dy.data(), item, mean_.data(), out);
   });
 }
 
@@ -153,8 +156,8 @@ void GradientSumsAccumulator<T>::add_block(int64_t t, int64_t begin, int64_t end
   block.input("dy", dy);
   const double* const mean = mean_.data() + begin;
   pairs_->add(t, begin, end, pairs_->block(t, begin, stride),
-              [&](const Cells<T>& cells, const Cell& cell, PairArrays out) {
-                cells.gradient_sums(x.data(), dy.data(), cell, mean, out);
+              [&](const TilePhases<T>& items, const WorkItem& item, ChannelPairs out) {
+                items.gradient_sums(x.data(), dy.data(), item, mean, out);
               });
 }
 

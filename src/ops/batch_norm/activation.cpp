@@ -1,8 +1,8 @@
 #include "unitvar/activation.hpp"
 
 #include "core/arguments.hpp"
-#include "cpu/runtime/check_options.hpp"
 #include "core/standard_arithmetic.hpp"
+#include "cpu/runtime/check_options.hpp"
 #include "ops/batch_norm/training.hpp"
 
 namespace unitvar {
@@ -75,14 +75,14 @@ void check_arguments(const BatchNormActBackward<T>& a, const Options& options) {
 /// The gradient of the residual alone: the first result of phase 4 with scale 1 and nothing subtracted, which is the
 /// second one, too.
 template <class T>
-void write_dresidual(const BatchNormActBackward<T>& args, const Options& options, kernels::Extras<T> extras) {
-  extras.dresidual = nullptr;
-  cpu::Engine<T> engine(args.extent, cpu::in_one_pass(options), 2, &extras);
+void write_dresidual(const BatchNormActBackward<T>& args, const Options& options, kernels::Epilogue<T> epilogue) {
+  epilogue.dresidual = nullptr;
+  cpu::PassRunner<T> runner(args.extent, cpu::in_one_pass(options), 2, &epilogue);
   const math::ChannelArrays arrays(2, args.extent.channels);
   std::fill_n(arrays[0], args.extent.channels, 0.0);
   std::fill_n(arrays[1], args.extent.channels, 1.0);
   const math::GradientArrays c{arrays[0], arrays[0], arrays[0], arrays[1]};
-  engine.walker().apply(engine.input_gradient(args.dy.data(), args.dy.data(), args.dresidual.data(), c));
+  runner.traversal().apply(runner.input_gradient(args.dy.data(), args.dy.data(), args.dresidual.data(), c));
 }
 
 }  // namespace
@@ -96,7 +96,7 @@ template <class T>
 void batch_norm_act_forward(const BatchNormActForward<T>& args, const Options& options) {
   const core::StandardArithmetic arithmetic;
   sync::check_together(options, [&] { check_arguments(args, options); });
-  const kernels::Extras<T> extras{
+  const kernels::Epilogue<T> epilogue{
       .activates = true, .slope = args.negative_slope, .residual = args.residual.data(), .bits = args.mask.data()};
   const BatchNormForward<T> plain{.extent = args.extent,
                                   .x = args.x,
@@ -107,7 +107,7 @@ void batch_norm_act_forward(const BatchNormActForward<T>& args, const Options& o
                                   .var = args.var,
                                   .rstd = args.rstd,
                                   .eps = args.eps};
-  ops::training_forward("batch_norm_act_forward", plain, options, ops::affine(plain), &extras);
+  ops::training_forward("batch_norm_act_forward", plain, options, ops::affine(plain), &epilogue);
 }
 
 template <class T>
@@ -115,25 +115,26 @@ void batch_norm_act_inference(const BatchNormActInference<T>& args, const Option
   const core::StandardArithmetic arithmetic;
   check_arguments(args, options);
   const int64_t C = args.extent.channels;
-  const kernels::Extras<T> extras{.activates = true, .slope = args.negative_slope, .residual = args.residual.data()};
-  cpu::Engine<T> engine(args.extent, cpu::in_one_pass(options), 1, &extras);
+  const kernels::Epilogue<T> epilogue{
+      .activates = true, .slope = args.negative_slope, .residual = args.residual.data()};
+  cpu::PassRunner<T> runner(args.extent, cpu::in_one_pass(options), 1, &epilogue);
   const math::ChannelArrays arrays(3, C);
   const auto scale = math::ScaleArrays::of<T>(arrays[0], arrays[1]);
   const auto rstd_at = [var = args.var.data(), eps = args.eps](int64_t c) { return math::rstd_of(var[c], eps); };
   math::normalize_coefficients(0, C, rstd_at, args.gamma, args.beta, scale, arrays[2]);
-  engine.walker().apply(
-      engine.normalize(args.x.data(), args.y.data(), {args.mean.data(), scale.scale, arrays[2], scale.factor}));
+  runner.traversal().apply(
+      runner.normalize(args.x.data(), args.y.data(), {args.mean.data(), scale.scale, arrays[2], scale.factor}));
 }
 
 template <class T>
 void batch_norm_act_backward(const BatchNormActBackward<T>& args, const Options& options) {
   const core::StandardArithmetic arithmetic;
   sync::check_together(options, [&] { check_arguments(args, options); });
-  // The mask is only read; extras are the same for the pass that writes it.
-  const kernels::Extras<T> extras{.activates = true,
-                                  .slope = args.negative_slope,
-                                  .dresidual = args.dresidual.data(),
-                                  .bits = const_cast<std::uint8_t*>(args.mask.data())};
+  // The mask is only read; epilogue are the same for the pass that writes it.
+  const kernels::Epilogue<T> epilogue{.activates = true,
+                                      .slope = args.negative_slope,
+                                      .dresidual = args.dresidual.data(),
+                                      .bits = const_cast<std::uint8_t*>(args.mask.data())};
   const BatchNormBackward<T> plain{.extent = args.extent,
                                    .x = args.x,
                                    .dy = args.dy,
@@ -143,8 +144,8 @@ void batch_norm_act_backward(const BatchNormActBackward<T>& args, const Options&
                                    .dx = args.dx,
                                    .dgamma = args.dgamma,
                                    .dbeta = args.dbeta};
-  ops::training_backward("batch_norm_act_backward", plain, options, ops::gradients_of_parameters(plain), &extras);
-  if (args.dx.empty() && !args.dresidual.empty()) write_dresidual(args, options, extras);
+  ops::training_backward("batch_norm_act_backward", plain, options, ops::gradients_of_parameters(plain), &epilogue);
+  if (args.dx.empty() && !args.dresidual.empty()) write_dresidual(args, options, epilogue);
 }
 
 #define UNITVAR_INSTANTIATE(T)                                                                \

@@ -1,8 +1,8 @@
 #include "unitvar/batch_norm.hpp"
 
 #include "core/arguments.hpp"
-#include "cpu/runtime/check_options.hpp"
 #include "core/standard_arithmetic.hpp"
+#include "cpu/runtime/check_options.hpp"
 #include "ops/batch_norm/training.hpp"
 
 namespace unitvar {
@@ -78,13 +78,13 @@ void batch_norm_inference(const BatchNormInference<T>& args, const Options& opti
   const core::StandardArithmetic arithmetic;
   check_arguments(args, options);
   const int64_t C = args.extent.channels;
-  cpu::Engine<T> engine(args.extent, cpu::in_one_pass(options), 1);
+  cpu::PassRunner<T> runner(args.extent, cpu::in_one_pass(options), 1);
   const math::ChannelArrays arrays(3, C);
   const auto scale = math::ScaleArrays::of<T>(arrays[0], arrays[1]);
   const auto rstd_at = [var = args.var.data(), eps = args.eps](int64_t c) { return math::rstd_of(var[c], eps); };
   math::normalize_coefficients(0, C, rstd_at, args.gamma, args.beta, scale, arrays[2]);
-  engine.walker().apply(
-      engine.normalize(args.x.data(), args.y.data(), {args.mean.data(), scale.scale, arrays[2], scale.factor}));
+  runner.traversal().apply(
+      runner.normalize(args.x.data(), args.y.data(), {args.mean.data(), scale.scale, arrays[2], scale.factor}));
 }
 
 template <class T>

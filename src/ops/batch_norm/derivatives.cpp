@@ -3,10 +3,10 @@
 #include <algorithm>
 
 #include "core/arguments.hpp"
-#include "cpu/runtime/check_options.hpp"
 #include "core/standard_arithmetic.hpp"
 #include "core/vector_loop.hpp"
-#include "cpu/passes/engine.hpp"
+#include "cpu/passes/pass_runner.hpp"
+#include "cpu/runtime/check_options.hpp"
 #include "ops/batch_norm/training.hpp"
 #include "unitvar/batch_norm.hpp"
 
@@ -37,7 +37,7 @@ struct Batch {
   Batch(const char* name, const Args& args, const Options& options, Communicator* communicator)
       : operation(name),
         ranks(communicator),
-        engine(args.extent, cpu::in_one_pass(options), 2),
+        runner(args.extent, cpu::in_one_pass(options), 2),
         channels(args.extent.channels),
         count(static_cast<double>(args.extent.count())),
         x(args.x.data()),
@@ -58,20 +58,20 @@ struct Batch {
   /// sum(b) and sum(b * (a - center)), over all ranks; 0 if b is absent, or the batch empty. With them, count is that
   /// of all ranks. `here`, if given, gets those of this rank.
   void sums(const T* a, std::span<const T> b, const double* center, double* sum, double* sum_of_products,
-            const math::PairArrays* here = nullptr) {
+            const math::ChannelPairs* here = nullptr) {
     zeros(sum), zeros(sum_of_products);
     if (!b.empty()) {
-      engine.walker().reduce(engine.gradient_sums(a, b.data(), center),
-                             [&](int64_t begin, int64_t end, const auto& leaf) {
-                               engine.merge_sums_into(begin, end, leaf, sum, sum_of_products);
-                             });
+      runner.traversal().reduce(runner.gradient_sums(a, b.data(), center),
+                                [&](int64_t begin, int64_t end, const auto& leaf) {
+                                  runner.merge_sums_into(begin, end, leaf, sum, sum_of_products);
+                                });
     }
     if (here != nullptr) {
       std::copy_n(sum, channels, here->first);
       std::copy_n(sum_of_products, channels, here->second);
     }
     if (ranks == nullptr) return;
-    sync::Exchange exchange = ops::exchange_of(engine, *ranks, operation, sync::PairKind::sums);
+    sync::Exchange exchange = ops::exchange_of(runner, *ranks, operation, sync::PairKind::sums);
     const auto nothing = [](int64_t, int64_t) {};
     exchange.in_blocks({sum, sum_of_products}, {sum, sum_of_products}, false, nothing, nothing, nothing);
     count = exchange.count();
@@ -97,14 +97,14 @@ struct Batch {
         fill(arrays[1], [=, r = rstd](int64_t c) { return r[c] * (beta_at(u, c) - v_slope[c] * of_v.along[c]); });
     const double* offset = fill(arrays[2], [=](int64_t c) { return beta_at(w, c); });
     if (v.empty()) {
-      engine.walker().apply(engine.normalize(x, out, {mean, x_slope, offset}));
+      runner.traversal().apply(runner.normalize(x, out, {mean, x_slope, offset}));
     } else {
       combine({x, v.data(), nullptr}, {mean, x_slope, of_v.mean, v_slope, nullptr, nullptr, offset}, out);
     }
   }
 
   void combine(const kernels::CombineTensors<T>& in, const math::CombineArrays& c, T* out) {
-    engine.walker().apply(engine.combine(in, out, c));
+    runner.traversal().apply(runner.combine(in, out, c));
   }
 
   double* gamma_rstd(double* values) const noexcept {
@@ -113,7 +113,7 @@ struct Batch {
 
   const char* operation;
   Communicator* ranks;
-  cpu::Engine<T> engine;
+  cpu::PassRunner<T> runner;
   int64_t channels;
   double count;  ///< values of a channel: here until the first sums, then over all ranks
   const T* x;
@@ -222,12 +222,12 @@ void batch_norm_statistics_backward(const BatchNormStatisticsBackward<T>& args, 
   Batch<T> batch(operation, args, options, core::ranks_of(options));
   const ChannelArrays arrays(8, batch.channels);
   double *sum_dy = arrays[0], *sum_dy_xmu = arrays[1];
-  const math::PairArrays here{arrays[6], arrays[7]};
+  const math::ChannelPairs here{arrays[6], arrays[7]};
   const double* rstd = batch.rstd;
   batch.sums(batch.x, args.dy, batch.mean, sum_dy, sum_dy_xmu, &here);
   const double n = batch.count;
   const bool local = batch.ranks == nullptr || batch.ranks->options().parameter_gradients == ParameterGradients::local;
-  const math::PairArrays wanted = local ? here : math::PairArrays{sum_dy, sum_dy_xmu};
+  const math::ChannelPairs wanted = local ? here : math::ChannelPairs{sum_dy, sum_dy_xmu};
   math::parameter_gradients(0, batch.channels, rstd, wanted.first, wanted.second, args.dgamma, args.dbeta);
 
   const Averages dy = batch.averages_from(sum_dy, sum_dy_xmu);
@@ -275,7 +275,7 @@ void batch_norm_frozen_double_backward(const BatchNormDoubleBackward<T>& args, c
   if (!args.grad_x.empty()) {
     const double* scale =
         batch.fill(arrays[1], [r = batch.rstd, u = args.grad_dgamma](int64_t c) { return beta_at(u, c) * r[c]; });
-    batch.engine.walker().apply(batch.engine.normalize(args.dy.data(), args.grad_x.data(), {none, scale, none}));
+    batch.runner.traversal().apply(batch.runner.normalize(args.dy.data(), args.grad_x.data(), {none, scale, none}));
   }
   if (!args.grad_gamma.empty()) {
     double *sum_v = arrays[1], *sum_v_dy = arrays[2];

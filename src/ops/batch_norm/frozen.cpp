@@ -1,9 +1,9 @@
 #include "unitvar/frozen.hpp"
 
 #include "core/arguments.hpp"
-#include "cpu/runtime/check_options.hpp"
 #include "core/standard_arithmetic.hpp"
-#include "cpu/passes/engine.hpp"
+#include "cpu/passes/pass_runner.hpp"
+#include "cpu/runtime/check_options.hpp"
 
 namespace unitvar {
 namespace {
@@ -42,7 +42,7 @@ void batch_norm_frozen_backward(const BatchNormFrozenBackward<T>& args, const Op
   const T* dy = args.dy.data();
   const T* x = needs_x ? args.x.data() : dy;  // sum(dy) alone: what stands in for x is in the cache anyway
 
-  cpu::Engine<T> engine(args.extent, needs_sums ? options : cpu::in_one_pass(options), needs_x ? 2 : 1);
+  cpu::PassRunner<T> runner(args.extent, needs_sums ? options : cpu::in_one_pass(options), needs_x ? 2 : 1);
   const math::ChannelArrays arrays(6, C);
   double *rstd = arrays[0], *zero = arrays[1], *sum_dy = arrays[2], *sum_dy_xmu = arrays[3];
   const auto scale = math::ScaleArrays::of<T>(arrays[4], arrays[5]);
@@ -52,22 +52,22 @@ void batch_norm_frozen_backward(const BatchNormFrozenBackward<T>& args, const Op
   math::normalize_coefficients<param_t<T>>(0, C, rstd_at, args.gamma, {}, scale, zero);
 
   // dx is what normalization makes of dy with mean 0 and beta 0.
-  const auto apply = engine.normalize(dy, args.dx.data(), {zero, scale.scale, zero, scale.factor});
-  const auto reduce = engine.gradient_sums(x, dy, args.mean.data());
+  const auto apply = runner.normalize(dy, args.dx.data(), {zero, scale.scale, zero, scale.factor});
+  const auto reduce = runner.gradient_sums(x, dy, args.mean.data());
   const auto merge = [&](int64_t begin, int64_t end, const auto& leaf) {
-    engine.merge_sums_into(begin, end, leaf, sum_dy, sum_dy_xmu);
+    runner.merge_sums_into(begin, end, leaf, sum_dy, sum_dy_xmu);
     math::parameter_gradients(begin, end, rstd, sum_dy, sum_dy_xmu, args.dgamma, args.dbeta);
   };
   if (!needs_sums) {
-    engine.walker().apply(apply);
+    runner.traversal().apply(apply);
   } else if (args.dx.empty()) {
-    engine.walker().reduce(reduce, merge);
+    runner.traversal().reduce(reduce, merge);
   } else {
-    const auto both = [&](const cpu::Cell& cell, const cpu::Cell& next, math::PairArrays out) {
-      apply(cell);
+    const auto both = [&](const cpu::WorkItem& item, const cpu::WorkItem& next, math::ChannelPairs out) {
+      apply(item);
       reduce(next, out);
     };
-    engine.walker().reduce_and_apply(
+    runner.traversal().reduce_and_apply(
         reduce, merge, [] {}, apply, both);
   }
 }

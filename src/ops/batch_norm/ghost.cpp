@@ -1,8 +1,8 @@
 #include "unitvar/ghost.hpp"
 
 #include "core/arguments.hpp"
-#include "cpu/runtime/check_options.hpp"
 #include "core/standard_arithmetic.hpp"
+#include "cpu/runtime/check_options.hpp"
 #include "ops/group_norm/grouped.hpp"
 
 namespace unitvar {
@@ -78,16 +78,16 @@ void batch_norm_ghost_forward(const BatchNormGhostForward<T>& args, const Option
   const core::StandardArithmetic arithmetic;
   check_arguments(args, options);
   ops::grouped_forward<T>("batch_norm_ghost_forward",
-                           {.partition = partition_of(args.extent, args.ghost),
-                            .x = args.x.data(),
-                            .gamma = args.gamma,
-                            .beta = args.beta,
-                            .y = args.y.data(),
-                            .mean = args.mean,
-                            .var = args.var,
-                            .rstd = args.rstd,
-                            .eps = args.eps},
-                           options);
+                          {.partition = partition_of(args.extent, args.ghost),
+                           .x = args.x.data(),
+                           .gamma = args.gamma,
+                           .beta = args.beta,
+                           .y = args.y.data(),
+                           .mean = args.mean,
+                           .var = args.var,
+                           .rstd = args.rstd,
+                           .eps = args.eps},
+                          options);
 }
 
 template <class T>
@@ -95,15 +95,15 @@ void batch_norm_ghost_backward(const BatchNormGhostBackward<T>& args, const Opti
   const core::StandardArithmetic arithmetic;
   check_arguments(args, options);
   ops::grouped_backward<T>({.partition = partition_of(args.extent, args.ghost),
-                             .x = args.x,
-                             .dy = args.dy,
-                             .mean = args.mean,
-                             .rstd = args.rstd,
-                             .gamma = args.gamma,
-                             .dx = args.dx,
-                             .dgamma = args.dgamma,
-                             .dbeta = args.dbeta},
-                            options);
+                            .x = args.x,
+                            .dy = args.dy,
+                            .mean = args.mean,
+                            .rstd = args.rstd,
+                            .gamma = args.gamma,
+                            .dx = args.dx,
+                            .dgamma = args.dgamma,
+                            .dbeta = args.dbeta},
+                           options);
 }
 
 #define UNITVAR_INSTANTIATE(T)                                                                \

@@ -6,10 +6,10 @@
 #include <string>
 
 #include "core/arguments.hpp"
-#include "cpu/runtime/check_options.hpp"
 #include "core/ranks.hpp"
 #include "core/standard_arithmetic.hpp"
 #include "core/text.hpp"
+#include "cpu/runtime/check_options.hpp"
 #include "ops/batch_norm/training.hpp"
 
 namespace unitvar {
@@ -146,7 +146,7 @@ template <class T>
 void batch_norm_in_place_forward(const BatchNormInPlaceForward<T>& args, const Options& options) {
   const core::StandardArithmetic arithmetic;
   sync::check_together(options, [&] { check_arguments(args, options); });
-  const kernels::Extras<T> extras{.activates = true, .slope = args.negative_slope};
+  const kernels::Epilogue<T> epilogue{.activates = true, .slope = args.negative_slope};
   const BatchNormForward<T> plain{.extent = args.extent,
                                   .x = args.x,
                                   .gamma = args.gamma,
@@ -157,7 +157,7 @@ void batch_norm_in_place_forward(const BatchNormInPlaceForward<T>& args, const O
                                   .rstd = args.rstd,
                                   .eps = args.eps};
   ops::training_forward("batch_norm_in_place_forward", plain, options, ops::affine(plain),
-                         args.negative_slope == 1 ? nullptr : &extras);
+                        args.negative_slope == 1 ? nullptr : &epilogue);
 }
 
 /// y - beta stands for gamma * x_hat: beta is the mean of y, and |gamma| nearly its standard deviation. So these are
@@ -172,7 +172,7 @@ void batch_norm_in_place_backward(const BatchNormInPlaceBackward<T>& args, const
   core::vector_loop(0, C, [=, given = args.beta](int64_t c) { beta[c] = math::beta_at(given, c); });
   core::vector_loop(0, C, [=, gamma = args.gamma](int64_t c) { per_gamma[c] = 1 / math::gamma_at(gamma, c); });
 
-  const kernels::Extras<T> extras{.activates = true, .slope = args.negative_slope, .x_is_output = true};
+  const kernels::Epilogue<T> epilogue{.activates = true, .slope = args.negative_slope, .x_is_output = true};
   const auto of = [C](const double* values) { return std::span<const double>(values, static_cast<std::size_t>(C)); };
   const BatchNormBackward<T> plain{.extent = args.extent,
                                    .x = args.y,
@@ -189,7 +189,7 @@ void batch_norm_in_place_backward(const BatchNormInPlaceBackward<T>& args, const
         begin, end, [rstd = args.rstd.data()](int64_t c) { return rstd[c]; }, args.gamma, scale);
   };
   ops::training_backward("batch_norm_in_place_backward", plain, options, parameters,
-                          args.negative_slope == 1 ? nullptr : &extras);
+                         args.negative_slope == 1 ? nullptr : &epilogue);
 }
 
 #define UNITVAR_INSTANTIATE(T)                                                                     \

@@ -1,9 +1,9 @@
 #include "unitvar/phases.hpp"
 
 #include "core/arguments.hpp"
-#include "cpu/runtime/check_options.hpp"
 #include "core/standard_arithmetic.hpp"
-#include "cpu/passes/engine.hpp"
+#include "cpu/passes/pass_runner.hpp"
+#include "cpu/runtime/check_options.hpp"
 
 namespace unitvar {
 
@@ -22,9 +22,9 @@ void moments(const Moments<T>& args, const Options& options) {
   check.no_overlap();
   cpu::check_options(check, options);
 
-  cpu::Engine<T> engine(args.extent, options, 1);
-  engine.walker().reduce(engine.moments(args.x.data()), [&](int64_t begin, int64_t end, const auto& leaf) {
-    engine.merge_moments_into(begin, end, leaf, args.mean.data(), args.m2.data());
+  cpu::PassRunner<T> runner(args.extent, options, 1);
+  runner.traversal().reduce(runner.moments(args.x.data()), [&](int64_t begin, int64_t end, const auto& leaf) {
+    runner.merge_moments_into(begin, end, leaf, args.mean.data(), args.m2.data());
   });
 }
 
@@ -88,13 +88,13 @@ void normalize(const Normalize<T>& args, const Options& options) {
   check.no_overlap("y", "x");
   cpu::check_options(check, options);
 
-  cpu::Engine<T> engine(args.extent, cpu::in_one_pass(options), 1);
+  cpu::PassRunner<T> runner(args.extent, cpu::in_one_pass(options), 1);
   const math::ChannelArrays arrays(3, C);
   const auto scale = math::ScaleArrays::of<T>(arrays[0], arrays[1]);
   const auto rstd_at = [rstd = args.rstd.data()](int64_t c) { return rstd[c]; };
   math::normalize_coefficients(0, C, rstd_at, args.gamma, args.beta, scale, arrays[2]);
-  engine.walker().apply(
-      engine.normalize(args.x.data(), args.y.data(), {args.mean.data(), scale.scale, arrays[2], scale.factor}));
+  runner.traversal().apply(
+      runner.normalize(args.x.data(), args.y.data(), {args.mean.data(), scale.scale, arrays[2], scale.factor}));
 }
 
 template <class T>
@@ -111,11 +111,11 @@ void gradient_sums(const GradientSums<T>& args, const Options& options) {
   check.no_overlap();
   cpu::check_options(check, options);
 
-  cpu::Engine<T> engine(args.extent, options, 2);
-  engine.walker().reduce(engine.gradient_sums(args.x.data(), args.dy.data(), args.mean.data()),
-                         [&](int64_t begin, int64_t end, const auto& leaf) {
-                           engine.merge_sums_into(begin, end, leaf, args.sum_dy.data(), args.sum_dy_xmu.data());
-                         });
+  cpu::PassRunner<T> runner(args.extent, options, 2);
+  runner.traversal().reduce(runner.gradient_sums(args.x.data(), args.dy.data(), args.mean.data()),
+                            [&](int64_t begin, int64_t end, const auto& leaf) {
+                              runner.merge_sums_into(begin, end, leaf, args.sum_dy.data(), args.sum_dy_xmu.data());
+                            });
 }
 
 template <class T>
@@ -138,13 +138,13 @@ void input_gradient(const InputGradient<T>& args, const Options& options) {
   if (args.extent.outer == 0) return;
   if (args.count == 0) check.fail(ErrorCode::bad_argument, "count is 0, want > 0 for an extent that is not empty");
 
-  cpu::Engine<T> engine(args.extent, cpu::in_one_pass(options), 2);
+  cpu::PassRunner<T> runner(args.extent, cpu::in_one_pass(options), 2);
   const math::ChannelArrays arrays(4, C);
   const auto scale = math::ScaleArrays::of<T>(arrays[2], arrays[3]);
   const math::GradientFinish finish{args.count, arrays[0], arrays[1], scale};
   finish(0, C, args.rstd.data(), args.gamma, args.sum_dy.data(), args.sum_dy_xmu.data());
-  engine.walker().apply(engine.input_gradient(args.x.data(), args.dy.data(), args.dx.data(),
-                                              {args.mean.data(), arrays[0], arrays[1], scale.scale, scale.factor}));
+  runner.traversal().apply(runner.input_gradient(args.x.data(), args.dy.data(), args.dx.data(),
+                                                 {args.mean.data(), arrays[0], arrays[1], scale.scale, scale.factor}));
 }
 
 #define UNITVAR_INSTANTIATE(T)                                            \

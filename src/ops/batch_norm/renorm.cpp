@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "core/arguments.hpp"
-#include "cpu/runtime/check_options.hpp"
 #include "core/standard_arithmetic.hpp"
 #include "core/text.hpp"
+#include "cpu/runtime/check_options.hpp"
 #include "ops/batch_norm/training.hpp"
 
 namespace unitvar {
@@ -143,7 +143,7 @@ void batch_norm_renorm_backward(const BatchNormRenormBackward<T>& args, const Op
   ops::training_backward("batch_norm_renorm_backward", batch_norm, options, parameters);
 }
 
-#define UNITVAR_INSTANTIATE(T)                                                         \
+#define UNITVAR_INSTANTIATE(T)                                                                  \
   template void batch_norm_renorm_forward<T>(const BatchNormRenormForward<T>&, const Options&); \
   template void batch_norm_renorm_backward<T>(const BatchNormRenormBackward<T>&, const Options&);
 UNITVAR_FOR_EACH_DTYPE(UNITVAR_INSTANTIATE)

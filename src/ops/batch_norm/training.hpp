@@ -3,7 +3,7 @@
 #include <span>
 
 #include "core/arguments.hpp"
-#include "cpu/passes/engine.hpp"
+#include "cpu/passes/pass_runner.hpp"
 #include "sync/exchange.hpp"
 #include "unitvar/batch_norm.hpp"
 
@@ -18,32 +18,32 @@ inline Options between_ranks(Options options) noexcept {
 }
 
 template <class T>
-sync::Exchange exchange_of(const cpu::Engine<T>& engine, Communicator& ranks, const char* operation, sync::PairKind kind,
-                     double eps = 0) noexcept {
+sync::Exchange exchange_of(const cpu::PassRunner<T>& runner, Communicator& ranks, const char* operation,
+                           sync::PairKind kind, double eps = 0) noexcept {
   return {ranks,
           {.operation = operation,
            .kind = kind,
-           .channels = engine.schedule().tiling.extent.channels,
+           .channels = runner.schedule().tiling.extent.channels,
            .dtype = DtypeTraits<T>::name,
-           .count = engine.count(),
-           .values = engine.values(),
+           .count = runner.count(),
+           .values = runner.values(),
            .eps = eps}};
 }
 
-/// Walks memory by the blocks of an exchange, streamed: reduce_cell and merge_tiles make this rank's pairs, `here`;
-/// merged(begin, end) sees those of all ranks; check() comes before apply_cell. See Exchange::in_blocks and Walker.
+/// Walks memory by the blocks of an exchange, streamed: reduce_item and merge_tiles make this rank's pairs, `here`;
+/// merged(begin, end) sees those of all ranks; check() comes before apply_item. See Exchange::in_blocks and Traversal.
 template <class T, class Reduce, class Merge, class Merged, class Check, class Apply>
-void reduce_and_apply_over(sync::Exchange& ranks, cpu::Walker<T>& walker, math::PairArrays here, math::PairArrays all, bool apply_last,
-                           const Reduce& reduce_cell, const Merge& merge_tiles, const Merged& merged,
-                           const Check& check, const Apply& apply_cell) {
+void reduce_and_apply_over(sync::Exchange& ranks, cpu::Traversal<T>& traversal, math::ChannelPairs here,
+                           math::ChannelPairs all, bool apply_last, const Reduce& reduce_item, const Merge& merge_tiles,
+                           const Merged& merged, const Check& check, const Apply& apply_item) {
   const auto reduce = [&](std::int64_t begin, std::int64_t end) {
-    walker.select(begin, end);
-    walker.reduce(reduce_cell, merge_tiles);
+    traversal.select(begin, end);
+    traversal.reduce(reduce_item, merge_tiles);
   };
   const auto apply = [&](std::int64_t begin, std::int64_t end) {
     check();
-    walker.select(begin, end);
-    walker.apply(apply_cell, cpu::Order::descending);
+    traversal.select(begin, end);
+    traversal.apply(apply_item, cpu::Order::descending);
   };
   ranks.in_blocks(here, all, apply_last, reduce, merged, apply);
 }
@@ -53,7 +53,7 @@ void reduce_and_apply_over(sync::Exchange& ranks, cpu::Walker<T>& walker, math::
 /// Returns the number of values of a channel, or the sum of their weights, over all ranks.
 template <class T, class Coefficients>
 double training_forward(const char* operation, const BatchNormForward<T>& args, const Options& options,
-                        const Coefficients& coefficients, const kernels::Extras<T>* extras = nullptr) {
+                        const Coefficients& coefficients, const kernels::Epilogue<T>* epilogue = nullptr) {
   using core::vector_loop;
   using std::int64_t;
   const int64_t C = args.extent.channels;
@@ -61,14 +61,14 @@ double training_forward(const char* operation, const BatchNormForward<T>& args, 
   Options run = between_ranks(options);
   if (variance_may_fail) run.cpu.walk = Walk::streamed;  // all variances are known before the first write
 
-  cpu::Engine<T> engine(args.extent, run, 1, extras);
+  cpu::PassRunner<T> runner(args.extent, run, 1, epilogue);
   const math::ChannelArrays arrays(6, C);
   double *mean = arrays[0], *var = arrays[1], *rstd = arrays[2], *beta = arrays[3];
   const auto scale = math::ScaleArrays::of<T>(arrays[4], arrays[5]);
-  double count = engine.count();
+  double count = runner.count();
 
   const auto merge_tiles = [&](int64_t begin, int64_t end, const auto& leaf) {
-    engine.merge_moments_into(begin, end, leaf, mean, var);
+    runner.merge_moments_into(begin, end, leaf, mean, var);
   };
   const auto finish = [&](int64_t begin, int64_t end) {
     core::vector_loop(begin, end, [=](int64_t c) { var[c] = math::biased_variance(var[c], count); });
@@ -88,16 +88,16 @@ double training_forward(const char* operation, const BatchNormForward<T>& args, 
       merge_tiles(begin, end, leaf);
       finish(begin, end);
     };
-    engine.walker().reduce_and_apply(engine.moments(x), merge, check, engine.normalize(x, y, c),
-                                     engine.normalize_and_moments(x, y, c));
+    runner.traversal().reduce_and_apply(runner.moments(x), merge, check, runner.normalize(x, y, c),
+                                        runner.normalize_and_moments(x, y, c));
   } else {
-    sync::Exchange ranks = exchange_of(engine, *options.communicator, operation, sync::PairKind::moments, args.eps);
+    sync::Exchange ranks = exchange_of(runner, *options.communicator, operation, sync::PairKind::moments, args.eps);
     const auto merged = [&](int64_t begin, int64_t end) {
       count = ranks.count();
       finish(begin, end);
     };
-    reduce_and_apply_over(ranks, engine.walker(), {mean, var}, {mean, var}, variance_may_fail, engine.moments(x),
-                          merge_tiles, merged, check, engine.normalize(x, y, c));
+    reduce_and_apply_over(ranks, runner.traversal(), {mean, var}, {mean, var}, variance_may_fail, runner.moments(x),
+                          merge_tiles, merged, check, runner.normalize(x, y, c));
   }
   math::store_if_wanted(mean, args.mean);
   math::store_if_wanted(var, args.var);
@@ -119,40 +119,40 @@ auto affine(const BatchNormForward<T>& args) noexcept {
 /// change what dx is multiplied by, which is gamma * rstd.
 template <class T, class Parameters>
 void training_backward(const char* operation, const BatchNormBackward<T>& args, const Options& options,
-                       const Parameters& parameters, const kernels::Extras<T>* extras = nullptr) {
+                       const Parameters& parameters, const kernels::Epilogue<T>* epilogue = nullptr) {
   using std::int64_t;
   const bool is_alone = core::ranks_of(options) == nullptr;
   if (is_alone && args.dx.empty() && args.dgamma.empty() && args.dbeta.empty()) return;
-  const bool asks_x = extras != nullptr && extras->x_is_output;
+  const bool asks_x = epilogue != nullptr && epilogue->x_is_output;
   const bool needs_x = asks_x || !args.dx.empty() || !args.dgamma.empty();
   const T* dy = args.dy.data();
   const T* x = needs_x ? args.x.data() : dy;  // sum(dy) alone: what stands in for x is in the cache anyway
 
-  cpu::Engine<T> engine(args.extent, between_ranks(options), needs_x ? 2 : 1, extras);
+  cpu::PassRunner<T> runner(args.extent, between_ranks(options), needs_x ? 2 : 1, epilogue);
   const math::ChannelArrays arrays(is_alone ? 6 : 8, args.extent.channels);
   double *sum_dy = arrays[0], *sum_dy_xmu = arrays[1];
-  math::GradientFinish finish{engine.count(), arrays[2], arrays[3], math::ScaleArrays::of<T>(arrays[4], arrays[5])};
+  math::GradientFinish finish{runner.count(), arrays[2], arrays[3], math::ScaleArrays::of<T>(arrays[4], arrays[5])};
 
-  const auto reduce = engine.gradient_sums(x, dy, args.mean.data());
+  const auto reduce = runner.gradient_sums(x, dy, args.mean.data());
   const auto merge_tiles = [&](int64_t begin, int64_t end, const auto& leaf) {
-    engine.merge_sums_into(begin, end, leaf, sum_dy, sum_dy_xmu);
+    runner.merge_sums_into(begin, end, leaf, sum_dy, sum_dy_xmu);
   };
   T* dx = args.dx.data();
   const math::GradientArrays c{args.mean.data(), finish.mean_dy, finish.slope, finish.scale.scale, finish.scale.factor};
   if (!is_alone) {
-    sync::Exchange ranks = exchange_of(engine, *options.communicator, operation, sync::PairKind::sums);
-    const math::PairArrays here{sum_dy, sum_dy_xmu}, all{arrays[6], arrays[7]};
-    const math::PairArrays wanted = ranks.options().parameter_gradients == ParameterGradients::local ? here : all;
+    sync::Exchange ranks = exchange_of(runner, *options.communicator, operation, sync::PairKind::sums);
+    const math::ChannelPairs here{sum_dy, sum_dy_xmu}, all{arrays[6], arrays[7]};
+    const math::ChannelPairs wanted = ranks.options().parameter_gradients == ParameterGradients::local ? here : all;
     const auto merged = [&](int64_t begin, int64_t end) {
       finish.count = ranks.count();
       finish(begin, end, args.rstd.data(), args.gamma, all.first, all.second);
       parameters(begin, end, wanted.first, wanted.second, finish.scale);
     };
-    const auto apply_cell = [&, write = engine.input_gradient(x, dy, dx, c)](const cpu::Cell& cell) {
-      if (!args.dx.empty()) write(cell);
+    const auto apply_item = [&, write = runner.input_gradient(x, dy, dx, c)](const cpu::WorkItem& item) {
+      if (!args.dx.empty()) write(item);
     };
     reduce_and_apply_over(
-        ranks, engine.walker(), here, all, false, reduce, merge_tiles, merged, [] {}, apply_cell);
+        ranks, runner.traversal(), here, all, false, reduce, merge_tiles, merged, [] {}, apply_item);
     return;
   }
   const auto merge = [&](int64_t begin, int64_t end, const auto& leaf) {
@@ -161,19 +161,20 @@ void training_backward(const char* operation, const BatchNormBackward<T>& args, 
     parameters(begin, end, sum_dy, sum_dy_xmu, finish.scale);
   };
   if (args.dx.empty()) {
-    engine.walker().reduce(reduce, merge);
+    runner.traversal().reduce(reduce, merge);
     return;
   }
-  engine.walker().reduce_and_apply(
-      reduce, merge, [] {}, engine.input_gradient(x, dy, dx, c), engine.input_gradient_and_sums(x, dy, dx, c));
+  runner.traversal().reduce_and_apply(
+      reduce, merge, [] {}, runner.input_gradient(x, dy, dx, c), runner.input_gradient_and_sums(x, dy, dx, c));
 }
 
 /// The parameter gradients of batch normalization itself (B14, B15).
 template <class T>
 auto gradients_of_parameters(const BatchNormBackward<T>& args) noexcept {
-  return [&args](std::int64_t begin, std::int64_t end, const double* sum_dy, const double* sum_dy_xmu, math::ScaleArrays) {
-    math::parameter_gradients(begin, end, args.rstd.data(), sum_dy, sum_dy_xmu, args.dgamma, args.dbeta);
-  };
+  return
+      [&args](std::int64_t begin, std::int64_t end, const double* sum_dy, const double* sum_dy_xmu, math::ScaleArrays) {
+        math::parameter_gradients(begin, end, args.rstd.data(), sum_dy, sum_dy_xmu, args.dgamma, args.dbeta);
+      };
 }
 
 }  // namespace unitvar::ops

@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "core/arguments.hpp"
-#include "cpu/runtime/check_options.hpp"
 #include "core/ranks.hpp"
 #include "core/standard_arithmetic.hpp"
 #include "core/text.hpp"
+#include "cpu/runtime/check_options.hpp"
 #include "ops/batch_norm/training.hpp"
 
 namespace unitvar {
@@ -125,7 +125,7 @@ double batch_norm_weighted_forward(const BatchNormWeightedForward<T>& args, cons
   const core::StandardArithmetic arithmetic;
   sync::check_together(options, [&] { check_arguments(args, options); });
   const ScaledWeights<param_t<T>> weights(args.weight, options);
-  const kernels::Extras<T> extras{.weights = weights.data(), .zero_unweighted = args.zero_unweighted};
+  const kernels::Epilogue<T> epilogue{.weights = weights.data(), .zero_unweighted = args.zero_unweighted};
   const BatchNormForward<T> plain{.extent = args.extent,
                                   .x = args.x,
                                   .gamma = args.gamma,
@@ -136,7 +136,7 @@ double batch_norm_weighted_forward(const BatchNormWeightedForward<T>& args, cons
                                   .rstd = args.rstd,
                                   .eps = args.eps};
   const double total =
-      ops::training_forward("batch_norm_weighted_forward", plain, options, ops::affine(plain), &extras);
+      ops::training_forward("batch_norm_weighted_forward", plain, options, ops::affine(plain), &epilogue);
   return std::scalbn(total, weights.exponent());
 }
 
@@ -145,7 +145,7 @@ void batch_norm_weighted_backward(const BatchNormWeightedBackward<T>& args, cons
   const core::StandardArithmetic arithmetic;
   sync::check_together(options, [&] { check_arguments(args, options); });
   const ScaledWeights<param_t<T>> weights(args.weight, options);
-  const kernels::Extras<T> extras{.weights = weights.data()};
+  const kernels::Epilogue<T> epilogue{.weights = weights.data()};
   const BatchNormBackward<T> plain{.extent = args.extent,
                                    .x = args.x,
                                    .dy = args.dy,
@@ -156,7 +156,7 @@ void batch_norm_weighted_backward(const BatchNormWeightedBackward<T>& args, cons
                                    .dgamma = args.dgamma,
                                    .dbeta = args.dbeta};
   ops::training_backward("batch_norm_weighted_backward", plain, options, ops::gradients_of_parameters(plain),
-                          &extras);
+                         &epilogue);
 }
 
 #define UNITVAR_INSTANTIATE(T)                                                                        \

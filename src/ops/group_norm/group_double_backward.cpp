@@ -1,11 +1,11 @@
 #include <algorithm>
 
 #include "core/arguments.hpp"
-#include "cpu/runtime/check_options.hpp"
 #include "core/standard_arithmetic.hpp"
-#include "cpu/passes/block_engines.hpp"
-#include "ops/group_norm/group_arguments.hpp"
+#include "cpu/passes/sub_batch_runners.hpp"
+#include "cpu/runtime/check_options.hpp"
 #include "math/group_math.hpp"
+#include "ops/group_norm/group_arguments.hpp"
 #include "unitvar/group_norm.hpp"
 
 namespace unitvar {
@@ -84,13 +84,13 @@ void finish_group(const GroupNormDoubleBackward<T>& args, int64_t begin, int64_t
   }
 }
 
-/// The passes over one block. Absent v is 0: then it is not read.
+/// The passes over one sub-batch. Absent v is 0: then it is not read.
 template <class T>
-class BlockDoubleBackward {
+class SubBatchDoubleBackward {
  public:
-  BlockDoubleBackward(const GroupNormDoubleBackward<T>& args, const math::Partition& partition, const PartArrays& a,
-                      cpu::Engine<T>& engine, const cpu::Block& block)
-      : args_(args), partition_(partition), a_(a), engine_(engine), block_(block) {}
+  SubBatchDoubleBackward(const GroupNormDoubleBackward<T>& args, const math::Partition& partition, const PartArrays& a,
+                         cpu::PassRunner<T>& runner, const cpu::SubBatch& sub_batch)
+      : args_(args), partition_(partition), a_(a), runner_(runner), sub_batch_(sub_batch) {}
 
   void run() const {
     sum(x(), dy(), a_.mean, a_.sum_dy, a_.sum_dy_xmu);
@@ -106,60 +106,60 @@ class BlockDoubleBackward {
       const int64_t n = partition_.group_parts;
       for (int64_t g = b; g < e; g += n) finish_group(args_, g, g + n, first, count(), a_);
     });
-    if (!args_.grad_dy.empty()) write_grad_dy(args_.grad_dy.data() + block_.element);
-    if (!args_.grad_x.empty()) write_grad_x(args_.grad_x.data() + block_.element);
+    if (!args_.grad_dy.empty()) write_grad_dy(args_.grad_dy.data() + sub_batch_.element);
+    if (!args_.grad_x.empty()) write_grad_x(args_.grad_x.data() + sub_batch_.element);
   }
 
  private:
-  [[nodiscard]] const T* x() const { return args_.x.data() + block_.element; }
-  [[nodiscard]] const T* dy() const { return args_.dy.data() + block_.element; }
-  [[nodiscard]] const T* v() const { return args_.grad_dx.data() + block_.element; }
+  [[nodiscard]] const T* x() const { return args_.x.data() + sub_batch_.element; }
+  [[nodiscard]] const T* dy() const { return args_.dy.data() + sub_batch_.element; }
+  [[nodiscard]] const T* v() const { return args_.grad_dx.data() + sub_batch_.element; }
   [[nodiscard]] bool has_v() const { return !args_.grad_dx.empty(); }
-  [[nodiscard]] int64_t begin() const { return block_.part; }
-  [[nodiscard]] int64_t end() const { return block_.part + partition_.extent.channels; }
-  [[nodiscard]] double count() const { return static_cast<double>(block_.values); }
+  [[nodiscard]] int64_t begin() const { return sub_batch_.part; }
+  [[nodiscard]] int64_t end() const { return sub_batch_.part + partition_.extent.channels; }
+  [[nodiscard]] double count() const { return static_cast<double>(sub_batch_.values); }
 
   /// sum(b) and sum(b * (a - center)) of each part.
   void sum(const T* a, const T* b, const double* center, double* first, double* second) const {
-    const int64_t part = block_.part;
-    engine_.walker().reduce(engine_.gradient_sums(a, b, center + part),
-                            [=, this](int64_t from, int64_t to, const auto& leaf) {
-                              engine_.merge_sums_into(from, to, leaf, first + part, second + part);
-                            });
+    const int64_t part = sub_batch_.part;
+    runner_.traversal().reduce(runner_.gradient_sums(a, b, center + part),
+                               [=, this](int64_t from, int64_t to, const auto& leaf) {
+                                 runner_.merge_sums_into(from, to, leaf, first + part, second + part);
+                               });
   }
 
   void write_grad_dy(T* out) const {
-    const int64_t k = block_.part;
+    const int64_t k = sub_batch_.part;
     if (!has_v()) {
-      engine_.walker().apply(engine_.normalize(x(), out, {a_.mean + k, a_.mixed + k, a_.w + k}));
+      runner_.traversal().apply(runner_.normalize(x(), out, {a_.mean + k, a_.mixed + k, a_.w + k}));
       return;
     }
-    engine_.walker().apply(engine_.combine({x(), v(), nullptr}, out,
-                                           {.x_center = a_.mean + k,
-                                            .x_slope = a_.mixed + k,
-                                            .a_center = a_.mean_v + k,
-                                            .a_slope = a_.v_in_grad_dy + k,
-                                            .b_center = nullptr,
-                                            .b_slope = nullptr,
-                                            .offset = a_.w + k}));
+    runner_.traversal().apply(runner_.combine({x(), v(), nullptr}, out,
+                                              {.x_center = a_.mean + k,
+                                               .x_slope = a_.mixed + k,
+                                               .a_center = a_.mean_v + k,
+                                               .a_slope = a_.v_in_grad_dy + k,
+                                               .b_center = nullptr,
+                                               .b_slope = nullptr,
+                                               .offset = a_.w + k}));
   }
   void write_grad_x(T* out) const {
-    const int64_t k = block_.part;
-    engine_.walker().apply(engine_.combine({x(), dy(), has_v() ? v() : nullptr}, out,
-                                           {.x_center = a_.mean + k,
-                                            .x_slope = a_.x_in_grad_x + k,
-                                            .a_center = a_.mean_dy + k,
-                                            .a_slope = a_.mixed + k,
-                                            .b_center = has_v() ? a_.mean_v + k : nullptr,
-                                            .b_slope = has_v() ? a_.v_in_grad_x + k : nullptr,
-                                            .offset = a_.offset_of_grad_x + k}));
+    const int64_t k = sub_batch_.part;
+    runner_.traversal().apply(runner_.combine({x(), dy(), has_v() ? v() : nullptr}, out,
+                                              {.x_center = a_.mean + k,
+                                               .x_slope = a_.x_in_grad_x + k,
+                                               .a_center = a_.mean_dy + k,
+                                               .a_slope = a_.mixed + k,
+                                               .b_center = has_v() ? a_.mean_v + k : nullptr,
+                                               .b_slope = has_v() ? a_.v_in_grad_x + k : nullptr,
+                                               .offset = a_.offset_of_grad_x + k}));
   }
 
   const GroupNormDoubleBackward<T>& args_;
   const math::Partition& partition_;
   const PartArrays& a_;
-  cpu::Engine<T>& engine_;
-  const cpu::Block& block_;
+  cpu::PassRunner<T>& runner_;
+  const cpu::SubBatch& sub_batch_;
 };
 
 template <class T>
@@ -170,12 +170,12 @@ void double_backward(const char* operation, const GroupNormDoubleBackward<T>& ar
   if (p.parts() > 0) {
     math::spread(p, args.mean, arrays.mean);
     math::spread(p, args.rstd, arrays.rstd);
-    cpu::BlockEngines<T> engines(p, cpu::in_one_pass(options), 2);
-    engines.for_each([&](cpu::Engine<T>& engine, const cpu::Block& block) {
-      BlockDoubleBackward<T>(args, p, arrays, engine, block).run();
+    cpu::SubBatchRunners<T> runners(p, cpu::in_one_pass(options), 2);
+    runners.for_each([&](cpu::PassRunner<T>& runner, const cpu::SubBatch& sub_batch) {
+      SubBatchDoubleBackward<T>(args, p, arrays, runner, sub_batch).run();
     });
   }
-  math::sum_over_blocks(p, args.grad_gamma, arrays.cross, [of = arrays.grad_gamma](int64_t k) { return of[k]; });
+  math::sum_over_sub_batches(p, args.grad_gamma, arrays.cross, [of = arrays.grad_gamma](int64_t k) { return of[k]; });
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 #include "unitvar/group_norm.hpp"
 
 #include "core/arguments.hpp"
-#include "cpu/runtime/check_options.hpp"
 #include "core/standard_arithmetic.hpp"
+#include "cpu/runtime/check_options.hpp"
 #include "ops/group_norm/group_arguments.hpp"
 #include "ops/group_norm/grouped.hpp"
 
@@ -49,31 +49,31 @@ template <class T>
 void forward(const char* operation, const GroupNormForward<T>& args, const Options& options) {
   check_arguments(operation, args, options);
   ops::grouped_forward<T>(operation,
-                           {.partition = ops::partition_of(args.groups),
-                            .x = args.x.data(),
-                            .gamma = args.gamma,
-                            .beta = args.beta,
-                            .y = args.y.data(),
-                            .mean = args.mean,
-                            .var = {},
-                            .rstd = args.rstd,
-                            .eps = args.eps},
-                           options);
+                          {.partition = ops::partition_of(args.groups),
+                           .x = args.x.data(),
+                           .gamma = args.gamma,
+                           .beta = args.beta,
+                           .y = args.y.data(),
+                           .mean = args.mean,
+                           .var = {},
+                           .rstd = args.rstd,
+                           .eps = args.eps},
+                          options);
 }
 
 template <class T>
 void backward(const char* operation, const GroupNormBackward<T>& args, const Options& options) {
   check_arguments(operation, args, options);
   ops::grouped_backward<T>({.partition = ops::partition_of(args.groups),
-                             .x = args.x,
-                             .dy = args.dy,
-                             .mean = args.mean,
-                             .rstd = args.rstd,
-                             .gamma = args.gamma,
-                             .dx = args.dx,
-                             .dgamma = args.dgamma,
-                             .dbeta = args.dbeta},
-                            options);
+                            .x = args.x,
+                            .dy = args.dy,
+                            .mean = args.mean,
+                            .rstd = args.rstd,
+                            .gamma = args.gamma,
+                            .dx = args.dx,
+                            .dgamma = args.dgamma,
+                            .dbeta = args.dbeta},
+                           options);
 }
 
 }  // namespace

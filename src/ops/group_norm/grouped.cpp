@@ -4,7 +4,7 @@
 
 #include "core/arguments.hpp"
 #include "core/vector_loop.hpp"
-#include "cpu/passes/block_engines.hpp"
+#include "cpu/passes/sub_batch_runners.hpp"
 #include "math/group_math.hpp"
 
 namespace unitvar::ops {
@@ -46,49 +46,51 @@ void finish_forward(const GroupedForward<T>& args, int64_t begin, int64_t end, i
   core::vector_loop(begin, end, [=, eps = args.eps](int64_t k) { rstd[k] = math::rstd_of(var[k], eps); });
   p.for_parameters(begin, end, [&](int64_t b, int64_t e, int64_t first) {
     const auto rstd_at = [of = rstd + first](int64_t c) { return of[c]; };
-    math::normalize_coefficients(b - first, e - first, rstd_at, args.gamma, args.beta, to.scale.from(first), to.beta + first);
+    math::normalize_coefficients(b - first, e - first, rstd_at, args.gamma, args.beta, to.scale.from(first),
+                                 to.beta + first);
   });
 }
 
-/// The first pass over a block, and what follows from it. A resident walk's blocks of channels are whole groups, which
-/// it finishes one by one; a streamed one's are not, and all wait for the last.
+/// The first pass over a sub-batch, and what follows from it. A resident walk's blocks of channels are whole groups,
+/// which it finishes one by one; a streamed one's are not, and all wait for the last.
 template <class T>
-class BlockForward {
+class SubBatchForward {
  public:
-  BlockForward(const GroupedForward<T>& args, const ForwardArrays<T>& to, cpu::Engine<T>& engine, const cpu::Block& block)
-      : args_(args), to_(to), engine_(engine), block_(block) {}
+  SubBatchForward(const GroupedForward<T>& args, const ForwardArrays<T>& to, cpu::PassRunner<T>& runner,
+                  const cpu::SubBatch& sub_batch)
+      : args_(args), to_(to), runner_(runner), sub_batch_(sub_batch) {}
 
   [[nodiscard]] auto merge() const {
     return [this](int64_t begin, int64_t end, const auto& leaf) {
-      engine_.merge_moments_into(begin, end, leaf, to_.mean + block_.part, to_.var + block_.part);
-      if (engine_.schedule().walk == Walk::resident) finish(begin, end);
+      runner_.merge_moments_into(begin, end, leaf, to_.mean + sub_batch_.part, to_.var + sub_batch_.part);
+      if (runner_.schedule().walk == Walk::resident) finish(begin, end);
     };
   }
   void finish(int64_t begin, int64_t end) const {
-    finish_forward(args_, block_.part + begin, block_.part + end, block_.values, to_);
+    finish_forward(args_, sub_batch_.part + begin, sub_batch_.part + end, sub_batch_.values, to_);
   }
   void finish_all() const { finish(0, args_.partition.extent.channels); }
 
   void reduce() const {
-    engine_.walker().reduce(engine_.moments(x()), merge());
-    if (engine_.schedule().walk == Walk::streamed) finish_all();
+    runner_.traversal().reduce(runner_.moments(x()), merge());
+    if (runner_.schedule().walk == Walk::streamed) finish_all();
   }
-  void apply() const { engine_.walker().apply(engine_.normalize(x(), y(), coefficients())); }
+  void apply() const { runner_.traversal().apply(runner_.normalize(x(), y(), coefficients())); }
   void reduce_and_apply() const {
-    engine_.walker().reduce_and_apply(
-        engine_.moments(x()), merge(), [this] { finish_all(); }, engine_.normalize(x(), y(), coefficients()),
-        engine_.normalize_and_moments(x(), y(), coefficients()));
+    runner_.traversal().reduce_and_apply(
+        runner_.moments(x()), merge(), [this] { finish_all(); }, runner_.normalize(x(), y(), coefficients()),
+        runner_.normalize_and_moments(x(), y(), coefficients()));
   }
 
  private:
-  [[nodiscard]] const T* x() const { return args_.x + block_.element; }
-  [[nodiscard]] T* y() const { return args_.y + block_.element; }
-  [[nodiscard]] math::NormalizeArrays coefficients() const { return to_.from(block_.part); }
+  [[nodiscard]] const T* x() const { return args_.x + sub_batch_.element; }
+  [[nodiscard]] T* y() const { return args_.y + sub_batch_.element; }
+  [[nodiscard]] math::NormalizeArrays coefficients() const { return to_.from(sub_batch_.part); }
 
   const GroupedForward<T>& args_;
   const ForwardArrays<T>& to_;
-  cpu::Engine<T>& engine_;
-  const cpu::Block& block_;
+  cpu::PassRunner<T>& runner_;
+  const cpu::SubBatch& sub_batch_;
 };
 
 void check_variances(const char* operation, const math::Partition& p, const double* var, double eps) {
@@ -131,72 +133,75 @@ void finish_backward(const GroupedBackward<T>& args, int64_t begin, int64_t end,
   });
 }
 
-/// The second phase of a cell of groups: see GroupGradientFinish. A channel's way depends on its own scale alone.
+/// The second phase of a work item of groups: see GroupGradientFinish. A channel's way depends on its own scale alone.
 template <class T>
-void apply_gradient(const cpu::Cells<T>& cells, const T* x, const T* dy, T* dx, const cpu::Cell& cell, const math::GradientArrays& c) {
-  const auto scales = [&](int64_t k) { return c.scale[cell.begin + k] != 0; };
-  core::for_runs(cell.channels(), scales, [&](int64_t b, int64_t e, bool from_dy) {
+void apply_gradient(const cpu::TilePhases<T>& items, const T* x, const T* dy, T* dx, const cpu::WorkItem& item,
+                    const math::GradientArrays& c) {
+  const auto scales = [&](int64_t k) { return c.scale[item.begin + k] != 0; };
+  core::for_runs(item.channels(), scales, [&](int64_t b, int64_t e, bool from_dy) {
     if (from_dy) {
-      cells.input_gradient(x, dy, dx, cell.part(b, e), c);
+      items.input_gradient(x, dy, dx, item.part(b, e), c);
     } else {
-      cells.normalize(x, dx, cell.part(b, e), {c.mean, c.slope, c.mean_dy});
+      items.normalize(x, dx, item.part(b, e), {c.mean, c.slope, c.mean_dy});
     }
   });
 }
 
 template <class T>
-class BlockBackward {
+class SubBatchBackward {
  public:
-  BlockBackward(const GroupedBackward<T>& args, const BackwardArrays<T>& arrays, cpu::Engine<T>& engine, const cpu::Block& block)
-      : args_(args), a_(arrays), engine_(engine), block_(block) {}
+  SubBatchBackward(const GroupedBackward<T>& args, const BackwardArrays<T>& arrays, cpu::PassRunner<T>& runner,
+                   const cpu::SubBatch& sub_batch)
+      : args_(args), a_(arrays), runner_(runner), sub_batch_(sub_batch) {}
 
   void run() const {
-    const T* const dy = args_.dy.data() + block_.element;
+    const T* const dy = args_.dy.data() + sub_batch_.element;
     // sum(dy) alone: what stands in for x is in the cache anyway
     const bool needs_x = !args_.dx.empty() || !args_.dgamma.empty();
-    const T* const x = needs_x ? args_.x.data() + block_.element : dy;
-    const auto reduce = engine_.gradient_sums(x, dy, a_.mean + block_.part);
+    const T* const x = needs_x ? args_.x.data() + sub_batch_.element : dy;
+    const auto reduce = runner_.gradient_sums(x, dy, a_.mean + sub_batch_.part);
     if (args_.dx.empty()) {
-      engine_.walker().reduce(reduce, merge(false));
+      runner_.traversal().reduce(reduce, merge(false));
       return;
     }
-    T* const dx = args_.dx.data() + block_.element;
-    const math::GradientArrays c = a_.from(block_.part);
+    T* const dx = args_.dx.data() + sub_batch_.element;
+    const math::GradientArrays c = a_.from(sub_batch_.part);
     const auto finish_all = [this] { finish(0, args_.partition.extent.channels); };
-    const auto both = engine_.input_gradient_and_sums(x, dy, dx, c);
+    const auto both = runner_.input_gradient_and_sums(x, dy, dx, c);
     if (args_.partition.group_parts == 1) {
-      engine_.walker().reduce_and_apply(reduce, merge(true), finish_all, engine_.input_gradient(x, dy, dx, c), both);
+      runner_.traversal().reduce_and_apply(reduce, merge(true), finish_all, runner_.input_gradient(x, dy, dx, c), both);
       return;
     }
-    const auto apply = [&, this](const cpu::Cell& cell) { apply_gradient(engine_.cells(), x, dy, dx, cell, c); };
-    engine_.walker().reduce_and_apply(reduce, merge(true), finish_all, apply,
-                                      [&](const cpu::Cell& cell, const cpu::Cell& next, math::PairArrays out) {
-                                        const double* scale = c.scale + cell.begin;
-                                        const auto from_dy = [=](int64_t k) { return scale[k] != 0; };
-                                        if (core::for_all(cell.channels(), from_dy)) {
-                                          both(cell, next, out);
-                                        } else {
-                                          apply(cell);
-                                          reduce(next, out);
-                                        }
-                                      });
+    const auto apply = [&, this](const cpu::WorkItem& item) { apply_gradient(runner_.items(), x, dy, dx, item, c); };
+    runner_.traversal().reduce_and_apply(
+        reduce, merge(true), finish_all, apply,
+        [&](const cpu::WorkItem& item, const cpu::WorkItem& next, math::ChannelPairs out) {
+          const double* scale = c.scale + item.begin;
+          const auto from_dy = [=](int64_t k) { return scale[k] != 0; };
+          if (core::for_all(item.channels(), from_dy)) {
+            both(item, next, out);
+          } else {
+            apply(item);
+            reduce(next, out);
+          }
+        });
   }
 
  private:
   [[nodiscard]] auto merge(bool finishes) const {
     return [this, finishes](int64_t begin, int64_t end, const auto& leaf) {
-      engine_.merge_sums_into(begin, end, leaf, a_.sum_dy + block_.part, a_.sum_dy_xmu + block_.part);
-      if (finishes && engine_.schedule().walk == Walk::resident) finish(begin, end);
+      runner_.merge_sums_into(begin, end, leaf, a_.sum_dy + sub_batch_.part, a_.sum_dy_xmu + sub_batch_.part);
+      if (finishes && runner_.schedule().walk == Walk::resident) finish(begin, end);
     };
   }
   void finish(int64_t begin, int64_t end) const {
-    finish_backward(args_, block_.part + begin, block_.part + end, block_.values, a_);
+    finish_backward(args_, sub_batch_.part + begin, sub_batch_.part + end, sub_batch_.values, a_);
   }
 
   const GroupedBackward<T>& args_;
   const BackwardArrays<T>& a_;
-  cpu::Engine<T>& engine_;
-  const cpu::Block& block_;
+  cpu::PassRunner<T>& runner_;
+  const cpu::SubBatch& sub_batch_;
 };
 
 }  // namespace
@@ -206,18 +211,19 @@ void grouped_forward(const char* operation, const GroupedForward<T>& args, const
   const math::Partition& p = args.partition;
   if (p.parts() == 0) return;
   const bool variance_may_fail = args.eps <= 0;
-  cpu::BlockEngines<T> engines(p, variance_may_fail ? cpu::in_one_pass(options) : options, 1);
+  cpu::SubBatchRunners<T> runners(p, variance_may_fail ? cpu::in_one_pass(options) : options, 1);
   const ForwardArrays<T> arrays(p.parts());
   const auto for_blocks = [&](auto step) {
-    engines.for_each(
-        [&](cpu::Engine<T>& engine, const cpu::Block& block) { (BlockForward<T>(args, arrays, engine, block).*step)(); });
+    runners.for_each([&](cpu::PassRunner<T>& runner, const cpu::SubBatch& sub_batch) {
+      (SubBatchForward<T>(args, arrays, runner, sub_batch).*step)();
+    });
   };
   if (variance_may_fail) {  // all variances are known before the first write
-    for_blocks(&BlockForward<T>::reduce);
+    for_blocks(&SubBatchForward<T>::reduce);
     check_variances(operation, p, arrays.var, args.eps);
-    for_blocks(&BlockForward<T>::apply);
+    for_blocks(&SubBatchForward<T>::apply);
   } else {
-    for_blocks(&BlockForward<T>::reduce_and_apply);
+    for_blocks(&SubBatchForward<T>::reduce_and_apply);
   }
   math::gather(p, arrays.mean, args.mean);
   math::gather(p, arrays.var, args.var);
@@ -232,14 +238,15 @@ void grouped_backward(const GroupedBackward<T>& args, const Options& options) {
   if (p.parts() > 0) {
     math::spread(p, args.mean, arrays.mean);
     math::spread(p, args.rstd, arrays.rstd);
-    cpu::BlockEngines<T> engines(p, options, needs_x ? 2 : 1);
-    engines.for_each(
-        [&](cpu::Engine<T>& engine, const cpu::Block& block) { BlockBackward<T>(args, arrays, engine, block).run(); });
+    cpu::SubBatchRunners<T> runners(p, options, needs_x ? 2 : 1);
+    runners.for_each([&](cpu::PassRunner<T>& runner, const cpu::SubBatch& sub_batch) {
+      SubBatchBackward<T>(args, arrays, runner, sub_batch).run();
+    });
   }
   double* const sum = arrays.mean_dy();  // free by now
   const double *const rstd = arrays.rstd, *const sum_dy = arrays.sum_dy, *const sum_dy_xmu = arrays.sum_dy_xmu;
-  math::sum_over_blocks(p, args.dgamma, sum, [=](int64_t k) { return rstd[k] * sum_dy_xmu[k]; });
-  math::sum_over_blocks(p, args.dbeta, sum, [=](int64_t k) { return sum_dy[k]; });
+  math::sum_over_sub_batches(p, args.dgamma, sum, [=](int64_t k) { return rstd[k] * sum_dy_xmu[k]; });
+  math::sum_over_sub_batches(p, args.dbeta, sum, [=](int64_t k) { return sum_dy[k]; });
 }
 
 #define UNITVAR_INSTANTIATE(T)                                                             \

@@ -5,8 +5,8 @@
 #include "unitvar/dtype.hpp"
 #include "unitvar/options.hpp"
 
-/// Normalization by the statistics of groups of channels in blocks of outer rows: what instance norm, group norm and
-/// ghost batches have in common. Arguments are checked.
+/// Normalization by the statistics of groups of channels in sub-batches of outer rows: what instance norm, group norm
+/// and ghost batches have in common. Arguments are checked.
 namespace unitvar::ops {
 
 /// Statistics have an element for each group; those that are not wanted are empty.

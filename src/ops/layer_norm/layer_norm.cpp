@@ -5,19 +5,19 @@
 #include <string>
 
 #include "core/arguments.hpp"
-#include "cpu/runtime/check_options.hpp"
 #include "core/standard_arithmetic.hpp"
 #include "core/text.hpp"
 #include "core/vector_loop.hpp"
+#include "cpu/passes/row_runner.hpp"
+#include "cpu/runtime/check_options.hpp"
 #include "math/channel_math.hpp"
-#include "cpu/passes/row_engine.hpp"
 
 namespace unitvar {
 namespace {
 
 using core::Arguments;
 using cpu::Center;
-using cpu::RowEngine;
+using cpu::RowRunner;
 using std::int64_t;
 
 /// Arguments of both forwards; those of RMS normalization have no mean.
@@ -81,12 +81,12 @@ void check_arguments(const Backward<T>& a, const Options& options) {
 
 /// With eps > 0 nothing can be refused; else all rows are looked at before anything is written.
 template <class T>
-void check_variances(const RowEngine<T>& engine, const Forward<T>& a) {
+void check_variances(const RowRunner<T>& runner, const Forward<T>& a) {
   if (a.eps > 0) return;
   const math::ChannelArrays vars(1, a.extent.rows);
-  engine.for_all_batches([&](int64_t row, int64_t rows, int64_t) {
+  runner.for_all_batches([&](int64_t row, int64_t rows, int64_t) {
     cpu::BatchMoments m;
-    engine.batch().moments(a.x.data() + row * a.extent.length, rows, m);
+    runner.batch().moments(a.x.data() + row * a.extent.length, rows, m);
     std::copy_n(m.var, rows, vars[0] + row);
   });
   const char* what = a.center == Center::mean ? "var" : "mean(x^2)";
@@ -101,21 +101,21 @@ void check_variances(const RowEngine<T>& engine, const Forward<T>& a) {
 
 /// The second pass of a batch goes together with the first of the next.
 template <class T>
-void forward_range(const RowEngine<T>& engine, const Forward<T>& a, int64_t begin, int64_t end) {
+void forward_range(const RowRunner<T>& runner, const Forward<T>& a, int64_t begin, int64_t end) {
   const int64_t length = a.extent.length;
   cpu::BatchMoments moments[2];
   cpu::BatchArray rstd;
   int at = 0;
-  engine.for_batches(begin, end, [&](int64_t row, int64_t rows, int64_t next_rows) {
+  runner.for_batches(begin, end, [&](int64_t row, int64_t rows, int64_t next_rows) {
     const T* x = a.x.data() + row * length;
-    if (row == begin) engine.batch().moments(x, rows, moments[at]);
+    if (row == begin) runner.batch().moments(x, rows, moments[at]);
     const auto& [mean, var] = moments[at];
     core::vector_loop(0, rows, [&](int64_t r) { rstd[r] = math::rstd_of(moments[at].var[r], a.eps); });
     cpu::BatchMoments& next = moments[1 - at];
     const bool fits = next_rows == rows;
-    engine.batch().normalize(x, a.y.data() + row * length, rows, mean, rstd, engine.schedule().access,
+    runner.batch().normalize(x, a.y.data() + row * length, rows, mean, rstd, runner.schedule().access,
                              fits ? &next : nullptr);
-    if (!fits && next_rows > 0) engine.batch().moments(x + rows * length, next_rows, next);
+    if (!fits && next_rows > 0) runner.batch().moments(x + rows * length, next_rows, next);
     if (!a.mean.empty()) std::copy_n(mean, rows, a.mean.data() + row);
     if (!a.rstd.empty()) std::copy_n(rstd, rows, a.rstd.data() + row);
     at = 1 - at;
@@ -125,9 +125,9 @@ void forward_range(const RowEngine<T>& engine, const Forward<T>& a, int64_t begi
 template <class T>
 void forward(const Forward<T>& a, const Options& options) {
   check_arguments(a, options);
-  const RowEngine<T> engine(a.extent, options, 1, a.center, a.gamma, a.beta);
-  check_variances(engine, a);
-  engine.for_all_ranges([&](int64_t begin, int64_t end) { forward_range(engine, a, begin, end); });
+  const RowRunner<T> runner(a.extent, options, 1, a.center, a.gamma, a.beta);
+  check_variances(runner, a);
+  runner.for_all_ranges([&](int64_t begin, int64_t end) { forward_range(runner, a, begin, end); });
 }
 
 template <class T>
@@ -139,7 +139,7 @@ template <class T>
 struct BackwardWalk {
   using Totals = kernels::ColumnTotals<kernels::sum_t<T>>;
 
-  const RowEngine<T>& engine;
+  const RowRunner<T>& runner;
   const Backward<T>& a;
   const double* means;
   const ColumnSums<T>* sums;  ///< null: column sums are not wanted
@@ -147,10 +147,10 @@ struct BackwardWalk {
   int at = 0;
 
   void run(int64_t tile_begin, int64_t tile_end, int thread) {
-    const cpu::RowTiling& tiling = engine.schedule().tiling;
+    const cpu::RowTiling& tiling = runner.schedule().tiling;
     const int64_t first = tiling.begin(tile_begin);
     if (tile_begin < tile_end)
-      start(first, std::min(engine.schedule().batch_rows, tiling.end(tile_begin) - first), row_sums[at]);
+      start(first, std::min(runner.schedule().batch_rows, tiling.end(tile_begin) - first), row_sums[at]);
     for (int64_t tile = tile_begin; tile < tile_end; ++tile) {
       const int64_t begin = tiling.begin(tile), end = tiling.end(tile);
       const Totals totals = sums == nullptr ? Totals{} : sums->start(tile, thread);
@@ -160,7 +160,7 @@ struct BackwardWalk {
         const bool is_full = done == end || (done - begin) % cpu::kMostFastRows == 0;
         if (sums != nullptr && is_full) sums->flush(totals);
       };
-      engine.for_batches(begin, end, walk, tile + 1 < tile_end ? tiling.end(tile + 1) - end : 0);
+      runner.for_batches(begin, end, walk, tile + 1 < tile_end ? tiling.end(tile + 1) - end : 0);
     }
   }
 
@@ -168,16 +168,16 @@ struct BackwardWalk {
   void start(int64_t row, int64_t rows, cpu::BatchSums& to) const {
     if (a.dx.empty() || rows == 0) return;
     const int64_t o = row * a.extent.length;
-    engine.batch().gradient_sums(a.x.data() + o, a.dy.data() + o, rows, means + row, a.rstd.data() + row, to);
+    runner.batch().gradient_sums(a.x.data() + o, a.dy.data() + o, rows, means + row, a.rstd.data() + row, to);
   }
   void batch(int64_t row, int64_t rows, int64_t next_rows, const Totals* totals) {
     const int64_t o = row * a.extent.length;
     const T *x = a.x.data() + o, *dy = a.dy.data() + o;
     const double *mean = means + row, *rstd = a.rstd.data() + row;
-    if (a.dx.empty()) return engine.batch().column_sums(x, dy, rows, mean, rstd, *totals);
+    if (a.dx.empty()) return runner.batch().column_sums(x, dy, rows, mean, rstd, *totals);
     cpu::BatchSums& next = row_sums[1 - at];
     const bool fits = next_rows == rows;
-    engine.batch().input_gradient(x, dy, a.dx.data() + o, rows, mean, rstd, row_sums[at], engine.schedule().access,
+    runner.batch().input_gradient(x, dy, a.dx.data() + o, rows, mean, rstd, row_sums[at], runner.schedule().access,
                                   fits ? &next : nullptr, totals);
     if (!fits) start(row + rows, next_rows, next);
     at = 1 - at;
@@ -189,21 +189,21 @@ void backward(const Backward<T>& a, const Options& options) {
   check_arguments(a, options);
   const bool wants_columns = !a.dgamma.empty() || !a.dbeta.empty();
   if (a.dx.empty() && !wants_columns) return;
-  const RowEngine<T> engine(a.extent, options, 2, a.center, a.gamma, {});
+  const RowRunner<T> runner(a.extent, options, 2, a.center, a.gamma, {});
   const math::ChannelArrays zeros(1, a.center == Center::mean ? 0 : a.extent.rows);
   if (a.center == Center::zero) std::fill_n(zeros[0], a.extent.rows, 0.0);
   const double* means = a.center == Center::mean ? a.mean.data() : zeros[0];
   if (!wants_columns) {
-    engine.for_all_tile_ranges([&](int64_t begin, int64_t end, int thread) {
-      BackwardWalk<T>{engine, a, means, nullptr}.run(begin, end, thread);
+    runner.for_all_tile_ranges([&](int64_t begin, int64_t end, int thread) {
+      BackwardWalk<T>{runner, a, means, nullptr}.run(begin, end, thread);
     });
     return;
   }
-  const ColumnSums<T> sums(engine.schedule().tiling, engine.schedule().threads);
-  engine.for_all_tile_ranges([&](int64_t begin, int64_t end, int thread) {
-    BackwardWalk<T>{engine, a, means, &sums}.run(begin, end, thread);
+  const ColumnSums<T> sums(runner.schedule().tiling, runner.schedule().threads);
+  runner.for_all_tile_ranges([&](int64_t begin, int64_t end, int thread) {
+    BackwardWalk<T>{runner, a, means, &sums}.run(begin, end, thread);
   });
-  sums.merge(engine.schedule().threads);
+  sums.merge(runner.schedule().threads);
   math::store_if_wanted(sums.of(0).second, a.dgamma);
   math::store_if_wanted(sums.of(0).first, a.dbeta);
 }

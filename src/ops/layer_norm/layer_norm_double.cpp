@@ -2,11 +2,11 @@
 #include <algorithm>
 
 #include "core/arguments.hpp"
-#include "cpu/runtime/check_options.hpp"
 #include "core/standard_arithmetic.hpp"
 #include "core/vector_loop.hpp"
+#include "cpu/passes/row_runner.hpp"
+#include "cpu/runtime/check_options.hpp"
 #include "math/channel_math.hpp"
-#include "cpu/passes/row_engine.hpp"
 #include "unitvar/layer_norm.hpp"
 
 namespace unitvar {
@@ -139,11 +139,11 @@ class Rows {
 template <class T>
 void double_backward(const DoubleBackward<T>& a, const Options& options) {
   check_arguments(a, options);
-  const cpu::RowEngine<T> engine(a.extent, options, 3, a.center, {}, {});
-  const int threads = engine.schedule().threads;
-  const cpu::ColumnSums<double> sums(engine.schedule().tiling, threads);
+  const cpu::RowRunner<T> runner(a.extent, options, 3, a.center, {}, {});
+  const int threads = runner.schedule().threads;
+  const cpu::ColumnSums<double> sums(runner.schedule().tiling, threads);
   const math::ChannelArrays arrays(Rows<T>::kArrays * threads, a.extent.length);
-  engine.for_all_tiles([&](int64_t tile, int thread, int64_t begin, int64_t end) {
+  runner.for_all_tiles([&](int64_t tile, int thread, int64_t begin, int64_t end) {
     Rows<T> rows(a, arrays[Rows<T>::kArrays * thread]);
     double* const grad_gamma = sums.start(tile, thread).wide_first;
     for (int64_t row = begin; row < end; ++row) rows.take(row, grad_gamma);

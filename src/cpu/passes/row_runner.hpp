@@ -3,13 +3,13 @@
 #include <cstdint>
 #include <span>
 
-#include "cpu/runtime/cache.hpp"
-#include "cpu/runtime/parallel.hpp"
 #include "core/vector_loop.hpp"
 #include "core/workspace.hpp"
-#include "math/merge.hpp"
 #include "cpu/phases/row_batch.hpp"
 #include "cpu/plan/row_schedule.hpp"
+#include "cpu/runtime/cache.hpp"
+#include "cpu/runtime/parallel.hpp"
+#include "math/merge.hpp"
 
 namespace unitvar::cpu {
 
@@ -27,13 +27,13 @@ class ColumnSums {
   }
 
   /// Those of one tile, columns from k on; those of tile 0 are the whole's once merged.
-  [[nodiscard]] math::PairArrays of(std::int64_t tile, std::int64_t k = 0) const noexcept {
+  [[nodiscard]] math::ChannelPairs of(std::int64_t tile, std::int64_t k = 0) const noexcept {
     double* first = wide_.as<double>() + 2 * tile * columns_ + k;
     return {first, first + columns_};
   }
   /// Zeros for a tile that a thread begins.
   [[nodiscard]] kernels::ColumnTotals<A> start(std::int64_t tile, int thread) const noexcept {
-    const math::PairArrays wide = of(tile);
+    const math::ChannelPairs wide = of(tile);
     A* fast = fast_.as<A>() + thread * stride();
     std::fill_n(fast, 2 * columns_, A(0));
     std::fill_n(wide.first, 2 * columns_, 0.0);
@@ -68,11 +68,11 @@ class ColumnSums {
 
 /// Schedule and kernels of one call, and its parameters, with ones and zeros for those that are absent.
 template <class T>
-class RowEngine {
+class RowRunner {
  public:
   using P = param_t<T>;
 
-  RowEngine(const RowExtent& extent, const Options& options, int tensors_read, Center center, std::span<const P> gamma,
+  RowRunner(const RowExtent& extent, const Options& options, int tensors_read, Center center, std::span<const P> gamma,
             std::span<const P> beta)
       : schedule_(make_row_schedule(
             extent, {sizeof(T), tensors_read, cpu::cache_sizes(), cpu::threads_for_call(options.cpu.threads)})),

@@ -1,14 +1,14 @@
 // The table of extended kernels of each instruction set: this file compiles itself once per Highway target.
-#include "cpu/kernels/extended.hpp"
+#include "cpu/kernels/epilogue.hpp"
 
 #include "cpu/runtime/targets.hpp"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "cpu/kernels/extended.cpp"
+#define HWY_TARGET_INCLUDE "cpu/kernels/epilogue.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#include "cpu/kernels/extended-inl.h"
+#include "cpu/kernels/epilogue-inl.h"
 #include "cpu/kernels/shapes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -42,92 +42,92 @@ template <class T>
 constexpr bool kKnowsRelu = std::is_same_v<T, float> && !kRareTarget;
 
 template <template <class> class Slope, class A, class T>
-HWY_INLINE Activated<Slope<A>> activated(const Extras<T>& e) {
+HWY_INLINE Activated<Slope<A>> activated(const Epilogue<T>& e) {
   return {e.bits, e.bits_row, e.bits_channel, e.bits_begin, Slope<A>(e.slope)};
 }
 
-/// Calls f with the activation of the extras.
+/// Calls f with the activation of the epilogue.
 template <class A, class T, class F>
-HWY_INLINE void with_activation(const F& f, const Extras<T>& extras) {
+HWY_INLINE void with_activation(const F& f, const Epilogue<T>& epilogue) {
   if constexpr (!kKnowsRelu<T>) {
-    f(activated<AnySlope, A>(extras));
-  } else if (extras.slope == 0) {
-    f(activated<Relu, A>(extras));
+    f(activated<AnySlope, A>(epilogue));
+  } else if (epilogue.slope == 0) {
+    f(activated<Relu, A>(epilogue));
   } else {
-    f(activated<Leaky, A>(extras));
+    f(activated<Leaky, A>(epilogue));
   }
 }
 
-/// The same with the extras of a rectangle to map and of another one of the call, whose terms are added up in S.
+/// The same with the epilogue of a rectangle to map and of another one of the call, whose terms are added up in S.
 template <class A, class S, class T, class F>
-HWY_INLINE void with_activations(const F& f, const Extras<T>& extras, const Extras<T>& of_next) {
+HWY_INLINE void with_activations(const F& f, const Epilogue<T>& epilogue, const Epilogue<T>& of_next) {
   if constexpr (!kKnowsRelu<T>) {
-    f(activated<AnySlope, A>(extras), activated<AnySlope, S>(of_next));
-  } else if (extras.slope == 0) {
-    f(activated<Relu, A>(extras), activated<Relu, S>(of_next));
+    f(activated<AnySlope, A>(epilogue), activated<AnySlope, S>(of_next));
+  } else if (epilogue.slope == 0) {
+    f(activated<Relu, A>(epilogue), activated<Relu, S>(of_next));
   } else {
-    f(activated<Leaky, A>(extras), activated<Leaky, S>(of_next));
+    f(activated<Leaky, A>(epilogue), activated<Leaky, S>(of_next));
   }
 }
 
-/// Calls f with the extras' kind.
+/// Calls f with the epilogue' kind.
 template <class T, class A, class F>
-HWY_INLINE void with_kind(const Extras<T>& extras, const F& f) {
-  if (extras.weights != nullptr) return f(Weighted<T, A>(extras));
-  if (extras.x_is_output) return f(ActivatedOutput<T, A>(extras));
-  with_activation<A>(f, extras);
+HWY_INLINE void with_kind(const Epilogue<T>& epilogue, const F& f) {
+  if (epilogue.weights != nullptr) return f(Weighted<T, A>(epilogue));
+  if (epilogue.x_is_output) return f(ActivatedOutput<T, A>(epilogue));
+  with_activation<A>(f, epilogue);
 }
 
 template <class Shape, class T, class A>
-void weighted_moments(const T* x, const A* shift, const Rect& rect, const Access& access, const Extras<T>& extras,
+void weighted_moments(const T* x, const A* shift, const Rect& rect, const Access& access, const Epilogue<T>& epilogue,
                       double* first, double* second) {
-  Shape::template add<T, A>(WeightedMomentTerms<T, A, const A*>{x, shift, Weighted<T, A>(extras)}, rect, access, first,
-                            second);
+  Shape::template add<T, A>(WeightedMomentTerms<T, A, const A*>{x, shift, Weighted<T, A>(epilogue)}, rect, access,
+                            first, second);
 }
 
-/// Calls f with the map of the extras' activation.
+/// Calls f with the map of the epilogue' activation.
 template <class T, class A, class F>
-HWY_INLINE void with_activated_map(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Extras<T>& extras,
-                                   const F& f) {
+HWY_INLINE void with_activated_map(const T* x, T* y, const NormalizeCoefficients<const A*>& c,
+                                   const Epilogue<T>& epilogue, const F& f) {
   const auto call = [&](const auto& kind) HWY_ATTR {
     using Kind = std::remove_cvref_t<decltype(kind)>;
-    if (extras.residual == nullptr) {
+    if (epilogue.residual == nullptr) {
       f(ActivatedNormalizeMap<T, A, const A*, Kind, false>{x, nullptr, y, c, kind});
     } else {
-      f(ActivatedNormalizeMap<T, A, const A*, Kind, true>{x, extras.residual, y, c, kind});
+      f(ActivatedNormalizeMap<T, A, const A*, Kind, true>{x, epilogue.residual, y, c, kind});
     }
   };
-  with_activation<A>(call, extras);
+  with_activation<A>(call, epilogue);
 }
 
 template <class Shape, class T, class A>
 void normalize(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Rect& rect, const Access& access,
-               const Extras<T>& extras) {
-  if (extras.weights != nullptr) {
-    const WeightedNormalizeMap<T, A, const A*> map{x, y, c, Weighted<T, A>(extras), extras.zero_unweighted};
+               const Epilogue<T>& epilogue) {
+  if (epilogue.weights != nullptr) {
+    const WeightedNormalizeMap<T, A, const A*> map{x, y, c, Weighted<T, A>(epilogue), epilogue.zero_unweighted};
     write_cached<Shape, T, A>(map, rect, access);
     return;
   }
-  with_activated_map<T, A>(x, y, c, extras,
+  with_activated_map<T, A>(x, y, c, epilogue,
                            [&](const auto& map) HWY_ATTR { MapShape<Shape>::template write<T, A>(map, rect, access); });
 }
 
 template <class Shape, class T, class A>
 void gradient_sums(const T* x, const T* dy, const A* center, const Rect& rect, const Access& access,
-                   const Extras<T>& extras, double* first, double* second) {
-  with_kind<T, A>(extras, [&](const auto& kind) HWY_ATTR {
+                   const Epilogue<T>& epilogue, double* first, double* second) {
+  with_kind<T, A>(epilogue, [&](const auto& kind) HWY_ATTR {
     using Kind = std::remove_cvref_t<decltype(kind)>;
-    const ExtendedGradientTerms<T, A, const A*, Kind> source{x, dy, center, kind};
+    const EpilogueGradientTerms<T, A, const A*, Kind> source{x, dy, center, kind};
     Shape::template add<T, A>(source, rect, access, first, second);
   });
 }
 
 template <class Shape, class T, class A>
 void input_gradient(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c, const Rect& rect,
-                    const Access& access, const Extras<T>& extras) {
-  const Access own = access_of_both(access, dx, extras.dresidual);
-  with_kind<T, A>(extras, [&](const auto& kind) HWY_ATTR {
-    with_gradient_map(x, dy, dx, extras.dresidual, c, kind, [&](const auto& map) HWY_ATTR {
+                    const Access& access, const Epilogue<T>& epilogue) {
+  const Access own = access_of_both(access, dx, epilogue.dresidual);
+  with_kind<T, A>(epilogue, [&](const auto& kind) HWY_ATTR {
+    with_gradient_map(x, dy, dx, epilogue.dresidual, c, kind, [&](const auto& map) HWY_ATTR {
       if constexpr (std::remove_cvref_t<decltype(map)>::kWeighted) {
         write_cached<Shape, T, A>(map, rect, own);
       } else {
@@ -151,58 +151,58 @@ HWY_INLINE void fuse([[maybe_unused]] const Source& source, [[maybe_unused]] con
 
 template <class T, class A = fast_t<T>, class S = sum_t<T>>
 void fused_forward(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Rect& rect, const Access& access,
-                   const Extras<T>& extras, int64_t next, const S* shift, double* first, double* second) {
+                   const Epilogue<T>& epilogue, int64_t next, const S* shift, double* first, double* second) {
   const MomentTerms<T, S, const S*> source{x + next, shift};
   if (!fuses<T>(rect, access)) {
-    normalize<Planar, T, A>(x, y, c, rect, access, extras);
+    normalize<Planar, T, A>(x, y, c, rect, access, epilogue);
     Planar::add<T, S>(source, rect, access, first, second);
     return;
   }
-  with_activated_map<T, A>(x, y, c, extras,
+  with_activated_map<T, A>(x, y, c, epilogue,
                            [&](const auto& map) HWY_ATTR { fuse<T, A>(source, map, rect, access, first, second); });
 }
 
 /// Of weighted tensors, phases are not fused.
 template <class T, class A = fast_t<T>, class S = sum_t<T>>
 void fused_backward(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c, const Rect& rect,
-                    const Access& access, const Extras<T>& extras, int64_t next, const Extras<T>& extras_of_next,
-                    const S* center, double* first, double* second) {
-  const Access own = access_of_both(access, dx, extras.dresidual);
+                    const Access& access, const Epilogue<T>& epilogue, int64_t next,
+                    const Epilogue<T>& epilogue_of_next, const S* center, double* first, double* second) {
+  const Access own = access_of_both(access, dx, epilogue.dresidual);
   if (!fuses<T>(rect, own)) {
-    input_gradient<Planar, T, A>(x, dy, dx, c, rect, access, extras);
-    gradient_sums<Planar, T, S>(x + next, dy + next, center, rect, access, extras_of_next, first, second);
+    input_gradient<Planar, T, A>(x, dy, dx, c, rect, access, epilogue);
+    gradient_sums<Planar, T, S>(x + next, dy + next, center, rect, access, epilogue_of_next, first, second);
     return;
   }
   const auto sweep = [&](const auto& kind, const auto& kind_of_next) HWY_ATTR {
-    const ExtendedGradientTerms<T, S, const S*, std::remove_cvref_t<decltype(kind_of_next)>> source{
+    const EpilogueGradientTerms<T, S, const S*, std::remove_cvref_t<decltype(kind_of_next)>> source{
         x + next, dy + next, center, kind_of_next};
-    with_gradient_map(x, dy, dx, extras.dresidual, c, kind,
+    with_gradient_map(x, dy, dx, epilogue.dresidual, c, kind,
                       [&](const auto& map) HWY_ATTR { fuse<T, A>(source, map, rect, own, first, second); });
   };
-  if (extras.x_is_output) {
-    sweep(ActivatedOutput<T, A>(extras), ActivatedOutput<T, S>(extras_of_next));
+  if (epilogue.x_is_output) {
+    sweep(ActivatedOutput<T, A>(epilogue), ActivatedOutput<T, S>(epilogue_of_next));
   } else {
-    with_activations<A, S>(sweep, extras, extras_of_next);
+    with_activations<A, S>(sweep, epilogue, epilogue_of_next);
   }
 }
 
 template <class Shape, class T, class A>
-constexpr ExtendedPhases<T, A> kExtendedPhases{
+constexpr EpiloguePhases<T, A> kExtendedPhases{
     weighted_moments<QuickSum<T, A, Shape>, T, sum_in_t<T, A>>, normalize<Quick<T, A, Shape>, T, A>,
     gradient_sums<QuickSum<T, A, Shape>, T, sum_in_t<T, A>>, input_gradient<Quick<T, A, Shape>, T, A>};
 
 template <class T, class A>
-constexpr ExtendedShapes<T, A> kExtendedShapes{kExtendedPhases<Planar, T, A>, kExtendedPhases<Interleaved, T, A>};
+constexpr EpilogueShapes<T, A> kExtendedShapes{kExtendedPhases<Planar, T, A>, kExtendedPhases<Interleaved, T, A>};
 
 template <class T>
-constexpr ExtendedKernels<T> kExtendedTable{kExtendedShapes<T, fast_t<T>>,
+constexpr EpilogueKernels<T> kExtendedTable{kExtendedShapes<T, fast_t<T>>,
                                             kExtendedShapes<T, double>,
                                             {fused_forward<T, fast_t<T>>, fused_backward<T, fast_t<T>>}};
 
-const ExtendedKernels<float>* extended_f32() { return &kExtendedTable<float>; }
-const ExtendedKernels<double>* extended_f64() { return &kExtendedTable<double>; }
-const ExtendedKernels<bf16>* extended_bf16() { return &kExtendedTable<bf16>; }
-const ExtendedKernels<f16>* extended_f16() { return &kExtendedTable<f16>; }
+const EpilogueKernels<float>* epilogue_f32() { return &kExtendedTable<float>; }
+const EpilogueKernels<double>* epilogue_f64() { return &kExtendedTable<double>; }
+const EpilogueKernels<bf16>* epilogue_bf16() { return &kExtendedTable<bf16>; }
+const EpilogueKernels<f16>* epilogue_f16() { return &kExtendedTable<f16>; }
 
 }  // namespace unitvar::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -212,29 +212,29 @@ HWY_AFTER_NAMESPACE();
 
 namespace unitvar::kernels {
 
-HWY_EXPORT(extended_f32);
-HWY_EXPORT(extended_f64);
-HWY_EXPORT(extended_bf16);
-HWY_EXPORT(extended_f16);
+HWY_EXPORT(epilogue_f32);
+HWY_EXPORT(epilogue_f64);
+HWY_EXPORT(epilogue_bf16);
+HWY_EXPORT(epilogue_f16);
 
 template <>
-const ExtendedKernels<float>& extended_kernels_for<float>(Isa isa) {
-  return *pick(HWY_DISPATCH_TABLE(extended_f32), isa);
+const EpilogueKernels<float>& epilogue_kernels_for<float>(Isa isa) {
+  return *pick(HWY_DISPATCH_TABLE(epilogue_f32), isa);
 }
 
 template <>
-const ExtendedKernels<double>& extended_kernels_for<double>(Isa isa) {
-  return *pick(HWY_DISPATCH_TABLE(extended_f64), isa);
+const EpilogueKernels<double>& epilogue_kernels_for<double>(Isa isa) {
+  return *pick(HWY_DISPATCH_TABLE(epilogue_f64), isa);
 }
 
 template <>
-const ExtendedKernels<bf16>& extended_kernels_for<bf16>(Isa isa) {
-  return *pick(HWY_DISPATCH_TABLE(extended_bf16), isa);
+const EpilogueKernels<bf16>& epilogue_kernels_for<bf16>(Isa isa) {
+  return *pick(HWY_DISPATCH_TABLE(epilogue_bf16), isa);
 }
 
 template <>
-const ExtendedKernels<f16>& extended_kernels_for<f16>(Isa isa) {
-  return *pick(HWY_DISPATCH_TABLE(extended_f16), isa);
+const EpilogueKernels<f16>& epilogue_kernels_for<f16>(Isa isa) {
+  return *pick(HWY_DISPATCH_TABLE(epilogue_f16), isa);
 }
 
 }  // namespace unitvar::kernels

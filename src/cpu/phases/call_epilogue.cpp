@@ -1,4 +1,4 @@
-#include "cpu/phases/extras.hpp"
+#include "cpu/phases/call_epilogue.hpp"
 
 #include "unitvar/dtype.hpp"
 

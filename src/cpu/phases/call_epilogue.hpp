@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "cpu/kernels/extended.hpp"
+#include "cpu/kernels/epilogue.hpp"
 #include "cpu/plan/tiling.hpp"
 
 namespace unitvar::cpu {
@@ -38,11 +38,11 @@ class TileWeights {
   std::vector<std::array<std::int64_t, 4>> samples_;
 };
 
-/// What a call adds to the plain phases: extras with pointers to the tensor's first element, their steps not yet set,
+/// What a call adds to the plain phases: epilogue with pointers to the tensor's first element, their steps not yet set,
 /// and the sums of its weights if it has some.
 template <class T>
-struct CallExtras {
-  kernels::Extras<T> tensor = {};
+struct CallEpilogue {
+  kernels::Epilogue<T> tensor = {};
   const TileWeights* weights = nullptr;
 };
 

@@ -3,14 +3,14 @@
 #include <optional>
 #include <span>
 
-#include "cpu/runtime/cache.hpp"
-#include "cpu/runtime/parallel.hpp"
 #include "core/vector_loop.hpp"
-#include "cpu/phases/cells.hpp"
-#include "math/channel_math.hpp"
+#include "cpu/passes/traversal.hpp"
+#include "cpu/phases/tile_phases.hpp"
 #include "cpu/plan/merge_tiles.hpp"
 #include "cpu/plan/schedule.hpp"
-#include "cpu/passes/walk.hpp"
+#include "cpu/runtime/cache.hpp"
+#include "cpu/runtime/parallel.hpp"
+#include "math/channel_math.hpp"
 #include "unitvar/dtype.hpp"
 
 namespace unitvar::cpu {
@@ -24,13 +24,13 @@ inline ScheduleInput schedule_input(const Options& options, std::int64_t bytes_p
           .walk = options.cpu.walk};
 }
 
-/// The same for a call with extras, if it has some.
+/// The same for a call with epilogue, if it has some.
 template <class T>
 ScheduleInput schedule_input(const Options& options, std::int64_t bytes_per_element, std::int64_t tensors_read,
-                             const kernels::Extras<T>* extras) {
+                             const kernels::Epilogue<T>* epilogue) {
   ScheduleInput input = schedule_input(options, bytes_per_element, tensors_read);
-  input.weighted = extras != nullptr && extras->weights != nullptr;
-  input.has_bits = extras != nullptr && extras->bits != nullptr;
+  input.weighted = epilogue != nullptr && epilogue->weights != nullptr;
+  input.has_bits = epilogue != nullptr && epilogue->bits != nullptr;
   return input;
 }
 
@@ -40,62 +40,62 @@ inline Options in_one_pass(Options options) noexcept {
   return options;
 }
 
-/// One call at work: its schedule, its kernels, and the four phases in the form that a Walker takes. Every operation
+/// One call at work: its schedule, its kernels, and the four phases in the form that a Traversal takes. Every operation
 /// of the library is a composition of these.
 template <class T>
-class Engine {
+class PassRunner {
  public:
   /// `tensors_read`: tensors that the first pass reads and the second reads again.
-  /// `extras`, if the call has some, go with all phases; their pointers are to the tensors' first elements.
-  Engine(const Extent& extent, const Options& options, std::int64_t tensors_read,
-         const kernels::Extras<T>* extras = nullptr)
-      : Engine(extent, schedule_input(options, sizeof(T), tensors_read, extras), options.cpu.isa, extras) {}
-  Engine(const Extent& extent, const ScheduleInput& input, Isa isa, const kernels::Extras<T>* extras = nullptr)
+  /// `epilogue`, if the call has some, go with all phases; their pointers are to the tensors' first elements.
+  PassRunner(const Extent& extent, const Options& options, std::int64_t tensors_read,
+             const kernels::Epilogue<T>* epilogue = nullptr)
+      : PassRunner(extent, schedule_input(options, sizeof(T), tensors_read, epilogue), options.cpu.isa, epilogue) {}
+  PassRunner(const Extent& extent, const ScheduleInput& input, Isa isa, const kernels::Epilogue<T>* epilogue = nullptr)
       : schedule_(make_schedule(extent, input)),
-        cells_(isa, schedule_.tiling, schedule_.access, extras == nullptr ? nullptr : &extras_),
-        walker_(schedule_) {
-    if (extras == nullptr) return;
-    extras_.tensor = *extras;
-    if (extras->weights == nullptr) return;
-    weights_.emplace(schedule_.tiling, extras->weights);
-    extras_.weights = &*weights_;
+        phases_(isa, schedule_.tiling, schedule_.access, epilogue == nullptr ? nullptr : &epilogue_),
+        traversal_(schedule_) {
+    if (epilogue == nullptr) return;
+    epilogue_.tensor = *epilogue;
+    if (epilogue->weights == nullptr) return;
+    weights_.emplace(schedule_.tiling, epilogue->weights);
+    epilogue_.weights = &*weights_;
   }
-  Engine(const Engine&) = delete;
-  Engine& operator=(const Engine&) = delete;
+  PassRunner(const PassRunner&) = delete;
+  PassRunner& operator=(const PassRunner&) = delete;
 
   [[nodiscard]] const Schedule& schedule() const noexcept { return schedule_; }
-  [[nodiscard]] const Cells<T>& cells() const noexcept { return cells_; }
-  Walker<T>& walker() noexcept { return walker_; }
+  [[nodiscard]] const TilePhases<T>& items() const noexcept { return phases_; }
+  Traversal<T>& traversal() noexcept { return traversal_; }
 
-  /// Phases 1 and 3: what to do with a cell in the first pass.
+  /// Phases 1 and 3: what to do with a work item in the first pass.
   auto moments(const T* x) const noexcept {
-    return [this, x](const Cell& cell, math::PairArrays out) { cells_.moments(x, cell, out); };
+    return [this, x](const WorkItem& item, math::ChannelPairs out) { phases_.moments(x, item, out); };
   }
   auto gradient_sums(const T* x, const T* dy, const double* mean) const noexcept {
-    return [=, this](const Cell& cell, math::PairArrays out) { cells_.gradient_sums(x, dy, cell, mean, out); };
+    return [=, this](const WorkItem& item, math::ChannelPairs out) { phases_.gradient_sums(x, dy, item, mean, out); };
   }
 
-  /// Phases 2 and 4: what to do with a cell in the second pass.
+  /// Phases 2 and 4: what to do with a work item in the second pass.
   auto normalize(const T* x, T* y, const math::NormalizeArrays& c) const noexcept {
-    return [=, this](const Cell& cell) { cells_.normalize(x, y, cell, c); };
+    return [=, this](const WorkItem& item) { phases_.normalize(x, y, item, c); };
   }
   auto input_gradient(const T* x, const T* dy, T* dx, const math::GradientArrays& c) const noexcept {
-    return [=, this](const Cell& cell) { cells_.input_gradient(x, dy, dx, cell, c); };
+    return [=, this](const WorkItem& item) { phases_.input_gradient(x, dy, dx, item, c); };
   }
   /// A linear map of two or three tensors (in.b may be null), for a second pass.
   auto combine(const kernels::CombineTensors<T>& in, T* out, const math::CombineArrays& c) const noexcept {
-    return [=, this](const Cell& cell) { cells_.combine(in, out, cell, c); };
+    return [=, this](const WorkItem& item) { phases_.combine(in, out, item, c); };
   }
 
-  /// Phase 2 of one cell with phase 1 of another, and phase 4 with phase 3.
+  /// Phase 2 of one item with phase 1 of another, and phase 4 with phase 3.
   auto normalize_and_moments(const T* x, T* y, const math::NormalizeArrays& c) const noexcept {
-    return [=, this](const Cell& cell, const Cell& next, math::PairArrays out) {
-      cells_.normalize_and_moments(x, y, cell, c, next, out);
+    return [=, this](const WorkItem& item, const WorkItem& next, math::ChannelPairs out) {
+      phases_.normalize_and_moments(x, y, item, c, next, out);
     };
   }
   auto input_gradient_and_sums(const T* x, const T* dy, T* dx, const math::GradientArrays& c) const noexcept {
-    return [=, this](const Cell& cell, const Cell& next, math::PairArrays out) {
-      cells_.input_gradient_and_sums(x, dy, dx, cell, c, next, out);
+    return [=, this](const WorkItem& item, const WorkItem& next, math::ChannelPairs out) {
+      phases_.input_gradient_and_sums(x, dy, dx, item, c, next, out);
     };
   }
 
@@ -116,7 +116,7 @@ class Engine {
     const std::int64_t all = schedule_.tiling.values_before(schedule_.tiling.tiles());
     if (!weights_) return static_cast<double>(std::min<std::int64_t>(2, all));
     int values = 0;
-    for (std::int64_t k = 0; k < all && values < 2; ++k) values += extras_.tensor.weights[k] > 0 ? 1 : 0;
+    for (std::int64_t k = 0; k < all && values < 2; ++k) values += epilogue_.tensor.weights[k] > 0 ? 1 : 0;
     return values;
   }
 
@@ -130,9 +130,9 @@ class Engine {
 
   Schedule schedule_;
   std::optional<TileWeights> weights_;
-  CallExtras<T> extras_;
-  Cells<T> cells_;
-  Walker<T> walker_;
+  CallEpilogue<T> epilogue_;
+  TilePhases<T> phases_;
+  Traversal<T> traversal_;
 };
 
 }  // namespace unitvar::cpu

@@ -9,7 +9,7 @@ namespace unitvar::kernels {
 /// What comes with the elements of a rectangle besides the plain phase: an activation, its output in the place of x, or
 /// weights, one of the three. Pointers are to the rectangle's first element; null is absent.
 template <class T>
-struct Extras {
+struct Epilogue {
   /// y = v > 0 ? v : slope * v, and dy behind it.
   bool activates = false;
   double slope = 0;
@@ -36,44 +36,44 @@ struct Extras {
 
 /// As Phases.
 template <class T, class A, class S = sum_in_t<T, A>>
-struct ExtendedPhases {
-  void (*moments)(const T* x, const S* shift, const Rect& rect, const Access& access, const Extras<T>& extras,
+struct EpiloguePhases {
+  void (*moments)(const T* x, const S* shift, const Rect& rect, const Access& access, const Epilogue<T>& epilogue,
                   double* first, double* second);
   void (*normalize)(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Rect& rect, const Access& access,
-                    const Extras<T>& extras);
+                    const Epilogue<T>& epilogue);
   void (*gradient_sums)(const T* x, const T* dy, const S* center, const Rect& rect, const Access& access,
-                        const Extras<T>& extras, double* first, double* second);
+                        const Epilogue<T>& epilogue, double* first, double* second);
   void (*input_gradient)(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c, const Rect& rect,
-                         const Access& access, const Extras<T>& extras);
+                         const Access& access, const Epilogue<T>& epilogue);
 };
 
 template <class T, class A>
-struct ExtendedShapes {
-  ExtendedPhases<T, A> planar;
-  ExtendedPhases<T, A> interleaved;
+struct EpilogueShapes {
+  EpiloguePhases<T, A> planar;
+  EpiloguePhases<T, A> interleaved;
 };
 
 /// As Fused: the first phase of the forward is the plain one, which weights rule out.
 template <class T>
-struct ExtendedFused {
+struct EpilogueFused {
   void (*forward)(const T* x, T* y, const NormalizeCoefficients<const fast_t<T>*>& c, const Rect& rect,
-                  const Access& access, const Extras<T>& extras, std::int64_t next, const sum_t<T>* shift,
+                  const Access& access, const Epilogue<T>& epilogue, std::int64_t next, const sum_t<T>* shift,
                   double* first, double* second);
   void (*backward)(const T* x, const T* dy, T* dx, const GradientCoefficients<const fast_t<T>*>& c, const Rect& rect,
-                   const Access& access, const Extras<T>& extras, std::int64_t next, const Extras<T>& extras_of_next,
-                   const sum_t<T>* center, double* first, double* second);
+                   const Access& access, const Epilogue<T>& epilogue, std::int64_t next,
+                   const Epilogue<T>& epilogue_of_next, const sum_t<T>* center, double* first, double* second);
 };
 
 /// The extended kernels of one instruction set.
 template <class T>
-struct ExtendedKernels {
-  ExtendedShapes<T, fast_t<T>> fast;
-  ExtendedShapes<T, double> wide;
-  ExtendedFused<T> fused;
+struct EpilogueKernels {
+  EpilogueShapes<T, fast_t<T>> fast;
+  EpilogueShapes<T, double> wide;
+  EpilogueFused<T> fused;
 };
 
 /// As kernels_for.
 template <class T>
-const ExtendedKernels<T>& extended_kernels_for(Isa isa);
+const EpilogueKernels<T>& epilogue_kernels_for(Isa isa);
 
 }  // namespace unitvar::kernels

@@ -1,4 +1,4 @@
-// The phases with extras, element by element. Included once per instruction set.
+// The phases with epilogue, element by element. Included once per instruction set.
 #if defined(UNITVAR_KERNELS_EXTENDED_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef UNITVAR_KERNELS_EXTENDED_INL_H_
 #undef UNITVAR_KERNELS_EXTENDED_INL_H_
@@ -6,7 +6,7 @@
 #define UNITVAR_KERNELS_EXTENDED_INL_H_
 #endif
 
-#include "cpu/kernels/kinds-inl.h"
+#include "cpu/kernels/epilogue_element-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace unitvar::kernels::HWY_NAMESPACE {
@@ -14,9 +14,9 @@ namespace unitvar::kernels::HWY_NAMESPACE {
 /// Phase 1 with weights: w * d and w * d * d, nothing of what has no weight.
 template <class T, class A, class V>
 struct WeightedMomentTerms {
-  static constexpr bool kExtended = true;
+  static constexpr bool kHasEpilogue = true;
   static constexpr int kTensors = 1;
-  using Sum = Many<A>;
+  using Sum = VectorOf<A>;
   const T* x;
   V shift;
   Weighted<T, A> kind;
@@ -35,10 +35,10 @@ struct WeightedMomentTerms {
 
 /// Phase 3 of any kind.
 template <class T, class A, class V, class Kind>
-struct ExtendedGradientTerms {
-  static constexpr bool kExtended = true;
+struct EpilogueGradientTerms {
+  static constexpr bool kHasEpilogue = true;
   static constexpr int kTensors = 2;
-  using Sum = Many<A>;
+  using Sum = VectorOf<A>;
   const T* x;
   const T* dy;
   V center;
@@ -47,7 +47,7 @@ struct ExtendedGradientTerms {
   template <class U>
   HWY_INLINE Terms<typename U::Value> terms(int64_t i, int64_t k) const {
     auto value = U::load(x + i), g = U::load(dy + i);
-    kind.template undo<U>(value, g, i);
+    kind.template gradient<U>(value, g, i);
     return {g, U::mul(g, U::sub(value, U::at(center, k)))};
   }
   HWY_INLINE void prefetch(int64_t i) const {
@@ -55,7 +55,7 @@ struct ExtendedGradientTerms {
     kernels::HWY_NAMESPACE::prefetch(dy + i);
   }
   HWY_INLINE auto channel(int64_t j) const {
-    return ExtendedGradientTerms<T, A, A, Kind>{x, dy, center[j], kind.channel(j)};
+    return EpilogueGradientTerms<T, A, A, Kind>{x, dy, center[j], kind.channel(j)};
   }
   HWY_INLINE auto row(int64_t r, int64_t i) const { return with(kind.row(r, i)); }
   HWY_INLINE auto step(int64_t i) const { return with(kind.step(i)); }
@@ -63,7 +63,7 @@ struct ExtendedGradientTerms {
  private:
   template <class Other>
   HWY_INLINE auto with(const Other& other) const {
-    return ExtendedGradientTerms<T, A, V, Other>{x, dy, center, other};
+    return EpilogueGradientTerms<T, A, V, Other>{x, dy, center, other};
   }
 };
 
@@ -83,7 +83,7 @@ struct Beside {
 /// Phase 2, then the residual, the activation and its bits.
 template <class T, class A, class V, class Kind, bool kResidual>
 struct ActivatedNormalizeMap {
-  static constexpr bool kExtended = true;
+  static constexpr bool kHasEpilogue = true;
   using Vector = InOrder<T, A>;
   const T* x;
   const T* residual;
@@ -118,7 +118,7 @@ struct ActivatedNormalizeMap {
 
   /// Gathers the bits of the elements from `begin` on, and writes them at the end.
   struct Step {
-    static constexpr bool kExtended = true;
+    static constexpr bool kHasEpilogue = true;
     using Vector = InOrder<T, A>;
     const ActivatedNormalizeMap& map;
     int64_t begin;
@@ -177,7 +177,7 @@ struct ActivatedNormalizeMap {
 /// Phase 2, and 0 where there is no weight.
 template <class T, class A, class V>
 struct WeightedNormalizeMap {
-  static constexpr bool kExtended = true;
+  static constexpr bool kHasEpilogue = true;
   using Vector = InOrder<T, A>;
   const T* x;
   T* out;
@@ -217,8 +217,8 @@ struct WeightedNormalizeMap {
 /// Phase 4 of any kind: ((g - level) - (x - center) * slope) * scale, level and slope times the weights if there are
 /// some; and g for the residual, if kSide.
 template <class T, class A, class V, class Kind, bool kSide>
-struct ExtendedInputGradientMap {
-  static constexpr bool kExtended = true;
+struct EpilogueInputGradientMap {
+  static constexpr bool kHasEpilogue = true;
   static constexpr bool kBeside = false;
   static constexpr bool kWeighted = std::is_same_v<Kind, Weighted<T, A>>;
   using Vector = InOrder<T, A>;
@@ -244,7 +244,7 @@ struct ExtendedInputGradientMap {
   template <bool kStream, int64_t n>
   HWY_INLINE void write_lines(int64_t i, int64_t k) const {
     using U = Vector;
-    constexpr int kVectors = kMapLine<ExtendedInputGradientMap> / U::kWidth;
+    constexpr int kVectors = kMapLine<EpilogueInputGradientMap> / U::kWidth;
     const auto of = step(i);
     UNITVAR_UNROLL
     for (int64_t j = 0; j < n; j += kVectors * U::kWidth) {
@@ -271,7 +271,7 @@ struct ExtendedInputGradientMap {
   HWY_INLINE typename U::Value gradient(int64_t i, int64_t k, typename U::Value& side) const {
     auto value = U::load(x + i);
     side = U::load(dy + i);
-    kind.template undo<U>(value, side, i);
+    kind.template gradient<U>(value, side, i);
     const auto along = weighted<U>(U::mul(U::sub(value, U::at(c.center, k)), U::at(c.slope, k)), i);
     auto g = U::sub(side, weighted<U>(U::at(c.level.hi, k), i));
     if constexpr (!std::is_same_v<A, double>) g = U::sub(g, weighted<U>(U::at(c.level.lo, k), i));
@@ -288,7 +288,7 @@ struct ExtendedInputGradientMap {
     kernels::HWY_NAMESPACE::prefetch(dy + i);
   }
   HWY_INLINE auto channel(int64_t j) const {
-    return ExtendedInputGradientMap<T, A, A, Kind, kSide>{
+    return EpilogueInputGradientMap<T, A, A, Kind, kSide>{
         x, dy, out, dresidual, {c.center[j], at<A>(c.level, j), c.slope[j], c.scale[j]}, kind.channel(j)};
   }
   HWY_INLINE auto row(int64_t r, int64_t i) const { return with(kind.row(r, i)); }
@@ -296,7 +296,7 @@ struct ExtendedInputGradientMap {
  private:
   template <class Other>
   HWY_INLINE auto with(const Other& other) const {
-    return ExtendedInputGradientMap<T, A, V, Other, kSide>{x, dy, out, dresidual, c, other};
+    return EpilogueInputGradientMap<T, A, V, Other, kSide>{x, dy, out, dresidual, c, other};
   }
   template <bool kStream, class U>
   HWY_INLINE void put_side(typename U::Value side, int64_t i) const {
@@ -326,9 +326,9 @@ HWY_INLINE void with_gradient_map(const T* x, const T* dy, T* dx, T* dresidual, 
                                   const Kind& kind, const F& f) {
   if constexpr (requires { kind.bits; }) {
     if (dresidual != nullptr)
-      return f(ExtendedInputGradientMap<T, A, const A*, Kind, true>{x, dy, dx, dresidual, c, kind});
+      return f(EpilogueInputGradientMap<T, A, const A*, Kind, true>{x, dy, dx, dresidual, c, kind});
   }
-  f(ExtendedInputGradientMap<T, A, const A*, Kind, false>{x, dy, dx, nullptr, c, kind});
+  f(EpilogueInputGradientMap<T, A, const A*, Kind, false>{x, dy, dx, nullptr, c, kind});
 }
 
 }  // namespace unitvar::kernels::HWY_NAMESPACE

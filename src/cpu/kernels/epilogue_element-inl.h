@@ -7,7 +7,7 @@
 #define UNITVAR_KERNELS_KINDS_INL_H_
 #endif
 
-#include "cpu/kernels/extended.hpp"
+#include "cpu/kernels/epilogue.hpp"
 #include "cpu/kernels/mask-inl.h"
 #include "cpu/kernels/phases-inl.h"
 
@@ -29,8 +29,8 @@ using InOrder = Widest<T, A, const A*>;
 
 // What is asked of each element is one of three kinds, known when a kernel is compiled: a condition for each element,
 // even one that never changes, costs as much as the arithmetic. Each kind knows the row it is at: channel(j) and row(r,
-// i) as phases have them; step(i) is the same for the kWord elements from i on; undo() is what the gradients take for x
-// and dy.
+// i) as phases have them; step(i) is the same for the kWord elements from i on; gradient() is what the gradients take
+// for x and dy.
 
 /// What becomes of v <= 0, and of the gradient behind it. ReLU makes 0 of -infinity, and never -0.
 template <class A>
@@ -76,7 +76,7 @@ struct ActivatedStep {
   Slope slope;
 
   template <class U>
-  HWY_INLINE void undo(typename U::Value&, typename U::Value& g, int64_t i) const {
+  HWY_INLINE void gradient(typename U::Value&, typename U::Value& g, int64_t i) const {
     g = slope.template where<U>(Masks<U>::from_bits(word, i - begin), g);
   }
 };
@@ -96,9 +96,9 @@ struct ActivatedRow {
     return {~load_word(bits, i - origin), i, slope};
   }
   template <class U>
-  HWY_INLINE void undo(typename U::Value& x, typename U::Value& g, int64_t i) const {
+  HWY_INLINE void gradient(typename U::Value& x, typename U::Value& g, int64_t i) const {
     const ActivatedStep<Slope> own{~load_word(bits, i - origin), i, slope};
-    own.template undo<U>(x, g, i);
+    own.template gradient<U>(x, g, i);
   }
 };
 
@@ -129,14 +129,14 @@ template <class T, class A>
 struct ActivatedOutput {
   A slope, inverse;
 
-  explicit HWY_INLINE ActivatedOutput(const Extras<T>& e)
+  explicit HWY_INLINE ActivatedOutput(const Epilogue<T>& e)
       : slope(static_cast<A>(e.slope)), inverse(static_cast<A>(1 / e.slope)) {}
   HWY_INLINE const ActivatedOutput& channel(int64_t) const { return *this; }
   HWY_INLINE const ActivatedOutput& row(int64_t, int64_t) const { return *this; }
   HWY_INLINE const ActivatedOutput& step(int64_t) const { return *this; }
 
   template <class U>
-  HWY_INLINE void undo(typename U::Value& x, typename U::Value& g, int64_t) const {
+  HWY_INLINE void gradient(typename U::Value& x, typename U::Value& g, int64_t) const {
     const auto negative = Masks<U>::at_most_zero(x);
     g = Masks<U>::select(negative, U::mul(g, U::at(slope, 0)), g);
     x = Masks<U>::select(negative, U::mul(x, U::at(inverse, 0)), x);
@@ -150,7 +150,7 @@ struct Weighted {
   int64_t weights_row, weights_step;
   int64_t origin = 0;
 
-  explicit HWY_INLINE Weighted(const Extras<T>& e)
+  explicit HWY_INLINE Weighted(const Epilogue<T>& e)
       : weights(e.weights), weights_row(e.weights_row), weights_step(e.weights_step) {}
   HWY_INLINE const Weighted& channel(int64_t) const { return *this; }
   HWY_INLINE Weighted row(int64_t r, int64_t i) const {
@@ -175,7 +175,7 @@ struct Weighted {
     return Masks<U>::zero_where(Masks<U>::at_most_zero(weight<U>(i)), v);
   }
   template <class U>
-  HWY_INLINE void undo(typename U::Value& x, typename U::Value& g, int64_t i) const {
+  HWY_INLINE void gradient(typename U::Value& x, typename U::Value& g, int64_t i) const {
     x = zero_unweighted<U>(x, i);
     g = zero_unweighted<U>(g, i);
   }

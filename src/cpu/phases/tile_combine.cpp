@@ -1,7 +1,7 @@
-// The linear map of cells: all of it that Cells does not share with the four phases.
+// The linear map of items: all of it that TilePhases does not share with the four phases.
 #include "core/vector_loop.hpp"
+#include "cpu/phases/tile_phases.hpp"
 #include "cpu/precision/arithmetic.hpp"
-#include "cpu/phases/cells.hpp"
 #include "cpu/precision/ordinary.hpp"
 #include "unitvar/dtype.hpp"
 
@@ -32,12 +32,13 @@ auto takes(const math::CombineArrays& c, int64_t begin) noexcept {
 
 template <class T>
 template <class A>
-kernels::CombineCoefficients<const A*> Cells<T>::coefficients(const Cell& cell, const math::CombineArrays& c) const noexcept {
-  const int64_t b = cell.begin;
-  const A* offset = fill<A>(cell, 0, [&](int64_t i) { return offset_about<A>(c, b + i); });
+kernels::CombineCoefficients<const A*> TilePhases<T>::coefficients(const WorkItem& item,
+                                                                   const math::CombineArrays& c) const noexcept {
+  const int64_t b = item.begin;
+  const A* offset = fill<A>(item, 0, [&](int64_t i) { return offset_about<A>(c, b + i); });
   // Without b a planar kernel still loads its coefficients, whatever they are, and does not use them.
   const auto array = [&](const double* values, int i) -> const A* {
-    return values == nullptr ? offset : per_column<A>(values + b, cell, i);
+    return values == nullptr ? offset : per_column<A>(values + b, item, i);
   };
   return {array(c.x_center, 1),
           array(c.x_slope, 2),
@@ -50,29 +51,29 @@ kernels::CombineCoefficients<const A*> Cells<T>::coefficients(const Cell& cell, 
 
 template <class T>
 template <class A>
-void Cells<T>::combine_in(const kernels::CombineTensors<T>& in, T* out, const Cell& cell,
-                          const math::CombineArrays& c) const noexcept {
-  const int64_t o = offset(cell);
+void TilePhases<T>::combine_in(const kernels::CombineTensors<T>& in, T* out, const WorkItem& item,
+                               const math::CombineArrays& c) const noexcept {
+  const int64_t o = offset(item);
   const kernels::CombineTensors<T> from{in.x + o, in.a + o, in.b == nullptr ? nullptr : in.b + o};
-  phases<A>(kernels::combine_kernels_for<T>(kernels_.isa))(from, out + o, coefficients<A>(cell, c), rect(cell),
-                                                           access(cell));
+  phases<A>(kernels::combine_kernels_for<T>(kernels_.isa))(from, out + o, coefficients<A>(item, c), rect(item),
+                                                           access(item));
 }
 
-/// Seven arrays of doubles for each column would be more than the scratch of a cell, which has two channels or more:
-/// then one channel after the other.
+/// Seven arrays of doubles for each column would be more than the scratch of a work item, which has two channels or
+/// more: then one channel after the other.
 template <class T>
-void Cells<T>::combine(const kernels::CombineTensors<T>& in, T* out, const Cell& cell,
-                       const math::CombineArrays& c) const noexcept {
-  core::for_runs(cell.channels(), takes<Fast>(c, cell.begin), [&](int64_t b, int64_t e, bool fast) {
-    if (fast && !std::is_same_v<Fast, double>) return combine_in<Fast>(in, out, cell.part(b, e), c);
+void TilePhases<T>::combine(const kernels::CombineTensors<T>& in, T* out, const WorkItem& item,
+                            const math::CombineArrays& c) const noexcept {
+  core::for_runs(item.channels(), takes<Fast>(c, item.begin), [&](int64_t b, int64_t e, bool fast) {
+    if (fast && !std::is_same_v<Fast, double>) return combine_in<Fast>(in, out, item.part(b, e), c);
     const int64_t step = width(tiling_) == 1 ? e - b : 1;
-    for (int64_t k = b; k < e; k += step) combine_in<double>(in, out, cell.part(k, k + step), c);
+    for (int64_t k = b; k < e; k += step) combine_in<double>(in, out, item.part(k, k + step), c);
   });
 }
 
-#define UNITVAR_INSTANTIATE(T)                                                                              \
-  template void Cells<T>::combine(const kernels::CombineTensors<T>&, T*, const Cell&, const math::CombineArrays&) \
-      const noexcept;
+#define UNITVAR_INSTANTIATE(T)                                                                 \
+  template void TilePhases<T>::combine(const kernels::CombineTensors<T>&, T*, const WorkItem&, \
+                                       const math::CombineArrays&) const noexcept;
 UNITVAR_FOR_EACH_DTYPE(UNITVAR_INSTANTIATE)
 
 }  // namespace unitvar::cpu
