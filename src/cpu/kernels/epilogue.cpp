@@ -70,7 +70,7 @@ HWY_INLINE void with_activations(const F& f, const Epilogue<T>& epilogue, const 
   }
 }
 
-/// Calls f with the epilogue' kind.
+/// Calls f with the kind of the epilogue.
 template <class T, class A, class F>
 HWY_INLINE void with_kind(const Epilogue<T>& epilogue, const F& f) {
   if (epilogue.weights != nullptr) return f(Weighted<T, A>(epilogue));
@@ -85,7 +85,7 @@ void weighted_moments(const T* x, const A* shift, const Rect& rect, const Access
                             first, second);
 }
 
-/// Calls f with the map of the epilogue' activation.
+/// Calls f with the map of the activation.
 template <class T, class A, class F>
 HWY_INLINE void with_activated_map(const T* x, T* y, const NormalizeCoefficients<const A*>& c,
                                    const Epilogue<T>& epilogue, const F& f) {

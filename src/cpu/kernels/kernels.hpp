@@ -2,7 +2,7 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "unitvar/options.hpp"
+#include "unitvar/isa.hpp"
 
 /// The kernels: four phases in two memory shapes, over rectangles of memory. They know no channel, thread, rank or
 /// error. No multiply is fused with an add, so every instruction set gives the same bits.
@@ -126,7 +126,7 @@ struct Kernels {
   Fused<T> fused;
 };
 
-/// The kernels that a call with Options{.cpu = {.isa = isa}} runs. Throws as selected_isa does.
+/// The kernels that a call with CpuCpuOptions{.isa = isa} runs. Throws as selected_isa does.
 template <class T>
 const Kernels<T>& kernels_for(Isa isa);
 

@@ -116,7 +116,7 @@ struct RowKernels {
   FusedRows<T> fused;
 };
 
-/// The kernels that a call with Options{.cpu = {.isa = isa}} runs. Throws as selected_isa does.
+/// The kernels that a call with CpuOptions{.isa = isa} runs. Throws as selected_isa does.
 template <class T>
 const RowKernels<T>& row_kernels_for(Isa isa);
 

@@ -1,7 +1,7 @@
 #pragma once
 #include <cstdint>
 
-#include "unitvar/options.hpp"
+#include "unitvar/isa.hpp"
 
 namespace unitvar::cpu {
 
