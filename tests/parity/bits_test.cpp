@@ -50,7 +50,7 @@ std::vector<Options> every_option() {
 std::vector<Options> every_option_pairwise() {
   std::vector<Options> options;
   for (const Options& candidate : every_option()) {
-    if (candidate.isa == supported_isas().front() || candidate.threads == 3) options.push_back(candidate);
+    if (candidate.cpu.isa == supported_isas().front() || candidate.cpu.threads == 3) options.push_back(candidate);
   }
   return options;
 }

@@ -21,7 +21,7 @@ cpu::ScheduleInput input(int threads, int64_t tensors = 1) {
   return {.bytes_per_element = 4, .tensors_read = tensors, .cache = {32 << 10, 1 << 20}, .threads = threads};
 }
 
-TEST(cpu::Tiling, CoversEveryValueOfAChannelOnce) {
+TEST(Tiling, CoversEveryValueOfAChannelOnce) {
   for (const Extent& extent : kExtents) {
     SCOPED_TRACE(testing::Message() << extent.outer << " x " << extent.channels << " x " << extent.inner);
     const cpu::Tiling tiling = cpu::make_tiling(extent);
@@ -38,7 +38,7 @@ TEST(cpu::Tiling, CoversEveryValueOfAChannelOnce) {
   }
 }
 
-TEST(cpu::Tiling, CountsTheValuesBeforeEachTile) {
+TEST(Tiling, CountsTheValuesBeforeEachTile) {
   for (const Extent& extent : kExtents) {
     const cpu::Tiling tiling = cpu::make_tiling(extent);
     int64_t before = 0;
@@ -54,15 +54,15 @@ TEST(cpu::Tiling, CountsTheValuesBeforeEachTile) {
   }
 }
 
-TEST(cpu::Tiling, OfAnEmptyBatchHasNoTiles) { EXPECT_EQ(0, cpu::make_tiling({0, 3, 5}).tiles()); }
+TEST(Tiling, OfAnEmptyBatchHasNoTiles) { EXPECT_EQ(0, cpu::make_tiling({0, 3, 5}).tiles()); }
 
-TEST(cpu::Tiling, TakesFewRowsAsOneTileAndSomeMoreAsEqualOnes) {
+TEST(Tiling, TakesFewRowsAsOneTileAndSomeMoreAsEqualOnes) {
   EXPECT_EQ(1, cpu::make_tiling(Extent::nhwc(1, 15, 15, 512)).tiles());
   const cpu::Tiling some = cpu::make_tiling(Extent::nhwc(1, 29, 29, 128));
   for (int64_t t = 0; t < some.tiles(); ++t) EXPECT_GE(some.tile(t).rows, 150) << t;
 }
 
-TEST(cpu::Tiling, SeesShortRowsAsColumnsAndLongRowsAsPlanes) {
+TEST(Tiling, SeesShortRowsAsColumnsAndLongRowsAsPlanes) {
   EXPECT_EQ(cpu::Shape::planar, cpu::make_tiling(Extent::nchw(32, 64, 56, 56)).shape);
   EXPECT_EQ(cpu::Shape::interleaved, cpu::make_tiling(Extent::nchw(32, 2048, 7, 7)).shape);
   EXPECT_EQ(cpu::Shape::interleaved, cpu::make_tiling(Extent::nhwc(32, 56, 56, 64)).shape);
@@ -72,7 +72,7 @@ TEST(cpu::Tiling, SeesShortRowsAsColumnsAndLongRowsAsPlanes) {
   EXPECT_EQ(cpu::Shape::planar, cpu::make_tiling(Extent{1, 4096, 49}).shape) << "one row has no columns to add down";
 }
 
-TEST(cpu::Schedule, BlocksCoverAllChannelsOnce) {
+TEST(Schedule, BlocksCoverAllChannelsOnce) {
   for (const Extent& extent : kExtents) {
     for (const int threads : {1, 2, 7, 16}) {
       const cpu::Schedule s = cpu::make_schedule(extent, input(threads));
@@ -86,31 +86,31 @@ TEST(cpu::Schedule, BlocksCoverAllChannelsOnce) {
   }
 }
 
-TEST(cpu::Schedule, KeepsSmallWorkOnTheCallingThread) {
+TEST(Schedule, KeepsSmallWorkOnTheCallingThread) {
   for (const Extent& extent : {Extent{1, 16, 1}, Extent{12, 4, 64}, Extent{60, 100, 1}}) {
     EXPECT_EQ(1, cpu::make_schedule(extent, input(16)).threads);
   }
   EXPECT_EQ(16, cpu::make_schedule(Extent::nchw(32, 256, 56, 56), input(16)).threads);
 }
 
-TEST(cpu::Schedule, FinishesAPlanarChannelWhileItIsInTheCache) {
+TEST(Schedule, FinishesAPlanarChannelWhileItIsInTheCache) {
   const cpu::Schedule s = cpu::make_schedule(Extent::nchw(32, 64, 56, 56), input(2));
   EXPECT_EQ(Walk::resident, s.walk);
   EXPECT_EQ(1, s.block_channels);
 }
 
-TEST(cpu::Schedule, StreamsFewPlanarChannelsSoThatAllThreadsWork) {
+TEST(Schedule, StreamsFewPlanarChannelsSoThatAllThreadsWork) {
   EXPECT_EQ(Walk::streamed, cpu::make_schedule(Extent::nchw(32, 3, 224, 224), input(16)).walk);
   EXPECT_EQ(Walk::resident, cpu::make_schedule(Extent::nchw(32, 3, 224, 224), input(1)).walk);
 }
 
-TEST(cpu::Schedule, StreamsInterleavedTensorsWhoseColumnsExceedTheCache) {
+TEST(Schedule, StreamsInterleavedTensorsWhoseColumnsExceedTheCache) {
   EXPECT_EQ(Walk::streamed, cpu::make_schedule(Extent::nhwc(32, 56, 56, 256), input(2)).walk);
   EXPECT_EQ(Walk::resident, cpu::make_schedule(Extent::nc(60, 4096), input(2)).walk);
   EXPECT_EQ(Walk::resident, cpu::make_schedule(Extent::nchw(32, 2048, 7, 7), input(2, 2)).walk);
 }
 
-TEST(cpu::Schedule, ResidentBlocksOfColumnsFitTheCache) {
+TEST(Schedule, ResidentBlocksOfColumnsFitTheCache) {
   for (const int64_t rows : {8, 60, 256, 1000, 1568, 5000}) {
     for (const int64_t tensors : {1, 2}) {
       const cpu::Schedule s = cpu::make_schedule(Extent{rows, 2048, 1}, input(2, tensors));
@@ -121,7 +121,7 @@ TEST(cpu::Schedule, ResidentBlocksOfColumnsFitTheCache) {
   }
 }
 
-TEST(cpu::Schedule, ObeysAForcedWalkWithoutChangingTheTiling) {
+TEST(Schedule, ObeysAForcedWalkWithoutChangingTheTiling) {
   for (const Extent& extent : kExtents) {
     for (const Walk walk : {Walk::resident, Walk::streamed}) {
       cpu::ScheduleInput forced = input(2);
@@ -133,13 +133,13 @@ TEST(cpu::Schedule, ObeysAForcedWalkWithoutChangingTheTiling) {
   }
 }
 
-TEST(cpu::Schedule, StreamsResultsThatWouldNotStayInTheCache) {
+TEST(Schedule, StreamsResultsThatWouldNotStayInTheCache) {
   EXPECT_EQ(kernels::Stores::streamed, cpu::make_schedule(Extent::nchw(32, 64, 112, 112), input(1)).access.stores);
   EXPECT_EQ(kernels::Stores::streamed, cpu::make_schedule(Extent::nhwc(32, 56, 56, 64), input(1)).access.stores);
   EXPECT_EQ(kernels::Stores::cached, cpu::make_schedule(Extent::nchw(8, 64, 14, 14), input(1)).access.stores);
 }
 
-TEST(cpu::Schedule, AsksForTheNextBlockOfColumnsWhileOneIsResident) {
+TEST(Schedule, AsksForTheNextBlockOfColumnsWhileOneIsResident) {
   const cpu::Schedule columns = cpu::make_schedule(Extent::nchw(32, 2048, 7, 7), input(1));
   ASSERT_EQ(Walk::resident, columns.walk);
   EXPECT_EQ(columns.block_channels * 49, columns.access.ahead);
@@ -148,7 +148,7 @@ TEST(cpu::Schedule, AsksForTheNextBlockOfColumnsWhileOneIsResident) {
   EXPECT_LT(0, streamed.access.ahead);
 }
 
-TEST(cpu::Schedule, TakesShortPlanarChannelsInRuns) {
+TEST(Schedule, TakesShortPlanarChannelsInRuns) {
   const auto channels = [](int64_t size, int threads = 1) {
     return cpu::make_schedule(Extent::nchw(32, 256, size, size), input(threads)).block_channels;
   };
@@ -158,7 +158,7 @@ TEST(cpu::Schedule, TakesShortPlanarChannelsInRuns) {
   EXPECT_GT(channels(14), channels(14, 16)) << "threads need work";
 }
 
-TEST(cpu::Schedule, StreamsPlanarChannelsThatNoCacheHolds) {
+TEST(Schedule, StreamsPlanarChannelsThatNoCacheHolds) {
   EXPECT_EQ(Walk::resident, cpu::make_schedule(Extent::nchw(32, 64, 112, 112), input(1)).walk);
   EXPECT_EQ(Walk::streamed, cpu::make_schedule(Extent::nchw(1024, 64, 112, 112), input(1)).walk);
 }
@@ -169,7 +169,7 @@ cpu::ScheduleInput grouped(int threads, int64_t group_channels) {
   return of_groups;
 }
 
-TEST(cpu::Schedule, FinishesWholeGroupsInRunsThatACellTakes) {
+TEST(Schedule, FinishesWholeGroupsInRunsThatACellTakes) {
   struct Case {
     Extent extent;
     int64_t group_channels;
@@ -195,7 +195,7 @@ TEST(cpu::Schedule, FinishesWholeGroupsInRunsThatACellTakes) {
   }
 }
 
-TEST(cpu::Schedule, AsksForWholeRunsOfShortRowsForward) {
+TEST(Schedule, AsksForWholeRunsOfShortRowsForward) {
   const cpu::Schedule forward = cpu::make_schedule({1, 32 * 1024, 196}, grouped(1, 1));
   EXPECT_LT(kernels::kMostRun, forward.run_channels);
   EXPECT_EQ(forward.run_channels * 196, forward.access.ahead);
@@ -207,20 +207,20 @@ TEST(cpu::Schedule, AsksForWholeRunsOfShortRowsForward) {
   EXPECT_EQ(near, cpu::make_schedule({32, 1024, 196}, grouped(1, 1)).access.ahead);
 }
 
-TEST(cpu::Schedule, StreamsGroupsThatNoCacheHoldsAndThoseTooFewForTheThreads) {
+TEST(Schedule, StreamsGroupsThatNoCacheHoldsAndThoseTooFewForTheThreads) {
   EXPECT_EQ(Walk::resident, cpu::make_schedule({1, 32 * 256, 3136}, grouped(2, 8)).walk);
   EXPECT_EQ(Walk::streamed, cpu::make_schedule({1, 32 * 4096, 3136}, grouped(1, 4096)).walk);
   EXPECT_EQ(Walk::streamed, cpu::make_schedule({1, 2 * 256, 3136}, grouped(2, 256)).walk);
   EXPECT_EQ(Walk::streamed, cpu::make_schedule({3136, 256, 1}, grouped(1, 256)).walk);
 }
 
-TEST(cpu::Schedule, StreamsTheResultsOfAPartAsThoseOfItsWhole) {
+TEST(Schedule, StreamsTheResultsOfAPartAsThoseOfItsWhole) {
   cpu::ScheduleInput part = input(1);
   part.tensor_bytes = int64_t{1} << 26;
   EXPECT_EQ(kernels::Stores::streamed, cpu::make_schedule(Extent::nchw(1, 64, 14, 14), part).access.stores);
 }
 
-TEST(cpu::Schedule, DescribesItselfInOneLine) {
+TEST(Schedule, DescribesItselfInOneLine) {
   const std::string text = cpu::describe(cpu::make_schedule(Extent::nchw(32, 2048, 7, 7), input(2)));
   for (const char* part : {"interleaved", "2048 channels x 49", "resident", "streaming stores", "2 threads"}) {
     EXPECT_NE(std::string::npos, text.find(part)) << text;
