@@ -19,17 +19,22 @@
 ///   accumulator.finish(mean, m2);  // then finish_moments and normalize
 ///
 /// The tiles are those that moments() and gradient_sums() cut a channel into, and are merged in the same tree. So the
-/// results have the same bits as theirs, and as batch_norm_forward's and batch_norm_backward's, whatever the order of
-/// the tiles and however the channels were cut.
+/// results have the same bits as theirs, and as batch_norm_forward's and batch_norm_backward's. Neither the order of
+/// the tiles nor the cut of the channels changes a bit.
 ///
 /// Common to both accumulators:
 /// - Every tile of every channel is added once. Calls of add and add_block for different tiles or different channels
 ///   may run at the same time; finish and clear by themselves. The object must not be in use elsewhere while it is
 ///   moved.
-/// - Between the rows of a block, up to 15 elements behind each may be read; what they hold does not matter.
+/// - Tensors are of T in the order of Extent, parameters and statistics as in phases.hpp. The accumulator keeps no
+///   pointer to x or dy.
+/// - Between the rows of a block, up to 15 elements behind each may be read. Their values do not matter.
 /// - Errors are thrown as Error, by the constructor as in phases.hpp, by the others before anything changes:
 ///   bad_argument (tile, channels or stride out of range), wrong_length, null_data, overlap, bad_state (a tile of a
 ///   channel added a second time, or missing at the finish).
+/// - add and add_block work in the calling thread; finish in up to options.cpu.threads. A communicator is ignored:
+/// merge
+///   the results of ranks by merge_moments, or add them.
 /// - Memory: 17 bytes for each tile of each channel. Accuracy is that of phases.hpp.
 namespace unitvar {
 
@@ -78,8 +83,9 @@ class UNITVAR_API MomentsAccumulator : public TileAccumulator<T> {
 
   /// Adds tile t of channels [begin, end). x is the whole tensor, extent().size() elements, of which the tile is read.
   void add(std::int64_t t, std::int64_t begin, std::int64_t end, std::span<const T> x);
-  /// The same from a block: element (o, c, i) of the tile, counted from its own first and from channel `begin`, is
-  /// block[o * stride + c * inners + i]. The stride is a multiple of inners, (end - begin) * inners or more.
+  /// The same from a block. Element (o, c, i) of the tile is block[o * stride + c * inners + i]. o and i count from the
+  /// tile's first element, c from channel `begin`. The stride is a multiple of inners, and at least
+  /// (end - begin) * inners.
   void add_block(std::int64_t t, std::int64_t begin, std::int64_t end, std::span<const T> block, std::int64_t stride);
 
   /// The merged result, C each, as from moments(). The accumulator is then empty again, for the next batch.
@@ -93,7 +99,7 @@ class UNITVAR_API MomentsAccumulator : public TileAccumulator<T> {
 template <class T>
 class UNITVAR_API GradientSumsAccumulator : public TileAccumulator<T> {
  public:
-  /// `mean` (C, the forward's, over all ranks) is not copied: it must stay as it is from the first add to the finish.
+  /// `mean` (C, the forward's, over all ranks) is not copied. It must stay as it is from the first add to the finish.
   GradientSumsAccumulator(const Extent& extent, std::span<const double> mean, const Options& options = {});
 
   /// Adds tile t of channels [begin, end) of two whole tensors, or of two blocks that lie in memory alike.

@@ -12,16 +12,22 @@
 ///
 ///   v = gamma * (x - mean) * rstd + beta + residual,  y = v > 0 ? v : negative_slope * v
 ///
-/// negative_slope = 0 is ReLU; any finite number is legal. NaN stays NaN. The backward pass needs to know where v was
-/// positive: a bit for each element, which the forward leaves in `mask`. How they are arranged depends on the extent
-/// alone and is nobody's business; a mask made on one machine serves on another.
+/// negative_slope = 0 is ReLU; any finite number is legal. NaN stays NaN. The residual is added, and the activation
+/// taken, before y is rounded to T. The backward pass needs to know where v was positive. The forward leaves a bit for
+/// each element in `mask`. The order of the bits depends on the extent alone: a mask made on one machine serves on
+/// another. It is not part of the interface.
 ///
-/// The rules at the top of batch_norm.hpp hold here too: optional spans, errors, overlap, threads, bits, accuracy. A
-/// residual is added, and the activation taken, before y is rounded to T.
+///   std::vector<std::uint8_t> mask(unitvar::batch_norm_act_mask_bytes(extent));
+///   unitvar::batch_norm_act_forward<float>({.extent = extent, .x = x, .y = y, .mask = mask, .mean = mean, .rstd =
+///   rstd}); unitvar::batch_norm_act_backward<float>(
+///       {.extent = extent, .x = x, .dy = dy, .mask = mask, .mean = mean, .rstd = rstd, .dx = dx});
+///
+/// The rules at the top of batch_norm.hpp hold here too: layout, optional spans, errors, overlap, threads, ranks, bits,
+/// accuracy. negative_slope that is not finite is bad_argument.
 namespace unitvar {
 
-/// Bytes of the mask of a tensor: a bit for each element, rounded up to a byte for each row, and eight. Throws Error
-/// (bad_extent, overflow).
+/// Bytes of the mask of a tensor: a bit for each element, rounded up to a byte for each row, and eight more. Throws
+/// Error (bad_extent, overflow).
 UNITVAR_API std::int64_t batch_norm_act_mask_bytes(const Extent& extent);
 
 /// Arguments of batch_norm_act_forward.
@@ -41,8 +47,8 @@ struct BatchNormActForward {
   double negative_slope = 0;
 };
 
-/// Training forward: batch_norm_forward, then the sum and the activation (docs/derivation.md B46, B47), by the plain
-/// layer's passes over memory, and one more read for the residual.
+/// Training forward: batch_norm_forward, then the sum and the activation (docs/derivation.md B46, B47). It takes the
+/// plain layer's passes over memory, and one more read for the residual.
 template <class T>
 UNITVAR_API void batch_norm_act_forward(const BatchNormActForward<T>& args, const Options& options = {});
 
@@ -61,7 +67,7 @@ struct BatchNormActInference {
   double negative_slope = 0;
 };
 
-/// Inference: batch_norm_inference, then the sum and the activation.
+/// Inference: batch_norm_inference, then the sum and the activation (docs/derivation.md B6, B46).
 template <class T>
 UNITVAR_API void batch_norm_act_inference(const BatchNormActInference<T>& args, const Options& options = {});
 
@@ -82,12 +88,13 @@ struct BatchNormActBackward {
   double negative_slope = 0;               ///< the forward's
 };
 
-/// Backward of batch_norm_act_forward (B48, B49): with g = mask ? dy : negative_slope * dy,
+/// Backward of batch_norm_act_forward. With g = mask ? dy : negative_slope * dy,
 ///
 ///   dresidual = g,  dbeta = sum(g),  dgamma = sum(g * x_hat),
 ///   dx = gamma * rstd * (g - dbeta / N - x_hat * dgamma / N)
 ///
-/// dresidual is written in the pass that writes dx, or, if dx is not asked for, in one of its own.
+/// (docs/derivation.md B48, B49). dresidual is written in the pass that writes dx. If dx is not asked for, it takes a
+/// pass of its own.
 template <class T>
 UNITVAR_API void batch_norm_act_backward(const BatchNormActBackward<T>& args, const Options& options = {});
 

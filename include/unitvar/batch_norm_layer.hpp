@@ -11,6 +11,7 @@
 
 namespace unitvar {
 
+/// How a BatchNorm layer is made.
 struct BatchNormConfig {
   double eps = 1e-5;
   bool affine = true;                    ///< hold gamma and beta (and their gradients)
@@ -20,7 +21,12 @@ struct BatchNormConfig {
 };
 
 /// Batch normalization as a layer: parameters, running statistics and the last forward's saved statistics, on top of
-/// the free functions in batch_norm.hpp (whose formulas, accuracy and errors hold here).
+/// the free functions in batch_norm.hpp (whose formulas, layout, accuracy and errors hold here).
+///
+///   unitvar::BatchNorm<float> layer(64);
+///   layer.forward(extent, x, y);
+///   layer.backward(extent, x, dy, dx);  // then an optimizer's step with layer.dgamma() and layer.dbeta()
+///   layer.eval();
 ///
 /// The layer keeps no copy of x: backward takes the forward's x again. A new layer is in training mode, with
 /// gamma = 1, beta = 0, running mean 0, running variance 1. Copyable; not safe for concurrent calls on one object.
@@ -49,8 +55,8 @@ class UNITVAR_API BatchNorm {
   [[nodiscard]] bool frozen() const noexcept { return frozen_; }
 
   /// Training: batch_norm_forward, then the running update (none for an empty batch). Eval, or training while frozen:
-  /// batch_norm_inference; y may be x there (if frozen, without affine: backward needs x for dgamma). A call that
-  /// throws has changed nothing. extent.channels must be channels().
+  /// batch_norm_inference. There y may be x, but not in frozen training with affine: backward needs x for dgamma. A
+  /// call that throws has changed nothing. extent.channels must be channels().
   void forward(const Extent& extent, std::span<const T> x, std::span<T> y);
 
   /// batch_norm_inference by the running statistics, whatever the mode; y may be x. Safe for concurrent calls. Throws

@@ -12,16 +12,16 @@
 ///   unitvar::mpi::Communicator ranks(MPI_COMM_WORLD);                                     // unitvar/mpi.hpp
 ///   unitvar::batch_norm_forward<float>({...}, {.communicator = &ranks});
 ///
-/// It is then a collective call: every rank of the communicator makes the same calls in the same order, with the same
-/// C, dtype and eps; outer and inner may differ, and a rank's batch may be empty. Between the phases the ranks exchange
+/// It is then a collective call. Every rank of the communicator makes the same calls in the same order, with the same
+/// C, dtype and eps. outer and inner may differ, and a rank's batch may be empty. Between the phases the ranks exchange
 /// one frame for each block of channels, merged by Chan's formula in double (docs/derivation.md B8), or added.
 ///
-/// - Every rank holds the same bits of mean, var and rstd. How they are rounded depends on the number of ranks and the
-///   split of the batch (and of MPI, on the order in which it merges), within the accuracy of the plain call on the
-///   whole batch.
-/// - Errors: where ranks disagree on the call, C, dtype or eps, all throw the same Error (disagreement), before they
-///   write anything; where a rank refuses its arguments, it throws as it does alone, and the others throw Error
-///   (disagreement) with its message. A single value per channel on all ranks together is too_few_values.
+/// - Every rank holds the same bits of mean, var and rstd. Their rounding depends on the number of ranks and on the
+///   split of the batch; on MPI, also on the order in which it merges. It stays within the accuracy of the plain call
+///   on the whole batch.
+/// - Errors: where ranks disagree on the call, C, dtype or eps, all throw the same Error (disagreement) before they
+///   write anything. A rank that refuses its arguments throws as it does alone; the others throw Error (disagreement)
+///   with its message. A single value per channel on all ranks together is too_few_values.
 /// - Operations that take part: forward and backward of batch_norm.hpp, activation.hpp, in_place.hpp, renorm.hpp and
 ///   weighted.hpp, derivatives.hpp, and the layer. Those whose statistics are of one sample, of a part of the batch, or
 ///   frozen, exchange nothing and ignore it. Ghost batches of whole ranks are a communicator of these ranks.
@@ -30,8 +30,8 @@ namespace unitvar {
 
 /// What dgamma and dbeta are of, where the batch is spread over ranks.
 enum class ParameterGradients {
-  local,  ///< of the rank's own samples (not in derivatives.hpp's double backward, whose sums are over all): an
-          ///< optimizer's all-reduce adds them, as with any other parameter
+  local,  ///< of the rank's own samples: an optimizer's all-reduce adds them, as with any other parameter. Not in
+          ///< derivatives.hpp's double backward, whose sums are over all
   global  ///< of all ranks' samples: the same on every rank
 };
 
@@ -84,8 +84,8 @@ class UNITVAR_API Communicator {
   /// Throws Error (bad_argument) if options.block_channels is no multiple of 8 from 8 to 2^20.
   Communicator(int rank, int size, const SyncOptions& options);
 
-  /// Begins to make frame() on all ranks the merge of all ranks' frames by merge_frames, in any order and grouping that
-  /// is the same for all ranks. do_start and do_wait run under the library's floating-point settings (options.hpp):
+  /// Begins to make frame(), on all ranks, the merge of all ranks' frames by merge_frames. Order and grouping are free,
+  /// but the same for all ranks. do_start and do_wait run under the library's floating-point settings (options.hpp):
   /// round to nearest, denormals kept, traps masked.
   virtual void do_start() = 0;
   /// Ends it.
@@ -99,8 +99,8 @@ class UNITVAR_API Communicator {
 };
 
 /// Merges frame `in` into frame `inout`, as communicators do: moments by Chan's formula (docs/derivation.md B8), sums
-/// by adding. Commutative to the last bit: a frame knows the lowest rank in it, and that side comes first. Frames that
-/// disagree become one that says so.
+/// by adding. Both have frame_bytes() bytes. Commutative to the last bit: a frame knows the lowest rank in it, and that
+/// side comes first. Frames that disagree become one that says so.
 UNITVAR_API void merge_frames(const std::byte* in, std::byte* inout) noexcept;
 
 }  // namespace unitvar

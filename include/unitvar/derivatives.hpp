@@ -9,32 +9,41 @@
 /// The derivatives of batch normalization beyond its backward pass: gradients through the returned statistics, the
 /// backward of the backward, and forward mode.
 ///
-/// A name with grad_ is the gradient, for what follows in the name, of one more loss: grad_dx is handed in for what
-/// the backward gave as dx, grad_x comes out for the x it was given. A name with _dot is a tangent: y_dot is how fast
+/// A name with grad_ is the gradient of one more loss for what follows in the name. grad_dx is an input, the gradient
+/// for the backward's dx; grad_x is an output, the gradient for its x. A name with _dot is a tangent: y_dot is how fast
 /// y moves when x moves by x_dot. Formulas write mean() for the average over a channel, and
 ///
 ///   x_hat = (x - mean) * rstd,  P a = a - mean(a) - x_hat * mean(a * x_hat)
 ///
+/// The gradient of a penalty on dx, with mean and rstd of the forward:
+///
+///   unitvar::batch_norm_double_backward<float>({.extent = extent, .x = x, .dy = dy, .mean = mean, .rstd = rstd,
+///                                               .grad_dx = v, .grad_x = grad_x, .grad_dy = grad_dy});
+///
 /// Common to all functions here:
-/// - Tensors are contiguous, of extent.size() elements in the order of Extent; parameters, statistics and what belongs
+/// - Tensors are contiguous, of extent.size() elements in the order of Extent. Parameters, statistics and what belongs
 ///   to them have C elements. T is float, double, bf16 or f16; parameters are param_t<T>, statistics double.
-/// - A span marked "optional" may be empty: an absent gamma is 1, any other absent input is 0, and an absent output
-///   is not computed, nor what only it would need.
+/// - A span marked "optional" may be empty. An absent gamma is 1, and any other absent input is 0. An absent output is
+///   not computed, nor what only it would need.
 /// - Errors are thrown as Error before anything is written: null_data, wrong_length, bad_extent, overflow,
 ///   too_few_values, overlap, bad_argument, unsupported_isa.
 /// - Outputs may not overlap any other argument, except where a function says so. Inputs may overlap one another.
-/// - Re-entrant; no global state. Options::threads OpenMP threads work inside a call; the result has the same bits
-///   for every thread count, instruction set and walk.
+/// - Re-entrant; no global state. Up to options.cpu.threads OpenMP threads work inside a call. The result has the same
+///   bits for every thread count, instruction set and walk.
+/// - Ranks: with options.communicator, means and N are those of all ranks' batches (communicator.hpp). Functions of
+///   frozen statistics ignore it.
 /// - NaN and Inf in one channel reach that channel's results alone. gamma * rstd must be finite, of doubles too: what
 ///   it enters is NaN or infinite otherwise.
 /// - An empty batch gives empty tensors, and 0 for what belongs to channels. N = 1 is refused (too_few_values) where
 ///   the statistics are the batch's, and legal where they are frozen.
-/// - Accuracy (tests/gradient): relative L2 error, against the double formula on the same inputs, <= 3e-7 for float and
-///   <= max(1e-14, 1e-15 |mean|/std) for double, while |mean|/std <= 1e4 in x and the other tensors have no mean beyond
-///   their standard deviation; where the terms of a result all but cancel (few values per channel), relative to these
-///   terms. For bf16 and f16, tensors are rounded once, and what belongs to channels has an error <= 1e-6.
-/// - Memory is passed over once for each pair of tensors whose products are summed, (x, dy), (x, v) and (dy, v) for
-///   the double backward, and once for each tensor that is written.
+/// - Memory is passed over once for each pair of tensors whose products are summed, and once for each tensor that is
+///   written. The pairs of the double backward are (x, dy), (x, v) and (dy, v).
+///
+/// Accuracy, as relative L2 error against the double formula on the same inputs (tests/gradient). It holds while
+/// |mean|/std <= 1e4 in x, and the other tensors have no mean beyond their standard deviation:
+/// - float: <= 3e-7. double: <= max(1e-14, 1e-15 |mean|/std).
+/// - Where the terms of a result all but cancel (few values per channel), the error is relative to these terms.
+/// - bf16 and f16: tensors are rounded once, and what belongs to channels has an error <= 1e-6.
 namespace unitvar {
 
 /// Arguments of batch_norm_statistics_backward.
@@ -58,8 +67,8 @@ struct BatchNormStatisticsBackward {
 ///   dbeta = sum(dy),  dgamma = sum(dy * x_hat)
 ///   dx    = gamma * rstd * P dy + dmean / N + 2 (x - mean) dvar / N
 ///
-/// (docs/derivation.md B14, B15, B27, B50), dx in one pass. For a loss of the unbiased variance, hand in its gradient
-/// times N / (N - 1).
+/// (docs/derivation.md B14, B15, B27, B50), dx in one pass. For a loss of the unbiased variance, pass its gradient
+/// times N / (N - 1) as dvar.
 template <class T>
 UNITVAR_API void batch_norm_statistics_backward(const BatchNormStatisticsBackward<T>& args,
                                                 const Options& options = {});
@@ -92,7 +101,7 @@ struct BatchNormDoubleBackward {
 template <class T>
 UNITVAR_API void batch_norm_double_backward(const BatchNormDoubleBackward<T>& args, const Options& options = {});
 
-/// The same for the backward through given (running) statistics:
+/// Backward of batch_norm_frozen_backward, whose statistics are given (running) ones:
 ///
 ///   grad_dy = gamma * rstd * v + u * x_hat + w,  grad_gamma = rstd * sum(v * dy),  grad_x = u * rstd * dy
 ///

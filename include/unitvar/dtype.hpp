@@ -6,7 +6,7 @@
 namespace unitvar {
 
 /// What the library knows of a storage type. To add one: a specialization here, the load and store of one vector in
-/// src/kernels/, and a place in UNITVAR_FOR_EACH_DTYPE (HACKING.md, "Adding").
+/// src/cpu/kernels/, and a place in UNITVAR_FOR_EACH_DTYPE (HACKING.md, "Adding").
 template <class T>
 struct DtypeTraits;
 
@@ -34,6 +34,7 @@ struct DtypeTraits<f16> {
   static constexpr std::string_view name = "f16";
 };
 
+/// The type of the parameters and their gradients that go with tensors of T.
 template <class T>
 using param_t = typename DtypeTraits<T>::param;
 

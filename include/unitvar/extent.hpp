@@ -8,6 +8,8 @@ namespace unitvar {
 
 /// The shape of a contiguous tensor, as a normalization sees it.
 ///
+///   const auto extent = unitvar::Extent::nchw(8, 3, 32, 32);  // {8, 3, 1024}
+///
 /// Element (o, c, i) stands at (o * channels + c) * inner + i. All the usual layouts are of this form:
 ///
 /// | tensor           | outer          | channels | inner           |
@@ -38,7 +40,7 @@ struct UNITVAR_API Extent {
   static Extent channels_first(std::span<const std::int64_t> shape);
   static Extent channels_last(std::span<const std::int64_t> shape);
 
-  /// Values per channel, outer * inner: the N of the seeds' 1/N. Needs a checked extent (see check_extent).
+  /// Values per channel, outer * inner: the N of the formulas. Needs a checked extent (see check_extent).
   [[nodiscard]] constexpr std::int64_t count() const noexcept { return outer * inner; }
   /// Elements of the tensor, outer * channels * inner. Needs a checked extent.
   [[nodiscard]] constexpr std::int64_t size() const noexcept { return outer * channels * inner; }
@@ -50,9 +52,9 @@ struct UNITVAR_API Extent {
   friend constexpr bool operator==(const Extent&, const Extent&) = default;
 };
 
-/// Throws Error (bad_extent, overflow) unless 1 <= channels <= 2^48, inner >= 1, outer >= 0, and the tensor's size in
-/// bytes for elements of `bytes_per_element` bytes fits a signed 64-bit integer; Error (bad_argument) unless
-/// bytes_per_element >= 1. `operation` begins the message.
+/// Checks an extent. Throws Error (bad_extent, overflow) unless 1 <= channels <= 2^48, inner >= 1 and outer >= 0. The
+/// tensor's size in bytes must fit a signed 64-bit integer (overflow). bytes_per_element must be 1 or more
+/// (bad_argument). `operation` begins the message.
 UNITVAR_API void check_extent(const char* operation, const Extent& extent, std::int64_t bytes_per_element);
 
 }  // namespace unitvar

@@ -7,9 +7,19 @@
 #include "unitvar/extent.hpp"
 
 /// Batch normalization by given statistics as part of the linear map before it: for inference, where it then costs
-/// nothing. All arithmetic is in double, each result rounded once. Errors are thrown as Error before anything is
-/// written: null_data, wrong_length, bad_extent, overflow, bad_epsilon, overlap, bad_argument. Re-entrant; no threads
-/// inside.
+/// nothing.
+///
+///   const auto weights = unitvar::WeightExtent::convolution(shape);  // [O, I, k, k]
+///   unitvar::batch_norm_fold<float>({.extent = weights, .weight = weight, .bias = bias, .mean = running_mean,
+///                                    .var = running_var, .gamma = gamma, .beta = beta, .folded_weight = weight,
+///                                    .folded_bias = bias});
+///
+/// Common to both functions:
+/// - Statistics are double. Weights are of T (float, double, bf16 or f16), biases and parameters of param_t<T>.
+/// - All arithmetic is in double, and each result is rounded once.
+/// - Errors are thrown as Error before anything is written: null_data, wrong_length, bad_extent, overflow,
+///   bad_epsilon, overlap, bad_argument.
+/// - Re-entrant; no threads inside, no ranks.
 namespace unitvar {
 
 /// Arguments of batch_norm_scale_and_shift. P is the type of the parameters, float or double; Out that of the results,
@@ -25,18 +35,19 @@ struct BatchNormScaleAndShift {
   double eps = 1e-5;
 };
 
-/// Inference as y = x * scale + shift, for what takes such a pair (a fused kernel, the next layer's folding):
+/// Inference as y = x * scale + shift, for whatever takes such a pair: a fused kernel, the next layer's folding.
 ///
 ///   scale = gamma / sqrt(var + eps),  shift = beta - mean * scale
 ///
-/// (docs/derivation.md B72). x * scale + shift cancels where |mean| is many standard deviations; batch_norm_inference
+/// (docs/derivation.md B72). x * scale + shift cancels where |mean| is many standard deviations. batch_norm_inference
 /// does not. Outputs may not overlap anything.
 template <class P, class Out = P>
 UNITVAR_API void batch_norm_scale_and_shift(const BatchNormScaleAndShift<P, Out>& args);
 
-/// The weights of a linear map, seen by output channel: `groups` blocks one after the other, each contiguous of extent
-/// `block`, whose channels are output channels of the map. Output channel g * block.channels + c has the weights
-/// (o, c, i) of block g. Makers for what is usual; others can be written down, like [I, O] as {1, {I, O, 1}}.
+/// The weights of a linear map, seen by output channel. They are `groups` blocks one after the other, each contiguous
+/// of extent `block`. The channels of a block are output channels of the map: output channel g * block.channels + c has
+/// the weights (o, c, i) of block g. There are makers for the usual layouts. Others can be written down, like [I, O] as
+/// {1, {I, O, 1}}.
 struct UNITVAR_API WeightExtent {
   std::int64_t groups = 1;
   Extent block;
@@ -77,9 +88,10 @@ struct BatchNormFold {
 ///
 ///   scale = gamma / sqrt(var + eps),  weight' = weight * scale,  bias' = (bias - mean) * scale + beta
 ///
-/// each for its output channel (docs/derivation.md B71). weight' and bias' are infinite only where their own values
-/// exceed the largest double, though scale may exceed it. A map without bias has one afterwards. Padding with zeros
-/// before the map stays right, since only outputs are scaled.
+/// each for its output channel (docs/derivation.md B71). Outputs may not overlap any other argument, except that
+/// folded_weight may be exactly weight, and folded_bias exactly bias. weight' and bias' are infinite only where their
+/// own values exceed the largest double, though scale may exceed it. A map without bias has one afterwards. Padding
+/// with zeros before the map stays right, since only outputs are scaled.
 template <class T>
 UNITVAR_API void batch_norm_fold(const BatchNormFold<T>& args);
 

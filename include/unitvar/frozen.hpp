@@ -7,7 +7,12 @@
 #include "unitvar/options.hpp"
 
 /// Backward of batch_norm_inference: batch normalization whose statistics are constants, as in a layer that is frozen
-/// while the rest of a network is trained. The rules at the top of unitvar/batch_norm.hpp hold here too.
+/// while the rest of a network is trained.
+///
+///   unitvar::batch_norm_frozen_backward<float>(
+///       {.extent = extent, .dy = dy, .mean = running_mean, .var = running_var, .gamma = gamma, .dx = dx});
+///
+/// The rules at the top of unitvar/batch_norm.hpp hold here too. A communicator is ignored.
 namespace unitvar {
 
 /// Arguments of batch_norm_frozen_backward.
@@ -31,9 +36,9 @@ struct BatchNormFrozenBackward {
 ///   dgamma = sum(dy * (x - mean) * rstd)
 ///   dbeta  = sum(dy)
 ///
-/// (docs/derivation.md B42). dx alone is one pass, dy read and dx written. x is read only if dgamma is asked for. One
-/// value per channel is legal; an empty batch gives dgamma = dbeta = 0. Where dy or gamma is 0, dx is +0, whatever
-/// signs.
+/// (docs/derivation.md B42). dx alone is one pass: dy is read and dx written. x is read only if dgamma is asked for.
+/// One value per channel is legal. An empty batch gives dgamma = dbeta = 0. Where dy or gamma is 0, dx is +0, whatever
+/// the signs.
 template <class T>
 UNITVAR_API void batch_norm_frozen_backward(const BatchNormFrozenBackward<T>& args, const Options& options = {});
 

@@ -7,13 +7,19 @@
 #include "unitvar/extent.hpp"
 #include "unitvar/options.hpp"
 
-/// Batch normalization by ghost batches (Hoffer, Hubara, Soudry 2017): the statistics are those of consecutive parts of
-/// the batch, of `ghost` outer rows each, as if every part were a batch of its own. What is common to the functions of
-/// unitvar/batch_norm.hpp holds here too: layout, optional spans, errors, threads, bits, accuracy.
+/// Batch normalization by ghost batches (Hoffer, Hubara, Soudry 2017). The batch is cut into consecutive parts of
+/// `ghost` outer rows each. Every part is normalized as a batch of its own. What is common to the
+/// functions of unitvar/batch_norm.hpp holds here too: layout, optional spans, errors, threads, bits, accuracy. A
+/// communicator is ignored.
 ///
 /// `ghost` counts outer rows of the extent: samples if channels come first. A sample of a channels-last tensor is H*W
 /// outer rows: ghost batches of 16 images are ghost = 16 * H * W. The last ghost batch has what is left and may be
-/// shorter. B = ceil(outer / ghost) of them; statistics have B*C elements, ghost batch b's channel c at b * C + c.
+/// shorter. There are B = ceil(outer / ghost) of them. Statistics have B*C elements; ghost batch b's channel c is at
+/// b * C + c.
+///
+///   std::vector<double> mean(B * C), var(B * C), rstd(B * C);
+///   unitvar::batch_norm_ghost_forward<float>(
+///       {.extent = extent, .ghost = ghost, .x = x, .y = y, .mean = mean, .var = var, .rstd = rstd});
 ///
 /// Running statistics take one update for each ghost batch, in order:
 ///
@@ -63,7 +69,7 @@ struct BatchNormGhostBackward {
   std::span<param_t<T>> dbeta = {};        ///< output, optional: dL/dbeta, C
 };
 
-/// Backward: dx is that of batch_norm_backward of each ghost batch, with the same bits; dgamma and dbeta are the sums
+/// Backward: dx is that of batch_norm_backward of each ghost batch, with the same bits. dgamma and dbeta are the sums
 /// of theirs, added in order, in double (docs/derivation.md B67).
 template <class T>
 UNITVAR_API void batch_norm_ghost_backward(const BatchNormGhostBackward<T>& args, const Options& options = {});

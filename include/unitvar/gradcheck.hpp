@@ -9,13 +9,16 @@
 /// Numeric differentiation of any function, in double: central differences with Richardson extrapolation, to check
 /// gradients by. Knows nothing of normalization.
 ///
+///   const auto f = [&](std::span<const double> x) { return loss(x); };
+///   const auto report = unitvar::gradcheck(f, x, analytic);  // report.max_rel_error
+///
 /// Common to all functions here:
 /// - x is perturbed in place, one element at a time, and restored bit for bit, also if the function throws. The
 ///   function is called with x itself, so it may as well read it through another name for the same memory.
 /// - Errors are thrown as Error before the first call of the function: null_data, wrong_length, bad_argument (no
 ///   function, options out of range, an x that is not finite).
-/// - Accuracy: for a function that is smooth within `step` of x, about 1e-15 |f| / step plus what the function itself
-///   rounds, divided by step; each value comes with an estimate of its error.
+/// - Accuracy, for a function that is smooth within `step` of x: about 1e-15 |f| / step, plus the function's own
+///   rounding divided by step. Each value comes with an estimate of its error.
 /// - Cost: up to 2 * levels calls for each element of x, one at a time, in the calling thread. No global state.
 namespace unitvar {
 
@@ -26,8 +29,8 @@ using VectorFunction = std::function<void(std::span<const double> x, std::span<d
 /// How the differences are taken.
 struct DifferenceOptions {
   /// Largest step h; those after it are h/2, h/4, ... It should be a fraction of the length over which the function
-  /// changes its course, and is absolute: |x| does not matter, unless the step drowns in it (below 2^-46 |x|; then
-  /// 2^-26 |x| is taken).
+  /// changes its course. It is absolute: |x| does not matter. A step below 2^-46 |x| would be lost beside x; then
+  /// 2^-26 |x| is taken.
   double step = 0.125;
   /// Steps at most, 2 to 30. The table stops by itself where rounding takes over.
   int levels = 10;

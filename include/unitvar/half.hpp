@@ -8,12 +8,16 @@
 
 namespace unitvar {
 
+/// The types whose values a double holds exactly.
 template <class V>
 concept ExactInDouble = std::same_as<V, float> || std::same_as<V, double> || std::same_as<V, int>;
 
-/// A binary floating point number of 16 bits: a sign, kExponentBits of exponent, and the rest mantissa, with
-/// subnormals, infinities and NaN as in IEEE 754. It stores; to compute, convert it. Trivially copyable, so that an
-/// array of any other program's bfloat16 or float16 may be seen as one of these.
+/// A binary floating point number of 16 bits: a sign, kExponentBits of exponent, and the rest mantissa. Subnormals,
+/// infinities and NaN are as in IEEE 754. It stores; to compute, convert it. It is trivially copyable, so that an array
+/// of another program's bfloat16 or float16 may be seen as an array of these.
+///
+///   const auto h = unitvar::bf16(1.5F);
+///   const auto value = static_cast<float>(h);  // 1.5F
 template <int kExponentBits>
 struct UNITVAR_API Half {
   static constexpr int mantissa_bits = 15 - kExponentBits;
@@ -23,8 +27,8 @@ struct UNITVAR_API Half {
 
   Half() = default;
 
-  /// The nearest number, of two equally near the one whose last bit is 0; what lies beyond the largest by half a step
-  /// or more is infinite. Rounded once, from double too. NaN becomes a quiet NaN of the same sign.
+  /// The nearest number; of two equally near, the one whose last bit is 0. A value beyond the largest by half a step or
+  /// more becomes infinite. Rounded once, from double too. NaN becomes a quiet NaN of the same sign.
   template <ExactInDouble V>
   constexpr explicit Half(V value) noexcept : bits(rounded(static_cast<double>(value))) {}
 

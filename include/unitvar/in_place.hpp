@@ -6,29 +6,32 @@
 #include "unitvar/extent.hpp"
 #include "unitvar/options.hpp"
 
-/// Batch normalization that overwrites its input: y takes the place of x, alone or behind a leaky ReLU, and the
-/// backward pass gets x_hat back from y (Rota Bulo, Porzi & Kontschieder 2018, In-Place ABN; docs/derivation.md B58 to
-/// B61):
+/// Batch normalization that overwrites its input: y takes the place of x, alone or behind a leaky ReLU. The backward
+/// pass computes x_hat from y (Rota Bulo, Porzi & Kontschieder 2018, In-Place ABN; docs/derivation.md B58 to B61):
 ///
 ///   x_hat = (v - beta) / gamma,  v = y > 0 ? y : y / negative_slope
 ///
-/// A network that keeps y for the next layer anyway then keeps no x: of a block of normalization and activation,
-/// one tensor instead of two.
+/// A network keeps y for the next layer anyway. It then keeps no x: of a block of normalization and activation, one
+/// tensor instead of two.
 ///
-/// What that costs is digits. y holds x_hat beside beta: of a rounding error of y, x_hat gets 1 + |beta| / |gamma|
-/// times as much as when it is computed from x, so that log10 of that many decimal digits are lost (B61). A y below T's
-/// smallest normal number n (6e-5 for f16) loses more: log10(n / (|gamma| * min(negative_slope, 1))) in all. Nobody
-/// loses more than max_lost_digits without having said so: a channel that would is refused by name, before anything is
-/// written.
+///   unitvar::batch_norm_in_place_forward<float>(
+///       {.extent = extent, .x = x, .gamma = gamma, .beta = beta, .rstd = rstd, .negative_slope = 0.01});
+///   unitvar::batch_norm_in_place_backward<float>({.extent = extent, .y = x, .dy = dy, .rstd = rstd, .gamma = gamma,
+///                                                 .beta = beta, .dx = dx, .negative_slope = 0.01});
 ///
-/// So is a slope that cannot be taken back: it and its reciprocal must be normal numbers of the type that T is computed
-/// in (f64 for f64, else f32). And y must be finite for any x: max(negative_slope, 1) * (|gamma| * sqrt(N - 1) +
-/// |beta|), N values a channel, must not exceed T's largest number. Of several ranks, N is this rank's share times
-/// their number.
+/// The price is digits. y holds x_hat beside beta. A rounding error of y is 1 + |beta| / |gamma| times as large in
+/// x_hat as when x_hat is computed from x. So log10 of that many decimal digits are lost (B61). A y below T's smallest
+/// normal number n (6e-5 for f16) loses more: log10(n / (|gamma| * min(negative_slope, 1))) in all. A channel that
+/// would lose more than max_lost_digits is refused by name, before anything is written.
 ///
-/// The rules at the top of batch_norm.hpp hold here too, but for accuracy: dx and dgamma keep the promise given there
-/// times 1 + |beta| / |gamma| of the worst channel; those of bf16 and f16, whose y is rounded to a step, are within
-/// 1 + |beta| / |gamma| steps relative to rms(x_hat) = 1.
+/// A slope that cannot be inverted is refused too. It and its reciprocal must be normal numbers of the type that T is
+/// computed in (f64 for f64, else f32). And y must be finite for any x. So
+/// max(negative_slope, 1) * (|gamma| * sqrt(N - 1) + |beta|), with N values a channel, must not exceed T's largest
+/// number. Of several ranks, N is this rank's share times their number.
+///
+/// The rules at the top of batch_norm.hpp hold here too, except for accuracy. dx and dgamma keep the promise given
+/// there times 1 + |beta| / |gamma| of the worst channel. Those of bf16 and f16, whose y is rounded to a step, are
+/// within 1 + |beta| / |gamma| steps relative to rms(x_hat) = 1.
 namespace unitvar {
 
 /// Arguments of batch_norm_in_place_forward.
@@ -47,8 +50,8 @@ struct BatchNormInPlaceForward {
 };
 
 /// Training forward in place: batch_norm_forward, then y = v > 0 ? v : negative_slope * v (B46), written over x.
-/// Throws Error (bad_argument) if gamma or 1 / gamma is not finite in a channel, if y might not be, if it would lose
-/// more than max_lost_digits, or if negative_slope cannot be taken back: see above.
+/// Throws Error (bad_argument) if gamma or 1 / gamma is not finite in a channel, or if y might not be finite. It throws
+/// the same if a channel would lose more than max_lost_digits, or if negative_slope cannot be inverted.
 template <class T>
 UNITVAR_API void batch_norm_in_place_forward(const BatchNormInPlaceForward<T>& args, const Options& options = {});
 
@@ -73,8 +76,8 @@ struct BatchNormInPlaceBackward {
 ///   dbeta = sum(g),  dgamma = sum(g * (v - beta)) / gamma,
 ///   dx = gamma * rstd * (g - dbeta / N - (v - beta) / gamma * dgamma / N)
 ///
-/// The same passes over memory as batch_norm_backward. Throws what the forward throws. gamma and beta must be those of
-/// the forward: an optimizer's step between the two makes it wrong.
+/// It takes the same passes over memory as batch_norm_backward, and throws what the forward throws. gamma and beta must
+/// be those of the forward: an optimizer's step between the two makes the result wrong.
 template <class T>
 UNITVAR_API void batch_norm_in_place_backward(const BatchNormInPlaceBackward<T>& args, const Options& options = {});
 

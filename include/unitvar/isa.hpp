@@ -27,8 +27,8 @@ enum class Isa {
 
 /// The instruction set that a call with Options{.cpu = {.isa = requested}} runs, as reported by the selected kernels
 /// themselves. Isa::automatic resolves to UNITVAR_ISA (read once per process) or else to supported_isas().front().
-/// Throws Error (unsupported_isa) if this machine or build lacks it, Error (bad_argument) if `requested` is no Isa or
-/// UNITVAR_ISA is no name.
+/// Throws Error (unsupported_isa) if this machine or build lacks it. Throws Error (bad_argument) if `requested` is no
+/// Isa or UNITVAR_ISA is no name.
 [[nodiscard]] UNITVAR_API Isa selected_isa(Isa requested = Isa::automatic);
 
 }  // namespace unitvar

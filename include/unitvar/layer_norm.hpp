@@ -6,16 +6,22 @@
 #include "unitvar/options.hpp"
 #include "unitvar/row_extent.hpp"
 
-/// Layer and RMS normalization as free functions on the caller's memory: each row of D contiguous elements is
-/// normalized by itself, and gamma and beta have a value for each element of a row. T is the storage type: float,
-/// double, bf16 or f16. Statistics are summed and saved in double whatever T is; parameters and their gradients are
-/// param_t<T>, float for the 16-bit types. The arithmetic on single elements is in double for double, in float for all
-/// else, and in double for rows whose numbers float would lose digits of (src/cpu/precision/ordinary.hpp).
+/// Layer and RMS normalization as free functions on the caller's memory. Each row of D contiguous elements is
+/// normalized by itself. gamma and beta have a value for each element of a row.
+///
+///   const unitvar::RowExtent extent{.rows = 4096, .length = 768};
+///   unitvar::layer_norm_forward<float>(
+///       {.extent = extent, .x = x, .gamma = gamma, .beta = beta, .y = y, .mean = mean, .rstd = rstd});
+///
+/// T is the storage type: float, double, bf16 or f16. Statistics are summed and saved in double, whatever T is.
+/// Parameters and their gradients are param_t<T>, float for the 16-bit types. Single elements are computed in double
+/// for double, and in float for all else. Where float would lose digits, a row is computed in double
+/// (docs/numerics.md).
 ///
 /// Common to all functions:
-/// - Tensors are contiguous, of extent.size() = rows * D elements, D = extent.length; parameters have D elements,
-///   statistics one for each row.
-/// - A span marked "optional" may be empty: an absent gamma is 1, an absent beta is 0, an absent output is not
+/// - Tensors are contiguous, of extent.size() = rows * D elements, D = extent.length. Parameters have D elements.
+///   Statistics have one element for each row.
+/// - A span marked "optional" may be empty: an absent gamma is 1, an absent beta is 0, and an absent output is not
 ///   computed.
 /// - Errors are thrown as Error before anything is written: null_data, wrong_length, bad_extent, overflow,
 ///   bad_epsilon, overlap, bad_argument, unsupported_isa.
@@ -23,20 +29,25 @@
 /// - D = 1 is legal (layer normalization then gives y = beta), and so is an empty batch: rows = 0 gives
 ///   dgamma = dbeta = 0.
 /// - Memory: an absent parameter costs 16 KiB at most, however long a row is. Where dgamma or dbeta is asked for, their
-///   sums need 2 * D doubles for each tile of rows, of which there are 64 at most, and for each thread.
-/// - Re-entrant; no global state. Options::threads OpenMP threads share the rows; the result has the same bits for
-///   every thread count and instruction set, whatever the caller's floating-point settings; the sign and payload of a
-///   NaN are not part of that (options.hpp). Options::walk has no effect: a row goes through all passes while it is
-///   cached.
+///   sums need 2 * D doubles for each tile of rows and for each thread. There are 64 tiles at most.
+/// - Re-entrant; no global state. Up to options.cpu.threads OpenMP threads share the rows. options.cpu.walk has no
+///   effect: a row goes through all passes while it is cached.
+/// - The result has the same bits for every thread count and instruction set, and for all floating-point settings of
+/// the
+///   caller. The sign and payload of a NaN are not part of that (options.hpp).
+/// - Ranks: statistics are of one row, so a communicator is ignored. dgamma and dbeta are of the rank's rows.
 /// - NaN and Inf in one row reach that row's results alone, and, in its columns, dgamma and dbeta.
-/// - Accuracy (tests/parity): relative L2 error <= 3e-7 for float, against the double formula on the same inputs, and
-///   <= max(1e-14, 1e-15 |mean|/std) for double, while |mean|/std <= 1e6. For bf16 and f16, each y and dx is a step of
-///   the type at most from the double formula's, rounded once; dgamma and dbeta have a relative L2 error <= 1e-6. For
-///   float, bf16 and f16, dx's error is in relation to gamma * dy * rstd, of which it may be a small difference. Data
-///   of few distinct values keep all this (docs/numerics.md).
 ///
-/// ONNX: LayerNormalization-17 gives Y, Mean, InvStdDev = y, mean, rstd for RowExtent::from_axis(shape, axis),
-/// Scale = gamma, B = beta, epsilon = eps; its stash_type asks for statistics in float at least, and these are double.
+/// Accuracy, as relative L2 error against the double formula on the same inputs (tests/parity), while |mean|/std <=
+/// 1e6:
+/// - float: <= 3e-7. double: <= max(1e-14, 1e-15 |mean|/std).
+/// - bf16 and f16: each y and dx is a step of the type at most from the double formula's, rounded once. dgamma and
+///   dbeta: <= 1e-6.
+/// - For float, bf16 and f16, dx's error is in relation to gamma * dy * rstd, of which it may be a small difference.
+/// - Data of few distinct values keep all this (docs/numerics.md).
+///
+/// ONNX: LayerNormalization-17 gives Y, Mean, InvStdDev = y, mean, rstd for RowExtent::from_axis(shape, axis), with
+/// Scale = gamma, B = beta, epsilon = eps. Its stash_type asks for statistics in float at least; these are double.
 /// RMSNormalization-23 is rms_norm_forward without beta.
 namespace unitvar {
 
@@ -85,8 +96,8 @@ struct LayerNormBackward {
 template <class T>
 UNITVAR_API void layer_norm_backward(const LayerNormBackward<T>& args, const Options& options = {});
 
-/// Arguments of layer_norm_double_backward. grad_ names the gradient of a second loss, for which dx, dgamma and dbeta
-/// of the backward are outputs.
+/// Arguments of layer_norm_double_backward. grad_ names the gradient of a second loss. Gradients for the backward's
+/// outputs are inputs here; gradients for its inputs are outputs.
 template <class T>
 struct LayerNormDoubleBackward {
   RowExtent extent;
@@ -103,7 +114,7 @@ struct LayerNormDoubleBackward {
   std::span<param_t<T>> grad_gamma = {};         ///< output, optional, D
 };
 
-/// Backward of layer_norm_backward. With v, p, q for grad_dx, grad_dgamma, grad_dbeta, g = gamma * dy, means over the
+/// Backward of layer_norm_backward. v, p, q are grad_dx, grad_dgamma, grad_dbeta; g = gamma * dy. With means over the
 /// row and P h = h - mean(h) - x_hat * mean(h * x_hat):
 ///
 ///   w          = rstd * P v
@@ -112,9 +123,9 @@ struct LayerNormDoubleBackward {
 ///   e          = p * dy - rstd * (g * mean(v * x_hat) + v * mean(g * x_hat))
 ///   grad_x     = rstd * (P e - x_hat * mean(g * w))
 ///
-/// (docs/derivation.md B82). Nothing depends on beta. All arithmetic is in double; results are rounded once to T. Of
-/// doubles, g and w must be finite: results are NaN or infinite otherwise. gamma * rstd is not computed, and need not
-/// be.
+/// (docs/derivation.md B82). Nothing depends on beta. All arithmetic is in double, and results are rounded once to T.
+/// Of doubles, g and w must be finite: results are NaN or infinite otherwise. gamma * rstd is not computed, and need
+/// not be finite.
 template <class T>
 UNITVAR_API void layer_norm_double_backward(const LayerNormDoubleBackward<T>& args, const Options& options = {});
 
@@ -161,8 +172,8 @@ struct RmsNormBackward {
 template <class T>
 UNITVAR_API void rms_norm_backward(const RmsNormBackward<T>& args, const Options& options = {});
 
-/// Arguments of rms_norm_double_backward. grad_ names the gradient of a second loss, for which dx, dgamma and dbeta
-/// of the backward are outputs.
+/// Arguments of rms_norm_double_backward. grad_ names the gradient of a second loss. Gradients for the backward's
+/// outputs are inputs here; gradients for its inputs are outputs.
 template <class T>
 struct RmsNormDoubleBackward {
   RowExtent extent;

@@ -13,17 +13,20 @@ namespace unitvar::mpi {
 /// (MPI_Comm_split_type). Frames travel by MPI_Iallreduce, with an operation of the library's own that MPI may apply in
 /// any order.
 ///
-/// The constructor and the destructor are collective calls. It keeps a duplicate, so its messages cannot be taken for
-/// the program's own; the program makes MPI ready, MPI_THREAD_FUNNELED if it uses OpenMP threads, and finalizes it
-/// after the last Communicator is gone. All calls come from the thread that MPI_Init_thread calls the main one. Where
-/// processes differ in the byte order or size of double, it cannot be used.
+///   unitvar::mpi::Communicator ranks(MPI_COMM_WORLD);  // between MPI_Init and MPI_Finalize
+///   unitvar::batch_norm_forward<float>({.extent = extent, .x = x, .y = y}, {.communicator = &ranks});
 ///
-/// If options leave block_channels open, a few frames are timed, and a block is as many channels as pass in a quarter
-/// of the time that an empty message takes: a multiple of 64, 64 to 4096, rank 0's choice for all.
+/// The constructor and the destructor are collective calls. The object keeps a duplicate of the communicator, so its
+/// messages cannot be taken for the program's own. The program initializes MPI, with MPI_THREAD_FUNNELED if it uses
+/// OpenMP threads. It finalizes MPI after the last Communicator is gone. All calls come from the thread that
+/// MPI_Init_thread calls the main one. Processes must not differ in the byte order or size of double.
+///
+/// If options leave block_channels open, a few frames are timed. A block is then as many channels as pass in a quarter
+/// of the time that an empty message takes. It is a multiple of 64, from 64 to 4096. Rank 0 chooses for all.
 ///
 /// Throws Error on every rank: bad_state if MPI is not ready, bad_argument for bad options, disagreement if ranks ask
-/// for different ones, communication if MPI reports a failure (whose text is in the message).
-/// After a failure that not all ranks have seen, those that have not wait for the others: end the job with MPI_Abort.
+/// for different options. communication says that MPI reports a failure, whose text is in the message. After a failure
+/// that not all ranks have seen, the other ranks wait for ever: end the job with MPI_Abort.
 class UNITVAR_API Communicator final : public unitvar::Communicator {
  public:
   explicit Communicator(MPI_Comm comm, const SyncOptions& options = {});

@@ -25,11 +25,14 @@ struct CpuOptions {
 
 /// How a call runs, and with whom.
 ///
-/// The promise about bits, for the CPU: the same arguments give the same bits with every `cpu` option, every processor
-/// and every floating-point setting of the caller. A call rounds to nearest, keeps denormals and does not trap, on all
-/// of its threads. It leaves settings and exception flags as it found them. This holds for all that computes on tensors
-/// or statistics, not for unitvar/reference.hpp and unitvar/gradcheck.hpp. Not part of the promise: the sign and
-/// payload of a NaN. Where a result is NaN, it is NaN always, but which one is up to the processor.
+///   unitvar::batch_norm_forward<float>(args, {.cpu = {.threads = 4, .isa = unitvar::Isa::avx2}});
+///
+/// The promise about bits, for the CPU: the same arguments give the same bits with every `cpu` option and every
+/// processor. The caller's floating-point settings do not matter either. A call rounds to nearest, keeps denormals and
+/// does not trap, on all of its threads. It leaves settings and exception flags as it found them. This holds for all
+/// that computes on tensors or statistics, not for unitvar/reference.hpp and unitvar/gradcheck.hpp. Not part of the
+/// promise: the sign and payload of a NaN. Where a result is NaN, it is NaN always, but which one is up to the
+/// processor.
 ///
 /// With a communicator, statistics are those of all ranks' batches.
 struct Options {

@@ -12,8 +12,9 @@
 ///   moments -> [merge_moments over ranks] -> finish_moments -> normalize
 ///   gradient_sums -> [add over ranks] -> input_gradient; dgamma = rstd * sum_dy_xmu, dbeta = sum_dy
 ///
-/// The rules at the top of batch_norm.hpp hold here too. Counts are double: exact up to 2^53 values per channel, and
-/// able to carry sums of weights.
+/// The rules at the top of batch_norm.hpp hold here too, but a communicator in the options is ignored. Counts are
+/// double: exact up to 2^53 values per channel, and able to carry sums of weights. examples/03_phases.cpp is the whole
+/// of it on two ranks.
 namespace unitvar {
 
 /// Arguments of moments.

@@ -14,9 +14,13 @@
 ///   (tests/gradient/precision_test.cpp).
 /// - N = 1 is legal (x_hat = 0, dx = 0) and so is an empty batch (mean = var = 0, dgamma = dbeta = 0). NaN and Inf stay
 ///   in their channel.
-/// - Errors are thrown as Error: wrong_length, null_data, bad_extent, overflow; bad_epsilon where eps is an argument
-///   and is not finite or leaves var + eps <= 0.
-/// - Pure functions: safe to call from any number of threads.
+/// - Errors are thrown as Error: wrong_length, null_data, bad_extent, overflow. bad_epsilon is thrown where eps is not
+///   finite or leaves var + eps <= 0.
+/// - Pure functions: safe to call from any number of threads. No ranks.
+///
+///   namespace reference = unitvar::reference;
+///   const auto forward = reference::forward<double>(extent, x, gamma, beta, 1e-5);  // spans of const double
+///   const auto gradients = reference::backward<double>(forward.cache, dy);
 #include "unitvar/reference/activation.hpp"
 #include "unitvar/reference/calculus.hpp"
 #include "unitvar/reference/closed_forms.hpp"

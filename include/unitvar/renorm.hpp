@@ -7,8 +7,13 @@
 #include "unitvar/options.hpp"
 
 /// Batch renormalization (Ioffe 2017): training by the batch's statistics, corrected towards the running ones that
-/// inference uses. For batches that are small or not drawn independently. The rules at the top of
-/// unitvar/batch_norm.hpp hold here too, and memory is passed over as often.
+/// inference uses. For batches that are small or not drawn independently.
+///
+///   unitvar::batch_norm_renorm_forward<float>({.extent = extent, .x = x, .running_mean = running_mean,
+///                                              .running_var = running_var, .y = y, .mean = mean, .var = var,
+///                                              .rstd = rstd, .r = r, .d = d, .r_max = 3, .d_max = 5});
+///
+/// The rules at the top of unitvar/batch_norm.hpp hold here too, and memory is passed over as often.
 namespace unitvar {
 
 /// Arguments of batch_norm_renorm_forward.

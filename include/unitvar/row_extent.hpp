@@ -9,15 +9,18 @@ namespace unitvar {
 /// The shape of a contiguous tensor as layer and RMS normalization see it: `rows` rows of `length` elements, each row
 /// normalized by itself. Element i of row r stands at r * length + i. rows = 0 is an empty batch and legal; length is
 /// at least 1.
+///
+///   const std::vector<std::int64_t> shape = {32, 128, 768};
+///   const auto extent = unitvar::RowExtent::from_axis(shape);  // {4096, 768}
 struct UNITVAR_API RowExtent {
   std::int64_t rows = 0;
   std::int64_t length = 0;
 
-  /// The rows of a tensor that is normalized over its axes from `axis` to the last (ONNX LayerNormalization,
-  /// RMSNormalization): rows is the product of the axes before, length of those from `axis` on. A negative axis counts
-  /// from the end: -1 is the last one. A shape of rank 1 is one row. A tensor whose leading axes hold a zero is empty.
-  /// Throws Error: bad_argument if axis is not within -rank ... rank - 1; bad_extent if an axis is negative, or zero
-  /// among those that are normalized over; overflow.
+  /// The rows of a tensor that is normalized over its axes from `axis` to the last, as in ONNX LayerNormalization and
+  /// RMSNormalization. rows is the product of the axes before, length that of the axes from `axis` on. A negative axis
+  /// counts from the end: -1 is the last one. A shape of rank 1 is one row. A tensor whose leading axes hold a zero is
+  /// empty. Throws Error: bad_argument if axis is not within -rank ... rank - 1; bad_extent if an axis is negative, or
+  /// zero among those that are normalized over; overflow.
   static RowExtent from_axis(std::span<const std::int64_t> shape, std::int64_t axis = -1);
 
   /// Elements of the tensor. Needs a checked extent (see check_extent).
@@ -26,9 +29,9 @@ struct UNITVAR_API RowExtent {
   friend constexpr bool operator==(const RowExtent&, const RowExtent&) = default;
 };
 
-/// Throws Error (bad_extent, overflow) unless 1 <= length <= 2^48, rows >= 0, and the tensor's size in bytes for
-/// elements of `bytes_per_element` bytes fits a signed 64-bit integer; Error (bad_argument) unless bytes_per_element
-/// >= 1. `operation` begins the message.
+/// Checks an extent. Throws Error (bad_extent, overflow) unless 1 <= length <= 2^48 and rows >= 0. The tensor's size
+/// in bytes must fit a signed 64-bit integer (overflow). bytes_per_element must be 1 or more (bad_argument).
+/// `operation` begins the message.
 UNITVAR_API void check_extent(const char* operation, const RowExtent& extent, std::int64_t bytes_per_element);
 
 }  // namespace unitvar

@@ -47,13 +47,23 @@ enum class RunningUpdate {
   skipped  ///< not finite, and the policy skips such batches: batches_skipped alone changed
 };
 
-/// Moves running statistics by one batch: running += w * (batch - running), where w is the weight of the new batch
-/// (momentum, 1 - momentum, or 1 / batches_tracked counted after the increment); docs/derivation.md B7.
-/// `mean` and `var` are the batch's, var the *biased* one; `count` is the number of values per channel. count = 0
-/// (empty batch) changes nothing. With skip_nonfinite, neither does a batch whose mean or var holds NaN or Inf, but for
-/// batches_skipped; without it, such a batch spoils the running statistics of its channels for good. Throws Error
-/// before anything is written: null_data, wrong_length, overlap, bad_argument (momentum not finite, count negative, no
-/// counter for the cumulative average), too_few_values (unbiased variance with count = 1).
+/// Moves running statistics by one batch:
+///
+///   running += w * (batch - running)
+///
+/// where w is the weight of the new batch: momentum, 1 - momentum, or 1 / batches_tracked counted after the increment
+/// (docs/derivation.md B7).
+///
+///   const double n = unitvar::batch_norm_forward<float>({.extent = extent, .x = x, .y = y, .mean = mean, .var = var});
+///   unitvar::update_running_statistics({.mean = running_mean, .var = running_var}, n, mean, var);
+///
+/// `mean` and `var` are the batch's, C doubles each; var is the *biased* one. `count` is the number of values per
+/// channel. count = 0 (empty batch) changes nothing. With skip_nonfinite, a batch whose mean or var holds NaN or Inf
+/// changes batches_skipped alone. Without it, such a batch spoils the running statistics of its channels for good.
+/// All arithmetic is in double, in the calling thread.
+///
+/// Throws Error before anything is written: null_data, wrong_length, overlap, bad_argument (momentum not finite, count
+/// negative, no counter for the cumulative average), too_few_values (unbiased variance with count = 1).
 UNITVAR_API RunningUpdate update_running_statistics(const RunningStatistics& running, double count,
                                                     std::span<const double> mean, std::span<const double> var,
                                                     const RunningPolicy& policy = {});

@@ -20,9 +20,11 @@ struct Explanation {
   std::string text;  ///< all of it in one line for people
 };
 
-/// What batch_norm_forward, batch_norm_backward (with all its outputs) or batch_norm_inference would do with a tensor
-/// of this extent and these options on this machine; runs no kernel. bytes_per_element is that of a storage type: 2, 4
-/// or 8. Throws Error (bad_extent, overflow, bad_argument).
+/// Says how a call would walk memory on this machine: batch_norm_forward, batch_norm_backward (with all its outputs) or
+/// batch_norm_inference with a tensor of this extent and these options. It runs no kernel. bytes_per_element is that of
+/// a storage type: 2, 4 or 8. Throws Error (bad_extent, overflow, bad_argument).
+///
+///   std::puts(unitvar::explain(extent, 4, unitvar::Pass::forward).text.c_str());
 [[nodiscard]] UNITVAR_API Explanation explain(const Extent& extent, std::int64_t bytes_per_element, Pass pass,
                                               const Options& options = {});
 

@@ -15,13 +15,17 @@
 ///
 /// Where the weight is 0, x and dy are not used, whatever they hold, NaN included.
 ///
-/// Weights count up to a common factor, but for W. Where the largest exceeds 2^200 or is below 2^-200, a call without
-/// other ranks scales a copy of them by a power of two: N*S elements. Ranks that share a batch would have to agree on a
-/// factor: there, such weights are refused (bad_argument).
+///   const auto extent = unitvar::Extent::nlc(2, 3, 16);
+///   const std::vector<float> weight = {1, 1, 1, 1, 1, 0};  // the second sequence has two steps
+///   unitvar::batch_norm_weighted_forward<float>({.extent = extent, .x = x, .weight = weight, .y = y, .rstd = rstd});
+///
+/// Weights count up to a common factor, except in W. Where the largest exceeds 2^200 or is below 2^-200, a copy of them
+/// (N*S elements) is scaled by a power of two. Ranks that share a batch would have to agree on a factor, so there such
+/// weights are refused (bad_argument).
 ///
 /// The rules at the top of batch_norm.hpp hold here too. Weights that are all 1 give the results of the plain functions
-/// up to rounding (the tiles of short rows are cut in another way). Errors, besides: bad_argument for a weight that is
-/// negative or not finite, too_few_values where a single one is > 0; none at all is the empty batch.
+/// up to rounding: the tiles of short rows are cut in another way. Other errors: bad_argument for a weight that
+/// is negative or not finite, too_few_values where a single weight is > 0. No weight at all is the empty batch.
 namespace unitvar {
 
 /// Arguments of batch_norm_weighted_forward.
@@ -40,9 +44,13 @@ struct BatchNormWeightedForward {
   bool zero_unweighted = true;  ///< y = 0 where the weight is 0; else gamma * x_hat + beta there, too
 };
 
-/// Training forward by weighted statistics (docs/derivation.md B62 to B64). Returns W, infinite where it exceeds the
-/// largest double: the count for update_running_statistics, whose unbiased variance M2 / (W - 1) is one for weights
-/// that count samples, 0 and 1 above all.
+/// Training forward: normalizes each channel by its weighted mean and biased variance,
+///
+///   y = gamma * (x - mean) / sqrt(var + eps) + beta
+///
+/// (docs/derivation.md B62 to B64). Returns W over all ranks, infinite where it exceeds the largest double. W is the
+/// count for update_running_statistics. Its unbiased variance M2 / (W - 1) is right for weights that count samples, 0
+/// and 1 above all.
 template <class T>
 UNITVAR_API double batch_norm_weighted_forward(const BatchNormWeightedForward<T>& args, const Options& options = {});
 
@@ -61,12 +69,13 @@ struct BatchNormWeightedBackward {
   std::span<param_t<T>> dbeta = {};        ///< output, optional, C
 };
 
-/// Backward of the weighted forward (B65, B66). With g = dy where the weight is > 0 and 0 elsewhere,
+/// Backward of batch_norm_weighted_forward. With g = dy where the weight is > 0 and 0 elsewhere,
 ///
 ///   dbeta = sum(g),  dgamma = sum(g * x_hat),
 ///   dx = gamma * rstd * (g - w / W * dbeta - w / W * x_hat * dgamma), and 0 where the weight is 0
 ///
-/// The weights are constants: they have no gradient. A loss that weighs its samples has done so in dy.
+/// (docs/derivation.md B65, B66). The weights are constants: they have no gradient. A loss that weighs its samples has
+/// done so in dy.
 template <class T>
 UNITVAR_API void batch_norm_weighted_backward(const BatchNormWeightedBackward<T>& args, const Options& options = {});
 

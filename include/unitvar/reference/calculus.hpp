@@ -7,9 +7,9 @@
 #include "unitvar/reference/closed_forms.hpp"
 #include "unitvar/reference/forward.hpp"
 
-/// The derivatives that the closed forms are made of, for one channel of n values: the seven partials and the sum that
-/// ties them together, and the Jacobian. The rules at the top of unitvar/reference.hpp hold; the partials are formulas
-/// of numbers and throw nothing.
+/// The derivatives that the closed forms are made of: the seven partials, the sum that ties them together, and the
+/// Jacobian. They are of one channel of n values. The rules at the top of unitvar/reference.hpp hold; the partials are
+/// formulas of numbers and throw nothing.
 namespace unitvar::reference {
 
 /// @name Partials
@@ -40,8 +40,8 @@ template <class R>
 UNITVAR_API R partial_mean_x(std::int64_t n);
 /// @}
 
-/// drstd / dx_i = -1/n rstd^3 (x_i - mean): (B23); equation (2.3) of the untitled post that derives the calculus for a
-/// single-feature input.
+/// drstd / dx_i = -1/n rstd^3 (x_i - mean) (B23); A. Talwar, "Calculus for Batch Normalization", 1 June 2017, equation
+/// (2.3).
 template <class R>
 UNITVAR_API R partial_rstd_x(R x_i, R mean, R rstd, std::int64_t n);
 
@@ -49,10 +49,9 @@ UNITVAR_API R partial_rstd_x(R x_i, R mean, R rstd, std::int64_t n);
 ///
 ///   dL/dvar  = sum_j dx_hat_j * dx_hat_j/dvar
 ///   dL/dmean = sum_j dx_hat_j * dx_hat_j/dmean + dL/dvar * dvar/dmean
-///   dx_i     = dx_hat_i * dx_hat_i/dx_i + dL/dmean * dmean/dx_i + dL/dvar * dvar/dx_i,   dx_hat_i = dy_i *
-///   dy_i/dx_hat_i
+///   dx_i     = dx_hat_i * dx_hat_i/dx_i + dL/dmean * dmean/dx_i + dL/dvar * dvar/dx_i
 ///
-/// (B26); the same post as the partials. `x` is the forward's input.
+/// with dx_hat_i = dy_i * dy_i/dx_hat_i (B26); the same post as the partials. `x` is the forward's input.
 template <class R>
 UNITVAR_API Gradients<R> backward_partials(const Cache<R>& cache, std::span<const R> x, std::span<const R> dy);
 
@@ -69,12 +68,12 @@ UNITVAR_API std::vector<R> jacobian_x_hat(std::span<const R> x, R mean, R v, R e
 ///
 ///   dy_k/dx_i = gamma * rstd * (1(k = i) - 1/n - x_hat_k x_hat_i / n)
 ///
-/// (B25); equation (2.4) of the untitled post. Returns n x n, row k, column i, at k * n + i; it is symmetric.
+/// (B25); Talwar, equation (2.4). Returns n x n, row k, column i, at k * n + i; it is symmetric.
 template <class R>
 UNITVAR_API std::vector<R> jacobian(std::span<const R> x_hat, R gamma, R rstd);
 
-/// Backward pass with dx = Jacobian^T dy, the chain rule over the batch as it stands (B12); the untitled post,
-/// equation 1. Time and memory N^2 a channel: for small N.
+/// Backward pass with dx = Jacobian^T dy, the chain rule over the batch as it stands (B12); Talwar, equation 1. Time
+/// and memory are N^2 a channel: for small N.
 template <class R>
 UNITVAR_API Gradients<R> backward_jacobian(const Cache<R>& cache, std::span<const R> dy);
 

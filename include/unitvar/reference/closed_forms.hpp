@@ -25,7 +25,7 @@ UNITVAR_API Gradients<R> backward(const Cache<R>& cache, std::span<const R> dy);
 ///
 ///   dx = gamma * rstd * (dy - mean(dy) - x_hat * mean(dy * x_hat))
 ///
-/// (B27); an untitled post that derives the calculus for a single-feature input, from its Jacobian (2.4).
+/// (B27); A. Talwar, "Calculus for Batch Normalization", 1 June 2017, from its Jacobian (2.4).
 template <class R>
 UNITVAR_API Gradients<R> backward_one_line(const Cache<R>& cache, std::span<const R> dy);
 
@@ -41,7 +41,7 @@ UNITVAR_API Gradients<R> backward_dx_hat_form(const Cache<R>& cache, std::span<c
 ///
 ///   dx = gamma * rstd / N * (N dy - x_hat * dgamma - dbeta)
 ///
-/// (B29); the follow-up post on deriving the batch norm gradient expression, edited 17/12/2016.
+/// (B29); P. Costa, post on deriving the batch norm gradient expression, edited 17 December 2016.
 template <class R>
 UNITVAR_API Gradients<R> backward_sums_form(const Cache<R>& cache, std::span<const R> dy);
 

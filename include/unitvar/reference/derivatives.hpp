@@ -9,16 +9,16 @@
 /// Every derivative beyond the backward pass: gradients through the returned statistics, the backward of the backward,
 /// and forward mode. The rules at the top of unitvar/reference.hpp hold.
 ///
-/// A name with grad_ is the gradient, for what follows in the name, of one more loss: grad_dx is handed in for what
-/// the backward gave as dx, grad_x comes out for the x it was given. A name with _dot is a tangent: y_dot is how fast
-/// y moves when x moves by x_dot. A cotangent or tangent that is handed in may be empty, which is 0.
+/// A name with grad_ is the gradient of one more loss for what follows in the name. grad_dx is an input, the gradient
+/// for the backward's dx; grad_x is an output, the gradient for its x. A name with _dot is a tangent: y_dot is how fast
+/// y moves when x moves by x_dot. A cotangent or tangent that is an input may be empty, which is 0.
 namespace unitvar::reference {
 
 /// Backward of a loss of y and of the returned batch mean and biased variance too:
 ///
 ///   dx_i += dmean / N + 2 (x_i - mean) dvar / N
 ///
-/// (B50). dmean, dvar: C each, or empty. With the unbiased variance, M2 / (N - 1), hand in dvar * N / (N - 1).
+/// (B50). dmean, dvar: C each, or empty. For the unbiased variance, M2 / (N - 1), pass dvar * N / (N - 1).
 template <class R>
 UNITVAR_API Gradients<R> statistics_backward(const Cache<R>& cache, std::span<const R> dy, std::span<const R> dmean,
                                              std::span<const R> dvar);

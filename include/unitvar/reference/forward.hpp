@@ -54,7 +54,7 @@ struct Parameters {
 ///
 ///   gamma = sqrt(var + eps), beta = mean
 ///
-/// (B9); the follow-up post on deriving the batch norm gradient expression, edited 17/12/2016. `mean` and the biased
+/// (B9); P. Costa, post on deriving the batch norm gradient expression, edited 17 December 2016. `mean` and the biased
 /// `var` are those of the batch, C each.
 template <class R>
 UNITVAR_API Parameters<R> identity_parameters(std::span<const R> mean, std::span<const R> var, R eps);

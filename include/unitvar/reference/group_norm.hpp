@@ -8,7 +8,8 @@
 #include "unitvar/reference/derivatives.hpp"
 
 /// Group normalization; instance normalization is G = C. The rules at the top of unitvar/reference.hpp hold, with
-/// groups in the place of channels: M = groups.count() values per group, statistics have N*G = groups.size() elements.
+/// groups in the place of channels. A group has M = groups.count() values. Statistics have N*G = groups.size()
+/// elements.
 namespace unitvar::reference {
 
 /// What the forward keeps for the backward.
@@ -47,7 +48,7 @@ UNITVAR_API GroupForward<R> group_norm_forward(const Groups& groups, std::span<c
 template <class R>
 UNITVAR_API Gradients<R> group_norm_backward(const GroupCache<R>& cache, std::span<const R> dy);
 
-/// Backward of group_norm_backward. With v, u, w for grad_dx, grad_dgamma, grad_dbeta (empty is 0), means over the
+/// Backward of group_norm_backward. v, u, w are grad_dx, grad_dgamma, grad_dbeta; empty is 0. With means over the
 /// group, P a = a - mean(a) - x_hat * mean(a * x_hat) and gy = gamma_c dy:
 ///
 ///   p = mean(v * x_hat),  q = mean(gy * x_hat),  A = mean(v * gy) - mean(v) * mean(gy)

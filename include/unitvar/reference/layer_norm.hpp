@@ -7,7 +7,7 @@
 #include "unitvar/row_extent.hpp"
 
 /// Layer and RMS normalization of rows. The rules at the top of unitvar/reference.hpp hold, with rows in place of
-/// channels: tensors have extent.size() = rows * D elements, statistics one for each row, gamma and beta D.
+/// channels. Tensors have extent.size() = rows * D elements, gamma and beta D. Statistics have one for each row.
 namespace unitvar::reference {
 
 /// What the forward of rows keeps for the backward.
@@ -22,28 +22,32 @@ struct RowCache {
   std::vector<R> gamma;  ///< as given, or D ones
 };
 
+/// What the forward of rows gives.
 template <class R>
 struct RowForward {
   std::vector<R> y;
   RowCache<R> cache;
 };
 
-/// mean = sum(x) / D, var = sum((x - mean)^2) / D, y_i = gamma_i (x_i - mean) / sqrt(var + eps) + beta_i (B80);
-/// Ba, Kiros & Hinton 2016, equation 3.
+/// Layer normalization:
+///
+///   mean = sum(x) / D, var = sum((x - mean)^2) / D, y_i = gamma_i (x_i - mean) / sqrt(var + eps) + beta_i
+///
+/// (B80); Ba, Kiros & Hinton 2016, equation 3.
 template <class R>
 UNITVAR_API RowForward<R> layer_norm_forward(const RowExtent& extent, std::span<const R> x, std::span<const R> gamma,
                                              std::span<const R> beta, R eps);
 
-/// y_i = gamma_i x_i / sqrt(sum(x^2) / D + eps) + beta_i (B83); Zhang & Sennrich 2019, equation 4.
+/// RMS normalization: y_i = gamma_i x_i / sqrt(sum(x^2) / D + eps) + beta_i (B83); Zhang & Sennrich 2019, equation 4.
 template <class R>
 UNITVAR_API RowForward<R> rms_norm_forward(const RowExtent& extent, std::span<const R> x, std::span<const R> gamma,
                                            std::span<const R> beta, R eps);
 
-/// (B81), or (B84) if the forward was not centered. With g = gamma dy and means over the row,
+/// Backward of either. With g = gamma dy and means over the row,
 ///
 ///   dx = rstd (g - mean(g) - x_hat mean(g x_hat)), dgamma = sum over rows of dy x_hat, dbeta = sum over rows of dy
 ///
-/// where mean(g) is left out if not centered.
+/// (B81). If the forward was not centered, mean(g) is left out (B84).
 template <class R>
 UNITVAR_API Gradients<R> row_norm_backward(const RowCache<R>& cache, std::span<const R> dy);
 
@@ -53,8 +57,8 @@ struct RowSecondGradients {
   std::vector<R> x, dy, gamma;
 };
 
-/// (B82), or (B85) if the forward was not centered. v has extent.size() elements, p and q have D; each may be empty,
-/// which is 0.
+/// Backward of row_norm_backward: (B82), or (B85) if the forward was not centered. v has extent.size() elements, p and
+/// q have D. Each may be empty, which is 0.
 template <class R>
 UNITVAR_API RowSecondGradients<R> row_norm_double_backward(const RowCache<R>& cache, std::span<const R> dy,
                                                            std::span<const R> v, std::span<const R> p,

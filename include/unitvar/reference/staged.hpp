@@ -6,9 +6,8 @@
 #include "unitvar/reference/closed_forms.hpp"
 #include "unitvar/reference/forward.hpp"
 
-/// Batch normalization as a computational graph of nine steps, forward and back, every step a value with a name
-/// (Kratzert 2016): the strategy that the analytic forms are measured against. The rules at the top of
-/// unitvar/reference.hpp hold.
+/// Batch normalization as a computational graph of nine steps, forward and back (Kratzert 2016). Every step is a value
+/// with a name. The analytic forms are measured against it. The rules at the top of unitvar/reference.hpp hold.
 namespace unitvar::reference {
 
 /// The graph forward, (B32). Members stand in the order of the steps.

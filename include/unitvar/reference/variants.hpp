@@ -36,8 +36,11 @@ UNITVAR_API Gradients<R> backward_from_output(const Extent& extent, std::span<co
                                               std::span<const R> gamma, std::span<const R> beta, R slope,
                                               std::span<const R> dy);
 
-/// How many decimal digits x_hat loses on its way through y: log10(1 + |beta| / |gamma|), or of smallest / (|gamma| *
-/// min(slope, 1)) if that is more, where `smallest` is the smallest normal number of y's type (B61).
+/// How many decimal digits x_hat loses on its way through y:
+///
+///   log10(max(1 + |beta| / |gamma|, smallest / (|gamma| * min(slope, 1))))
+///
+/// (B61). `smallest` is the smallest normal number of y's type.
 template <class R>
 UNITVAR_API R digits_lost_in_place(R gamma, R beta, R slope = 1, R smallest = 0);
 /// @}

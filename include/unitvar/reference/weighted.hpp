@@ -10,9 +10,9 @@
 /// Batch normalization whose statistics count each position with a weight: padding and masks (weight 0), samples that
 /// stand for several, importance. The rules at the top of unitvar/reference.hpp hold.
 ///
-/// A weight is finite and >= 0 (Error, bad_argument), one for each (outer, inner) position, the same for all channels:
-/// extent.count() of them, that of (o, i) at o * inner + i. Where it is 0, nothing depends on what x and dy hold, NaN
-/// included. If all weights are 0, mean = var = 0, as for an empty batch.
+/// A weight is finite and >= 0, else Error (bad_argument). Each (outer, inner) position has one, the same for all
+/// channels: extent.count() of them, that of (o, i) at o * inner + i. Where it is 0, nothing depends on what x and dy
+/// hold, NaN included. If all weights are 0, mean = var = 0, as for an empty batch.
 namespace unitvar::reference {
 
 /// Moments of the values of one channel, weight_j standing for how often x_j counts:
