@@ -51,12 +51,12 @@ class Arguments {
 
   void finite(const char* name, double value, ErrorCode code = ErrorCode::bad_argument) const;
   void not_negative(const char* name, double value) const;
-  /// Throws bad_epsilon if var + eps <= 0 (NaN is not).
+  /// Throws bad_epsilon if var + eps <= 0. NaN passes.
   void positive_variance(double var, double eps, std::int64_t channel) const {
     if (var + eps <= 0) fail_variance(var, eps, channel);
   }
-  /// A batch variance needs two values per channel, or none at all; of a communicator, all ranks together, who see it
-  /// when they exchange.
+  /// A batch variance needs two values per channel, or none at all. With a communicator, all ranks together need them:
+  /// the exchange checks that.
   void more_than_one_value(std::int64_t count, const Options& options) const;
 
   [[noreturn]] void fail(ErrorCode code, const std::string& what) const;

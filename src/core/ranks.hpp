@@ -4,7 +4,7 @@
 
 namespace unitvar::core {
 
-/// The ranks with which a call shares its batch; null if there is no other, and so nothing to exchange.
+/// The ranks with which a call shares its batch. Null if there is no other rank, and so nothing to exchange.
 inline Communicator* ranks_of(const Options& options) noexcept {
   return options.communicator != nullptr && options.communicator->size() > 1 ? options.communicator : nullptr;
 }

@@ -6,7 +6,7 @@
 
 namespace unitvar::core {
 
-// Inlined by a link with LTO, these would let arithmetic move past the change of settings.
+// If LTO inlined these, arithmetic could move past the change of settings.
 #if defined(__clang__)
 #define UNITVAR_OPAQUE __attribute__((noinline))
 #define UNITVAR_BARRIER asm volatile("" ::: "memory")
@@ -15,7 +15,7 @@ namespace unitvar::core {
 #define UNITVAR_BARRIER static_cast<void>(0)
 #endif
 
-// fesetenv would also set the x87 unit, which the library does not compute with, and leave what C does not know of.
+// fesetenv would also set the x87 unit, which the library does not use. It would leave settings that C does not know.
 
 #if defined(__x86_64__)
 

@@ -4,11 +4,13 @@
 
 namespace unitvar::core {
 
-/// While one lives, its thread computes as programs start: rounding to nearest, denormals kept, no traps. Then the
-/// thread's own settings are back, and its exception flags as they were. Each public call that computes has one, and
-/// each thread of a parallel region: so results do not depend on what the caller has set, before or after the threads
-/// were made. A compiler orders arithmetic and settings only by calls that it cannot see into. So the constructor and
-/// the destructor are in a source file of their own, and are never inlined, not even when a project links with LTO.
+/// While one lives, its thread computes with the settings that a program starts with: rounding to nearest, denormals
+/// kept, no traps. Then the thread's own settings are back, and its exception flags as they were. Each public call that
+/// computes has one, and so has each thread of a parallel region. So results do not depend on the caller's settings,
+/// nor on whether they were made before or after the threads.
+///
+/// A compiler may move arithmetic across a change of settings, but not across a call whose body it does not know. So
+/// the constructor and the destructor have a source file of their own. They are never inlined, not even by LTO.
 class StandardArithmetic {
  public:
   StandardArithmetic() noexcept;

@@ -3,10 +3,10 @@
 
 #include "core/sanitized.hpp"
 
-// Loops between the phases are plain C++. The library is compiled for the oldest processor of its architecture, so on
-// x86-64 g++ makes a second version of each with AVX2, and the program takes it where it runs. Bits do not change: no
-// product is fused with a sum (-ffp-contract=off), and nothing here adds across iterations. The functions are static:
-// g++ 12 gives what chooses between two versions default visibility, and would show it to other libraries.
+// Loops between the phases are plain C++, compiled for the oldest processor of the architecture. On x86-64, g++ makes a
+// second version of each loop with AVX2, and the program chooses at run time. Bits do not change: no product is fused
+// with a sum (-ffp-contract=off), and nothing here adds across iterations. The functions are static, because g++ 12
+// gives the code that chooses default visibility, which would show it to other libraries.
 #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__) && !defined(UNITVAR_SANITIZED)
 #define UNITVAR_FOR_NEWER_PROCESSORS_TOO __attribute__((target_clones("arch=x86-64-v3", "default")))
 #else
@@ -15,13 +15,13 @@
 
 namespace unitvar::core {
 
-/// f(i) for i = begin .. end - 1. Becomes vectors where f has no branches.
+/// f(i) for i = begin .. end - 1. The compiler vectorizes it where f has no branches.
 template <class F>
 UNITVAR_FOR_NEWER_PROCESSORS_TOO static void vector_loop(std::int64_t begin, std::int64_t end, const F& f) noexcept {
   for (std::int64_t i = begin; i < end; ++i) f(i);
 }
 
-/// Whether predicate(i) holds for all of i = 0 .. n - 1. All are asked, without branches.
+/// Whether predicate(i) holds for all of i = 0 .. n - 1. It is evaluated for all i, without branches.
 template <class Predicate>
 UNITVAR_FOR_NEWER_PROCESSORS_TOO static bool for_all(std::int64_t n, const Predicate& predicate) noexcept {
   std::int64_t missed = 0;

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::align_val_t kLine{64};
 
-// A sanitizer sees the end of a block only if no other call is given the same one.
+// A sanitizer can check the end of a block only if no other call gets the same one.
 #ifdef UNITVAR_SANITIZED
 constexpr std::size_t kMostKept = 0;
 #else
@@ -35,7 +35,7 @@ Workspace::Block take(std::size_t bytes) {
 
 void Workspace::Free::operator()(std::byte* memory) const noexcept { ::operator delete(memory, kLine); }
 
-// What the analyzer takes for a leak is kept for the next call.
+// The analyzer reports a leak here: the memory is kept for the next call.
 Workspace::Workspace(std::size_t bytes) : block_(take(bytes)) {}  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks)
 
 Workspace::~Workspace() {

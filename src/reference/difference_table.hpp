@@ -42,7 +42,7 @@ class DifferenceTable {
     }
   }
 
-  // A step that leaves the function's domain: what was learnt from the larger steps counts for nothing.
+  // A step left the function's domain: the estimates from larger steps do not count.
   void restart() {
     last_.clear();
     best_ = std::numeric_limits<double>::quiet_NaN();

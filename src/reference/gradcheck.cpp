@@ -41,7 +41,7 @@ void require_arguments(const char* operation, bool has_function, std::span<const
   }
 }
 
-/// Sets one element for a while; its old bits come back whatever happens.
+/// Changes one element for a while. The destructor restores its bits.
 class Perturbed {
  public:
   explicit Perturbed(double& element) : element_(element), saved_(element) {}

@@ -43,13 +43,13 @@ std::vector<R> group_means(const Groups& groups, Term term) {
 template <class R>
 std::vector<R> group_mean(const Groups& groups, std::span<const R> x) {
   std::vector<R> mean = group_means<R>(groups, [&](auto, auto, auto e) { return x[e]; });
-  // What rounding left of the first mean: see forward.
+  // Adds the rounding error of the first mean: see forward.
   const auto residual = group_means<R>(groups, [&](auto k, auto, auto e) { return x[e] - mean[k]; });
   for (std::size_t k = 0; k < mean.size(); ++k) mean[k] += residual[k];
   return mean;
 }
 
-/// P a: what is left of a without its means along 1 and along x_hat.
+/// P a = a - mean(a) - x_hat * mean(a * x_hat), with means over the group.
 template <class R>
 std::vector<R> project(const GroupCache<R>& cache, const std::vector<R>& a) {
   const auto level = group_means<R>(cache.groups, [&](auto, auto, auto e) { return a[e]; });
@@ -142,7 +142,7 @@ DoubleGradients<R> group_norm_double_backward(const GroupCache<R>& cache, std::s
 
   const auto gy = scaled(extent, gamma, dy);
   const auto p_v = project(cache, v), p_gy = project(cache, gy), p_udy = project(cache, scaled(extent, u, dy));
-  // What (B77) takes of the batch; covariance is its A.
+  // The sums of (B77); covariance is its A.
   const auto p = group_means<R>(groups, [&](auto, auto, auto e) { return v[e] * x_hat[e]; });
   const auto q = group_means<R>(groups, [&](auto, auto, auto e) { return gy[e] * x_hat[e]; });
   const auto mean_v = group_means<R>(groups, [&](auto, auto, auto e) { return v[e]; });

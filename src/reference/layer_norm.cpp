@@ -78,7 +78,7 @@ RowForward<R> normalize_rows(const char* operation, const RowExtent& extent, boo
   return {y, {extent, centered, mean, var, rstd, x_hat, scale}};
 }
 
-/// mean(g) of a row: what is subtracted with the mean's own gradient, so nothing where no mean was.
+/// mean(g) of a row, the gradient through the mean; 0 where no mean was subtracted.
 template <class R>
 std::vector<R> level_of(const RowCache<R>& c, const std::vector<R>& g) {
   if (!c.centered) return std::vector<R>(c.rstd.size());
@@ -93,7 +93,7 @@ std::vector<R> times_columns(const RowExtent& extent, std::span<const R> values,
   return product;
 }
 
-/// rstd (g - mean(g) - x_hat mean(g x_hat)): the gradient for x of what has the gradient g for x_hat. As a matrix it is
+/// rstd (g - mean(g) - x_hat mean(g x_hat)): from the gradient g for x_hat to the gradient for x. As a matrix it is
 /// symmetric.
 template <class R>
 std::vector<R> project(const RowCache<R>& c, const std::vector<R>& g) {

@@ -22,7 +22,7 @@ void require_invertible(const char* operation, std::span<const R> gamma, R slope
   }
 }
 
-/// What the activation was given: of a strictly increasing one, its output tells.
+/// The activation's input from its output: it is strictly increasing.
 template <class R>
 R before_activation(R y, R slope) {
   return y > 0 ? y : y / slope;  // (B59)

@@ -19,7 +19,7 @@ using sync::FrameHeader;
 using sync::FrameState;
 using sync::PairKind;
 
-/// A frame of so many is 16 MB, whose bytes an int can count.
+/// Channels of a frame, at most. Such a frame has 16 MB, and an int can count its bytes.
 constexpr int64_t kMostChannels = int64_t{1} << 20;
 
 void check_block_channels(int64_t block_channels) {
@@ -29,7 +29,7 @@ void check_block_channels(int64_t block_channels) {
                                          ", want a multiple of 8 from 8 to " + std::to_string(kMostChannels));
 }
 
-/// Writes into `to` what two ranks see differently, low's and high's; returns whether they do.
+/// Whether two ranks' headers disagree; if so, writes into `to` about what.
 bool describe_difference(const FrameHeader& low, const FrameHeader& high, char (&to)[FrameHeader::kText]) noexcept {
   const auto differ = [&](const char* what, const char* a, const char* b) {
     std::snprintf(to, sizeof to, "%s is %.60s on rank %d and %.60s on rank %d, want the same on all ranks", what, a,
@@ -57,7 +57,7 @@ bool describe_difference(const FrameHeader& low, const FrameHeader& high, char (
   return false;
 }
 
-/// out, which may be low's or high's own, becomes low with high.
+/// Merges low and high into `out`, which may be the pair of either.
 void merge_pairs(const FrameHeader& low, ChannelPairs low_pair, const FrameHeader& high, ChannelPairs high_pair,
                  ChannelPairs out) noexcept {
   const int64_t n = low.used;

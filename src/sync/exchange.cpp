@@ -18,7 +18,7 @@ void copy_text(std::string_view from, char (&to)[size]) noexcept {
   to[length] = 0;
 }
 
-/// Throws what a merged frame says. A frame that was refused holds the first refusing rank's own message.
+/// Throws if a merged frame says so. If ranks refused, the frame holds the message of the lowest of them.
 void check_state(const char* operation, const FrameHeader& header) {
   if (header.state == FrameState::good) return;
   const bool refused = header.state == FrameState::refused;

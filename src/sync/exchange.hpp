@@ -10,7 +10,7 @@
 
 namespace unitvar::sync {
 
-/// What this rank brings to a call in which all ranks take part.
+/// What this rank says about a call in which all ranks take part.
 struct ExchangeTerms {
   const char* operation;
   PairKind kind;
@@ -21,21 +21,25 @@ struct ExchangeTerms {
   double eps = 0;  ///< of a forward
 };
 
-/// The merge over ranks that stands between a first and a second phase. Channels go in blocks, a frame each, one after
-/// the other: of a disagreement all ranks learn by the same frame, and none has another under way.
+/// The merge over ranks that stands between a first and a second phase. Channels are sent in blocks, a frame each, one
+/// after the other. So all ranks learn of a disagreement from the same frame, and none has another frame under way.
 class Exchange {
  public:
   Exchange(Communicator& ranks, const ExchangeTerms& terms) noexcept
       : ranks_(ranks), terms_(terms), most_(ranks.options().block_channels) {}
 
-  /// Of all ranks, once the first block is there.
+  /// Values of a channel over all ranks, once the first block has arrived.
   [[nodiscard]] double count() const noexcept { return count_; }
   [[nodiscard]] const SyncOptions& options() const noexcept { return ranks_.options(); }
 
-  /// For each block of channels [begin, end), in this order for one block, overlapped with its neighbours':
-  /// reduce(begin, end) fills them in `here`; they are merged over ranks into `all`, which may be `here`; merged(begin,
-  /// end); apply(begin, end). With `apply_last`, or without overlap, apply(0, C) comes once, after all exchanges.
-  /// Throws Error (disagreement, too_few_values, communication), before the first apply but for communication.
+  /// Does the following for each block of channels [begin, end), in this order, overlapped with the neighbouring
+  /// blocks:
+  /// - reduce(begin, end) fills the channels in `here`;
+  /// - they are merged over all ranks into `all`, which may be `here`;
+  /// - merged(begin, end);
+  /// - apply(begin, end).
+  /// With `apply_last`, or without overlap, apply(0, C) comes once, after all exchanges. Throws Error (disagreement,
+  /// too_few_values) before the first apply, and Error (communication) at any time.
   template <class Reduce, class Merged, class Apply>
   void in_blocks(math::ChannelPairs here, math::ChannelPairs all, bool apply_last, const Reduce& reduce,
                  const Merged& merged, const Apply& apply) {
@@ -71,10 +75,10 @@ class Exchange {
   double count_ = 0;
 };
 
-/// Tells the other ranks, who wait for this one's first frame of `operation`, that it will not come, and why.
+/// Tells the other ranks, which wait for this rank's first frame, that it refuses the call, and why.
 void refuse(Communicator& ranks, const char* why);
 
-/// check(), the checks of a call's arguments. If it throws and there are other ranks, they throw, too.
+/// Calls check(), the checks of a call's arguments. If it throws and there are other ranks, they throw too.
 template <class Check>
 void check_together(const Options& options, const Check& check) {
   try {

@@ -18,8 +18,8 @@ enum class FrameState : std::int32_t {
   refused        ///< `text` says by whom and why
 };
 
-/// What ranks tell each other of one block of channels: this, followed by two arrays of as many doubles as a block may
-/// have channels.
+/// What ranks send each other for one block of channels: this header, then two arrays of doubles. Each array has as
+/// many elements as a block may have channels.
 struct FrameHeader {
   static constexpr std::size_t kText = 232;
 
@@ -28,26 +28,26 @@ struct FrameHeader {
   std::int32_t rank;         ///< the lowest that is merged in
   std::int32_t pad;          ///< 0
   std::int64_t frame_bytes;  ///< header and arrays
-  std::int64_t block;        ///< which of the call's
+  std::int64_t block;        ///< number of the block within the call
   std::int64_t channels;     ///< C
   std::int64_t used;         ///< channels of this block
   double count;              ///< values of a channel, or the sum of their weights
   double values;             ///< values that count, up to 2 of each rank
-  double eps;                ///< of a forward; else 0
+  double eps;                ///< of a forward pass, else 0
   char dtype[8];
   char operation[48];  ///< as in messages
   char text[kText];
 };
 static_assert(sizeof(FrameHeader) % sizeof(double) == 0);
 
-/// The two arrays of a frame of so many bytes.
+/// The two arrays of a frame of frame_bytes bytes.
 inline math::ChannelPairs arrays_of(std::byte* frame, std::int64_t frame_bytes) noexcept {
   double* const first = reinterpret_cast<double*>(frame + sizeof(FrameHeader));
   const auto doubles = (frame_bytes - static_cast<std::int64_t>(sizeof(FrameHeader))) / std::int64_t{sizeof(double)};
   return {first, first + doubles / 2};
 }
 
-/// Of a frame for so many channels.
+/// Bytes of a frame for blocks of up to block_channels channels.
 inline std::int64_t bytes_of_frame(std::int64_t block_channels) noexcept {
   return static_cast<std::int64_t>(sizeof(FrameHeader)) + 2 * block_channels * std::int64_t{sizeof(double)};
 }

@@ -30,7 +30,7 @@ void check_ready() {
   if (finalized != 0) fail(ErrorCode::bad_state, "MPI is finalized, want a communicator before that");
 }
 
-/// One element of MPI's is one whole frame.
+/// MPI's reduction: one element is one whole frame.
 extern "C" void unitvar_merge_frames(void* in, void* inout, int* length, MPI_Datatype* type) {
   int bytes = 0;
   MPI_Type_size(*type, &bytes);
@@ -53,7 +53,7 @@ struct Communicator::Handles {
   Handles(const Handles&) = delete;
   Handles& operator=(const Handles&) = delete;
 
-  /// Not a constructor: what was made before a call failed is freed.
+  /// Not a constructor: so the destructor frees what was made before a call failed.
   void open(MPI_Comm given) {
     if (given == MPI_COMM_NULL) fail(ErrorCode::bad_argument, "comm is MPI_COMM_NULL, want a communicator");
     int between_groups = 0;
@@ -120,7 +120,7 @@ void check_agreement(MPI_Comm comm, const SyncOptions& options) {
   }
 }
 
-/// The seconds that the fastest of a few all-reduces of so many doubles takes.
+/// The seconds that an all-reduce of so many doubles takes: the fastest of a few.
 double seconds_for(MPI_Comm comm, std::vector<double>& memory, int doubles) {
   double best = 1e9;
   for (int k = 0; k < 8; ++k) {
@@ -131,7 +131,7 @@ double seconds_for(MPI_Comm comm, std::vector<double>& memory, int doubles) {
   return best;
 }
 
-/// A block of channels that adds a quarter to the time of an empty message.
+/// The number of channels whose bytes add a quarter to the time of an empty message.
 int64_t measured_block(MPI_Comm comm) {
   constexpr int kMany = 1 << 15;
   constexpr int64_t kLeast = 64, kMost = 4096, kDoublesPerChannel = 2;

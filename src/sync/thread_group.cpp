@@ -32,7 +32,7 @@ void check_arguments(int ranks, std::chrono::nanoseconds latency) {
 
 }  // namespace
 
-/// Where the ranks' frames meet: the last to come merges them all.
+/// Where the ranks' frames meet. The last rank to send merges them all.
 struct ThreadGroup::Meeting {
   Meeting(int ranks, const SyncOptions& options, std::chrono::nanoseconds frame_latency);
 
@@ -40,8 +40,8 @@ struct ThreadGroup::Meeting {
   std::condition_variable merged;
   std::chrono::nanoseconds latency;
   int present = 0;                             ///< ranks that have sent a frame of this exchange
-  int64_t exchanges = 0;                       ///< that are over
-  Clock::time_point arrives;                   ///< when the last one's result may be seen
+  int64_t exchanges = 0;                       ///< finished so far
+  Clock::time_point arrives;                   ///< when ranks may see the result of the last one
   std::vector<std::vector<std::byte>> frames;  ///< of each rank
   std::vector<std::byte> result;               ///< of all
   std::deque<Rank> ranks;
@@ -68,7 +68,7 @@ class ThreadGroup::Rank final : public Communicator {
     meeting_.merged.notify_all();
   }
 
-  // No rank sends its next frame before it has taken this result, which the last of these frames replaces.
+  // The result stays until all ranks have sent their next frame, and no rank sends before it has read the result.
   void do_wait() override {
     std::unique_lock lock(meeting_.mutex);
     meeting_.merged.wait(lock, [&] { return meeting_.exchanges > exchange_; });

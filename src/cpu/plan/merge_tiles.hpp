@@ -8,7 +8,8 @@
 /// The merge of the tiles of a tensor, in a tree that depends on their number alone.
 namespace unitvar::cpu {
 
-/// What the tree left in leaf 0, as first and second of channels [begin, end). An empty batch has no tiles: zeros.
+/// Copies what the tree left in leaf 0 to first and second of channels [begin, end). An empty batch has no tiles, and
+/// gives zeros.
 template <class Leaf>
 void copy_root(const Tiling& tiling, std::int64_t begin, std::int64_t end, const Leaf& leaf, double* first,
                double* second) {
@@ -21,8 +22,8 @@ void copy_root(const Tiling& tiling, std::int64_t begin, std::int64_t end, const
   std::copy_n(leaf(0).second, end - begin, second + begin);
 }
 
-/// From the tiles' pairs of channels [begin, end), leaf(t), which it spoils, to these channels' mean and M2. count(i,
-/// j) is the number of values in tiles [i, j), or the sum of their weights.
+/// Merges the tiles' moments of channels [begin, end), leaf(t), to these channels' mean and M2. The leaves are
+/// overwritten. count(i, j) is the number of values in tiles [i, j), or the sum of their weights.
 template <class Count, class Leaf>
 void merge_tile_moments(const Tiling& tiling, const Count& count, std::int64_t begin, std::int64_t end,
                         const Leaf& leaf, double* mean, double* m2) {
@@ -34,7 +35,7 @@ void merge_tile_moments(const Tiling& tiling, const Count& count, std::int64_t b
   copy_root(tiling, begin, end, leaf, mean, m2);
 }
 
-/// The same of sums.
+/// The same for sums.
 template <class Leaf>
 void merge_tile_sums(const Tiling& tiling, std::int64_t begin, std::int64_t end, const Leaf& leaf, double* first,
                      double* second) {

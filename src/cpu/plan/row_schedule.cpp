@@ -7,20 +7,20 @@ namespace {
 
 using std::int64_t;
 
-/// A tile has this many rows, fewer if there would not be kSomeTiles for threads to share, more if there would be more
-/// than kMostTiles: each has two doubles a column.
+/// A tile has kTileRows rows. It has fewer if there would not be kSomeTiles tiles for threads to share. It has more if
+/// there would be more than kMostTiles tiles, each of which has two doubles a column.
 constexpr int64_t kTileRows = 256;
 constexpr int64_t kSomeTiles = 16;
 constexpr int64_t kMostTiles = 64;
-/// And a multiple of so many.
+/// The rows of a tile are a multiple of this.
 constexpr int64_t kRowStep = 4;
 
-/// A batch has so much of a tensor: forward, x of two batches, the one that is written and the one that is added up,
-/// stay in the first-level cache; backward, x and dy.
+/// Bytes of a tensor in a batch. Two batches stay in L1: the one that is written and the one that is added up. Forward
+/// they hold x, backward x and dy.
 constexpr int64_t kForwardBatchBytes = 16 << 10;
 constexpr int64_t kBackwardBatchBytes = 12 << 10;
 
-/// So much more than the next batch is asked for, of all tensors together.
+/// Bytes that are prefetched beyond the next batch, of all tensors together.
 constexpr int64_t kEarlyBytes = 16 << 10;
 
 int64_t divide_up(int64_t a, int64_t b) noexcept { return (a + b - 1) / b; }
@@ -32,8 +32,8 @@ RowTiling cut(const RowExtent& extent) noexcept {
   return {extent, tile_rows, divide_up(extent.rows, tile_rows)};
 }
 
-/// A power of two, so that column sums of kMostFastRows rows end where a batch ends; and where there are such sums,
-/// four rows at least, whose columns are added in registers.
+/// Rows of a batch: a power of two, so that column sums of kMostFastRows rows end where a batch ends. Where there are
+/// such sums, a batch has at least four rows, whose columns are added in registers.
 int64_t batch_rows(const RowExtent& extent, const ScheduleInput& input) noexcept {
   const bool has_columns = input.tensors_read > 1;
   const int64_t fewest = has_columns ? 4 : 1, most = has_columns ? kMostFastRows : kMostBatchRows;

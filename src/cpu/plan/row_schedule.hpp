@@ -10,11 +10,11 @@ namespace unitvar::cpu {
 /// Rows of a batch, at most.
 inline constexpr std::int64_t kMostBatchRows = 64;
 
-/// Rows of which column sums are added up in float, at most; a power of two.
+/// Rows whose column sums are added in float, at most; a power of two.
 inline constexpr std::int64_t kMostFastRows = 32;
 
-/// Rows of which column sums are added up together. A function of the extent alone, never of threads or caches: tiles
-/// are merged in a fixed tree, so this fixes the bits.
+/// Tiles of rows whose column sums are added together. Tiles are merged in a fixed tree, so this fixes the bits. It is
+/// a function of the extent alone, never of threads or caches.
 struct RowTiling {
   RowExtent extent;
   std::int64_t tile_rows;
@@ -24,15 +24,15 @@ struct RowTiling {
   [[nodiscard]] std::int64_t end(std::int64_t tile) const noexcept { return std::min(begin(tile + 1), extent.rows); }
 };
 
-/// How layer and RMS normalization walk memory: batches of rows go through all passes while they are in the cache.
+/// How layer and RMS normalization walk memory. A batch of rows goes through all passes while it is in the cache.
 struct RowSchedule {
   RowTiling tiling;
   std::int64_t batch_rows;
   int threads;
-  kernels::Access access;  ///< of the last pass, which asks for the next batch
+  kernels::Access access;  ///< of the last pass, which prefetches the next batch
 };
 
-/// A pure function, as make_schedule; `extent` is checked.
+/// A pure function, like make_schedule. `extent` is checked.
 RowSchedule make_row_schedule(const RowExtent& extent, const ScheduleInput& input) noexcept;
 
 }  // namespace unitvar::cpu

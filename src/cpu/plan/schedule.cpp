@@ -8,36 +8,37 @@ namespace {
 
 using std::int64_t;
 
-/// Waking a thread costs microseconds; below this many bytes read for each it does not pay.
+/// Bytes read for each thread, at least. Waking a thread costs microseconds, which fewer bytes do not repay.
 constexpr int64_t kBytesPerThread = 128 << 10;
 
-/// Columns of an interleaved item, so that their coefficients (up to 6 floats a column) stay in the first-level cache.
-/// A row of up to twice as many is taken whole all the same: one stream is worth more.
+/// Columns of an interleaved item, so that their coefficients (up to 6 floats a column) stay in L1. A row of up to
+/// twice as many is taken whole all the same: one stream of memory is worth more.
 constexpr int64_t kMostColumns = 1024;
-/// A narrower block would be a column of torn lines far apart, which defeats the prefetcher and, where the row is a
-/// power of two long, falls into a few sets of the cache.
+/// Columns of a block, at least. A narrower block would be short pieces of memory, far apart, that begin and end within
+/// cache lines. The hardware prefetcher does not follow them. Where a row is a power of two long, they also fall into a
+/// few sets of the cache.
 constexpr int64_t kFewestColumns = 256;
 constexpr int64_t kColumnStep = 16;
 
-/// A result is written past the caches if it is larger than this many second-level caches. The third level is shared,
-/// and what the system says of its size may be another machine's.
+/// A result takes non-temporal stores if it is larger than this many L2 caches. L3 is not asked: it is shared, and in a
+/// virtual machine its size may be that of another machine.
 constexpr int64_t kStreamedShare = 4;
 
-/// Elements of a run of planar channels, at most: a page or four; more where one run follows the other without a gap.
+/// Elements of a run of planar channels, at most. More where one run follows the other in memory without a gap.
 constexpr int64_t kLongestRun = 4096;
 constexpr int64_t kLongestRunOfARow = 16384;
 
 int64_t divide_up(int64_t a, int64_t b) noexcept { return (a + b - 1) / b; }
 
-/// Channels per block so that columns <= limit. As many as end with a line of memory, if that leaves any: a line that
-/// two blocks share is read and written twice.
+/// Channels per block so that columns <= limit. The block ends with a cache line, if that leaves any channel: a line
+/// that two blocks share is read and written twice.
 int64_t channels_within(int64_t limit, int64_t inner) noexcept {
   const int64_t channels = std::max<int64_t>(1, limit / inner);
   const int64_t step = kColumnStep / std::gcd(kColumnStep, inner);
   return channels < step ? channels : channels / step * step;
 }
 
-/// As many channels or a few more, so that their columns are a multiple of 8.
+/// This many channels or a few more, so that their columns are a multiple of 8.
 int64_t whole_bytes(int64_t channels, int64_t inner) noexcept {
   const int64_t step = 8 / std::gcd(int64_t{8}, inner);
   return divide_up(channels, step) * step;
@@ -48,11 +49,11 @@ int64_t most_columns(const Extent& e) noexcept {
   return row <= 2 * kMostColumns ? row : kMostColumns;
 }
 
-/// As many channels as are whole groups, if that leaves any.
+/// The number of channels rounded down to whole groups; may be 0.
 int64_t whole_groups(int64_t channels, const ScheduleInput& input) noexcept {
   return channels / input.group_channels * input.group_channels;
 }
-/// The same, but one group at least.
+/// The same, but at least one group.
 int64_t some_groups(int64_t channels, const ScheduleInput& input) noexcept {
   return std::max(whole_groups(channels, input), input.group_channels);
 }
@@ -71,7 +72,7 @@ int64_t longest_run(const Tiling& tiling) noexcept {
 /// The longest of the equal runs, none longer than `longest`, that n channels are cut into.
 int64_t equal_run(int64_t n, int64_t longest) noexcept { return divide_up(n, divide_up(n, longest)); }
 
-/// Channels per block whose columns, over all rows, fit the cache; 0 if no useful number does.
+/// Channels per block whose columns, over all rows, fit the cache. 0 if no useful number does.
 int64_t resident_channels(const Tiling& tiling, const ScheduleInput& input, int threads) noexcept {
   const Extent& e = tiling.extent;
   const int64_t bytes_per_column = std::max<int64_t>(1, e.outer) * input.bytes_per_element * input.tensors_read;
@@ -84,10 +85,10 @@ int64_t resident_channels(const Tiling& tiling, const ScheduleInput& input, int 
   return channels == 0 && input.group_channels * e.inner <= fitting ? input.group_channels : channels;
 }
 
-/// Resident wins even if a channel exceeds the second-level cache, up to this many of them: the third level is larger.
+/// A planar channel may be this many times as large as L2 and still be resident: it is then read again from L3.
 constexpr int64_t kResidentShare = 32;
 
-/// Unless groups are too large, or too few to keep all threads busy to the end.
+/// Whether a planar tensor is resident: unless groups are too large, or too few to keep all threads busy to the end.
 bool planar_resident(const Tiling& tiling, const ScheduleInput& input, int threads) noexcept {
   const Extent& e = tiling.extent;
   const int64_t bytes = input.group_channels * e.count() * input.bytes_per_element * input.tensors_read;
@@ -96,11 +97,12 @@ bool planar_resident(const Tiling& tiling, const ScheduleInput& input, int threa
   return threads == 1 || one_cell || e.channels / input.group_channels >= int64_t{4} * threads;
 }
 
-/// A shorter run of channels leaves memory before it has come up to speed.
+/// Bytes of a run of channels, at least: on a shorter run, the hardware prefetcher does not reach full speed.
 constexpr int64_t kShortRun = 12 << 10;
 
-/// Channels of a planar block. Two blocks are under way at a time: as many as fit the cache, but enough for a run of
-/// some length; no more where nothing is re-read or threads would lack work.
+/// Channels of a planar block. A resident walk works on two blocks at a time. So it takes as many channels as let both
+/// blocks fit into L2, but enough for a run of kShortRun bytes. No block is longer than a run, or so long that threads
+/// would lack work. A streamed walk re-reads nothing from L2, and takes the longest run.
 int64_t planar_channels(const Tiling& tiling, const ScheduleInput& input, int threads, Walk walk) noexcept {
   const Extent& e = tiling.extent;
   const int64_t longest = longest_run(tiling);
@@ -154,12 +156,12 @@ Schedule make_schedule(const Extent& extent, const ScheduleInput& input) noexcep
   }
   s.blocks = divide_up(s.tiling.extent.channels, s.block_channels);
   s.run_channels = input.group_channels == 1 ? s.block_channels : equal_run(s.block_channels, longest_run(s.tiling));
-  // A resident block's second pass finds its data in the cache and asks for the next block's instead.
+  // A resident block's second pass finds its data in the cache. It prefetches the next block instead.
   if (!planar && s.walk == Walk::resident) {
     s.access.ahead = s.block_channels * s.tiling.extent.inner;
   }
-  // A work item begins with a few values of each of its channels. Where these are short, and one run follows the other,
-  // they are in the cache by then if whole runs are asked for; two tensors' runs would be too much.
+  // A work item begins by reading a few values of each of its channels. Where channels are short and one run follows
+  // the other, prefetching a whole run brings these values into the cache. The runs of two tensors would be too much.
   const bool short_rows = extent.outer == 1 && extent.inner < s.access.ahead;
   if (planar && s.walk == Walk::resident && short_rows && input.tensors_read == 1) {
     s.access.ahead = std::max(s.access.ahead, s.run_channels * extent.inner);

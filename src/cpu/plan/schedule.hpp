@@ -17,19 +17,19 @@ struct ScheduleInput {
   int threads;  ///< at most this many
   Walk walk = Walk::automatic;
   bool weighted = false;            ///< see make_tiling
-  bool has_bits = false;            ///< a bit for each element comes along: blocks of columns end with a byte
+  bool has_bits = false;            ///< there is a mask: blocks of columns end where a byte of it ends
   std::int64_t group_channels = 1;  ///< a resident block holds whole groups of so many consecutive channels
-  std::int64_t tensor_bytes = 0;    ///< of the tensor that the extent is a part of; 0 if it is no part
+  std::int64_t tensor_bytes = 0;    ///< of the tensor that the extent is a part of; 0 if it is the whole
 };
 
 /// Threads that work on tensors of so many elements each: 1 for small work.
 int threads_for(std::int64_t elements, const ScheduleInput& input) noexcept;
 
-/// Past the caches if the result is much larger than them.
+/// Non-temporal stores if the result is much larger than the caches.
 kernels::Stores stores_for(std::int64_t elements, const ScheduleInput& input) noexcept;
 
-/// How the phases walk memory. The tensor is a grid of items, (run of channels) x (tile); resident finishes one block
-/// of runs after the other, streamed passes over all items. Changes speed, never bits.
+/// How the phases walk memory. The tensor is a grid of items, (run of channels) x (tile). A resident walk finishes one
+/// block of channels after the other. A streamed walk passes over all items twice. Changes speed, never bits.
 struct Schedule {
   Tiling tiling;
   Walk walk;                    ///< resident or streamed
@@ -37,15 +37,15 @@ struct Schedule {
   std::int64_t block_channels;  ///< channels that are merged together; the last block may have fewer
   std::int64_t blocks;
   kernels::Access access;  ///< of the second pass
-  std::int64_t
-      run_channels;  ///< channels of a work item: a block's, but for groups that are larger than a work item can be
+  /// Channels of a work item: those of the block, unless a group is larger than a work item can be.
+  std::int64_t run_channels;
 
   /// Runs of a block; the last block may have fewer.
   [[nodiscard]] std::int64_t runs() const noexcept { return (block_channels + run_channels - 1) / run_channels; }
   [[nodiscard]] std::int64_t items() const noexcept { return blocks * runs() * tiling.tiles(); }
 };
 
-/// A pure function: no clock, no machine, no global state. `extent` is checked.
+/// A pure function: it asks neither clock nor machine, and keeps no state. `extent` is checked.
 Schedule make_schedule(const Extent& extent, const ScheduleInput& input) noexcept;
 
 /// One line for people: "interleaved 1568 x 2048, resident, 43 blocks of 48 channels, 7 tiles of 256 rows x ...".

@@ -7,21 +7,21 @@ namespace {
 
 using std::int64_t;
 
-/// Values in a planar tile: few enough to bound the growth of rounding errors inside one, and to give every thread
-/// some; enough to make folding and merging cheap. 16 KiB of floats.
+/// Values in a planar tile, 16 KiB of floats. They are few enough to bound the growth of rounding errors in a tile, and
+/// to give every thread some tiles. They are enough to make folding and merging cheap.
 constexpr int64_t kPlanarValues = 4096;
 
-/// An interleaved tile has about this many values per channel, fewer if there would not be kSomeTiles for threads to
-/// share, and at least kInterleavedRows rows, so that a fold over a channel's columns is paid once per many rows.
+/// An interleaved tile has about this many values per channel. It has fewer if there would not be kSomeTiles tiles for
+/// threads to share. It has at least kInterleavedRows rows: the columns of a channel are added once for many rows.
 constexpr int64_t kInterleavedValues = 512;
 constexpr int64_t kSomeTiles = 8;
 constexpr int64_t kInterleavedRows = 256;
-/// Kernels take up to as many rows at a time.
+/// Kernels take up to this many rows at a time.
 constexpr int64_t kRowStep = 8;
 
-/// Rows shorter than this leave a planar kernel mostly folding and finishing; as columns they are whole vectors.
+/// On rows shorter than this, a planar kernel would mostly fold its lanes. As columns, they are whole vectors.
 constexpr int64_t kShortRow = 64;
-/// With fewer rows than this a column has too few values to be worth its own pair of sums.
+/// With fewer rows than this, a column has too few values for a pair of sums of its own.
 constexpr int64_t kFewRows = 8;
 
 int64_t divide_up(int64_t a, int64_t b) noexcept { return (a + b - 1) / b; }

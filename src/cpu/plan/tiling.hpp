@@ -17,8 +17,8 @@ struct Tile {
   std::int64_t col, cols;
 };
 
-/// Where the sums of a channel are cut. A function of the extent alone, never of threads, caches or instruction set:
-/// each tile is summed by one kernel call and tiles are merged in a fixed tree, so the tiling fixes the bits.
+/// Where the sums of a channel are cut. Each tile is summed by one kernel call, and tiles are merged in a fixed tree.
+/// So the tiling fixes the bits. It is a function of the extent alone, never of threads, caches or instruction set.
 struct Tiling {
   Shape shape;
   Extent extent;  ///< as given, but a single channel is one row
@@ -35,8 +35,8 @@ struct Tiling {
   }
 };
 
-/// `extent` is checked. Weights, one for each element of a row, are read along rows of one channel: `weighted` tensors
-/// are planar unless inner = 1.
+/// `extent` is checked. Weights are read along rows of one channel, one for each element. So `weighted` tensors are
+/// planar unless inner = 1.
 Tiling make_tiling(const Extent& extent, bool weighted = false) noexcept;
 
 }  // namespace unitvar::cpu

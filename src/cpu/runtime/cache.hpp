@@ -9,7 +9,7 @@ struct CacheSizes {
   std::int64_t l2;  ///< per core
 };
 
-/// This machine's, asked once from the operating system; 32 KiB and 1 MiB where it does not say.
+/// Those of this machine, asked once from the operating system; 32 KiB and 1 MiB where it does not say.
 CacheSizes cache_sizes() noexcept;
 
 }  // namespace unitvar::cpu

@@ -4,7 +4,7 @@
 
 namespace unitvar::cpu {
 
-/// The CPU's part of a call's options, in the name of the operation that `check` is of.
+/// Checks the CPU's part of a call's options. Messages begin with the operation of `check`.
 void check_options(const core::Arguments& check, const Options& options);
 
 }  // namespace unitvar::cpu

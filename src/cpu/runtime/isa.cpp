@@ -37,7 +37,7 @@ std::string names(const std::vector<Isa>& isas) {
 }
 
 bool is_supported(Isa isa) noexcept {
-  // Asked once: in a virtual machine the question costs 30 us.
+  // Asked once: in a virtual machine it takes 30 us.
   static const std::int64_t here = hwy::SupportedTargets() | HWY_EMU128 | HWY_SCALAR;
   return (entry(isa).target & cpu::compiled_targets() & here) != 0;
 }
@@ -52,7 +52,7 @@ Isa parse(std::string_view name, const char* where) {
               std::string(where) + ": instruction set is '" + std::string(name) + "', want one of " + wanted);
 }
 
-/// The request of the environment, read once; an error in it is thrown anew by each call.
+/// The request of UNITVAR_ISA, read once. Each call throws if it is no name.
 Isa from_environment() {
   static const std::string value = [] {
     const char* text = std::getenv("UNITVAR_ISA");

@@ -11,13 +11,13 @@ namespace unitvar::cpu {
 /// waits for them: a parallel region of the child would hang.
 bool forked_beside_threads() noexcept;
 
-/// How many threads a call may use that asks for so many; 0 asks for the runtime's default.
+/// How many threads a call may use that asks for `asked`; 0 asks for the runtime's default.
 inline int threads_for_call(int asked) noexcept {
   if (forked_beside_threads()) return 1;
   return asked > 0 ? asked : omp_get_max_threads();
 }
 
-/// Calls body(begin, end, thread) for disjoint ranges that cover 0 .. n-1, one for each thread < threads: neighbours in
+/// Calls body(begin, end, thread) for disjoint ranges that cover 0 .. n-1, one for each thread < threads. Neighbours in
 /// memory stay together. body may not throw.
 template <class Body>
 void parallel_ranges(int threads, std::int64_t n, const Body& body) {
@@ -37,7 +37,7 @@ void parallel_ranges(int threads, std::int64_t n, const Body& body) {
 }
 
 /// Calls body(index, thread) for index 0 .. n-1, each once, in ranges as above. Each thread calls finish() after its
-/// last. Neither may throw.
+/// last index. Neither may throw.
 template <class Body, class Finish>
 void parallel_for(int threads, std::int64_t n, const Body& body, const Finish& finish) {
   parallel_ranges(threads, n, [&](std::int64_t begin, std::int64_t end, int thread) {
