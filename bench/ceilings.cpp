@@ -11,16 +11,16 @@
 
 #include "bench/timing.hpp"
 
-/// What a walk over memory can reach on this machine, whatever the arithmetic: loops that do a pass's loads, stores and
-/// the least arithmetic, on one thread. They are what the fractions of `unitvar bench` have above them, and why the
-/// schedule is as it is. For x86 with AVX2.
+/// What a walk over memory can reach on this machine, whatever the arithmetic. The loops do a pass's loads and stores
+/// with the least arithmetic, on one thread. They bound the fractions of `unitvar bench`, and explain the choices of
+/// the schedule. For x86 with AVX2.
 namespace unitvar::bench {
 namespace {
 
 using std::int64_t;
 
 constexpr int64_t kLine = 16;      // floats
-constexpr int64_t kNear = 512;     // floats: how far ahead to ask for data
+constexpr int64_t kNear = 512;     // floats: how far ahead to prefetch
 constexpr int64_t kSpare = 65536;  // prefetches lead beyond the end
 
 struct Unmap {
@@ -48,7 +48,7 @@ volatile float sink;
 
 inline void ask(const float* p) { __builtin_prefetch(p, 0, 3); }
 
-/// What one line becomes: as many operations as normalization has, backward also the second input.
+/// The result of one cache line: as many operations as normalization has. Backward takes the second input too.
 template <bool kBackward>
 inline void write_line(const Memory& m, int64_t i, __m256 a) {
   for (int64_t k = i; k < i + kLine; k += 8) {
@@ -73,7 +73,7 @@ inline void ask_for(const Memory& m, int64_t i) {
   if constexpr (kBackward) ask(m.dy + i);
 }
 
-/// The tensor in `streams` parts that are written in turn, a line each.
+/// The tensor in `streams` parts that are written in turn, a cache line each.
 template <bool kBackward>
 void copy(const Memory& m, int64_t size, int64_t streams, bool prefetch) {
   const __m256 a = _mm256_set1_ps(0.5F);
@@ -87,7 +87,8 @@ void copy(const Memory& m, int64_t size, int64_t streams, bool prefetch) {
   _mm_sfence();
 }
 
-/// Planes of N x C x S: a channel is read, then read again and written. `fused`: with the next one's first pass.
+/// Planes of N x C x S: a channel is read, then read again and written. `fused`: together with the first pass of the
+/// next channel.
 template <bool kBackward>
 void channel_by_channel(const Memory& m, int64_t N, int64_t C, int64_t S, bool fused) {
   const __m256 a = _mm256_set1_ps(0.5F);
@@ -153,7 +154,7 @@ void blocks_of_columns(const Memory& m, int64_t rows, int64_t C, int64_t width) 
   _mm_sfence();
 }
 
-/// Sums of columns over rows [begin, end), of two lines of columns at a time in registers.
+/// Sums of columns over rows [begin, end), two cache lines of columns at a time in registers.
 inline void add_columns(const Memory& m, int64_t begin, int64_t end, int64_t D, float* first, float* second) {
   for (int64_t k = 0; k < D; k += 2 * kLine) {
     __m256 a[4], b[4];
@@ -175,8 +176,8 @@ inline void add_columns(const Memory& m, int64_t begin, int64_t end, int64_t D, 
   }
 }
 
-/// Rows of D, so many floats of them at a time: read, with those before being read again and written; between the two,
-/// backward, the sums of columns.
+/// Rows of D, a batch of floats at a time: one batch is read while the batch before is read again and written.
+/// Backward, the sums of columns come between the two.
 template <bool kBackward>
 void batches_of_rows(const Memory& m, int64_t rows, int64_t D, int64_t floats) {
   const __m256 a = _mm256_set1_ps(0.5F);

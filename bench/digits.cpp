@@ -10,8 +10,8 @@
 #include "unitvar/reference.hpp"
 #include "unitvar/unitvar.hpp"
 
-/// The tables of docs/numerics.md: relative L2 errors in f32 against the double reference on the same inputs, as the
-/// mean grows beside a standard deviation of 1, and on data of few distinct values. With PyTorch:
+/// Prints the tables of docs/numerics.md: relative L2 errors in f32 against the double reference on the same inputs.
+/// The mean grows beside a standard deviation of 1; other rows have few distinct values. With PyTorch:
 /// bench/pytorch_digits.py.
 namespace unitvar::bench {
 namespace {

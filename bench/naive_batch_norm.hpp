@@ -2,8 +2,8 @@
 #include <cstddef>
 #include <span>
 
-/// Batch normalization of NCHW floats as a programmer who knows the formulas first writes it: a loop over the channels,
-/// in it a loop over the images, in it a loop over the pixels; two passes for the statistics, sums in double.
+/// Batch normalization of NCHW floats as a programmer who knows the formulas first writes it. Loops over channels,
+/// images and pixels stand inside each other. The statistics take two passes, with sums in double.
 namespace unitvar::bench {
 
 struct NaiveShape {

@@ -10,9 +10,9 @@
 #include "bench/timing.hpp"
 #include "unitvar/unitvar.hpp"
 
-/// A 1x1 convolution and the batch normalization after it, training forward, channels last, on one thread: the plain
-/// calls against a convolution that feeds the statistics block by block, which leaves one pass over its result instead
-/// of two. (Of channels-first tensors, batch_norm_forward makes one pass anyway.) Matrix products by CBLAS.
+/// A 1x1 convolution and the batch normalization after it: training forward, channels last, on one thread. The plain
+/// calls are compared with a convolution that feeds the statistics block by block. That leaves one pass over its result
+/// instead of two. (Of channels-first tensors, batch_norm_forward makes one pass anyway.) Matrix products by CBLAS.
 namespace unitvar::bench {
 namespace {
 

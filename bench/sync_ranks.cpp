@@ -8,9 +8,9 @@
 #include "unitvar/batch_norm.hpp"
 #include "unitvar/mpi.hpp"
 
-/// What synchronized batch normalization costs on MPI ranks: the time of one exchange by its bytes, and the time of all
-/// batch normalizations of ResNet-50, forward and backward, with it and without. Rank 0 prints lines for
-/// script/scaling:
+/// What synchronized batch normalization costs on MPI ranks. It measures the time of one exchange by its bytes. It also
+/// measures all batch normalizations of ResNet-50, forward and backward, with and without synchronization. Rank 0
+/// prints lines for script/scaling:
 ///
 ///   exchange,RANKS,BYTES,MICROSECONDS
 ///   step,RANKS,ALONE_MS,SYNCHRONIZED_MS,WAITED_MS,EXCHANGES,BYTES

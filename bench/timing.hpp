@@ -24,8 +24,8 @@ inline double median(std::vector<double> values) {
   return *middle;
 }
 
-/// Median seconds of each rival. Rounds in which every rival has its turn, so that whatever else the machine does falls
-/// on all of them; each round begins with another one. Short work is repeated until a turn lasts half a millisecond.
+/// Median seconds of each rival. Every rival has its turn in each round, so that other load on the machine falls on all
+/// of them. Each round begins with another rival. Short work is repeated until a turn lasts half a millisecond.
 inline std::vector<double> median_seconds(const std::vector<Work>& rivals, double budget_seconds) {
   constexpr double shortest_turn = 5e-4;
   std::vector<int> repeats;

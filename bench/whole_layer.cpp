@@ -16,7 +16,7 @@ namespace {
 
 constexpr double kSlope = 0.01;
 
-/// Where a line of memory begins, as frameworks allocate tensors.
+/// Tensors begin at a cache line, as frameworks allocate them.
 template <class T>
 struct LineAllocator {
   using value_type = T;

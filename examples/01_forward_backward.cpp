@@ -29,7 +29,6 @@ int main() {
   const std::vector<float> x = wavy(size, 0.37), dy = wavy(size, 0.73);
 
   // clang-format off
-  // clang-format off
   // [readme]
   const auto extent = unitvar::Extent::nchw(8, 3, 32, 32);
   const std::vector<float> gamma(3, 1.0F), beta(3, 0.0F);
@@ -41,7 +40,6 @@ int main() {
   unitvar::batch_norm_backward<float>({.extent = extent, .x = x, .dy = dy, .mean = mean, .rstd = rstd,
                                        .gamma = gamma, .dx = dx, .dgamma = dgamma, .dbeta = dbeta});
   // [readme]
-  // clang-format on
   // clang-format on
 
   bool good = true;

@@ -1,5 +1,5 @@
-// Two ranks that hold unequal parts of one batch. Between the phases only three numbers a channel travel forward and
-// two backward; a communicator (MPI, NCCL, ...) would stand where this program just calls merge or adds.
+// Two ranks that hold unequal parts of one batch. Between the phases, ranks exchange three numbers a channel forward
+// and two backward. A communicator (MPI, NCCL, ...) would stand where this program just calls merge or adds.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>

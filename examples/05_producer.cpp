@@ -1,6 +1,6 @@
-// A linear layer that feeds the statistics of the batch normalization after it. Each block of rows is added while it
-// is in the cache; what is left of batch normalization is one pass that reads and writes, instead of one more reading
-// before it. The result has the bits of batch_norm_forward.
+// A linear layer that feeds the statistics of the batch normalization after it. Each block of rows is added while it is
+// in the cache. Batch normalization then takes one pass that reads and writes, and no pass of reading before it. The
+// result has the bits of batch_norm_forward.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>

@@ -1,8 +1,8 @@
 #pragma once
 #include <cstdint>
 
-/// What a version of the library is called by, when several are loaded into one program: plain C, since every version
-/// has types of its own by the same names.
+/// The interface to one version of the library, when several are loaded into one program. It is plain C: every version
+/// has C++ types of its own by the same names.
 namespace unitvar::versions {
 
 enum class Op : int { batch_norm, layer_norm, rms_norm, group_norm };
@@ -25,5 +25,5 @@ struct Call {
 
 }  // namespace unitvar::versions
 
-/// The one symbol of a module. Returns null, or what the library's error says.
+/// The one symbol of a module. Returns null, or the message of the library's error.
 extern "C" const char* unitvar_version_run(const unitvar::versions::Call* call);

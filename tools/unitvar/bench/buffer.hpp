@@ -8,8 +8,8 @@
 
 namespace unitvar::bench {
 
-/// Memory of a tensor: on a boundary of 64 bytes; from 2 MiB on, on huge pages where the system has them, whoever uses
-/// it. Not yet touched.
+/// Memory of a tensor, on a boundary of 64 bytes. From 2 MiB on, it is on huge pages where the system has them,
+/// whichever library uses it. Not yet touched.
 template <class T>
 class Buffer {
  public:
@@ -31,7 +31,7 @@ class Buffer {
     const std::size_t whole = (bytes + unit - 1) / unit * unit;
     void* memory = whole < bytes ? nullptr : std::aligned_alloc(unit, whole);
     if (memory == nullptr) throw std::bad_alloc();
-    if (unit == huge) ::madvise(memory, whole, MADV_HUGEPAGE);  // A wish; refused, the pages are small for all.
+    if (unit == huge) ::madvise(memory, whole, MADV_HUGEPAGE);  // May be refused: then pages are small for all.
     return static_cast<T*>(memory);
   }
 

@@ -30,9 +30,9 @@ struct Results {
   [[nodiscard]] const Result* best(Role role) const;
 };
 
-/// Times all of them in rounds: `repeat` rounds, or as many as about two seconds hold if it is 0. Of the roofline's
-/// kernels and of the other oneDNN formats, those that a quick look shows to be clearly slower than the best of their
-/// kind do not take part.
+/// Times all of them in rounds: `repeat` rounds, or as many as about two seconds hold if it is 0. A quick
+/// measurement comes first. Of the roofline's kernels and of the other oneDNN formats, those clearly slower than the
+/// best of their kind do not take part.
 [[nodiscard]] Results hold_contest(const std::vector<Contestant>& contestants, int repeat);
 
 }  // namespace unitvar::bench

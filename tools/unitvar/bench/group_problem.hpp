@@ -56,8 +56,8 @@ void run_library(GroupProblem<T>& p, Pass pass, const Options& options) {
                          options);
 }
 
-/// What the double reference makes of a problem, on the first and the last sample; and of some channels' parameters,
-/// from the statistics that the library saved.
+/// The double reference's results for a problem, on the first and the last sample. The gradients of some channels'
+/// parameters are computed from the statistics that the library saved.
 template <class T>
 class GroupExpectation {
  public:

@@ -13,8 +13,8 @@ namespace unitvar::bench {
 /// Milliseconds with as many digits as they are worth.
 [[nodiscard]] std::string ms_text(double seconds);
 
-/// Behind the table, for each layout, dtype and thread count: geometric means, the worst fraction, and the time of one
-/// step of the suite, weighted by the shapes' counts.
+/// The lines below the table, for each layout, dtype and thread count. They give geometric means, the worst fraction,
+/// and the time of one step of the suite. A step weights the shapes by their counts.
 [[nodiscard]] std::string totals(const std::vector<Row>& rows, const Suite& suite);
 
 /// An object with the suite's name, the version of oneDNN, whether these are all rows that were asked for, and the

@@ -28,10 +28,10 @@ Traffic traffic_of(const Problem<T>& problem, Pass pass, Walk walk, int threads)
 /// The ways to move these bytes and do nothing else. The fastest of them is the roofline: no normalization that moves
 /// them takes less.
 ///
-/// forward, inference: copy, 1R + 1W; backward: triad, 2R + 1W; each with plain or with non-temporal stores, with or
-/// without software prefetch, and the copy by memcpy as well. A streamed walk adds a read of each input ahead of it,
-/// after which the second pass goes from the end to the beginning, for what the cache still holds. Little memory is
-/// also moved by one thread alone, without waking others.
+/// Forward and inference are a copy, 1R + 1W; backward is a triad, 2R + 1W. Each is measured with normal and with
+/// non-temporal stores, with and without software prefetch; the copy by memcpy as well. A streamed walk begins with one
+/// more read of each input. Its second pass goes from the end to the beginning, for what the cache still holds. Small
+/// memory is also moved by one thread alone, without waking others.
 [[nodiscard]] std::vector<Rival> roofline_rivals(const Traffic& traffic);
 
 }  // namespace unitvar::bench

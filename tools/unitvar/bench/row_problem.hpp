@@ -77,8 +77,8 @@ void run_library(RowProblem<T>& p, Pass pass, const Options& options) {
   pass == Pass::backward ? run_backward(p, options) : run_forward(p, options);
 }
 
-/// What the double reference makes of a problem, on some whole rows, spread from the first to the last; and of some
-/// columns, from the statistics that the library saved.
+/// The double reference's results for a problem: on some whole rows, spread from the first to the last. Those of some
+/// columns are computed from the statistics that the library saved.
 template <class T>
 class RowExpectation {
  public:

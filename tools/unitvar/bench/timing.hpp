@@ -11,7 +11,7 @@ struct Spread {
   double median = 0, low = 0, high = 0;
 };
 
-/// What one of those who took turns needed.
+/// The time that one rival took.
 struct Timing {
   Spread seconds;    ///< over the turns that nothing interrupted, or over all if those are too few
   double disturbed;  ///< the part of the turns in which the system gave a processor to others
@@ -30,8 +30,8 @@ struct Turn {
 /// The turn of work that takes about `seconds` a call.
 [[nodiscard]] Turn make_turn(const Work& work, double seconds);
 
-/// Rounds in which each has its turn, so that whatever else the machine does falls on all of them; the order changes
-/// from round to round, so that nobody always finds the cache as the same other one left it.
+/// Runs rounds in which each rival has its turn, so that other load on the machine falls on all of them. The order
+/// changes from round to round, so that no rival always finds the cache as the same other one left it.
 [[nodiscard]] std::vector<Timing> time_in_rounds(const std::vector<Turn>& turns, int rounds);
 
 }  // namespace unitvar::bench

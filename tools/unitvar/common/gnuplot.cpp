@@ -49,7 +49,7 @@ bool is_whole(std::string_view bytes, const std::string& ending) {
   return bytes.starts_with("\x89PNG\r\n\x1a\n"sv) && bytes.ends_with("\0\0\0\0IEND\xae\x42\x60\x82"sv);
 }
 
-/// A file in memory, so that neither a full disk nor somebody's file is in the way of gnuplot.
+/// A file in memory: gnuplot then depends neither on a full disk nor on files of the same name.
 class MemoryFile {
  public:
   explicit MemoryFile(const char* name) : file_(::memfd_create(name, MFD_CLOEXEC)) {

@@ -12,8 +12,8 @@ class Interrupted : public std::exception {
   [[nodiscard]] const char* what() const noexcept override { return "interrupted"; }
 };
 
-/// While one lives, the first SIGINT, SIGTERM or SIGHUP only sets a flag, so that work can stop behind a whole step; a
-/// second one ends the process as usual. What was ignored before, as SIGHUP is under nohup, stays ignored.
+/// While one lives, the first SIGINT, SIGTERM or SIGHUP only sets a flag, so that work can stop after a whole step. A
+/// second one ends the process as usual. Signals that were ignored before, as SIGHUP is under nohup, stay ignored.
 class Interrupt {
  public:
   Interrupt();

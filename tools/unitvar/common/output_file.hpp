@@ -11,9 +11,9 @@ namespace unitvar::tool {
 /// Stands for standard output where a file is asked for.
 inline constexpr std::string_view standard_output = "-";
 
-/// Writes a file so that its path holds either what it held before or all of the new content, whenever the process
-/// or the machine stops: into a new file in the same folder, synced, then renamed. A symbolic link stays, the file that
-/// it leads to is replaced. Devices, pipes, `/dev/stdout` and "-" are written to, never replaced. Throws Failure.
+/// Writes a file: into a new file in the same folder, synced, then renamed. So the path holds either its old content or
+/// all of the new content, whenever the process or the machine stops. A symbolic link stays; the file that it leads to
+/// is replaced. Devices, pipes, `/dev/stdout` and "-" are written to, never replaced. Throws Failure.
 void write_file(const std::filesystem::path& path, const std::vector<std::span<const std::byte>>& parts);
 void write_file(const std::filesystem::path& path, std::string_view text);
 

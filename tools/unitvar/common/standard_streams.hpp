@@ -7,7 +7,8 @@
 
 namespace unitvar::tool {
 
-/// Stands in for what of standard input, output and error is closed, or the next file opened would be taken for it.
+/// Opens /dev/null for each of standard input, output and error that is closed. Otherwise the next file opened would
+/// take its place.
 void open_standard_streams();
 
 /// Writes text to standard output or error and on to its reader. Throws Failure if it does not arrive.

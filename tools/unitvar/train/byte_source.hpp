@@ -16,9 +16,9 @@ class ByteSource {
   ByteSource(const ByteSource&) = delete;
   ByteSource& operator=(const ByteSource&) = delete;
 
-  /// Fills `out`, or as much of it as there is left; returns how much. A gzip file must be one whole stream whose
-  /// checksum and length are right, with nothing behind it: else Failure, at the latest by the call that returns less
-  /// than it was asked for.
+  /// Fills `out`, or as much of it as there is left, and returns how much. A gzip file must be one whole stream whose
+  /// checksum and length are right, with nothing behind it. Else it throws Failure, at the latest in the call that
+  /// returns less than it was asked for.
   std::size_t read(std::span<std::uint8_t> out);
 
  private:

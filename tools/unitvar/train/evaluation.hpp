@@ -23,10 +23,10 @@ struct Evaluation {
   Percentiles percentiles{};
 };
 
-/// Evaluates a network. The accuracy: on all test images, by running statistics, in slices shared among threads; the
-/// slices do not depend on the number of threads, and so neither does the result. The percentiles: on the first 1,000
-/// test images, normalized by their own statistics as a training batch is, since they show what the unit is trained
-/// on. Keeps its memory from call to call.
+/// Evaluates a network. The accuracy is that on all test images, by running statistics. Threads share slices of the
+/// images, which do not depend on the number of threads; so neither does the result. The percentiles are those of the
+/// first 1,000 test images, normalized by their own statistics as a training batch is. They show what the unit is
+/// trained on. Keeps its memory from call to call.
 class Evaluator {
  public:
   Evaluator(const TestSet& test, int threads);

@@ -26,9 +26,9 @@ struct Progress {
 /// first the bar, then the loss, then the accuracy.
 [[nodiscard]] std::string progress_line(const Progress& progress, double done, std::size_t width);
 
-/// Shows the progress of several networks on standard error: on a terminal a bar for each, redrawn in place; else a
-/// plain line at every tenth of the steps; nothing if quiet. Training threads call start, update and finish, each for
-/// its own network; drawing happens on a thread of its own.
+/// Shows the progress of several networks on standard error. On a terminal it is a bar for each, redrawn in place. Else
+/// it is a plain line at every tenth of the steps; nothing if quiet. Training threads call start, update and finish,
+/// each for its own network. Drawing happens on a thread of its own.
 class Monitor {
  public:
   enum class Style { bars, lines, silent };

@@ -38,8 +38,9 @@ template <class T>
 class Network {
  public:
   /// Weights are normal with deviation 0.1, drawn from the seed: the same ones whether batch_norm or not. Biases and
-  /// beta are 0, gamma is 1. `batch` is the number of rows of every training step, on all ranks together; where there
-  /// are many, `synchronized` says whether batch normalization takes the statistics of all. `ranks` outlives it.
+  /// beta are 0, gamma is 1. `batch` is the number of rows of every training step, on all ranks together. Where there
+  /// are several ranks, `synchronized` says whether batch normalization takes the statistics of all. `ranks` outlives
+  /// the network.
   Network(const Architecture& architecture, std::int64_t batch, std::uint64_t seed, Ranks* ranks = nullptr,
           bool synchronized = true);
 

@@ -13,9 +13,9 @@ struct PlotText {
   std::string activation;  ///< "sigmoid", ...
 };
 
-/// Writes accuracy.png and .svg from history.csv, and percentiles.png and .svg from percentiles.csv, by gnuplot; the
-/// scripts stay in the folder as NAME.gnuplot for those who want other pictures. The histories are what the two files
-/// hold. Throws as draw_with_gnuplot does.
+/// Draws accuracy.png and .svg from history.csv, and percentiles.png and .svg from percentiles.csv, by gnuplot. The
+/// scripts stay in the folder as NAME.gnuplot, to be changed for other pictures. The histories are the content of the
+/// two files. Throws as draw_with_gnuplot does.
 void draw_plots(const OutputFolder& folder, const std::vector<NetworkHistory>& histories, const PlotText& text);
 
 }  // namespace unitvar::train

@@ -5,8 +5,8 @@
 
 namespace unitvar::train {
 
-/// Random numbers that are the same on every machine: std::mt19937_64 and std::seed_seq are specified to the bit, the
-/// standard's distributions and std::shuffle are not, so these stand here.
+/// Random numbers that are the same on every machine. std::mt19937_64 and std::seed_seq are specified to the bit. The
+/// standard's distributions and std::shuffle are not, so they are written here.
 ///
 /// A generator belongs to (seed, stream). Streams are how training keeps its random state small: the shuffle of epoch
 /// e is a function of the seed and e alone.

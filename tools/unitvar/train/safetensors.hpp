@@ -9,13 +9,13 @@
 #include <string_view>
 #include <vector>
 
-/// The safetensors format: 8 bytes little-endian header length; a JSON header that gives each tensor's dtype, shape
-/// and place, and a map of strings called __metadata__; the tensors' bytes.
+/// The safetensors format. It has three parts: 8 bytes of header length, little-endian; a JSON header; the tensors'
+/// bytes. The header gives each tensor's dtype, shape and place, and a map of strings called __metadata__.
 namespace unitvar::train {
 
 using Metadata = std::map<std::string, std::string>;
 
-/// A tensor in somebody's memory, to be written from there or read into it.
+/// A tensor in the caller's memory, to be written from there or read into it.
 struct Tensor {
   std::string name;
   std::string_view dtype;
@@ -54,9 +54,9 @@ Tensor make_scalar(std::string name, T& value) {
 /// Writes a file (see write_file), with a CRC-32 of metadata and data in the metadata key `crc32`.
 void write_safetensors(const std::filesystem::path& path, std::vector<Tensor> tensors, Metadata metadata);
 
-/// Reads what write_safetensors wrote, in two steps, so that the caller can refuse a file by its header before any
-/// memory is taken for its data. Throws Failure. What the header says is held against the file's real size first:
-/// the tensors must fill the data exactly, without gaps or overlaps.
+/// Reads what write_safetensors wrote, in two steps: the caller can refuse a file by its header before any memory is
+/// taken for its data. Throws Failure. The header is compared with the file's real size first: the tensors must fill
+/// the data exactly, without gaps or overlaps.
 class SafetensorsReader {
  public:
   struct Entry {

@@ -5,9 +5,9 @@
 
 namespace unitvar::train {
 
-/// Which training images make up the batch of a step. Every epoch is a new permutation, a function of (seed, epoch);
-/// a remainder shorter than a batch is left out of its epoch. So the batch is a function of (seed, step), two
-/// networks with one seed see the same batches, and a checkpoint needs no more than the step.
+/// Which training images make up the batch of a step. Every epoch is a new permutation, a function of (seed, epoch).
+/// A remainder shorter than a batch is left out of its epoch. So the batch is a function of (seed, step). Two networks
+/// with one seed see the same batches, and a checkpoint needs no more than the step.
 class Sampler {
  public:
   /// 1 <= batch <= images.

@@ -58,8 +58,8 @@ class Trainer {
   std::vector<std::uint8_t> batch_labels_;
 };
 
-/// Whether a run evaluates after `step` steps: at every multiple of `every`, at every tenth of it before the first
-/// multiple (where normalized networks already learn), and at the last step.
+/// Whether a run evaluates after `step` steps: at every multiple of `every`, and at the last step. Before the first
+/// multiple, where normalized networks already learn, it evaluates at every tenth of `every` too.
 bool evaluation_due(std::int64_t step, std::int64_t every, std::int64_t last_step);
 
 }  // namespace unitvar::train
