@@ -28,6 +28,8 @@
 ///   moved.
 /// - Tensors are of T in the order of Extent, parameters and statistics as in phases.hpp. The accumulator keeps no
 ///   pointer to x or dy.
+/// - Each add adds to the counts in Options, if there are some, for as long as the object lives. Adds to one object, or
+///   to several with the same counts, may run at the same time. Read the counts when none does.
 /// - Between the rows of a block, up to 15 elements behind each may be read. Their values do not matter.
 /// - Errors are thrown as Error, by the constructor as in phases.hpp, by the others before anything changes:
 ///   bad_argument (tile, channels or stride out of range), wrong_length, null_data, overlap, bad_state (a tile of a

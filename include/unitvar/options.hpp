@@ -1,4 +1,6 @@
 #pragma once
+#include <cstdint>
+
 #include "unitvar/isa.hpp"
 
 namespace unitvar {
@@ -12,6 +14,23 @@ enum class Walk {
 
 class Communicator;
 
+/// How often calls left float, or had to sum again, because float would have lost digits (docs/numerics.md). One unit
+/// is a channel of a tile, or a row of layer and RMS norm, in one phase. A phase is a first pass (sums) or a second
+/// pass (maps). The number of tiles depends on the extent alone. So the counts are the same for every number of
+/// threads, every instruction set and every walk.
+///
+/// Sums are moments, sums for gradients, and a row's part of dgamma and dbeta. Maps give y, dx or another tensor. The
+/// maps of a tensor of double are in double throughout, and count as none in double. Double backward of layer and RMS
+/// norm computes in double throughout, and counts nothing.
+struct PrecisionCounts {
+  std::int64_t sums = 0;            ///< all sums
+  std::int64_t sums_again = 0;      ///< those that a second sum in double replaced
+  std::int64_t maps = 0;            ///< all maps
+  std::int64_t maps_in_double = 0;  ///< those computed in double instead of float
+
+  friend constexpr bool operator==(const PrecisionCounts&, const PrecisionCounts&) = default;
+};
+
 /// How a call runs on the CPU, the backend of this library. None of these changes a bit of any result.
 ///
 /// After fork(), a child whose parent had other threads (OpenMP's among them) runs every call on one thread, whatever
@@ -21,6 +40,10 @@ struct CpuOptions {
   int threads = 0;           ///< OpenMP threads; 0 = the OpenMP runtime's default. Small work stays on the caller's.
   Isa isa = Isa::automatic;  ///< instruction set of the kernels
   Walk walk = Walk::automatic;
+  /// Where the call adds its counts, once a tile, on all of its threads; null: nothing is counted. Calls that follow
+  /// one another may share it, and then it holds their sum. Calls that run at the same time may not. It must live as
+  /// long as the call, or as the object that keeps these options.
+  PrecisionCounts* counts = nullptr;
 };
 
 /// How a call runs, and with whom.

@@ -49,10 +49,11 @@ class PassRunner {
   /// `epilogue`, if the call has some, go with all phases; their pointers are to the tensors' first elements.
   PassRunner(const Extent& extent, const Options& options, std::int64_t tensors_read,
              const kernels::Epilogue<T>* epilogue = nullptr)
-      : PassRunner(extent, schedule_input(options, sizeof(T), tensors_read, epilogue), options.cpu.isa, epilogue) {}
-  PassRunner(const Extent& extent, const ScheduleInput& input, Isa isa, const kernels::Epilogue<T>* epilogue = nullptr)
+      : PassRunner(extent, schedule_input(options, sizeof(T), tensors_read, epilogue), options.cpu, epilogue) {}
+  PassRunner(const Extent& extent, const ScheduleInput& input, const CpuOptions& cpu,
+             const kernels::Epilogue<T>* epilogue = nullptr)
       : schedule_(make_schedule(extent, input)),
-        phases_(isa, schedule_.tiling, schedule_.access, epilogue == nullptr ? nullptr : &epilogue_),
+        phases_(cpu, schedule_.tiling, schedule_.access, epilogue == nullptr ? nullptr : &epilogue_),
         traversal_(schedule_) {
     if (epilogue == nullptr) return;
     epilogue_.tensor = *epilogue;

@@ -78,7 +78,7 @@ class RowRunner {
             extent, {sizeof(T), tensors_read, cpu::cache_sizes(), cpu::threads_for_call(options.cpu.threads)})),
         constants_(static_cast<std::size_t>(2 * repeated(extent.length)) * sizeof(P)),
         batch_(kernels::row_kernels_for<T>(options.cpu.isa), center, extent.length,
-               {or_constant(gamma, P(1), 0), or_constant(beta, P(0), repeated(extent.length))}) {}
+               {or_constant(gamma, P(1), 0), or_constant(beta, P(0), repeated(extent.length))}, options.cpu.counts) {}
 
   [[nodiscard]] const RowBatch<T>& batch() const noexcept { return batch_; }
   [[nodiscard]] const RowSchedule& schedule() const noexcept { return schedule_; }

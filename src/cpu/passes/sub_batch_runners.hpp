@@ -30,13 +30,13 @@ class SubBatchRunners {
     input.tensor_bytes = p_.extent.size() * static_cast<int64_t>(sizeof(T));
     const Extent sub_batch{p_.sub_batch_rows, p_.extent.channels, p_.extent.inner};
     if (p_.last_rows() > 0)
-      last_.emplace(Extent{p_.last_rows(), sub_batch.channels, sub_batch.inner}, input, options.cpu.isa);
+      last_.emplace(Extent{p_.last_rows(), sub_batch.channels, sub_batch.inner}, input, options.cpu);
     if (full_ == 0) return;
     const int threads = make_schedule(p_.extent, input).threads;
     const bool side_by_side = full_ >= int64_t{4} * threads || make_schedule(sub_batch, input).threads == 1;
     if (side_by_side) input.threads = 1;
     const auto runners = side_by_side ? std::min<int64_t>(threads, full_) : 1;
-    for (int64_t k = 0; k < runners; ++k) runners_.emplace_back(sub_batch, input, options.cpu.isa);
+    for (int64_t k = 0; k < runners; ++k) runners_.emplace_back(sub_batch, input, options.cpu);
   }
 
   /// Calls f(runner, sub_batch) for each sub-batch.

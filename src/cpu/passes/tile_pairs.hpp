@@ -25,10 +25,12 @@ class TilePairs {
  public:
   TilePairs(const Extent& extent, const Options& options, std::int64_t tensors)
       : schedule_(make_schedule(extent, schedule_input(in_one_pass(options), sizeof(T), tensors))),
-        isa_(selected_isa(options.cpu.isa)),
+        cpu_(options.cpu),
         first_(static_cast<std::size_t>(tiling().tiles() * channels())),
         second_(first_.size()),
-        added_(first_.size()) {}
+        added_(first_.size()) {
+    cpu_.isa = selected_isa(options.cpu.isa);
+  }
 
   [[nodiscard]] const Tiling& tiling() const noexcept { return schedule_.tiling; }
   [[nodiscard]] std::int64_t channels() const noexcept { return tiling().extent.channels; }
@@ -64,7 +66,7 @@ class TilePairs {
   template <class Reduce>
   void add(std::int64_t t, std::int64_t begin, std::int64_t end, const Source& source, const Reduce& reduce) {
     const std::int64_t step = schedule_.block_channels;
-    const TilePhases<T> items(isa_, source.tiling, source.access, nullptr);
+    const TilePhases<T> items(cpu_, source.tiling, source.access, nullptr);
     const core::Workspace scratch(static_cast<std::size_t>(TilePhases<T>::scratch_bytes(source.tiling, step)));
     for (std::int64_t c = begin; c < end; c += step) {
       const WorkItem item{c - source.origin, std::min(c + step, end) - source.origin, t, source.tile,
@@ -111,7 +113,7 @@ class TilePairs {
   }
 
   Schedule schedule_;
-  Isa isa_;
+  CpuOptions cpu_;
   std::vector<double> first_, second_;
   std::vector<std::uint8_t> added_;
 };

@@ -3,8 +3,7 @@
 #include <algorithm>
 
 #include "core/vector_loop.hpp"
-#include "cpu/precision/arithmetic.hpp"
-#include "cpu/precision/ordinary.hpp"
+#include "cpu/precision/float_policy.hpp"
 #include "math/channel_math.hpp"
 
 namespace unitvar::cpu {
@@ -27,30 +26,29 @@ struct PerRow {
   }
 };
 
-/// x_hat = (x - center) * scale + shift: what A leaves of the mean goes into the shift.
-template <class A>
-double shift_of(double mean, double rstd) noexcept {
-  return -rounded_off<A>(mean, rstd);
-}
+/// x_hat = (x - mean) * rstd + 0. It is -0 because adding that to a number changes no bit.
+constexpr double kNothingAdded = -0.0;
 
+/// The coefficients of x_hat, for a batch of rows.
 template <class A>
-struct NormalizeRows {
-  PerRow<A> center, scale, shift;
+struct XHatCoefficients {
+  PerRow<A> center, scale, addend;
 
   kernels::NormalizeCoefficients<const A*> fill(int64_t rows, const double* mean, const double* rstd) noexcept {
     return {center.fill(rows, [=](int64_t r) { return mean[r]; }), scale.fill(rows, [=](int64_t r) { return rstd[r]; }),
-            shift.fill(rows, [=](int64_t r) { return shift_of<A>(mean[r], rstd[r]); })};
+            addend.fill(rows, [=](int64_t r) { return addend_about<A>(kNothingAdded, mean[r], rstd[r]); })};
   }
 };
 
-template <class Fast>
-auto takes(const double* mean, const double* rstd) noexcept {
-  return [=](int64_t r) { return every(is_ordinary<Fast>(mean[r]), is_ordinary<Fast>(rstd[r])); };
+/// Whether A computes x_hat of row r.
+template <class A>
+auto keeps_x_hat(const double* mean, const double* rstd) noexcept {
+  return [=](int64_t r) { return keeps_y<A>(mean[r], rstd[r], kNothingAdded); };
 }
 
-/// (B81): level and slope, the same for every arithmetic. The level, mean(g), is left out where no mean was subtracted
-/// (B84).
-struct GradientRows {
+/// (B81): level and slope of a batch of rows, the same for every arithmetic. The level, mean(g), is left out where no
+/// mean was subtracted (B84).
+struct BatchSlopes {
   BatchArray level, slope;
   BatchArray mean, along;  ///< of g, and of g * x_hat
 
@@ -65,18 +63,18 @@ struct GradientRows {
   }
 };
 
-/// dx = ((g - level) - (x - center) * slope) * scale: what A leaves of the mean goes into the level.
+/// The coefficients of dx = ((g - level) - (x - center) * slope) * scale, for a batch of rows.
 template <class A>
-struct InputGradientRows {
+struct DxCoefficients {
   PerRow<A> center, level, rest, slope, scale;
 
   kernels::GradientCoefficients<const A*> fill(int64_t rows, const double* mean, const double* rstd,
                                                const double* levels, const double* slopes) noexcept {
     core::vector_loop(0, rows, [=, this](int64_t r) {
-      const double whole = levels[r] - rounded_off<A>(mean[r], slopes[r]);
+      const double whole = addend_about<A>(levels[r], mean[r], slopes[r]);
       center.values[r] = static_cast<A>(mean[r]);
       level.values[r] = static_cast<A>(whole);
-      rest.values[r] = static_cast<A>(rounded_off<A>(whole));
+      rest.values[r] = static_cast<A>(remainder_of<A>(whole));
       slope.values[r] = static_cast<A>(slopes[r]);
       scale.values[r] = static_cast<A>(rstd[r]);
     });
@@ -84,21 +82,20 @@ struct InputGradientRows {
   }
 };
 
-template <class Fast>
-auto takes(const double* mean, const double* rstd, const GradientRows& g) noexcept {
+/// Whether A computes dx of row r. The products g = gamma * dy are computed in A as well.
+template <class A>
+auto keeps_dx_of_row(const double* mean, const double* rstd, const BatchSlopes& g) noexcept {
   return [=, level = &g.level[0], slope = &g.slope[0], mean_g = &g.mean[0], along = &g.along[0]](int64_t r) {
-    return every(are_means_of_products<Fast>(mean_g[r], along[r]), is_ordinary<Fast>(mean[r]),
-                 is_ordinary<Fast>(rstd[r]), is_ordinary<Fast>(level[r]), is_ordinary<Fast>(slope[r]),
-                 is_moderate<Fast>(level[r] - rounded_off<Fast>(mean[r], slope[r])));
+    return every(keeps_products<A>(mean_g[r], along[r]), keeps_dx<A>(mean[r], level[r], slope[r], rstd[r]));
   };
 }
 
 template <class T>
-bool all_ordinary(const kernels::ColumnParameter<T>& parameter, int64_t n) noexcept {
+bool keeps_digits_of_all(const kernels::ColumnParameter<T>& parameter, int64_t n) noexcept {
   using Fast = kernels::fast_t<T>;
   if constexpr (std::is_same_v<Fast, double>) return true;
   return parameter.is_absent || core::for_all(n, [values = parameter.values](int64_t i) {
-           return is_ordinary<Fast>(static_cast<double>(values[i]));
+           return keeps_digits_of<Fast>(static_cast<double>(values[i]));
          });
 }
 
@@ -106,12 +103,13 @@ bool all_ordinary(const kernels::ColumnParameter<T>& parameter, int64_t n) noexc
 
 template <class T>
 RowBatch<T>::RowBatch(const kernels::RowKernels<T>& kernels, Center center, int64_t length,
-                      const kernels::ColumnParameters<T>& parameters) noexcept
+                      const kernels::ColumnParameters<T>& parameters, PrecisionCounts* counts) noexcept
     : kernels_(kernels),
       center_(center),
       length_(length),
       parameters_(parameters),
-      parameters_are_ordinary_(all_ordinary(parameters.gamma, length) && all_ordinary(parameters.beta, length)) {}
+      keeps_parameters_(keeps_digits_of_all(parameters.gamma, length) && keeps_digits_of_all(parameters.beta, length)),
+      counter_(counts) {}
 
 template <class T>
 template <class A>
@@ -121,6 +119,17 @@ const kernels::RowPhases<T, A>& RowBatch<T>::phases() const noexcept {
   } else {
     return kernels_.wide;
   }
+}
+
+template <class T>
+template <class Keeps, class Map>
+void RowBatch<T>::for_runs_to_map(int64_t rows, const Keeps& keeps, const Map& map) const noexcept {
+  int64_t in_double = 0;
+  core::for_runs(rows, keeps, [&](int64_t b, int64_t e, bool is_kept) {
+    with_arithmetic<Fast>(is_kept, [&](auto a) { map(a, b, e); });
+    if (!is_kept) in_double += e - b;
+  });
+  counter_.maps(rows, in_double);
 }
 
 /// As TilePhases: a round number near the middle of four of the row's values.
@@ -133,37 +142,39 @@ void RowBatch<T>::choose_shifts(const T* x, int64_t rows, double* shift) const n
   const int64_t length = length_, step = std::min<int64_t>(length, kernels::kNear / sizeof(T)) / 4;
   core::vector_loop(0, rows, [=](int64_t r) {
     const Sample sample = sample_at(x + r * length, {0, step, 2 * step, 3 * step});
-    shift[r] = coarse<Sum>(sample.middle, sample);
+    shift[r] = round_shift<Sum>(sample.middle, sample);
   });
 }
 
-/// From sums about the shifts, `first` and out.var; in double, about a better shift if need be, where those are not to
-/// be trusted.
+/// From sums about the shifts, `first` and out.var; where those are not good, in double, and about a better shift if
+/// the first was too far off.
 template <class T>
 void RowBatch<T>::finish_moments(const T* x, int64_t rows, double* shift, BatchArray& first,
                                  BatchMoments& out) const noexcept {
   const auto count = static_cast<double>(length_);
   double* const second = out.var;
   const bool by_mean = center_ == Center::mean;
-  const auto is_off = [=, sum = &first[0]](int64_t r) {
-    return every(by_mean, is_off_center<T>(count, sum[r], second[r]));
+  const auto is_good = [=, sum = &first[0]](int64_t r) {
+    return keeps_moments<T, Sum>(count, sum[r], second[r], !by_mean);
   };
-  const auto trusted = [=](int64_t r) { return every(is_ordinary_sum<Sum>(second[r]), !is_off(r)); };
-  core::for_runs(rows, trusted, [&](int64_t b, int64_t e, bool good) {
-    for (int64_t r = b; r < e && !good; ++r) {
+  int64_t again = 0;
+  core::for_runs(rows, is_good, [&](int64_t b, int64_t e, bool good) {
+    if (good) return;
+    for (int64_t r = b; r < e; ++r) {
       const auto sum = [&] { kernels_.wide.moments(x + r * length_, shift + r, extent(1), first + r, second + r); };
       sum();
-      if (!is_off(r)) continue;
-      shift[r] += first[r] / count;
+      if (!by_mean || !shift_is_too_far<T>(count, first[r], second[r])) continue;
+      shift[r] = better_shift(shift[r], count, first[r]);
       sum();
     }
+    again += e - b;
   });
+  counter_.sums(rows, again);
   if (!by_mean) std::fill_n(first, rows, 0.0);
   core::vector_loop(0, rows, [=, &first, &out](int64_t r) {
-    const double from_shift = first[r] / count;
-    const double m2 = second[r] - first[r] * from_shift;
-    out.mean[r] = shift[r] + from_shift;
-    out.var[r] = m2 < 0 ? 0 : m2 / count;  // keeps NaN
+    const MeanM2 moments = moments_about(shift[r], count, first[r], second[r]);
+    out.mean[r] = moments.mean;
+    out.var[r] = moments.m2 / count;
   });
 }
 
@@ -180,57 +191,58 @@ void RowBatch<T>::moments(const T* x, int64_t rows, BatchMoments& out) const noe
 template <class T>
 void RowBatch<T>::normalize(const T* x, T* y, int64_t rows, const double* mean, const double* rstd,
                             const kernels::Access& access, BatchMoments* next) const noexcept {
-  const auto fast = takes<Fast>(mean, rstd);
-  const auto row_is_fast = [=, this](int64_t r) { return every(parameters_are_ordinary_, fast(r)); };
+  const auto keeps = keeps_x_hat<Fast>(mean, rstd);
+  const auto row_is_fast = [=, this](int64_t r) { return every(keeps_parameters_, keeps(r)); };
   if (next != nullptr && core::for_all(rows, row_is_fast)) {
     const T* const next_x = x + rows * length_;
     BatchArray shift, first;
     PerRow<Sum> shifts;
-    NormalizeRows<Fast> c;
+    XHatCoefficients<Fast> c;
     choose_shifts(next_x, rows, shift);
     shifts.fill(rows, [&](int64_t r) { return shift[r]; });
     kernels_.fused.forward(x, y, c.fill(rows, mean, rstd), parameters_, extent(rows), access, shifts.values, first,
                            next->var);
+    counter_.maps(rows, 0);
     finish_moments(next_x, rows, shift, first, *next);
     return;
   }
-  const auto normalize_in = [&](auto a, int64_t b, int64_t e) {
+  for_runs_to_map(rows, row_is_fast, [&](auto a, int64_t b, int64_t e) {
     using A = decltype(a);
-    NormalizeRows<A> c;
+    XHatCoefficients<A> c;
     const int64_t o = b * length_;
     phases<A>().normalize(x + o, y + o, c.fill(e - b, mean + b, rstd + b), parameters_, extent(e - b), access);
-  };
-  core::for_runs(rows, row_is_fast, [&](int64_t b, int64_t e, bool is_fast) {
-    in_arithmetic<Fast>(is_fast, [&](auto a) { normalize_in(a, b, e); });
   });
   if (next != nullptr) moments(x + rows * length_, rows, *next);
 }
 
-/// Sums in float are taken about a round number near the mean (see coarse), and moved to the mean afterwards.
+/// Sums in float are taken about a round number near the mean (round_shift), and moved to the mean afterwards.
 template <class T>
 void RowBatch<T>::choose_centers(int64_t rows, const double* mean, const double* rstd, Sum* center) const noexcept {
   core::vector_loop(0, rows, [=](int64_t r) {
-    center[r] = static_cast<Sum>(coarse<Sum>(mean[r], {mean[r], 1 / rstd[r]}));
+    center[r] = static_cast<Sum>(round_shift<Sum>(mean[r], {mean[r], 1 / rstd[r]}));
   });
 }
 
 template <class T>
 void RowBatch<T>::finish_sums(const T* x, const T* dy, int64_t rows, const double* mean, const Sum* center,
                               BatchSums& out) const noexcept {
-  if constexpr (std::is_same_v<Sum, double>) return;  // they are about the mean
-  const auto trusted = [=, this, &out](int64_t r) {
-    return every(parameters_are_ordinary_, is_ordinary<Sum>(static_cast<double>(center[r])), is_ordinary<Sum>(out.g[r]),
-                 is_ordinary_sum<Sum>(out.g_xmu[r]));
+  int64_t again = 0;
+  if constexpr (std::is_same_v<Sum, double>) return counter_.sums(rows, again);  // they are about the mean
+  const auto is_good = [=, this, &out](int64_t r) {
+    return every(keeps_parameters_, keeps_gradient_sums<Sum>(static_cast<double>(center[r]), out.g[r], out.g_xmu[r]));
   };
-  core::for_runs(rows, trusted, [&](int64_t b, int64_t e, bool good) {
+  core::for_runs(rows, is_good, [&](int64_t b, int64_t e, bool good) {
     if (good) {
-      core::vector_loop(b, e,
-                        [&](int64_t r) { out.g_xmu[r] += (static_cast<double>(center[r]) - mean[r]) * out.g[r]; });
+      core::vector_loop(b, e, [&](int64_t r) {
+        out.g_xmu[r] = moved_to_mean(out.g_xmu[r], out.g[r], static_cast<double>(center[r]), mean[r]);
+      });
     } else {
       const int64_t o = b * length_;
       kernels_.wide.gradient_sums(x + o, dy + o, mean + b, parameters_.gamma, extent(e - b), out.g + b, out.g_xmu + b);
+      again += e - b;
     }
   });
+  counter_.sums(rows, again);
 }
 
 template <class T>
@@ -246,10 +258,10 @@ template <class T>
 void RowBatch<T>::input_gradient(const T* x, const T* dy, T* dx, int64_t rows, const double* mean, const double* rstd,
                                  const BatchSums& sums, const kernels::Access& access, BatchSums* next,
                                  const Totals* columns) const noexcept {
-  GradientRows g;
+  BatchSlopes g;
   g.fill(rows, static_cast<double>(length_), center_, rstd, sums);
-  const auto fast = takes<Fast>(mean, rstd, g);
-  const auto row_is_fast = [&](int64_t r) { return every(parameters_are_ordinary_, fast(r)); };
+  const auto keeps = keeps_dx_of_row<Fast>(mean, rstd, g);
+  const auto row_is_fast = [&](int64_t r) { return every(keeps_parameters_, keeps(r)); };
   const int64_t size = rows * length_;
   const double *next_mean = mean + rows, *next_rstd = rstd + rows;
   const bool all_fast = core::for_all(rows, row_is_fast);
@@ -257,31 +269,30 @@ void RowBatch<T>::input_gradient(const T* x, const T* dy, T* dx, int64_t rows, c
   if (columns != nullptr && !in_blocks) column_sums(x, dy, rows, mean, rstd, *columns);
   if (in_blocks || (next != nullptr && all_fast)) {
     PerRow<Sum> center;
-    InputGradientRows<Fast> c;
+    DxCoefficients<Fast> c;
     const auto& of = c.fill(rows, mean, rstd, g.level, g.slope);
     if (next != nullptr) choose_centers(rows, next_mean, next_rstd, center.values);
     if (in_blocks) {
-      NormalizeRows<Sum> x_hat;
+      XHatCoefficients<Sum> x_hat;
       kernels_.fused.all_gradients(x, dy, dx, of, parameters_.gamma, extent(rows), access, x_hat.fill(rows, mean, rstd),
                                    *columns,
                                    next == nullptr ? kernels::NextRows<Sum>{}
                                                    : kernels::NextRows<Sum>{rows, center.values, next->g, next->g_xmu});
+      counter_.sums(rows, 0);
     } else {
       kernels_.fused.backward(x, dy, dx, of, parameters_.gamma, extent(rows), access, center.values, next->g,
                               next->g_xmu);
     }
+    counter_.maps(rows, 0);
     if (next != nullptr) finish_sums(x + size, dy + size, rows, next_mean, center.values, *next);
     return;
   }
-  const auto gradient_in = [&](auto a, int64_t b, int64_t e) {
+  for_runs_to_map(rows, row_is_fast, [&](auto a, int64_t b, int64_t e) {
     using A = decltype(a);
-    InputGradientRows<A> c;
+    DxCoefficients<A> c;
     const int64_t o = b * length_;
     phases<A>().input_gradient(x + o, dy + o, dx + o, c.fill(e - b, mean + b, rstd + b, g.level + b, g.slope + b),
                                parameters_.gamma, extent(e - b), access);
-  };
-  core::for_runs(rows, row_is_fast, [&](int64_t b, int64_t e, bool is_fast) {
-    in_arithmetic<Fast>(is_fast, [&](auto a) { gradient_in(a, b, e); });
   });
   if (next != nullptr) gradient_sums(x + size, dy + size, rows, next_mean, next_rstd, *next);
 }
@@ -292,17 +303,20 @@ void RowBatch<T>::column_sums(const T* x, const T* dy, int64_t rows, const doubl
   const kernels::ColumnTotals<double> wide{to.wide_first, to.wide_second, to.wide_first, to.wide_second};
   const auto add_in = [&](const auto& totals, int64_t b, int64_t e) {
     using S = std::remove_pointer_t<decltype(totals.first)>;
-    NormalizeRows<S> c;
+    XHatCoefficients<S> c;
     const int64_t o = b * length_;
     phases<S>().column_sums(x + o, dy + o, extent(e - b), c.fill(e - b, mean + b, rstd + b), totals);
   };
-  core::for_runs(rows, takes<Sum>(mean, rstd), [&](int64_t b, int64_t e, bool is_fast) {
+  int64_t in_double = 0;
+  core::for_runs(rows, keeps_x_hat<Sum>(mean, rstd), [&](int64_t b, int64_t e, bool is_fast) {
     if (is_fast) {
       add_in(to, b, e);
     } else {
       add_in(wide, b, e);
+      in_double += e - b;
     }
   });
+  counter_.sums(rows, in_double);
 }
 
 #define UNITVAR_INSTANTIATE(T) template class RowBatch<T>;

@@ -3,6 +3,7 @@
 
 #include "cpu/kernels/rows.hpp"
 #include "cpu/plan/row_schedule.hpp"
+#include "cpu/precision/precision_counter.hpp"
 
 namespace unitvar::cpu {
 
@@ -24,8 +25,8 @@ struct BatchSums {
   BatchArray g_xmu;
 };
 
-/// The passes over a batch of rows, at most kMostBatchRows. The only place that knows both arithmetics: it decides for
-/// float or double, row by row, from the row's own numbers and the parameters. The second pass of a batch may go
+/// The passes over a batch of rows, at most kMostBatchRows. Which arithmetic a row gets, fast or wide, says
+/// cpu/precision/float_policy.hpp, from the row's own numbers and the parameters. The second pass of a batch may go
 /// together with the first of the batch that follows in memory: as many rows, or none.
 template <class T>
 class RowBatch {
@@ -34,9 +35,9 @@ class RowBatch {
   using Sum = kernels::sum_t<T>;
   using Totals = kernels::ColumnTotals<Sum>;
 
-  /// Parameters must stay where they are.
+  /// Parameters must stay where they are, and so must `counts`, which may be null.
   RowBatch(const kernels::RowKernels<T>& kernels, Center center, std::int64_t length,
-           const kernels::ColumnParameters<T>& parameters) noexcept;
+           const kernels::ColumnParameters<T>& parameters, PrecisionCounts* counts) noexcept;
 
   /// (B80), (B83): mean and var.
   void moments(const T* x, std::int64_t rows, BatchMoments& out) const noexcept;
@@ -63,6 +64,10 @@ class RowBatch {
   void finish_sums(const T* x, const T* dy, std::int64_t rows, const double* mean, const Sum* center,
                    BatchSums& out) const noexcept;
 
+  /// Calls map(A(), b, e) for runs of the rows, A being Fast where keeps(r) holds for row r, or double.
+  template <class Keeps, class Map>
+  void for_runs_to_map(std::int64_t rows, const Keeps& keeps, const Map& map) const noexcept;
+
   [[nodiscard]] RowExtent extent(std::int64_t rows) const noexcept { return {rows, length_}; }
   template <class A>
   [[nodiscard]] const kernels::RowPhases<T, A>& phases() const noexcept;
@@ -71,7 +76,8 @@ class RowBatch {
   Center center_;
   std::int64_t length_;
   kernels::ColumnParameters<T> parameters_;
-  bool parameters_are_ordinary_;
+  bool keeps_parameters_;  ///< Fast keeps the digits of all of them
+  PrecisionCounter counter_;
 };
 
 }  // namespace unitvar::cpu

@@ -1,8 +1,7 @@
 // The linear map of items: all of it that TilePhases does not share with the four phases.
 #include "core/vector_loop.hpp"
 #include "cpu/phases/tile_phases.hpp"
-#include "cpu/precision/arithmetic.hpp"
-#include "cpu/precision/ordinary.hpp"
+#include "cpu/precision/float_policy.hpp"
 #include "unitvar/dtype.hpp"
 
 namespace unitvar::cpu {
@@ -14,17 +13,17 @@ using std::int64_t;
 double value_at(const double* values, int64_t k) noexcept { return values == nullptr ? 0 : values[k]; }
 template <class A>
 double offset_about(const math::CombineArrays& c, int64_t k) noexcept {
-  return c.offset[k] - rounded_off<A>(c.x_center[k], c.x_slope[k]) - rounded_off<A>(c.a_center[k], c.a_slope[k]) -
-         rounded_off<A>(value_at(c.b_center, k), value_at(c.b_slope, k));
+  const double about_x = addend_about<A>(c.offset[k], c.x_center[k], c.x_slope[k]);
+  const double about_a = addend_about<A>(about_x, c.a_center[k], c.a_slope[k]);
+  return addend_about<A>(about_a, value_at(c.b_center, k), value_at(c.b_slope, k));
 }
-template <class Fast>
-auto takes(const math::CombineArrays& c, int64_t begin) noexcept {
+template <class A>
+auto keeps_map(const math::CombineArrays& c, int64_t begin) noexcept {
   return [&c, begin](int64_t i) {
     const int64_t k = begin + i;
-    return every(is_ordinary<Fast>(c.x_center[k]), is_ordinary<Fast>(c.x_slope[k]), is_ordinary<Fast>(c.a_center[k]),
-                 is_ordinary<Fast>(c.a_slope[k]), is_ordinary<Fast>(value_at(c.b_center, k)),
-                 is_ordinary<Fast>(value_at(c.b_slope, k)), is_ordinary<Fast>(c.offset[k]),
-                 is_moderate<Fast>(offset_about<Fast>(c, k)));
+    return every(keeps_term<A>(c.x_center[k], c.x_slope[k]), keeps_term<A>(c.a_center[k], c.a_slope[k]),
+                 keeps_term<A>(value_at(c.b_center, k), value_at(c.b_slope, k)), keeps_digits_of<A>(c.offset[k]),
+                 keeps_addend<A>(offset_about<A>(c, k)));
   };
 }
 
@@ -64,10 +63,10 @@ void TilePhases<T>::combine_in(const kernels::CombineTensors<T>& in, T* out, con
 template <class T>
 void TilePhases<T>::combine(const kernels::CombineTensors<T>& in, T* out, const WorkItem& item,
                             const math::CombineArrays& c) const noexcept {
-  core::for_runs(item.channels(), takes<Fast>(c, item.begin), [&](int64_t b, int64_t e, bool fast) {
-    if (fast && !std::is_same_v<Fast, double>) return combine_in<Fast>(in, out, item.part(b, e), c);
-    const int64_t step = width(tiling_) == 1 ? e - b : 1;
-    for (int64_t k = b; k < e; k += step) combine_in<double>(in, out, item.part(k, k + step), c);
+  for_runs_to_map(item, keeps_map<Fast>(c, item.begin), [&](auto a, int64_t b, int64_t e) {
+    using A = decltype(a);
+    const int64_t step = width(tiling_) == 1 || !std::is_same_v<A, double> ? e - b : 1;
+    for (int64_t k = b; k < e; k += step) combine_in<A>(in, out, item.part(k, k + step), c);
   });
 }
 

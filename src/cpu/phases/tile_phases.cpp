@@ -1,8 +1,7 @@
 #include "cpu/phases/tile_phases.hpp"
 
 #include "core/vector_loop.hpp"
-#include "cpu/precision/arithmetic.hpp"
-#include "cpu/precision/ordinary.hpp"
+#include "cpu/precision/float_policy.hpp"
 #include "unitvar/dtype.hpp"
 
 namespace unitvar::cpu {
@@ -18,8 +17,8 @@ template <class T>
 bool recenter(double n, int64_t channels, double* shift, math::ChannelPairs sums) noexcept {
   bool moved = false;
   for (int64_t c = 0; c < channels; ++c) {
-    if (!is_off_center<T>(n, sums.first[c], sums.second[c])) continue;
-    shift[c] += sums.first[c] / n;
+    if (!shift_is_too_far<T>(n, sums.first[c], sums.second[c])) continue;
+    shift[c] = better_shift(shift[c], n, sums.first[c]);
     moved = true;
   }
   return moved;
@@ -28,39 +27,25 @@ bool recenter(double n, int64_t channels, double* shift, math::ChannelPairs sums
 /// In place, {sum(x - shift), sum((x - shift)^2)} of n values -> mean and M2.
 void to_moments(double n, int64_t channels, const double* shift, math::ChannelPairs sums) noexcept {
   core::vector_loop(0, channels, [=](int64_t c) {
-    const double from_shift = sums.first[c] / n;
-    const double m2 = sums.second[c] - sums.first[c] * from_shift;
-    sums.first[c] = shift[c] + from_shift;
-    sums.second[c] = m2 < 0 ? 0 : m2;  // keeps NaN
+    const MeanM2 moments = moments_about(shift[c], n, sums.first[c], sums.second[c]);
+    sums.first[c] = moments.mean;
+    sums.second[c] = moments.m2;
   });
 }
 
-/// The maps subtract the mean as A holds it. What is left of it is the same for a whole channel, and so goes into its
-/// beta, or into what is subtracted from its dy.
+/// Whether A maps channel `begin` + i, by its coefficients.
 template <class A>
-double beta_about(const math::NormalizeArrays& c, int64_t k) noexcept {
-  return c.beta[k] - rounded_off<A>(c.mean[k], c.scale[k]);
-}
-template <class A>
-double level_about(const math::GradientArrays& c, int64_t k) noexcept {
-  return c.mean_dy[k] - rounded_off<A>(c.mean[k], c.slope[k]);
-}
-
-/// Whether Fast will do for channel `begin` + i, by its coefficients.
-template <class Fast>
-auto takes(const math::NormalizeArrays& c, int64_t begin) noexcept {
+auto keeps_map(const math::NormalizeArrays& c, int64_t begin) noexcept {
   return [&c, begin](int64_t i) {
     const int64_t k = begin + i;
-    return every(is_ordinary<Fast>(c.mean[k]), is_ordinary<Fast>(c.scale[k]), is_ordinary<Fast>(c.beta[k]),
-                 is_moderate<Fast>(beta_about<Fast>(c, k)));
+    return keeps_y<A>(c.mean[k], c.scale[k], c.beta[k]);
   };
 }
-template <class Fast>
-auto takes(const math::GradientArrays& c, int64_t begin) noexcept {
+template <class A>
+auto keeps_map(const math::GradientArrays& c, int64_t begin) noexcept {
   return [&c, begin](int64_t i) {
     const int64_t k = begin + i;
-    return every(is_ordinary<Fast>(c.mean[k]), is_ordinary<Fast>(c.mean_dy[k]), is_ordinary<Fast>(c.slope[k]),
-                 is_ordinary<Fast>(c.scale[k]), is_moderate<Fast>(level_about<Fast>(c, k)));
+    return keeps_dx<A>(c.mean[k], c.mean_dy[k], c.slope[k], c.scale[k]);
   };
 }
 
@@ -164,7 +149,7 @@ void TilePhases<T>::centered_sums(const T* x, const T* dy, const WorkItem& item,
   });
 }
 
-/// For channels whose first sums are not to be trusted: in double, about a better shift if it is the shift's fault.
+/// For channels whose first sums are not good: in double, about a better shift where the first was too far off.
 template <class T>
 void TilePhases<T>::sum_again(const T* x, const WorkItem& item, double* shift, math::ChannelPairs out) const noexcept {
   const double n = count(item);
@@ -179,7 +164,7 @@ double* TilePhases<T>::choose_shifts(const T* x, const WorkItem& item) const noe
   const int64_t inner = tiling_.extent.inner;
   core::vector_loop(0, item.channels(), [=, places = sample_places(item)](int64_t c) {
     const Sample sample = sample_at(data + c * inner, places);
-    shift[c] = coarse<Sum>(sample.middle, sample);
+    shift[c] = round_shift<Sum>(sample.middle, sample);
   });
   return shift;
 }
@@ -192,7 +177,7 @@ const double* TilePhases<T>::choose_centers(const T* x, const WorkItem& item, co
   const int64_t inner = tiling_.extent.inner;
   const double* const means = mean + item.begin;
   core::vector_loop(0, item.channels(), [=, places = sample_places(item)](int64_t c) {
-    center[c] = coarse<Sum>(means[c], sample_at(data + c * inner, places));
+    center[c] = round_shift<Sum>(means[c], sample_at(data + c * inner, places));
   });
   return center;
 }
@@ -201,12 +186,14 @@ template <class T>
 void TilePhases<T>::finish_moments(const T* x, const WorkItem& item, double* shift,
                                    math::ChannelPairs out) const noexcept {
   const double n = count(item);
-  const auto trusted = [&](int64_t c) {
-    return every(is_ordinary_sum<Sum>(out.second[c]), !is_off_center<T>(n, out.first[c], out.second[c]));
-  };
-  core::for_runs(item.channels(), trusted, [&](int64_t b, int64_t e, bool good) {
-    if (!good) sum_again(x, item.part(b, e), shift + b, from(out, b));
+  const auto is_good = [&](int64_t c) { return keeps_moments<T, Sum>(n, out.first[c], out.second[c]); };
+  int64_t again = 0;
+  core::for_runs(item.channels(), is_good, [&](int64_t b, int64_t e, bool good) {
+    if (good) return;
+    sum_again(x, item.part(b, e), shift + b, from(out, b));
+    again += e - b;
   });
+  counter_.sums(item.channels(), again);
   to_moments(n, item.channels(), shift, out);
 }
 
@@ -215,6 +202,7 @@ void TilePhases<T>::moments(const T* x, const WorkItem& item, math::ChannelPairs
   if (weighted() && count(item) == 0) {
     std::fill_n(out.first, item.channels(), 0.0);
     std::fill_n(out.second, item.channels(), 0.0);
+    counter_.sums(item.channels(), 0);
     return;
   }
   double* const shift = choose_shifts(x, item);
@@ -222,25 +210,27 @@ void TilePhases<T>::moments(const T* x, const WorkItem& item, math::ChannelPairs
   finish_moments(x, item, shift, out);
 }
 
-/// A sum of dy that float could hold stays even if the other is summed again: it may not depend on x.
+/// A sum of dy that float keeps stays even if the other is summed again: it may not depend on x.
 template <class T>
 void TilePhases<T>::finish_sums(const T* x, const T* dy, const WorkItem& item, const double* mean, const double* center,
                                 math::ChannelPairs out) const noexcept {
-  if constexpr (std::is_same_v<Sum, double>) return;  // they are about the mean
+  int64_t again = 0;
+  if constexpr (std::is_same_v<Sum, double>) return counter_.sums(item.channels(), again);  // they are about the mean
   const double* means = mean + item.begin;
-  const auto trusted = [&](int64_t c) {
-    return every(is_ordinary<Sum>(center[c]), is_ordinary<Sum>(out.first[c]), is_ordinary_sum<Sum>(out.second[c]));
-  };
-  core::for_runs(item.channels(), trusted, [&](int64_t b, int64_t e, bool good) {
-    core::vector_loop(b, e, [=](int64_t c) { out.second[c] += (center[c] - means[c]) * out.first[c]; });
+  const auto is_good = [&](int64_t c) { return keeps_gradient_sums<Sum>(center[c], out.first[c], out.second[c]); };
+  core::for_runs(item.channels(), is_good, [&](int64_t b, int64_t e, bool good) {
+    core::vector_loop(
+        b, e, [=](int64_t c) { out.second[c] = moved_to_mean(out.second[c], out.first[c], center[c], means[c]); });
     if (good) return;
+    again += e - b;
     auto* const kept = array<double>(item, 3);
     std::copy(out.first + b, out.first + e, kept + b);
     centered_sums<double>(x, dy, item.part(b, e), means + b, from(out, b));
     for (int64_t c = b; c < e; ++c) {
-      if (is_ordinary<Sum>(kept[c])) out.first[c] = kept[c];
+      if (keeps_digits_of<Sum>(kept[c])) out.first[c] = kept[c];
     }
   });
+  counter_.sums(item.channels(), again);
 }
 
 template <class T>
@@ -256,7 +246,7 @@ template <class A>
 kernels::NormalizeCoefficients<const A*> TilePhases<T>::coefficients(const WorkItem& item,
                                                                      const math::NormalizeArrays& c) const noexcept {
   const int64_t b = item.begin;
-  const auto beta = [&](int64_t i) { return beta_about<A>(c, b + i); };
+  const auto beta = [&](int64_t i) { return addend_about<A>(c.beta[b + i], c.mean[b + i], c.scale[b + i]); };
   return {per_column<A>(c.mean + b, item, 0), per_column<A>(c.scale + b, item, 1), fill<A>(item, 2, beta)};
 }
 
@@ -265,8 +255,8 @@ template <class A>
 kernels::GradientCoefficients<const A*> TilePhases<T>::coefficients(const WorkItem& item,
                                                                     const math::GradientArrays& c) const noexcept {
   const int64_t b = item.begin;
-  const auto level = [&](int64_t i) { return level_about<A>(c, b + i); };
-  const auto rest = [&](int64_t i) { return rounded_off<A>(level(i)); };
+  const auto level = [&](int64_t i) { return addend_about<A>(c.mean_dy[b + i], c.mean[b + i], c.slope[b + i]); };
+  const auto rest = [&](int64_t i) { return remainder_of<A>(level(i)); };
   const kernels::Split<const A*> levels{fill<A>(item, 2, level),
                                         std::is_same_v<A, double> ? nullptr : fill<A>(item, 4, rest)};
   return {per_column<A>(c.mean + b, item, 0), levels, per_column<A>(c.slope + b, item, 1),
@@ -302,24 +292,22 @@ void TilePhases<T>::input_gradient_in(const T* x, const T* dy, T* dx, const Work
 template <class T>
 void TilePhases<T>::normalize_once(const T* x, T* y, const WorkItem& item,
                                    const math::NormalizeArrays& c) const noexcept {
-  core::for_runs(item.channels(), takes<Fast>(c, item.begin), [&](int64_t b, int64_t e, bool fast) {
-    in_arithmetic<Fast>(fast, [&](auto a) { normalize_in<decltype(a)>(x, y, item.part(b, e), c); });
-  });
+  for_runs_to_map(item, keeps_map<Fast>(c, item.begin),
+                  [&](auto a, int64_t b, int64_t e) { normalize_in<decltype(a)>(x, y, item.part(b, e), c); });
 }
 
 template <class T>
 void TilePhases<T>::input_gradient_once(const T* x, const T* dy, T* dx, const WorkItem& item,
                                         const math::GradientArrays& c) const noexcept {
-  core::for_runs(item.channels(), takes<Fast>(c, item.begin), [&](int64_t b, int64_t e, bool fast) {
-    in_arithmetic<Fast>(fast, [&](auto a) { input_gradient_in<decltype(a)>(x, dy, dx, item.part(b, e), c); });
-  });
+  for_runs_to_map(item, keeps_map<Fast>(c, item.begin),
+                  [&](auto a, int64_t b, int64_t e) { input_gradient_in<decltype(a)>(x, dy, dx, item.part(b, e), c); });
 }
 
 template <class T>
 void TilePhases<T>::normalize_and_moments(const T* x, T* y, const WorkItem& item, const math::NormalizeArrays& c,
                                           const WorkItem& next, math::ChannelPairs out) const noexcept {
   if (weighted() || !can_fuse(item, next) || has_factors(item, c.factor) ||
-      !core::for_all(item.channels(), takes<Fast>(c, item.begin))) {
+      !core::for_all(item.channels(), keeps_map<Fast>(c, item.begin))) {
     normalize(x, y, item, c);
     moments(x, next, out);
     return;
@@ -336,6 +324,7 @@ void TilePhases<T>::normalize_and_moments(const T* x, T* y, const WorkItem& item
       kernels_.fused.forward(x + o, y + o, of, rect(item), access(item), to_next, shifts, first, second);
     }
   });
+  counter_.maps(item.channels(), 0);
   finish_moments(x, next, shift, out);
 }
 
@@ -344,7 +333,7 @@ void TilePhases<T>::input_gradient_and_sums(const T* x, const T* dy, T* dx, cons
                                             const math::GradientArrays& c, const WorkItem& next,
                                             math::ChannelPairs out) const noexcept {
   if (weighted() || !can_fuse(item, next) || has_factors(item, c.factor) ||
-      !core::for_all(item.channels(), takes<Fast>(c, item.begin))) {
+      !core::for_all(item.channels(), keeps_map<Fast>(c, item.begin))) {
     input_gradient(x, dy, dx, item, c);
     gradient_sums(x, dy, next, c.mean, out);
     return;
@@ -361,6 +350,7 @@ void TilePhases<T>::input_gradient_and_sums(const T* x, const T* dy, T* dx, cons
       kernels_.fused.backward(x + o, dy + o, dx + o, of, rect(item), access(item), to_next, centers, first, second);
     }
   });
+  counter_.maps(item.channels(), 0);
   finish_sums(x, dy, next, c.mean, center, out);
 }
 

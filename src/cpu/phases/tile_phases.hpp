@@ -10,6 +10,8 @@
 #include "cpu/kernels/kernels.hpp"
 #include "cpu/phases/call_epilogue.hpp"
 #include "cpu/plan/tiling.hpp"
+#include "cpu/precision/float_policy.hpp"
+#include "cpu/precision/precision_counter.hpp"
 #include "math/coefficients.hpp"
 #include "math/merge.hpp"
 
@@ -31,18 +33,19 @@ struct WorkItem {
 };
 
 /// The four phases on one item, and the pairs of them that a resident walk does at the same time. The only place that
-/// knows both memory shapes and both arithmetics: it picks the kernel and feeds it. Which arithmetic a channel gets
-/// depends on its own numbers alone, never on its neighbours in the item.
+/// knows both memory shapes: it picks the kernel and feeds it. Which arithmetic a channel gets, fast or wide, says
+/// cpu/precision/float_policy.hpp.
 template <class T>
 class TilePhases {
  public:
-  /// `epilogue`, if the call has some, are those of all phases.
-  TilePhases(Isa isa, const Tiling& tiling, kernels::Access access, const CallEpilogue<T>* epilogue)
-      : kernels_(kernels::kernels_for<T>(isa)),
-        epilogue_kernels_(epilogue == nullptr ? nullptr : &kernels::epilogue_kernels_for<T>(isa)),
+  /// Of `cpu`, the instruction set and the counts. `epilogue`, if the call has some, are those of all phases.
+  TilePhases(const CpuOptions& cpu, const Tiling& tiling, kernels::Access access, const CallEpilogue<T>* epilogue)
+      : kernels_(kernels::kernels_for<T>(cpu.isa)),
+        epilogue_kernels_(epilogue == nullptr ? nullptr : &kernels::epilogue_kernels_for<T>(cpu.isa)),
         tiling_(tiling),
         access_(access),
-        epilogue_(epilogue) {}
+        epilogue_(epilogue),
+        counter_(cpu.counts) {}
 
   /// Scratch of a work item of this many channels: four doubles, or eight floats, for each of its columns.
   static std::int64_t scratch_bytes(const Tiling& tiling, std::int64_t channels) noexcept {
@@ -131,10 +134,14 @@ class TilePhases {
   void centered_sums(const T* x, const T* dy, const WorkItem& item, const double* center,
                      math::ChannelPairs out) const noexcept;
   void sum_again(const T* x, const WorkItem& item, double* shift, math::ChannelPairs out) const noexcept;
-  /// In place, from these sums to mean and M2, and to sums about the mean; what float could not hold is summed again.
+  /// In place, from these sums to mean and M2, and to sums about the mean; those that are not good are summed again.
   void finish_moments(const T* x, const WorkItem& item, double* shift, math::ChannelPairs out) const noexcept;
   void finish_sums(const T* x, const T* dy, const WorkItem& item, const double* mean, const double* center,
                    math::ChannelPairs out) const noexcept;
+
+  /// Calls map(A(), b, e) for runs of the item's channels, A being Fast where keeps(c) holds for channel c, or double.
+  template <class Keeps, class Map>
+  void for_runs_to_map(const WorkItem& item, const Keeps& keeps, const Map& map) const noexcept;
 
   /// Phases 2 and 4 without the factors.
   void normalize_once(const T* x, T* y, const WorkItem& item, const math::NormalizeArrays& c) const noexcept;
@@ -185,7 +192,19 @@ class TilePhases {
   const Tiling& tiling_;
   kernels::Access access_;
   const CallEpilogue<T>* epilogue_;
+  PrecisionCounter counter_;
 };
+
+template <class T>
+template <class Keeps, class Map>
+void TilePhases<T>::for_runs_to_map(const WorkItem& item, const Keeps& keeps, const Map& map) const noexcept {
+  std::int64_t in_double = 0;
+  core::for_runs(item.channels(), keeps, [&](std::int64_t b, std::int64_t e, bool is_kept) {
+    with_arithmetic<Fast>(is_kept, [&](auto a) { map(a, b, e); });
+    if (!is_kept) in_double += e - b;
+  });
+  counter_.maps(item.channels(), in_double);
+}
 
 template <class T>
 template <class A, class Value>

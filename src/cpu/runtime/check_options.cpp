@@ -7,7 +7,7 @@
 namespace unitvar::cpu {
 
 void check_options(const core::Arguments& check, const Options& options) {
-  const auto& [threads, isa, walk] = options.cpu;
+  const auto& [threads, isa, walk, counts] = options.cpu;
   if (threads < 0) {
     check.fail(ErrorCode::bad_argument,
                "options.cpu.threads is " + std::to_string(threads) + ", want 0 (the default) or more");
