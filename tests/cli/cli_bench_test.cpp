@@ -148,6 +148,35 @@ TEST(Bench, WritesARowOfJsonForEachCombination) {
   EXPECT_EQ(files_in(folder.path()), 1U);
 }
 
+TEST(Bench, ShowsWhichPartFloatWouldNotDoFor) {
+  const TemporaryFolder folder;
+  const Ending ordinary = run_program(quick({"--dtype", "f32,f64,bf16", "--json", folder / "b.json"}));
+  ASSERT_EQ(ordinary.code, 0) << ordinary.errors;
+  EXPECT_THAT(ordinary.output, HasSubstr("double"));
+  for (const json& row : rows_of(folder / "b.json")) {
+    EXPECT_EQ(row.at("in_double"), row.at("dtype") == "f64" ? json(nullptr) : json(0.0)) << row;
+  }
+  // Rows of one value: their sums of squares are 0, of which float does not know whether they underflowed. Backward
+  // takes sums over rows and of rows.
+  const Ending same = run_program({"bench", "--op", "layer_norm", "--repeat", "1", "--shape", "70,1", "--threads", "1",
+                                   "--dtype", "bf16", "--json", folder / "b.json"});
+  ASSERT_EQ(same.code, 0) << same.errors;
+  const json rows = rows_of(folder / "b.json");
+  ASSERT_EQ(rows.size(), 2U);
+  EXPECT_EQ(rows.at(0).at("in_double"), 70.0 / 140);
+  EXPECT_EQ(rows.at(1).at("in_double"), 70.0 / 210);
+  EXPECT_THAT(same.output, HasSubstr("     50%"));
+  EXPECT_THAT(same.output, HasSubstr("   33.3%"));
+}
+
+TEST(Bench, MeasuresGroupsWithTheirShareInDouble) {
+  const TemporaryFolder folder;
+  const Ending ending = run_program({"bench", "--op", "group_norm", "--groups", "3", "--repeat", "1", "--shape",
+                                     "3,6,5,4", "--threads", "1", "--json", folder / "b.json"});
+  ASSERT_EQ(ending.code, 0) << ending.errors;
+  for (const json& row : rows_of(folder / "b.json")) EXPECT_EQ(row.at("in_double"), 0.0);
+}
+
 TEST(Bench, ComparesWithOneDnnOnTheSameAndItsBestLayout) {
   if (!bench::onednn_available()) GTEST_SKIP() << "built without oneDNN";
   const TemporaryFolder folder;

@@ -39,6 +39,7 @@ ordered_json row_json(const Row& row) {
   object["roofline_ms_quartiles"] = quartiles(row.roofline);
   object["roofline_kernel"] = row.roofline_kernel;
   object["roofline_fraction"] = row.roofline_fraction();
+  object["in_double"] = row.in_double ? ordered_json(*row.in_double) : ordered_json(nullptr);
   object["bare_loop_ms"] = milliseconds(row.bare_loop);
   object["onednn_same_ms"] = milliseconds(row.onednn_same);
   object["onednn_same_ms_quartiles"] = quartiles(row.onednn_same);

@@ -45,4 +45,13 @@ void run_library(Problem<T>& p, Pass pass, const Options& options) {
   }
 }
 
+/// The call of a pass on a problem of any operation, and what it counts.
+template <class AnyProblem>
+PrecisionCounts run_and_count(AnyProblem& p, Pass pass, Options options) {
+  PrecisionCounts counts;
+  options.cpu.counts = &counts;
+  run_library(p, pass, options);
+  return counts;
+}
+
 }  // namespace unitvar::bench

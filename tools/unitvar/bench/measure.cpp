@@ -45,13 +45,15 @@ class Bench {
     if (pass == Pass::backward) save_statistics(options);
 
     std::vector<Contestant> contestants;
-    add_library(contestants, pass, options);
+    const PrecisionCounts counts = add_library(contestants, pass, options);
     add_bare_loop(contestants, pass);
     add_onednn(contestants, pass);
     for (Rival& rival : roofline_rivals(traffic_of(problem_, pass, how.walk, threads))) {
       contestants.push_back({Role::roofline, std::move(rival)});
     }
-    return row_of(hold_contest(contestants, plan_.repeat), pass, threads, how.walk);
+    Row row = row_of(hold_contest(contestants, plan_.repeat), pass, threads, how.walk);
+    row.in_double = share_in_double(counts, row.dtype);
+    return row;
   }
 
  private:
@@ -78,13 +80,14 @@ class Bench {
     if (onednn_) onednn_->set_statistics(problem_.mean, problem_.var);
   }
 
-  void add_library(std::vector<Contestant>& to, Pass pass, const Options& options) {
-    const Work run = [this, pass, options] { run_library(problem_, pass, options); };
+  // Counts are those of the call that is checked; the calls that are timed count nothing.
+  PrecisionCounts add_library(std::vector<Contestant>& to, Pass pass, const Options& options) {
     problem_.poison();
-    run();
+    const PrecisionCounts counts = run_and_count(problem_, pass, options);
     expectation_.check(pass, problem_, who("unitvar", pass), Expectation<T>::promised());
     if (pass == Pass::forward) expectation_.check_statistics(problem_);
-    to.push_back({Role::ours, {"unitvar", run}});
+    to.push_back({Role::ours, {"unitvar", [this, pass, options] { run_library(problem_, pass, options); }}});
+    return counts;
   }
 
   void add_bare_loop(std::vector<Contestant>& to, Pass pass) {

@@ -12,6 +12,12 @@ std::optional<Spread> seconds_of(const Result* result) {
 
 }  // namespace
 
+std::optional<double> share_in_double(const PrecisionCounts& counts, const std::string& dtype) {
+  if (dtype == "f64") return std::nullopt;
+  const std::int64_t all = counts.sums + counts.maps;
+  return all == 0 ? 0 : static_cast<double>(counts.sums_again + counts.maps_in_double) / static_cast<double>(all);
+}
+
 void take_results(Row& row, const Results& results) {
   const Result& ours = *results.best(Role::ours);
   const Result& roofline = *results.best(Role::roofline);

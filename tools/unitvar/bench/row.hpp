@@ -7,6 +7,7 @@
 #include "bench/options.hpp"
 #include "bench/shape.hpp"
 #include "bench/timing.hpp"
+#include "unitvar/options.hpp"
 
 namespace unitvar::bench {
 
@@ -20,6 +21,9 @@ struct Row {
   Isa isa;
   Walk walk;
   double bytes;  ///< the least that the pass moves: 1R + 1W or, backward, 2R + 1W
+
+  /// Part of our call that ran in double, or was summed again; none for tensors of double.
+  std::optional<double> in_double = {};
 
   int rounds = 0;
   double disturbed = 0;  ///< part of our turns in which other programs had a processor
@@ -45,6 +49,9 @@ struct Row {
 };
 
 struct Results;
+
+/// The part of channels and rows that float would not do for, for tensors of this dtype; 0 if there are none.
+std::optional<double> share_in_double(const PrecisionCounts& counts, const std::string& dtype);
 
 /// Times of the contestants, each role's fastest.
 void take_results(Row& row, const Results& results);

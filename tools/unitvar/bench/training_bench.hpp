@@ -10,6 +10,7 @@
 #include "bench/contest.hpp"
 #include "bench/dtypes.hpp"
 #include "bench/expectation.hpp"
+#include "bench/library.hpp"
 #include "bench/measure.hpp"
 #include "bench/roofline.hpp"
 
@@ -35,6 +36,7 @@ class TrainingBench {
     std::vector<Contestant> contestants;
     contestants.push_back({Role::ours, {"unitvar", [this, pass, options] { run_library(problem_, pass, options); }}});
     check(contestants.back(), pass, Expectation<T>::promised());
+    const PrecisionCounts counts = run_and_count(problem_, pass, options);
     if (onednn_) {
       onednn_->run(Pass::forward);  // what its backward reads
       contestants.push_back({Role::onednn_same, {onednn_->name(pass), [this, pass] { onednn_->run(pass); }}});
@@ -51,6 +53,7 @@ class TrainingBench {
             .isa = plan_.isa,
             .walk = Walk::resident,
             .bytes = static_cast<double>(problem_.data.x.bytes()) * (pass == Pass::backward ? 3 : 2)};
+    row.in_double = share_in_double(counts, row.dtype);
     take_results(row, hold_contest(contestants, plan_.repeat));
     return row;
   }
