@@ -2,9 +2,12 @@
 
 #include <bit>
 
+#include "core/divide_up.hpp"
+
 namespace unitvar::cpu {
 namespace {
 
+using core::divide_up;
 using std::int64_t;
 
 /// A tile has kTileRows rows. It has fewer if there would not be kSomeTiles tiles for threads to share. It has more if
@@ -22,8 +25,6 @@ constexpr int64_t kBackwardBatchBytes = 12 << 10;
 
 /// Bytes that are prefetched beyond the next batch, of all tensors together.
 constexpr int64_t kEarlyBytes = 16 << 10;
-
-int64_t divide_up(int64_t a, int64_t b) noexcept { return (a + b - 1) / b; }
 
 RowTiling cut(const RowExtent& extent) noexcept {
   const int64_t fewest = divide_up(extent.rows, kMostTiles), most = divide_up(extent.rows, kSomeTiles);

@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <numeric>
 
+#include "core/divide_up.hpp"
+
 namespace unitvar::cpu {
 namespace {
 
+using core::divide_up;
 using std::int64_t;
 
 /// Bytes read for each thread, at least. Waking a thread costs microseconds, which fewer bytes do not repay.
@@ -27,8 +30,6 @@ constexpr int64_t kStreamedShare = 4;
 /// Elements of a run of planar channels, at most. More where one run follows the other in memory without a gap.
 constexpr int64_t kLongestRun = 4096;
 constexpr int64_t kLongestRunOfARow = 16384;
-
-int64_t divide_up(int64_t a, int64_t b) noexcept { return (a + b - 1) / b; }
 
 /// Channels per block so that columns <= limit. The block ends with a cache line, if that leaves any channel: a line
 /// that two blocks share is read and written twice.

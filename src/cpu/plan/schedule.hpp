@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <string>
 
+#include "core/divide_up.hpp"
 #include "cpu/kernels/kernels.hpp"
 #include "cpu/plan/tiling.hpp"
 #include "cpu/runtime/cache.hpp"
@@ -41,7 +42,7 @@ struct Schedule {
   std::int64_t run_channels;
 
   /// Runs of a block; the last block may have fewer.
-  [[nodiscard]] std::int64_t runs() const noexcept { return (block_channels + run_channels - 1) / run_channels; }
+  [[nodiscard]] std::int64_t runs() const noexcept { return core::divide_up(block_channels, run_channels); }
   [[nodiscard]] std::int64_t items() const noexcept { return blocks * runs() * tiling.tiles(); }
 };
 

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 
+#include "core/divide_up.hpp"
+
 namespace unitvar::cpu {
 namespace {
 
+using core::divide_up;
 using std::int64_t;
 
 /// Values in a planar tile, 16 KiB of floats. They are few enough to bound the growth of rounding errors in a tile, and
@@ -23,8 +26,6 @@ constexpr int64_t kRowStep = 8;
 constexpr int64_t kShortRow = 64;
 /// With fewer rows than this, a column has too few values for a pair of sums of its own.
 constexpr int64_t kFewRows = 8;
-
-int64_t divide_up(int64_t a, int64_t b) noexcept { return (a + b - 1) / b; }
 
 Shape shape_of(const Extent& extent, bool weighted) noexcept {
   if (extent.inner == 1) return extent.channels == 1 ? Shape::planar : Shape::interleaved;
