@@ -11,6 +11,12 @@
 
 namespace unitvar::core {
 
+/// The elements of an optional argument; null if it is absent.
+template <class T>
+T* data_or_null(std::span<T> span) noexcept {
+  return span.empty() ? nullptr : span.data();
+}
+
 /// The checks at the API's edge: each argument is named once, with the length wanted, before anything is written.
 ///
 ///   Arguments check("batch_norm_forward");

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <type_traits>
 
 #include "core/sanitized.hpp"
 
@@ -13,11 +14,21 @@
 #define UNITVAR_FOR_NEWER_PROCESSORS_TOO
 #endif
 
+// g++ need not look for iterations that depend on each other: one loop may write a dozen arrays.
+#if defined(__GNUC__) && !defined(__clang__)
+#define UNITVAR_INDEPENDENT_ITERATIONS _Pragma("GCC ivdep")
+#else
+#define UNITVAR_INDEPENDENT_ITERATIONS
+#endif
+
 namespace unitvar::core {
 
-/// f(i) for i = begin .. end - 1. The compiler vectorizes it where f has no branches.
+/// f(i) for i = begin .. end - 1. No iteration may read what another one writes. Becomes vectors where f has no
+/// branches but on what all iterations share. f is copied: its members stay in registers whatever it writes.
 template <class F>
-UNITVAR_FOR_NEWER_PROCESSORS_TOO static void vector_loop(std::int64_t begin, std::int64_t end, const F& f) noexcept {
+UNITVAR_FOR_NEWER_PROCESSORS_TOO static void vector_loop(std::int64_t begin, std::int64_t end, F f) noexcept {
+  static_assert(std::is_trivially_copyable_v<F>);
+  UNITVAR_INDEPENDENT_ITERATIONS
   for (std::int64_t i = begin; i < end; ++i) f(i);
 }
 

@@ -1,9 +1,15 @@
 #pragma once
 #include <cstdint>
 
+#include "math/channel_math.hpp"
+
 namespace unitvar::math {
 
-/// A pair of per-channel arrays: (mean, M2) in the forward, (sum dy, sum dy*(x - mean)) in the backward.
+/// A pair of arrays with an element for each channel. What the two are:
+///   moments, of a tile, a tensor or all ranks:        mean, M2 = sum((x - mean)^2)
+///   gradient sums, likewise:                          sum dy, sum dy * (x - mean)
+///   what a kernel gives, before its tile is finished: sum(x - shift), sum((x - shift)^2), with a shift near the mean;
+///                                                     sum dy, sum dy * (x - center), with a center near the mean
 struct ChannelPairs {
   double* first;
   double* second;
@@ -27,15 +33,30 @@ class MomentMerge {
   double weight_b_, cross_;
 };
 
-/// The same for `channels` channels at once.
-void merge_moments(double count_a, ChannelPairs a, double count_b, double const* mean_b, double const* m2_b,
-                   std::int64_t channels) noexcept;
+/// The same of a channel of arrays, into mean_a and m2_a.
+struct MergeMoments {
+  MomentMerge merge;
+  double *mean_a, *m2_a;
+  const double *mean_b, *m2_b;
 
-/// Sums merge by adding.
-void merge_sums(ChannelPairs a, ChannelPairs b, std::int64_t channels) noexcept;
+  void operator()(std::int64_t c) const noexcept { merge(mean_a[c], m2_a[c], mean_b[c], m2_b[c]); }
+};
+static_assert(ChannelWork<MergeMoments>);
 
-/// Calls combine(i, j), i < j, for the fixed binary tree that leaves the result of n leaves in leaf 0: neighbours
-/// first, so rounding errors grow with log n.
+/// Sums merge by adding, into a.
+struct MergeSums {
+  double *sum_dy_a, *sum_dy_xmu_a;
+  const double *sum_dy_b, *sum_dy_xmu_b;
+
+  void operator()(std::int64_t c) const noexcept {
+    sum_dy_a[c] += sum_dy_b[c];
+    sum_dy_xmu_a[c] += sum_dy_xmu_b[c];
+  }
+};
+static_assert(ChannelWork<MergeSums>);
+
+/// Calls combine(i, j, step), i < j, for the fixed binary tree that leaves the result of n leaves in leaf 0: neighbours
+/// first, so rounding errors grow with log n. Leaf j stands for `step` leaves, or for as many as there are.
 template <class Combine>
 void merge_tree(std::int64_t n, const Combine& combine) {
   for (std::int64_t step = 1; step < n; step *= 2) {

@@ -15,7 +15,7 @@ struct Partition {
   std::int64_t group_parts;     ///< channels of a group
   std::int64_t parameters;      ///< C: part k takes gamma and beta k % C
 
-  /// Blocks of one row lie in memory as channels of a single one: C channels of each of N rows are N*C channels.
+  /// Sub-batches of one row lie in memory as channels of a single one: C channels of each of N rows are N*C channels.
   static Partition of(const Extent& e, std::int64_t sub_batch_rows, std::int64_t group_parts) noexcept {
     if (sub_batch_rows > 1 || e.outer == 0) return {e, sub_batch_rows, group_parts, e.channels};
     return {{1, e.outer * e.channels, e.inner}, 1, group_parts, e.channels};

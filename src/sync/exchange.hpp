@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "core/divide_up.hpp"
 #include "core/ranks.hpp"
 #include "sync/frame.hpp"
 #include "unitvar/error.hpp"
@@ -32,27 +33,31 @@ class Exchange {
   [[nodiscard]] double count() const noexcept { return count_; }
   [[nodiscard]] const SyncOptions& options() const noexcept { return ranks_.options(); }
 
-  /// Does the following for each block of channels [begin, end), in this order, overlapped with the neighbouring
-  /// blocks:
-  /// - reduce(begin, end) fills the channels in `here`;
-  /// - they are merged over all ranks into `all`, which may be `here`;
-  /// - merged(begin, end);
-  /// - apply(begin, end).
-  /// With `apply_last`, or without overlap, apply(0, C) comes once, after all exchanges. Throws Error (disagreement,
-  /// too_few_values) before the first apply, and Error (communication) at any time.
-  template <class Reduce, class Merged, class Apply>
-  void in_blocks(math::ChannelPairs here, math::ChannelPairs all, bool apply_last, const Reduce& reduce,
-                 const Merged& merged, const Apply& apply) {
+  /// Two passes that cpu/passes/passes.hpp describes, with the merge over ranks between, for each block of channels:
+  /// its first pass, which makes passes.here() of this rank; the exchange, which makes passes.all();
+  /// passes.set_count(count of all ranks) and finish; its second pass. With overlap, a frame is under way during the
+  /// first pass of the block that follows. With `apply_last`, or without overlap, the second pass comes once, after all
+  /// exchanges. Throws Error (disagreement, too_few_values, communication), before the first write but for
+  /// communication.
+  template <class Traversal, class Passes>
+  void reduce_and_apply(Traversal& traversal, Passes& passes, bool apply_last) {
     const auto receive = [&](std::int64_t block) {
-      wait(block, all);
-      merged(begin_of(block), end_of(block));
+      wait(block, passes.all());
+      passes.set_count(count_);
+      passes.finish(begin_of(block), end_of(block));
+    };
+    const auto apply = [&](std::int64_t begin, std::int64_t end) {
+      passes.check();
+      traversal.select(begin, end);
+      traversal.apply_in_reverse(passes);
     };
     const bool overlaps = options().overlap, applies = overlaps && !apply_last;
     const std::int64_t n = blocks();
     for (std::int64_t block = 0; block < n; ++block) {
-      reduce(begin_of(block), end_of(block));
+      traversal.select(begin_of(block), end_of(block));
+      traversal.reduce(passes);
       if (overlaps && block > 0) receive(block - 1);
-      start(block, here);
+      start(block, passes.here());
       if (!overlaps) receive(block);
       if (applies && block > 0) apply(begin_of(block - 1), end_of(block - 1));
     }
@@ -60,8 +65,16 @@ class Exchange {
     apply(applies ? begin_of(n - 1) : 0, terms_.channels);
   }
 
+  /// The merge alone, in place.
+  void merge(math::ChannelPairs pairs) {
+    for (std::int64_t block = 0; block < blocks(); ++block) {
+      start(block, pairs);
+      wait(block, pairs);
+    }
+  }
+
  private:
-  [[nodiscard]] std::int64_t blocks() const noexcept { return (terms_.channels + most_ - 1) / most_; }
+  [[nodiscard]] std::int64_t blocks() const noexcept { return core::divide_up(terms_.channels, most_); }
   [[nodiscard]] std::int64_t begin_of(std::int64_t block) const noexcept { return block * most_; }
   [[nodiscard]] std::int64_t end_of(std::int64_t block) const noexcept {
     return std::min(terms_.channels, begin_of(block + 1));

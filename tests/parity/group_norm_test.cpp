@@ -302,30 +302,40 @@ TYPED_TEST(GroupNormBits, OfDxAreTheSameInPlaceOfDy) {
 
 /// A program that traps divisions by zero must not die of a channel that is switched off. Calls restore the exception
 /// flags, and so this looks at what they call.
-TEST(GroupGradientFinish, AGammaOfZeroIsNoDivisor) {
+template <class T>
+void expect_no_division_by_gamma() {
   const Groups groups = make_groups(Layout::channels_first, 3, 8, 33, 2);
   const math::Partition partition = ops::partition_of(groups);
   const auto parts = to_size(partition.parts());
-  std::vector<double> gamma(8, 0.5);
+  std::vector<param_t<T>> gamma(8, 0.5);
   for (const std::size_t c : {1U, 4U, 5U, 6U, 7U}) gamma[c] = 0;  // one of the first group, all of the second
   const std::vector<double> rstd(parts, 2.0), sum_dy(parts, 3.0), sum_dy_xmu(parts, -5.0);
   std::vector<double> mean_dy(parts), slope(parts), scale(parts), factor(parts);
-  for (const math::ScaleArrays scales : {math::ScaleArrays{scale.data(), nullptr}, {scale.data(), factor.data()}}) {
-    const math::GroupGradientFinish finish{4 * 33, mean_dy.data(), slope.data(), scales};
-    std::feclearexcept(FE_ALL_EXCEPT);
-    finish(partition, 0, partition.parts(), rstd.data(), std::span<const double>(gamma), sum_dy.data(),
-           sum_dy_xmu.data());
-    EXPECT_EQ(0, std::fetestexcept(FE_DIVBYZERO | FE_INVALID));
-    for (std::size_t k = 0; k < parts; ++k) {
-      // sums of gamma dy and gamma dy (x - mean): of three channels, or none
-      const double mean = k % 8 < 4 ? 3 * 0.5 * 3 / (4 * 33.0) : 0,
-                   along = k % 8 < 4 ? 3 * 0.5 * -5 * 4 / (4 * 33.0) : 0;
-      const bool divides = gamma[k % 8] != 0;
-      EXPECT_EQ(divides ? 0.5 * 2 : 0, scale[k]) << k;
-      EXPECT_DOUBLE_EQ(divides ? mean / 0.5 : -mean * 2, mean_dy[k]) << k;
-      EXPECT_DOUBLE_EQ(divides ? along / 0.5 : -along * 2, slope[k]) << k;
-    }
+  const math::GroupGradientFinish<T> finish{
+      .values = 4 * 33,
+      .group_parts = partition.group_parts,
+      .parameters = partition.parameters,
+      .rstd = rstd.data(),
+      .gamma = gamma.data(),
+      .sum_dy = sum_dy.data(),
+      .sum_dy_xmu = sum_dy_xmu.data(),
+      .to = {mean_dy.data(), slope.data(), math::ScaleArrays::of<T>(scale.data(), factor.data())}};
+  std::feclearexcept(FE_ALL_EXCEPT);
+  for (std::int64_t g = 0; g < partition.groups(); ++g) finish(g);
+  EXPECT_EQ(0, std::fetestexcept(FE_DIVBYZERO | FE_INVALID));
+  for (std::size_t k = 0; k < parts; ++k) {
+    // sums of gamma dy and gamma dy (x - mean): of three channels, or none
+    const double mean = k % 8 < 4 ? 3 * 0.5 * 3 / (4 * 33.0) : 0, along = k % 8 < 4 ? 3 * 0.5 * -5 * 4 / (4 * 33.0) : 0;
+    const bool divides = gamma[k % 8] != 0;
+    EXPECT_EQ(divides ? 0.5 * 2 : 0, scale[k]) << k;
+    EXPECT_DOUBLE_EQ(divides ? mean / 0.5 : -mean * 2, mean_dy[k]) << k;
+    EXPECT_DOUBLE_EQ(divides ? along / 0.5 : -along * 2, slope[k]) << k;
   }
+}
+
+TEST(GroupGradientFinish, AGammaOfZeroIsNoDivisor) {
+  expect_no_division_by_gamma<float>();
+  expect_no_division_by_gamma<double>();
 }
 
 }  // namespace

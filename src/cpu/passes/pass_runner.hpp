@@ -3,14 +3,14 @@
 #include <optional>
 #include <span>
 
-#include "core/vector_loop.hpp"
+#include "cpu/passes/channel_arrays.hpp"
+#include "cpu/passes/passes.hpp"
 #include "cpu/passes/traversal.hpp"
 #include "cpu/phases/tile_phases.hpp"
 #include "cpu/plan/merge_tiles.hpp"
 #include "cpu/plan/schedule.hpp"
 #include "cpu/runtime/cache.hpp"
 #include "cpu/runtime/parallel.hpp"
-#include "math/channel_math.hpp"
 #include "unitvar/dtype.hpp"
 
 namespace unitvar::cpu {
@@ -40,8 +40,8 @@ inline Options in_one_pass(Options options) noexcept {
   return options;
 }
 
-/// One call at work: its schedule, its kernels, and the four phases in the form that a Traversal takes. Every operation
-/// of the library is a composition of these.
+/// One call at work: its schedule, its kernels, and the passes over memory that a Traversal takes. Every operation of
+/// the library is a composition of these.
 template <class T>
 class PassRunner {
  public:
@@ -65,49 +65,35 @@ class PassRunner {
   PassRunner& operator=(const PassRunner&) = delete;
 
   [[nodiscard]] const Schedule& schedule() const noexcept { return schedule_; }
-  [[nodiscard]] const TilePhases<T>& items() const noexcept { return phases_; }
+  [[nodiscard]] const TilePhases<T>& phases() const noexcept { return phases_; }
   Traversal<T>& traversal() noexcept { return traversal_; }
 
-  /// Phases 1 and 3: what to do with a work item in the first pass.
-  auto moments(const T* x) const noexcept {
-    return [this, x](const WorkItem& item, math::ChannelPairs out) { phases_.moments(x, item, out); };
-  }
-  auto gradient_sums(const T* x, const T* dy, const double* mean) const noexcept {
-    return [=, this](const WorkItem& item, math::ChannelPairs out) { phases_.gradient_sums(x, dy, item, mean, out); };
-  }
-
-  /// Phases 2 and 4: what to do with a work item in the second pass.
-  auto normalize(const T* x, T* y, const math::NormalizeArrays& c) const noexcept {
-    return [=, this](const WorkItem& item) { phases_.normalize(x, y, item, c); };
-  }
-  auto input_gradient(const T* x, const T* dy, T* dx, const math::GradientArrays& c) const noexcept {
-    return [=, this](const WorkItem& item) { phases_.input_gradient(x, dy, dx, item, c); };
-  }
-  /// A linear map of two or three tensors (in.b may be null), for a second pass.
-  auto combine(const kernels::CombineTensors<T>& in, T* out, const math::CombineArrays& c) const noexcept {
-    return [=, this](const WorkItem& item) { phases_.combine(in, out, item, c); };
+  /// First passes: phases 1 and 3.
+  MomentsPass<T> moments(const T* x, double* mean, double* m2) const noexcept { return {*this, x, mean, m2}; }
+  GradientSumsPass<T> gradient_sums(const T* x, const T* dy, const double* mean, double* sum_dy,
+                                    double* sum_dy_xmu) const noexcept {
+    return {*this, x, dy, mean, sum_dy, sum_dy_xmu};
   }
 
-  /// Phase 2 of one item with phase 1 of another, and phase 4 with phase 3.
-  auto normalize_and_moments(const T* x, T* y, const math::NormalizeArrays& c) const noexcept {
-    return [=, this](const WorkItem& item, const WorkItem& next, math::ChannelPairs out) {
-      phases_.normalize_and_moments(x, y, item, c, next, out);
-    };
+  /// Second passes: phases 2 and 4, and a linear map.
+  NormalizePass<T> normalize(const T* x, T* y, const math::NormalizeArrays& c) const noexcept {
+    return {*this, x, y, c};
   }
-  auto input_gradient_and_sums(const T* x, const T* dy, T* dx, const math::GradientArrays& c) const noexcept {
-    return [=, this](const WorkItem& item, const WorkItem& next, math::ChannelPairs out) {
-      phases_.input_gradient_and_sums(x, dy, dx, item, c, next, out);
-    };
+  InputGradientPass<T> input_gradient(const T* x, const T* dy, T* dx, const math::GradientArrays& c) const noexcept {
+    return {*this, x, dy, dx, c};
+  }
+  CombinePass<T> combine(const kernels::CombineTensors<T>& in, T* out, const math::CombineArrays& c) const noexcept {
+    return {*this, in, out, c};
   }
 
-  /// The merges: from the tiles' pairs, leaf(t), to first and second of channels [begin, end).
-  template <class Leaf>
-  void merge_moments_into(std::int64_t begin, std::int64_t end, const Leaf& leaf, double* mean, double* m2) const {
-    merge_tile_moments(schedule_.tiling, counts(), begin, end, leaf, mean, m2);
+  /// The merges: from the tiles' pairs to those of channels [begin, end).
+  void merge_moments(std::int64_t begin, std::int64_t end, const TileLeaves& leaves, double* mean,
+                     double* m2) const noexcept {
+    merge_tile_moments(schedule_.tiling, counts(), begin, end, leaves, mean, m2);
   }
-  template <class Leaf>
-  void merge_sums_into(std::int64_t begin, std::int64_t end, const Leaf& leaf, double* first, double* second) const {
-    merge_tile_sums(schedule_.tiling, begin, end, leaf, first, second);
+  void merge_sums(std::int64_t begin, std::int64_t end, const TileLeaves& leaves, double* sum_dy,
+                  double* sum_dy_xmu) const noexcept {
+    merge_tile_sums(schedule_.tiling, begin, end, leaves, sum_dy, sum_dy_xmu);
   }
 
   /// The number of values of a channel, or the sum of their weights.

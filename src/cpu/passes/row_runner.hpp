@@ -6,6 +6,7 @@
 #include "core/vector_loop.hpp"
 #include "core/workspace.hpp"
 #include "cpu/phases/row_batch.hpp"
+#include "cpu/plan/merge_tiles.hpp"
 #include "cpu/plan/row_schedule.hpp"
 #include "cpu/runtime/cache.hpp"
 #include "cpu/runtime/parallel.hpp"
@@ -49,7 +50,7 @@ class ColumnSums {
   void merge(int threads) const {
     cpu::parallel_ranges(threads, columns_, [&](std::int64_t begin, std::int64_t end, int) {
       math::merge_tree(tiles_, [&](std::int64_t i, std::int64_t j, std::int64_t) {
-        math::merge_sums(of(i, begin), of(j, begin), end - begin);
+        merge_sums(of(i, begin), of(j, begin), end - begin);
       });
     });
   }

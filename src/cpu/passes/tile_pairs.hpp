@@ -5,13 +5,15 @@
 #include <vector>
 
 #include "core/arguments.hpp"
+#include "core/divide_up.hpp"
 #include "core/workspace.hpp"
 #include "cpu/passes/pass_runner.hpp"
+#include "cpu/plan/merge_tiles.hpp"
 #include "cpu/runtime/parallel.hpp"
 
 namespace unitvar::cpu {
 
-/// Where a tile's elements are read: a tensor or block, whose first channel is channel `origin` of the whole.
+/// Where a tile's elements are read: a tensor, or a part of one whose first channel is channel `origin` of the whole.
 struct Source {
   Tiling tiling;
   Tile tile;
@@ -56,22 +58,22 @@ class TilePairs {
     return {tiling(), tiling().tile(t), 0, schedule_.access};
   }
   /// As a tensor of its own, of as many channels as its stride holds. Its data are in the cache: nothing to ask for.
-  [[nodiscard]] Source block(std::int64_t t, std::int64_t begin, std::int64_t stride) const noexcept {
+  [[nodiscard]] Source piece(std::int64_t t, std::int64_t begin, std::int64_t stride) const noexcept {
     const Tile tile = tiling().tile(t);
     const Extent extent{tile.rows, stride / tile.cols, tile.cols};
     return {{tiling().shape, extent, tile.rows, tile.cols, 1, 1}, {0, tile.rows, 0, tile.cols}, begin, {}};
   }
 
-  /// reduce(items, item, pair) fills the pair of a few of the channels [begin, end).
+  /// reduce(phases, item, pair) fills the pair of a few of the channels [begin, end).
   template <class Reduce>
   void add(std::int64_t t, std::int64_t begin, std::int64_t end, const Source& source, const Reduce& reduce) {
     const std::int64_t step = schedule_.block_channels;
-    const TilePhases<T> items(cpu_, source.tiling, source.access, nullptr);
+    const TilePhases<T> phases(cpu_, source.tiling, source.access, nullptr);
     const core::Workspace scratch(static_cast<std::size_t>(TilePhases<T>::scratch_bytes(source.tiling, step)));
     for (std::int64_t c = begin; c < end; c += step) {
       const WorkItem item{c - source.origin, std::min(c + step, end) - source.origin, t, source.tile,
                           scratch.template as<std::byte>()};
-      reduce(items, item, pair(t, c));
+      reduce(phases, item, pair(t, c));
     }
     std::fill_n(added_.begin() + t * channels() + begin, end - begin, std::uint8_t{1});
   }
@@ -83,13 +85,14 @@ class TilePairs {
     }
   }
 
-  /// merge(begin, end, leaf) makes the result of channels [begin, end) from leaf(t), the pair of tile t.
+  /// merge(begin, end, leaves) makes the result of channels [begin, end) from leaves(t), the pair of tile t.
   template <class Merge>
   void finish(const Merge& merge) {
     constexpr std::int64_t kStep = 64;
-    cpu::parallel_for(schedule_.threads, (channels() + kStep - 1) / kStep, [&](std::int64_t part, int) {
+    cpu::parallel_for(schedule_.threads, core::divide_up(channels(), kStep), [&](std::int64_t part, int) {
       const std::int64_t begin = part * kStep;
-      merge(begin, std::min(begin + kStep, channels()), [&](std::int64_t t) { return pair(t, begin); });
+      merge(begin, std::min(begin + kStep, channels()),
+            TileLeaves{first_.data() + begin, second_.data() + begin, channels()});
     });
     clear();
   }

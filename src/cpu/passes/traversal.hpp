@@ -3,20 +3,20 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/divide_up.hpp"
 #include "core/workspace.hpp"
 #include "cpu/phases/tile_phases.hpp"
+#include "cpu/plan/merge_tiles.hpp"
 #include "cpu/plan/schedule.hpp"
 #include "cpu/runtime/parallel.hpp"
 
 namespace unitvar::cpu {
 
-/// The order of a pass over memory.
-enum class Order { ascending, descending };
-
-/// Walks the items of a schedule: a first pass that reduces each item to a pair of numbers per channel, a merge per
-/// block of channels, and a second pass over the items. A resident walk takes the second pass of one block together
-/// with the first of the next, so that memory is read and written all the time; a streamed one goes back in reverse, so
-/// that what was read last is read first. Owns the memory for the pairs; allocates once, before any thread starts.
+/// Walks the items of a schedule, for passes as passes.hpp describes them: a first pass that reduces each item to a
+/// pair of numbers per channel, a merge per block of channels, and a second pass over the items. A resident walk takes
+/// the second pass of one block together with the first of the next, so that memory is read and written all the time; a
+/// streamed one goes back in reverse, so that what was read last is read first. Owns the memory for the pairs;
+/// allocates once, before any thread starts.
 template <class T>
 class Traversal {
  public:
@@ -34,61 +34,53 @@ class Traversal {
     last_ = end;
   }
 
-  /// First pass and merge for all channels. reduce(item, pair) fills a pair of arrays with the item's own numbers;
-  /// merge(begin, end, leaf) makes the channels' result from leaf(t), the pair of tile t.
-  template <class Reduce, class Merge>
-  void reduce(const Reduce& reduce_item, const Merge& merge_block) {
-    if (s_.walk == Walk::resident) {
-      cpu::parallel_for(s_.threads, blocks(), [&](std::int64_t block, int thread) {
-        reduce_block(block, thread, reduce_item);
-        merge(block, slab(block, thread), merge_block);
-      });
-      return;
+  /// First pass and merge.
+  template <class Pass>
+  void reduce(const Pass& pass) {
+    reduce_blocks(pass, [](std::int64_t, std::int64_t) {});
+  }
+  /// The same, and what stands between the passes.
+  template <class Passes>
+  void reduce_and_finish(const Passes& passes) {
+    if (finishes_at_once<Passes>()) {
+      reduce(passes);
+      passes.finish(first_, last_);
+    } else {
+      reduce_blocks(passes, [&](std::int64_t begin, std::int64_t end) { passes.finish(begin, end); });
     }
-    cpu::parallel_for(s_.threads, items(), [&](std::int64_t index, int thread) {
-      const auto [block, run, t] = position(index);
-      if (run < runs(block)) reduce_item(item(block, run, t, thread), pair(block, run, t));
-    });
-    cpu::parallel_for(s_.threads, blocks(), [&](std::int64_t block, int) { merge(block, block, merge_block); });
   }
 
   /// Second pass alone, over all items.
-  template <class Apply>
-  void apply(const Apply& apply_item, Order order = Order::ascending) {
+  template <class Pass>
+  void apply(const Pass& pass) {
+    cpu::parallel_for(
+        s_.threads, items(), [&](std::int64_t index, int thread) { apply_at(index, thread, pass); },
+        kernels::finish_stores);
+  }
+  /// From the last item to the first: what was read last is read first.
+  template <class Pass>
+  void apply_in_reverse(const Pass& pass) {
     const std::int64_t last = items() - 1;
     cpu::parallel_for(
-        s_.threads, items(),
-        [&](std::int64_t index, int thread) {
-          const auto [block, run, t] = position(order == Order::ascending ? index : last - index);
-          if (run < runs(block)) apply_item(item(block, run, t, thread));
-        },
+        s_.threads, items(), [&](std::int64_t index, int thread) { apply_at(last - index, thread, pass); },
         kernels::finish_stores);
   }
 
-  /// Both passes. `check` runs between them if the walk is streamed, before anything is written; it may throw.
-  /// apply_and_reduce(item, next, pair) applies a work item and reduces another.
-  template <class Reduce, class Merge, class Check, class Apply, class Both>
-  void reduce_and_apply(const Reduce& reduce_item, const Merge& merge_block, const Check& check,
-                        const Apply& apply_item, const Both& apply_and_reduce) {
+  /// Both passes.
+  template <class Passes>
+  void reduce_and_apply(const Passes& passes) {
     if (s_.walk == Walk::streamed) {
-      reduce(reduce_item, merge_block);
-      check();
-      apply(apply_item, Order::descending);
+      reduce_and_finish(passes);
+      passes.check();
+      apply_in_reverse(passes);
       return;
     }
     cpu::parallel_ranges(s_.threads, blocks(), [&](std::int64_t begin, std::int64_t end, int thread) {
-      if (begin < end) reduce_block(begin, thread, reduce_item);
+      if (begin < end) reduce_block(begin, thread, passes);
       for (std::int64_t block = begin; block < end; ++block) {
-        merge(block, slab(block, thread), merge_block);
-        const std::int64_t next_runs = block + 1 < end ? runs(block + 1) : 0;
-        for_items(block, [&](std::int64_t run, std::int64_t t) {
-          if (run < next_runs) {
-            apply_and_reduce(item(block, run, t, thread), item(block + 1, run, t, thread),
-                             pair(slab(block + 1, thread), run, t));
-          } else {
-            apply_item(item(block, run, t, thread));
-          }
-        });
+        merge(block, slab(block, thread), passes);
+        passes.finish(begin_of(block), begin_of(block + 1));
+        apply_block(block, block + 1 < end ? runs(block + 1) : 0, thread, passes);
       }
       kernels::finish_stores();
     });
@@ -106,9 +98,7 @@ class Traversal {
     return {run / s_.runs(), run % s_.runs(), index / (col_tiles * all_runs) * col_tiles + index % col_tiles};
   }
 
-  [[nodiscard]] std::int64_t blocks() const noexcept {
-    return (last_ - first_ + s_.block_channels - 1) / s_.block_channels;
-  }
+  [[nodiscard]] std::int64_t blocks() const noexcept { return core::divide_up(last_ - first_, s_.block_channels); }
   [[nodiscard]] std::int64_t items() const noexcept { return blocks() * s_.runs() * s_.tiling.tiles(); }
 
   /// The channels of a block begin at begin_of(block) and end at begin_of(block + 1).
@@ -117,21 +107,13 @@ class Traversal {
   }
   /// Runs of this block: the last block may have fewer than the others.
   [[nodiscard]] std::int64_t runs(std::int64_t block) const noexcept {
-    return (begin_of(block + 1) - begin_of(block) + s_.run_channels - 1) / s_.run_channels;
+    return core::divide_up(begin_of(block + 1) - begin_of(block), s_.run_channels);
   }
 
   [[nodiscard]] WorkItem item(std::int64_t block, std::int64_t run, std::int64_t t, int thread) const noexcept {
     const std::int64_t begin = begin_of(block) + run * s_.run_channels;
     return {begin, std::min(begin + s_.run_channels, begin_of(block + 1)), t, s_.tiling.tile(t),
             scratch_.template as<std::byte>() + (std::int64_t{2} * thread + block % 2) * scratch_bytes_};
-  }
-
-  /// Calls f(run, t) for the items of a block.
-  template <class F>
-  void for_items(std::int64_t block, const F& f) const {
-    for (std::int64_t run = 0; run < runs(block); ++run) {
-      for (std::int64_t t = 0; t < s_.tiling.tiles(); ++t) f(run, t);
-    }
   }
 
   /// Threads that write their slabs at the same time do so on cache lines of their own.
@@ -154,16 +136,66 @@ class Traversal {
     return {first, first + s_.block_channels};
   }
 
-  template <class Reduce>
-  void reduce_block(std::int64_t block, int thread, const Reduce& reduce_item) {
-    for_items(block, [&](std::int64_t run, std::int64_t t) {
-      reduce_item(item(block, run, t, thread), pair(slab(block, thread), run, t));
+  /// A streamed walk's blocks may cut groups of channels, which are finished when all of their channels are merged.
+  template <class Passes>
+  [[nodiscard]] bool finishes_at_once() const noexcept {
+    return requires { Passes::kGroups; }
+    &&s_.walk == Walk::streamed;
+  }
+
+  template <class Pass, class Finish>
+  void reduce_blocks(const Pass& pass, const Finish& finish) {
+    if (s_.walk == Walk::resident) {
+      cpu::parallel_for(s_.threads, blocks(), [&](std::int64_t block, int thread) {
+        reduce_block(block, thread, pass);
+        merge(block, slab(block, thread), pass);
+        finish(begin_of(block), begin_of(block + 1));
+      });
+      return;
+    }
+    cpu::parallel_for(s_.threads, items(), [&](std::int64_t index, int thread) {
+      const auto [block, run, t] = position(index);
+      if (run < runs(block)) pass.reduce(item(block, run, t, thread), pair(block, run, t));
+    });
+    cpu::parallel_for(s_.threads, blocks(), [&](std::int64_t block, int) {
+      merge(block, block, pass);
+      finish(begin_of(block), begin_of(block + 1));
     });
   }
 
-  template <class Merge>
-  void merge(std::int64_t block, std::int64_t slab, const Merge& merge_block) {
-    merge_block(begin_of(block), begin_of(block + 1), [&](std::int64_t t) { return pair(slab, 0, t); });
+  template <class Pass>
+  void reduce_block(std::int64_t block, int thread, const Pass& pass) {
+    for (std::int64_t run = 0; run < runs(block); ++run) {
+      for (std::int64_t t = 0; t < s_.tiling.tiles(); ++t)
+        pass.reduce(item(block, run, t, thread), pair(slab(block, thread), run, t));
+    }
+  }
+
+  template <class Pass>
+  void merge(std::int64_t block, std::int64_t slab, const Pass& pass) {
+    const math::ChannelPairs leaf = pair(slab, 0, 0);
+    pass.merge(begin_of(block), begin_of(block + 1), TileLeaves{leaf.first, leaf.second, 2 * s_.block_channels});
+  }
+
+  template <class Pass>
+  void apply_at(std::int64_t index, int thread, const Pass& pass) const {
+    const auto [block, run, t] = position(index);
+    if (run < runs(block)) pass.apply(item(block, run, t, thread));
+  }
+
+  /// The second pass of a block, together with the first of the next one's `next_runs` runs.
+  template <class Passes>
+  void apply_block(std::int64_t block, std::int64_t next_runs, int thread, const Passes& passes) {
+    for (std::int64_t run = 0; run < runs(block); ++run) {
+      for (std::int64_t t = 0; t < s_.tiling.tiles(); ++t) {
+        if (run < next_runs) {
+          passes.apply_and_reduce(item(block, run, t, thread), item(block + 1, run, t, thread),
+                                  pair(slab(block + 1, thread), run, t));
+        } else {
+          passes.apply(item(block, run, t, thread));
+        }
+      }
+    }
   }
 
   const Schedule& s_;

@@ -17,10 +17,10 @@ using cpu::WorkItem;
 using math::ChannelPairs;
 using std::int64_t;
 
-/// So many channels of a tile in blocks of this stride; a block may be longer than they are.
-class BlockCheck {
+/// What add_block is given: so many channels of a tile, in memory of this stride that may hold more than they need.
+class PieceCheck {
  public:
-  BlockCheck(Arguments& check, const cpu::Tile& tile, int64_t channels, int64_t stride) : check_(check) {
+  PieceCheck(Arguments& check, const cpu::Tile& tile, int64_t channels, int64_t stride) : check_(check) {
     const int64_t row = channels * tile.cols;
     if (stride < row || stride % tile.cols != 0 || __builtin_mul_overflow(stride, tile.rows - 1, &length_) ||
         __builtin_add_overflow(length_, row, &length_)) {
@@ -31,13 +31,13 @@ class BlockCheck {
   }
 
   template <class T>
-  void input(const char* name, std::span<const T> block) const {
+  void input(const char* name, std::span<const T> piece) const {
     const auto length = static_cast<std::size_t>(length_);
-    if (block.size() < length) {
-      check_.fail(ErrorCode::wrong_length, std::string(name) + " has " + std::to_string(block.size()) +
+    if (piece.size() < length) {
+      check_.fail(ErrorCode::wrong_length, std::string(name) + " has " + std::to_string(piece.size()) +
                                                " elements, want " + std::to_string(length) + " or more");
     }
-    check_.input(name, block.first(length), length_, "the tile");
+    check_.input(name, piece.first(length), length_, "the tile");
   }
 
  private:
@@ -93,9 +93,10 @@ void MomentsAccumulator<T>::add(int64_t t, int64_t begin, int64_t end, std::span
   Arguments check("MomentsAccumulator::add");
   pairs_->check_new(check, t, begin, end);
   check.input("x", x, this->extent().size(), "N*C*S");
-  pairs_->add(t, begin, end, pairs_->whole(t), [&](const TilePhases<T>& items, const WorkItem& item, ChannelPairs out) {
-    items.moments(x.data(), item, out);
-  });
+  pairs_->add(t, begin, end, pairs_->whole(t),
+              [&](const TilePhases<T>& phases, const WorkItem& item, ChannelPairs out) {
+                phases.moments(x.data(), item, out);
+              });
 }
 
 template <class T>
@@ -103,10 +104,10 @@ void MomentsAccumulator<T>::add_block(int64_t t, int64_t begin, int64_t end, std
   const core::StandardArithmetic arithmetic;
   Arguments check("MomentsAccumulator::add_block");
   pairs_->check_new(check, t, begin, end);
-  BlockCheck(check, pairs_->tiling().tile(t), end - begin, stride).input("block", block);
-  pairs_->add(t, begin, end, pairs_->block(t, begin, stride),
-              [&](const TilePhases<T>& items, const WorkItem& item, ChannelPairs out) {
-                items.moments(block.data(), item, out);
+  PieceCheck(check, pairs_->tiling().tile(t), end - begin, stride).input("block", block);
+  pairs_->add(t, begin, end, pairs_->piece(t, begin, stride),
+              [&](const TilePhases<T>& phases, const WorkItem& item, ChannelPairs out) {
+                phases.moments(block.data(), item, out);
               });
 }
 
@@ -118,10 +119,10 @@ void MomentsAccumulator<T>::finish(std::span<double> mean, std::span<double> m2)
   check.output("m2", m2, pairs_->channels(), "C");
   check.no_overlap();
   pairs_->check_complete(check);
-  pairs_->finish([&](int64_t begin, int64_t end, const auto& leaf) {
+  pairs_->finish([&](int64_t begin, int64_t end, const cpu::TileLeaves& leaves) {
     const cpu::Tiling& tiling = pairs_->tiling();
     const auto count = [&](std::int64_t i, std::int64_t j) { return tiling.count(i, j); };
-    cpu::merge_tile_moments(tiling, count, begin, end, leaf, mean.data(), m2.data());
+    cpu::merge_tile_moments(tiling, count, begin, end, leaves, mean.data(), m2.data());
   });
 }
 
@@ -140,9 +141,10 @@ void GradientSumsAccumulator<T>::add(int64_t t, int64_t begin, int64_t end, std:
   pairs_->check_new(check, t, begin, end);
   check.input("x", x, this->extent().size(), "N*C*S");
   check.input("dy", dy, this->extent().size(), "N*C*S");
-  pairs_->add(t, begin, end, pairs_->whole(t), [&](const TilePhases<T>& items, const WorkItem& item, ChannelPairs out) {
-    items.gradient_sums(x.data(), dy.data(), item, mean_.data(), out);
-  });
+  pairs_->add(t, begin, end, pairs_->whole(t),
+              [&](const TilePhases<T>& phases, const WorkItem& item, ChannelPairs out) {
+                phases.gradient_sums(x.data(), dy.data(), item, mean_.data(), out);
+              });
 }
 
 template <class T>
@@ -151,13 +153,13 @@ void GradientSumsAccumulator<T>::add_block(int64_t t, int64_t begin, int64_t end
   const core::StandardArithmetic arithmetic;
   Arguments check("GradientSumsAccumulator::add_block");
   pairs_->check_new(check, t, begin, end);
-  const BlockCheck block(check, pairs_->tiling().tile(t), end - begin, stride);
-  block.input("x", x);
-  block.input("dy", dy);
+  const PieceCheck piece(check, pairs_->tiling().tile(t), end - begin, stride);
+  piece.input("x", x);
+  piece.input("dy", dy);
   const double* const mean = mean_.data() + begin;
-  pairs_->add(t, begin, end, pairs_->block(t, begin, stride),
-              [&](const TilePhases<T>& items, const WorkItem& item, ChannelPairs out) {
-                items.gradient_sums(x.data(), dy.data(), item, mean, out);
+  pairs_->add(t, begin, end, pairs_->piece(t, begin, stride),
+              [&](const TilePhases<T>& phases, const WorkItem& item, ChannelPairs out) {
+                phases.gradient_sums(x.data(), dy.data(), item, mean, out);
               });
 }
 
@@ -169,8 +171,8 @@ void GradientSumsAccumulator<T>::finish(std::span<double> sum_dy, std::span<doub
   check.output("sum_dy_xmu", sum_dy_xmu, pairs_->channels(), "C");
   check.no_overlap();
   pairs_->check_complete(check);
-  pairs_->finish([&](int64_t begin, int64_t end, const auto& leaf) {
-    cpu::merge_tile_sums(pairs_->tiling(), begin, end, leaf, sum_dy.data(), sum_dy_xmu.data());
+  pairs_->finish([&](int64_t begin, int64_t end, const cpu::TileLeaves& leaves) {
+    cpu::merge_tile_sums(pairs_->tiling(), begin, end, leaves, sum_dy.data(), sum_dy_xmu.data());
   });
 }
 

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 
-#include "core/arguments.hpp"
 #include "core/standard_arithmetic.hpp"
-#include "core/vector_loop.hpp"
 #include "cpu/passes/pass_runner.hpp"
 #include "cpu/runtime/check_options.hpp"
+#include "math/derivatives.hpp"
+#include "ops/argument_checks.hpp"
 #include "ops/batch_norm/training.hpp"
 #include "unitvar/batch_norm.hpp"
 
@@ -14,13 +14,9 @@ namespace unitvar {
 namespace {
 
 using core::Arguments;
-using core::vector_loop;
-using math::beta_at;
-using math::ChannelArrays;
-using math::store_if_wanted;
 using std::int64_t;
 
-/// The mean of a tensor a over each channel, and its part along x_hat, mean(a * x_hat): what P takes away from a.
+/// The mean of a tensor a over each channel, and its part along x_hat (math::Averages).
 struct Averages {
   const double* mean;
   const double* along;
@@ -43,16 +39,15 @@ struct Batch {
         x(args.x.data()),
         mean(args.mean.data()),
         rstd(args.rstd.data()),
-        gamma(args.gamma) {}
+        gamma(core::data_or_null(args.gamma)) {}
 
-  /// values[c] = value(c) for every channel; returns values.
-  template <class Value>
-  double* fill(double* values, const Value& value) const noexcept {
-    vector_loop(0, channels, [=](int64_t c) { values[c] = value(c); });
-    return values;
+  template <class Work>
+  void for_all(const Work& work) const noexcept {
+    cpu::for_channels(0, channels, work);
   }
   double* zeros(double* values) const noexcept {
-    return fill(values, [](int64_t) { return 0.0; });
+    std::fill_n(values, channels, 0.0);
+    return values;
   }
 
   /// sum(b) and sum(b * (a - center)), over all ranks; 0 if b is absent, or the batch empty. With them, count is that
@@ -60,55 +55,48 @@ struct Batch {
   void sums(const T* a, std::span<const T> b, const double* center, double* sum, double* sum_of_products,
             const math::ChannelPairs* here = nullptr) {
     zeros(sum), zeros(sum_of_products);
-    if (!b.empty()) {
-      runner.traversal().reduce(runner.gradient_sums(a, b.data(), center),
-                                [&](int64_t begin, int64_t end, const auto& leaf) {
-                                  runner.merge_sums_into(begin, end, leaf, sum, sum_of_products);
-                                });
-    }
+    if (!b.empty()) runner.traversal().reduce(runner.gradient_sums(a, b.data(), center, sum, sum_of_products));
     if (here != nullptr) {
       std::copy_n(sum, channels, here->first);
       std::copy_n(sum_of_products, channels, here->second);
     }
     if (ranks == nullptr) return;
     sync::Exchange exchange = ops::exchange_of(runner, *ranks, operation, sync::PairKind::sums);
-    const auto nothing = [](int64_t, int64_t) {};
-    exchange.in_blocks({sum, sum_of_products}, {sum, sum_of_products}, false, nothing, nothing, nothing);
+    exchange.merge({sum, sum_of_products});
     count = exchange.count();
   }
 
-  /// The averages of an `a` with these sums, sum(a) and sum(a * (x - mean)), in their place (B51).
+  /// The averages of an `a` with these sums, in their place; sums of an empty batch are 0, and so are these.
   Averages averages_from(double* sum, double* sum_xmu) const noexcept {
-    if (count == 0) return {sum, sum_xmu};
-    return {fill(sum, [=, n = count](int64_t c) { return sum[c] / n; }),
-            fill(sum_xmu, [=, n = count, r = rstd](int64_t c) { return sum_xmu[c] * r[c] / n; })};
+    if (count != 0) for_all(math::Averages{.count = count, .rstd = rstd, .sum = sum, .sum_xmu = sum_xmu});
+    return {sum, sum_xmu};
   }
   Averages averages(std::span<const T> a, double* mean_a, double* along) {
     sums(x, a, mean, mean_a, along);
     return averages_from(mean_a, along);
   }
 
-  /// out = gamma * rstd * (v - v.mean - x_hat * v.along) + u * x_hat + w, which is (B52) and (B56), and if the averages
-  /// of v are given as 0, (B55) and (B57).
+  /// out = gamma * rstd * (v - v.mean - x_hat * v.along) + u * x_hat + w (math::TangentCoefficients).
   void write_tangent(std::span<const T> v, const Averages& of_v, std::span<const P> u, std::span<const P> w, T* out) {
-    const ChannelArrays arrays(3, channels);
-    const double* v_slope = gamma_rstd(arrays[0]);
-    const double* x_slope =
-        fill(arrays[1], [=, r = rstd](int64_t c) { return r[c] * (beta_at(u, c) - v_slope[c] * of_v.along[c]); });
-    const double* offset = fill(arrays[2], [=](int64_t c) { return beta_at(w, c); });
+    const cpu::ChannelArrays arrays(3, channels);
+    const math::TangentCoefficients<P> of{.rstd = rstd,
+                                          .gamma = gamma,
+                                          .along_v = of_v.along,
+                                          .u = core::data_or_null(u),
+                                          .w = core::data_or_null(w),
+                                          .v_slope = arrays[0],
+                                          .x_slope = arrays[1],
+                                          .offset = arrays[2]};
+    for_all(of);
     if (v.empty()) {
-      runner.traversal().apply(runner.normalize(x, out, {mean, x_slope, offset}));
+      runner.traversal().apply(runner.normalize(x, out, {mean, of.x_slope, of.offset}));
     } else {
-      combine({x, v.data(), nullptr}, {mean, x_slope, of_v.mean, v_slope, nullptr, nullptr, offset}, out);
+      combine({x, v.data(), nullptr}, {mean, of.x_slope, of_v.mean, of.v_slope, nullptr, nullptr, of.offset}, out);
     }
   }
 
   void combine(const kernels::CombineTensors<T>& in, const math::CombineArrays& c, T* out) {
     runner.traversal().apply(runner.combine(in, out, c));
-  }
-
-  double* gamma_rstd(double* values) const noexcept {
-    return fill(values, [g = gamma, r = rstd](int64_t c) { return math::gamma_at(g, c) * r[c]; });
   }
 
   const char* operation;
@@ -119,25 +107,13 @@ struct Batch {
   const T* x;
   const double* mean;
   const double* rstd;
-  std::span<const P> gamma;
+  const P* gamma;  ///< null: absent
 };
 
 template <class T>
 void check_arguments(const BatchNormStatisticsBackward<T>& a, const Options& options) {
   Arguments check("batch_norm_statistics_backward");
-  check_extent(check.operation(), a.extent, sizeof(T));
-  const int64_t C = a.extent.channels;
-  check.input("x", a.x, a.extent.size(), "N*C*S");
-  check.input("dy", a.dy, a.extent.size(), "N*C*S");
-  check.input("mean", a.mean, C, "C");
-  check.input("rstd", a.rstd, C, "C");
-  check.optional_input("gamma", a.gamma, C, "C");
-  check.optional_input("dmean", a.dmean, C, "C");
-  check.optional_input("dvar", a.dvar, C, "C");
-  check.optional_output("dx", a.dx, a.extent.size(), "N*C*S");
-  check.optional_output("dgamma", a.dgamma, C, "C");
-  check.optional_output("dbeta", a.dbeta, C, "C");
-  check.no_overlap("dx", "dy");
+  ops::check_backward_spans(check, a, ops::checked_lengths<T>(check, a.extent));
   check.more_than_one_value(a.extent.count(), options);
   cpu::check_options(check, options);
 }
@@ -145,20 +121,7 @@ void check_arguments(const BatchNormStatisticsBackward<T>& a, const Options& opt
 template <class T>
 Arguments checked(const char* operation, const BatchNormDoubleBackward<T>& a, const Options& options) {
   Arguments check(operation);
-  check_extent(check.operation(), a.extent, sizeof(T));
-  const int64_t C = a.extent.channels;
-  check.input("x", a.x, a.extent.size(), "N*C*S");
-  check.input("dy", a.dy, a.extent.size(), "N*C*S");
-  check.input("mean", a.mean, C, "C");
-  check.input("rstd", a.rstd, C, "C");
-  check.optional_input("gamma", a.gamma, C, "C");
-  check.optional_input("grad_dx", a.grad_dx, a.extent.size(), "N*C*S");
-  check.optional_input("grad_dgamma", a.grad_dgamma, C, "C");
-  check.optional_input("grad_dbeta", a.grad_dbeta, C, "C");
-  check.optional_output("grad_x", a.grad_x, a.extent.size(), "N*C*S");
-  check.optional_output("grad_dy", a.grad_dy, a.extent.size(), "N*C*S");
-  check.optional_output("grad_gamma", a.grad_gamma, C, "C");
-  check.no_overlap();
+  ops::check_double_backward_spans(check, a, ops::checked_lengths<T>(check, a.extent));
   cpu::check_options(check, options);
   return check;
 }
@@ -166,44 +129,45 @@ Arguments checked(const char* operation, const BatchNormDoubleBackward<T>& a, co
 template <class T>
 Arguments checked(const char* operation, const BatchNormJvp<T>& a, const Options& options) {
   Arguments check(operation);
-  check_extent(check.operation(), a.extent, sizeof(T));
-  const int64_t C = a.extent.channels;
-  check.input("x", a.x, a.extent.size(), "N*C*S");
-  check.input("mean", a.mean, C, "C");
-  check.input("rstd", a.rstd, C, "C");
-  check.optional_input("gamma", a.gamma, C, "C");
-  check.optional_input("x_dot", a.x_dot, a.extent.size(), "N*C*S");
-  check.optional_input("gamma_dot", a.gamma_dot, C, "C");
-  check.optional_input("beta_dot", a.beta_dot, C, "C");
-  check.optional_output("y_dot", a.y_dot, a.extent.size(), "N*C*S");
-  check.optional_output("mean_dot", a.mean_dot, C, "C");
-  check.optional_output("var_dot", a.var_dot, C, "C");
+  const ops::Lengths n = ops::checked_lengths<T>(check, a.extent);
+  ops::check_saved_spans(check, a, n);
+  ops::optional_input(check, "x_dot", a.x_dot, n.tensor);
+  ops::optional_input(check, "gamma_dot", a.gamma_dot, n.parameters);
+  ops::optional_input(check, "beta_dot", a.beta_dot, n.parameters);
+  ops::optional_output(check, "y_dot", a.y_dot, n.tensor);
+  ops::optional_output(check, "mean_dot", a.mean_dot, n.statistics);
+  ops::optional_output(check, "var_dot", a.var_dot, n.statistics);
   check.no_overlap();
   cpu::check_options(check, options);
   return check;
 }
 
-/// grad_x (B54), collected: a (v - mean(v)) + b (dy - mean(dy)) + c (x - mean), where form is N (A - p q).
+/// math::SecondGradient. `form` is N (A - p q).
 template <class T>
 void write_grad_x(Batch<T>& batch, const BatchNormDoubleBackward<T>& args, const Averages& v, const Averages& dy,
                   const double* form) {
-  const ChannelArrays arrays(5, batch.channels);
-  const double *rstd = batch.rstd, *p = v.along, *q = dy.along, *scale = batch.gamma_rstd(arrays[0]);
-  const double n = batch.count;
-  const double* a = batch.fill(arrays[1], [=](int64_t c) { return -(scale[c] * rstd[c] * q[c]); });
-  const double* b = batch.fill(
-      arrays[2], [=, u = args.grad_dgamma](int64_t c) { return rstd[c] * (beta_at(u, c) - scale[c] * p[c]); });
-  const double* c = batch.fill(arrays[3], [=](int64_t k) {
-    return -rstd[k] * (scale[k] * rstd[k] * (form[k] / n) + a[k] * p[k] + b[k] * q[k]);
-  });
-  const double* zeros = batch.zeros(arrays[4]);
-  if (args.grad_dx.empty()) {
-    batch.combine({batch.x, args.dy.data(), nullptr}, {batch.mean, c, dy.mean, b, nullptr, nullptr, zeros},
-                  args.grad_x.data());
-  } else {
-    batch.combine({batch.x, args.dy.data(), args.grad_dx.data()}, {batch.mean, c, dy.mean, b, v.mean, a, zeros},
-                  args.grad_x.data());
-  }
+  const cpu::ChannelArrays arrays(4, batch.channels);
+  const math::SecondGradient<param_t<T>> of{.count = batch.count,
+                                            .rstd = batch.rstd,
+                                            .gamma = batch.gamma,
+                                            .u = core::data_or_null(args.grad_dgamma),
+                                            .p = v.along,
+                                            .q = dy.along,
+                                            .form = form,
+                                            .v_slope = arrays[0],
+                                            .dy_slope = arrays[1],
+                                            .x_slope = arrays[2]};
+  batch.for_all(of);
+  const bool has_v = !args.grad_dx.empty();
+  batch.combine({batch.x, args.dy.data(), has_v ? args.grad_dx.data() : nullptr},
+                {.x_center = batch.mean,
+                 .x_slope = of.x_slope,
+                 .a_center = dy.mean,
+                 .a_slope = of.dy_slope,
+                 .b_center = has_v ? v.mean : nullptr,
+                 .b_slope = has_v ? of.v_slope : nullptr,
+                 .offset = batch.zeros(arrays[3])},
+                args.grad_x.data());
 }
 
 }  // namespace
@@ -220,24 +184,29 @@ void batch_norm_statistics_backward(const BatchNormStatisticsBackward<T>& args, 
     return;
   }
   Batch<T> batch(operation, args, options, core::ranks_of(options));
-  const ChannelArrays arrays(8, batch.channels);
+  const cpu::ChannelArrays arrays(7, batch.channels);
   double *sum_dy = arrays[0], *sum_dy_xmu = arrays[1];
-  const math::ChannelPairs here{arrays[6], arrays[7]};
-  const double* rstd = batch.rstd;
+  const math::ChannelPairs here{arrays[2], arrays[3]}, all{sum_dy, sum_dy_xmu};
   batch.sums(batch.x, args.dy, batch.mean, sum_dy, sum_dy_xmu, &here);
-  const double n = batch.count;
-  const bool local = batch.ranks == nullptr || batch.ranks->options().parameter_gradients == ParameterGradients::local;
-  const math::ChannelPairs wanted = local ? here : math::ChannelPairs{sum_dy, sum_dy_xmu};
-  math::parameter_gradients(0, batch.channels, rstd, wanted.first, wanted.second, args.dgamma, args.dbeta);
+  const math::ChannelPairs wanted = ops::wants_local_gradients(batch.ranks) ? here : all;
+  auto parameters = ops::parameter_gradients<T>(args);
+  parameters.sum_dy = wanted.first;
+  parameters.sum_dy_xmu = wanted.second;
+  batch.for_all(parameters);
 
   const Averages dy = batch.averages_from(sum_dy, sum_dy_xmu);
-  const double* scale = batch.gamma_rstd(arrays[3]);
-  const double* x_slope = batch.fill(arrays[4], [=, dvar = args.dvar](int64_t c) {
-    return 2 * beta_at(dvar, c) / n - scale[c] * rstd[c] * dy.along[c];
-  });
-  const double* offset = batch.fill(arrays[5], [=, dmean = args.dmean](int64_t c) { return beta_at(dmean, c) / n; });
-  batch.combine({batch.x, args.dy.data(), nullptr}, {batch.mean, x_slope, dy.mean, scale, nullptr, nullptr, offset},
-                args.dx.data());  // (B50)
+  const math::StatisticsGradient<param_t<T>> of{.count = batch.count,
+                                                .rstd = batch.rstd,
+                                                .gamma = batch.gamma,
+                                                .along_dy = dy.along,
+                                                .dmean = core::data_or_null(args.dmean),
+                                                .dvar = core::data_or_null(args.dvar),
+                                                .dy_slope = arrays[4],
+                                                .x_slope = arrays[5],
+                                                .offset = arrays[6]};
+  batch.for_all(of);
+  batch.combine({batch.x, args.dy.data(), nullptr},
+                {batch.mean, of.x_slope, dy.mean, of.dy_slope, nullptr, nullptr, of.offset}, args.dx.data());
 }
 
 template <class T>
@@ -249,16 +218,16 @@ void batch_norm_double_backward(const BatchNormDoubleBackward<T>& args, const Op
   if (core::ranks_of(options) == nullptr && args.grad_x.empty() && args.grad_dy.empty() && args.grad_gamma.empty())
     return;
   Batch<T> batch(operation, args, options, core::ranks_of(options));
-  const ChannelArrays arrays(6, batch.channels);
+  const cpu::ChannelArrays arrays(6, batch.channels);
   const Averages v = batch.averages(args.grad_dx, arrays[0], arrays[1]);
   if (!args.grad_x.empty() || !args.grad_gamma.empty()) {
     const Averages dy = batch.averages(args.dy, arrays[2], arrays[3]);
     double *form = arrays[4], *sum_v = arrays[5];
     batch.sums(args.dy.data(), args.grad_dx, dy.mean, sum_v, form);
-    batch.fill(form,
-               [=, n = batch.count](int64_t c) { return form[c] - n * v.along[c] * dy.along[c]; });  // N (A - p q)
+    batch.for_all(math::CovarianceForm{.count = batch.count, .p = v.along, .q = dy.along, .form = form});
     if (!args.grad_x.empty()) write_grad_x(batch, args, v, dy, form);
-    store_if_wanted(batch.fill(form, [=, r = batch.rstd](int64_t c) { return r[c] * form[c]; }), args.grad_gamma);
+    batch.for_all(math::Multiply{.a = batch.rstd, .b = form, .out = form});
+    cpu::store_if_wanted(form, args.grad_gamma);
   }
   if (args.grad_dy.empty()) return;
   batch.write_tangent(args.grad_dx, v, args.grad_dgamma, args.grad_dbeta, args.grad_dy.data());
@@ -270,18 +239,19 @@ void batch_norm_frozen_double_backward(const BatchNormDoubleBackward<T>& args, c
   constexpr const char* operation = "batch_norm_frozen_double_backward";
   checked(operation, args, options);
   Batch<T> batch(operation, args, options, nullptr);
-  const ChannelArrays arrays(3, batch.channels);
+  const cpu::ChannelArrays arrays(3, batch.channels);
   const double* none = batch.zeros(arrays[0]);
   if (!args.grad_x.empty()) {
-    const double* scale =
-        batch.fill(arrays[1], [r = batch.rstd, u = args.grad_dgamma](int64_t c) { return beta_at(u, c) * r[c]; });
-    batch.runner.traversal().apply(batch.runner.normalize(args.dy.data(), args.grad_x.data(), {none, scale, none}));
+    const math::FrozenSlope<param_t<T>> of{
+        .rstd = batch.rstd, .u = core::data_or_null(args.grad_dgamma), .slope = arrays[1]};
+    batch.for_all(of);
+    batch.runner.traversal().apply(batch.runner.normalize(args.dy.data(), args.grad_x.data(), {none, of.slope, none}));
   }
   if (!args.grad_gamma.empty()) {
     double *sum_v = arrays[1], *sum_v_dy = arrays[2];
     batch.sums(args.dy.data(), args.grad_dx, none, sum_v, sum_v_dy);
-    store_if_wanted(batch.fill(sum_v_dy, [=, r = batch.rstd](int64_t c) { return r[c] * sum_v_dy[c]; }),
-                    args.grad_gamma);
+    batch.for_all(math::Multiply{.a = batch.rstd, .b = sum_v_dy, .out = sum_v_dy});
+    cpu::store_if_wanted(sum_v_dy, args.grad_gamma);
   }
   if (args.grad_dy.empty()) return;
   batch.write_tangent(args.grad_dx, {none, none}, args.grad_dgamma, args.grad_dbeta, args.grad_dy.data());
@@ -295,14 +265,14 @@ void batch_norm_jvp(const BatchNormJvp<T>& args, const Options& options) {
                        [&] { checked(operation, args, options).more_than_one_value(args.extent.count(), options); });
   if (core::ranks_of(options) == nullptr && args.y_dot.empty() && args.mean_dot.empty() && args.var_dot.empty()) return;
   Batch<T> batch(operation, args, options, core::ranks_of(options));
-  const ChannelArrays arrays(3, batch.channels);
+  const cpu::ChannelArrays arrays(3, batch.channels);
   const Averages x_dot = batch.averages(args.x_dot, arrays[0], arrays[1]);
   if (!args.y_dot.empty()) {
     batch.write_tangent(args.x_dot, x_dot, args.gamma_dot, args.beta_dot, args.y_dot.data());
   }
-  store_if_wanted(x_dot.mean, args.mean_dot);
-  const double* var_dot = batch.fill(arrays[2], [=, r = batch.rstd](int64_t c) { return 2 * x_dot.along[c] / r[c]; });
-  store_if_wanted(var_dot, args.var_dot);
+  cpu::store_if_wanted(x_dot.mean, args.mean_dot);
+  batch.for_all(math::VarianceTangent{.along = x_dot.along, .rstd = batch.rstd, .out = arrays[2]});
+  cpu::store_if_wanted(arrays[2], args.var_dot);
 }
 
 template <class T>
@@ -314,7 +284,7 @@ void batch_norm_frozen_jvp(const BatchNormJvp<T>& args, const Options& options) 
   std::fill(args.var_dot.begin(), args.var_dot.end(), 0.0);
   if (args.y_dot.empty()) return;
   Batch<T> batch(operation, args, options, nullptr);
-  const ChannelArrays arrays(1, batch.channels);
+  const cpu::ChannelArrays arrays(1, batch.channels);
   const double* none = batch.zeros(arrays[0]);
   batch.write_tangent(args.x_dot, {none, none}, args.gamma_dot, args.beta_dot, args.y_dot.data());
 }

@@ -2,9 +2,10 @@
 
 #include <string>
 
-#include "core/arguments.hpp"
 #include "core/standard_arithmetic.hpp"
+#include "cpu/passes/channel_arrays.hpp"
 #include "math/channel_math.hpp"
+#include "ops/argument_checks.hpp"
 
 namespace unitvar {
 namespace {
@@ -46,24 +47,26 @@ template <class Args>
 void check_normalization(Arguments& check, const Args& a, int64_t C) {
   check.input("mean", a.mean, C, "C");
   check.input("var", a.var, C, "C");
-  check.optional_input("gamma", a.gamma, C, "C");
-  check.optional_input("beta", a.beta, C, "C");
+  ops::check_parameters(check, a, {C, "C"});
   check.finite("eps", a.eps, ErrorCode::bad_epsilon);
-  for (int64_t c = 0; c < C; ++c) check.positive_variance(a.var[static_cast<std::size_t>(c)], a.eps, c);
+  ops::check_variances(check, a.var, a.eps);
 }
 
 /// gamma * rstd of all channels. A value is multiplied by both arrays, since the product may exceed the largest double.
 template <class Args>
 void fill_scales(const Args& a, math::ScaleArrays to) noexcept {
-  const auto rstd_at = [&a](int64_t c) { return math::rstd_of(a.var[static_cast<std::size_t>(c)], a.eps); };
-  math::fill_scales(0, std::ssize(a.mean), rstd_at, a.gamma, to);
+  const auto* gamma = core::data_or_null(a.gamma);
+  for (int64_t c = 0; c < std::ssize(a.mean); ++c) {
+    const double rstd = math::rstd_of(a.var[static_cast<std::size_t>(c)], a.eps), g = math::gamma_at(gamma, c);
+    to.set<double>(c, g * rstd, g, rstd);
+  }
 }
 
 /// What becomes of a value `before` that is added in front of the normalization: B71 with the bias, B72 with 0.
 template <class Args>
 double shift_of(const Args& a, int64_t c, double before, math::ScaleArrays of) noexcept {
   const double from_mean = before - a.mean[static_cast<std::size_t>(c)];
-  return from_mean * of.scale[c] * of.factor[c] + math::beta_at(a.beta, c);
+  return from_mean * of.scale[c] * of.factor[c] + math::beta_at(core::data_or_null(a.beta), c);
 }
 
 template <class T>
@@ -121,7 +124,7 @@ void batch_norm_scale_and_shift(const BatchNormScaleAndShift<P, Out>& args) {
   check.output("scale", args.scale, C, "C, the length of mean");
   check.output("shift", args.shift, C, "C, the length of mean");
   check.no_overlap();
-  const math::ChannelArrays arrays(2, C);
+  const cpu::ChannelArrays arrays(2, C);
   const math::ScaleArrays scale{arrays[0], arrays[1]};
   fill_scales(args, scale);
   for (int64_t c = 0; c < C; ++c) {
@@ -143,12 +146,12 @@ void batch_norm_fold(const BatchNormFold<T>& args) {
   check.output("folded_bias", args.folded_bias, C, "C");
   check.no_overlap({{"folded_weight", "weight"}, {"folded_bias", "bias"}});
 
-  const math::ChannelArrays arrays(2, C);
+  const cpu::ChannelArrays arrays(2, C);
   const math::ScaleArrays scale{arrays[0], arrays[1]};
   fill_scales(args, scale);
   for (int64_t c = 0; c < C; ++c) {
     args.folded_bias[static_cast<std::size_t>(c)] =
-        static_cast<param_t<T>>(shift_of(args, c, math::beta_at(args.bias, c), scale));
+        static_cast<param_t<T>>(shift_of(args, c, math::beta_at(core::data_or_null(args.bias), c), scale));
   }
   scale_weights(args.extent, scale, args.weight.data(), args.folded_weight.data());
 }

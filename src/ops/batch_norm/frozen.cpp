@@ -1,9 +1,11 @@
 #include "unitvar/frozen.hpp"
 
-#include "core/arguments.hpp"
 #include "core/standard_arithmetic.hpp"
 #include "cpu/passes/pass_runner.hpp"
 #include "cpu/runtime/check_options.hpp"
+#include "math/backward.hpp"
+#include "math/forward.hpp"
+#include "ops/argument_checks.hpp"
 
 namespace unitvar {
 namespace {
@@ -14,21 +16,38 @@ using std::int64_t;
 template <class T>
 void check_arguments(const BatchNormFrozenBackward<T>& a, const Options& options) {
   Arguments check("batch_norm_frozen_backward");
-  check_extent(check.operation(), a.extent, sizeof(T));
-  const int64_t C = a.extent.channels;
-  if (!a.x.empty() || !a.dgamma.empty()) check.input("x", a.x, a.extent.size(), "N*C*S");
-  check.input("dy", a.dy, a.extent.size(), "N*C*S");
-  check.input("mean", a.mean, C, "C");
-  check.input("var", a.var, C, "C");
-  check.optional_input("gamma", a.gamma, C, "C");
-  check.optional_output("dx", a.dx, a.extent.size(), "N*C*S");
-  check.optional_output("dgamma", a.dgamma, C, "C");
-  check.optional_output("dbeta", a.dbeta, C, "C");
-  check.no_overlap("dx", "dy");
+  ops::check_backward_spans(check, a, ops::checked_lengths<T>(check, a.extent));
   check.finite("eps", a.eps, ErrorCode::bad_epsilon);
-  for (int64_t c = 0; c < C; ++c) check.positive_variance(a.var[static_cast<std::size_t>(c)], a.eps, c);
+  ops::check_variances(check, a.var, a.eps);
   cpu::check_options(check, options);
 }
+
+/// Two passes that nothing joins but dy, which both read (see cpu/passes/passes.hpp). dx is what normalization makes of
+/// dy with mean 0 and beta 0.
+template <class T>
+struct FrozenPasses {
+  const cpu::PassRunner<T>& runner;
+  const T *x, *dy;
+  T* dx;
+  const double* mean;
+  double *sum_dy, *sum_dy_xmu;
+  math::NormalizeArrays coefficients;
+  math::ParameterGradients<param_t<T>> parameters;
+
+  void reduce(const cpu::WorkItem& item, math::ChannelPairs out) const noexcept {
+    runner.phases().gradient_sums(x, dy, item, mean, out);
+  }
+  void merge(int64_t begin, int64_t end, const cpu::TileLeaves& leaves) const noexcept {
+    runner.merge_sums(begin, end, leaves, sum_dy, sum_dy_xmu);
+  }
+  void finish(int64_t begin, int64_t end) const noexcept { cpu::for_channels(begin, end, parameters); }
+  void check() const noexcept {}
+  void apply(const cpu::WorkItem& item) const noexcept { runner.phases().normalize(dy, dx, item, coefficients); }
+  void apply_and_reduce(const cpu::WorkItem& item, const cpu::WorkItem& next, math::ChannelPairs out) const noexcept {
+    apply(item);
+    reduce(next, out);
+  }
+};
 
 }  // namespace
 
@@ -43,32 +62,36 @@ void batch_norm_frozen_backward(const BatchNormFrozenBackward<T>& args, const Op
   const T* x = needs_x ? args.x.data() : dy;  // sum(dy) alone: what stands in for x is in the cache anyway
 
   cpu::PassRunner<T> runner(args.extent, needs_sums ? options : cpu::in_one_pass(options), needs_x ? 2 : 1);
-  const math::ChannelArrays arrays(6, C);
+  const cpu::ChannelArrays arrays(6, C);
   double *rstd = arrays[0], *zero = arrays[1], *sum_dy = arrays[2], *sum_dy_xmu = arrays[3];
   const auto scale = math::ScaleArrays::of<T>(arrays[4], arrays[5]);
-  core::vector_loop(0, C,
-                    [=, var = args.var.data(), eps = args.eps](int64_t c) { rstd[c] = math::rstd_of(var[c], eps); });
-  const auto rstd_at = [=](int64_t c) { return rstd[c]; };
-  math::normalize_coefficients<param_t<T>>(0, C, rstd_at, args.gamma, {}, scale, zero);
-
-  // dx is what normalization makes of dy with mean 0 and beta 0.
-  const auto apply = runner.normalize(dy, args.dx.data(), {zero, scale.scale, zero, scale.factor});
-  const auto reduce = runner.gradient_sums(x, dy, args.mean.data());
-  const auto merge = [&](int64_t begin, int64_t end, const auto& leaf) {
-    runner.merge_sums_into(begin, end, leaf, sum_dy, sum_dy_xmu);
-    math::parameter_gradients(begin, end, rstd, sum_dy, sum_dy_xmu, args.dgamma, args.dbeta);
-  };
+  cpu::for_channels(0, C,
+                    math::AffineByVariance<T>{.var = args.var.data(),
+                                              .gamma = core::data_or_null(args.gamma),
+                                              .beta = nullptr,
+                                              .eps = args.eps,
+                                              .rstd = rstd,
+                                              .to_scale = scale,
+                                              .to_beta = zero});
+  const FrozenPasses<T> passes{.runner = runner,
+                               .x = x,
+                               .dy = dy,
+                               .dx = args.dx.data(),
+                               .mean = args.mean.data(),
+                               .sum_dy = sum_dy,
+                               .sum_dy_xmu = sum_dy_xmu,
+                               .coefficients = {zero, scale.scale, zero, scale.factor},
+                               .parameters = {.rstd = rstd,
+                                              .dgamma = core::data_or_null(args.dgamma),
+                                              .dbeta = core::data_or_null(args.dbeta),
+                                              .sum_dy = sum_dy,
+                                              .sum_dy_xmu = sum_dy_xmu}};
   if (!needs_sums) {
-    runner.traversal().apply(apply);
+    runner.traversal().apply(passes);
   } else if (args.dx.empty()) {
-    runner.traversal().reduce(reduce, merge);
+    runner.traversal().reduce_and_finish(passes);
   } else {
-    const auto both = [&](const cpu::WorkItem& item, const cpu::WorkItem& next, math::ChannelPairs out) {
-      apply(item);
-      reduce(next, out);
-    };
-    runner.traversal().reduce_and_apply(
-        reduce, merge, [] {}, apply, both);
+    runner.traversal().reduce_and_apply(passes);
   }
 }
 

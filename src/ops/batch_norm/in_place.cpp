@@ -5,11 +5,11 @@
 #include <limits>
 #include <string>
 
-#include "core/arguments.hpp"
 #include "core/ranks.hpp"
 #include "core/standard_arithmetic.hpp"
 #include "core/text.hpp"
 #include "cpu/runtime/check_options.hpp"
+#include "ops/argument_checks.hpp"
 #include "ops/batch_norm/training.hpp"
 
 namespace unitvar {
@@ -98,22 +98,14 @@ void check_recoverable(const Arguments& check, const Args& a, const Options& opt
   const double count = static_cast<double>(a.extent.count()) * (ranks == nullptr ? 1 : ranks->size());
   const Recoverable<T> y(check, count, a.negative_slope, a.max_lost_digits);
   y.check_slope();
-  for (int64_t c = 0; c < a.extent.channels; ++c) {
-    y.check_channel(c, math::gamma_at(a.gamma, c), math::beta_at(a.beta, c));
-  }
+  const auto *gamma = core::data_or_null(a.gamma), *beta = core::data_or_null(a.beta);
+  for (int64_t c = 0; c < a.extent.channels; ++c) y.check_channel(c, math::gamma_at(gamma, c), math::beta_at(beta, c));
 }
 
 template <class T>
 void check_arguments(const BatchNormInPlaceForward<T>& a, const Options& options) {
   Arguments check("batch_norm_in_place_forward");
-  check_extent(check.operation(), a.extent, sizeof(T));
-  const int64_t C = a.extent.channels;
-  check.output("x", a.x, a.extent.size(), "N*C*S");
-  check.optional_input("gamma", a.gamma, C, "C");
-  check.optional_input("beta", a.beta, C, "C");
-  check.optional_output("mean", a.mean, C, "C");
-  check.optional_output("var", a.var, C, "C");
-  check.optional_output("rstd", a.rstd, C, "C");
+  ops::check_forward_spans(check, a, ops::checked_lengths<T>(check, a.extent));
   check.no_overlap();
   check.finite("eps", a.eps, ErrorCode::bad_epsilon);
   check.more_than_one_value(a.extent.count(), options);
@@ -124,17 +116,7 @@ void check_arguments(const BatchNormInPlaceForward<T>& a, const Options& options
 template <class T>
 void check_arguments(const BatchNormInPlaceBackward<T>& a, const Options& options) {
   Arguments check("batch_norm_in_place_backward");
-  check_extent(check.operation(), a.extent, sizeof(T));
-  const int64_t C = a.extent.channels;
-  check.input("y", a.y, a.extent.size(), "N*C*S");
-  check.input("dy", a.dy, a.extent.size(), "N*C*S");
-  check.input("rstd", a.rstd, C, "C");
-  check.optional_input("gamma", a.gamma, C, "C");
-  check.optional_input("beta", a.beta, C, "C");
-  check.optional_output("dx", a.dx, a.extent.size(), "N*C*S");
-  check.optional_output("dgamma", a.dgamma, C, "C");
-  check.optional_output("dbeta", a.dbeta, C, "C");
-  check.no_overlap("dx", "dy");
+  ops::check_backward_spans(check, a, ops::checked_lengths<T>(check, a.extent));
   check.more_than_one_value(a.extent.count(), options);
   check_recoverable<T>(check, a, options);
   cpu::check_options(check, options);
@@ -147,17 +129,8 @@ void batch_norm_in_place_forward(const BatchNormInPlaceForward<T>& args, const O
   const core::StandardArithmetic arithmetic;
   sync::check_together(options, [&] { check_arguments(args, options); });
   const kernels::Epilogue<T> epilogue{.activates = true, .slope = args.negative_slope};
-  const BatchNormForward<T> plain{.extent = args.extent,
-                                  .x = args.x,
-                                  .gamma = args.gamma,
-                                  .beta = args.beta,
-                                  .y = args.x,
-                                  .mean = args.mean,
-                                  .var = args.var,
-                                  .rstd = args.rstd,
-                                  .eps = args.eps};
-  ops::training_forward("batch_norm_in_place_forward", plain, options, ops::affine(plain),
-                        args.negative_slope == 1 ? nullptr : &epilogue);
+  ops::training_forward<T>("batch_norm_in_place_forward", args, options, ops::affine<T>(args),
+                           args.negative_slope == 1 ? nullptr : &epilogue);
 }
 
 /// y - beta stands for gamma * x_hat: beta is the mean of y, and |gamma| nearly its standard deviation. So these are
@@ -166,30 +139,29 @@ template <class T>
 void batch_norm_in_place_backward(const BatchNormInPlaceBackward<T>& args, const Options& options) {
   const core::StandardArithmetic arithmetic;
   sync::check_together(options, [&] { check_arguments(args, options); });
+  using P = param_t<T>;
   const int64_t C = args.extent.channels;
-  const math::ChannelArrays arrays(2, C);
-  double *beta = arrays[0], *per_gamma = arrays[1];
-  core::vector_loop(0, C, [=, given = args.beta](int64_t c) { beta[c] = math::beta_at(given, c); });
-  core::vector_loop(0, C, [=, gamma = args.gamma](int64_t c) { per_gamma[c] = 1 / math::gamma_at(gamma, c); });
+  const cpu::ChannelArrays arrays(2, C);
+  const math::InPlaceStatistics<P> of_y{.gamma = core::data_or_null(args.gamma),
+                                        .beta = core::data_or_null(args.beta),
+                                        .mean = arrays[0],
+                                        .per_gamma = arrays[1]};
+  cpu::for_channels(0, C, of_y);
 
-  const kernels::Epilogue<T> epilogue{.activates = true, .slope = args.negative_slope, .x_is_output = true};
   const auto of = [C](const double* values) { return std::span<const double>(values, static_cast<std::size_t>(C)); };
-  const BatchNormBackward<T> plain{.extent = args.extent,
-                                   .x = args.y,
-                                   .dy = args.dy,
-                                   .mean = of(beta),
-                                   .rstd = of(per_gamma),
-                                   .dx = args.dx,
-                                   .dgamma = args.dgamma,
-                                   .dbeta = args.dbeta};
-  const auto parameters = [&](int64_t begin, int64_t end, const double* sum_g, const double* sum_g_ymb,
-                              math::ScaleArrays scale) {
-    math::parameter_gradients(begin, end, per_gamma, sum_g, sum_g_ymb, args.dgamma, args.dbeta);
-    math::fill_scales(
-        begin, end, [rstd = args.rstd.data()](int64_t c) { return rstd[c]; }, args.gamma, scale);
-  };
-  ops::training_backward("batch_norm_in_place_backward", plain, options, parameters,
-                         args.negative_slope == 1 ? nullptr : &epilogue);
+  const BatchNormBackward<T> about_y{.extent = args.extent,
+                                     .x = args.y,
+                                     .dy = args.dy,
+                                     .mean = of(of_y.mean),
+                                     .rstd = of(of_y.per_gamma),
+                                     .dx = args.dx,
+                                     .dgamma = args.dgamma,
+                                     .dbeta = args.dbeta};
+  const math::InPlaceGradientFinish<T> channel{
+      .per_gamma = of_y.per_gamma, .rstd = args.rstd.data(), .gamma = of_y.gamma};
+  const kernels::Epilogue<T> epilogue{.activates = true, .slope = args.negative_slope, .x_is_output = true};
+  ops::training_backward<T>("batch_norm_in_place_backward", about_y, options, channel,
+                            ops::parameter_gradients<T>(about_y), args.negative_slope == 1 ? nullptr : &epilogue);
 }
 
 #define UNITVAR_INSTANTIATE(T)                                                                     \

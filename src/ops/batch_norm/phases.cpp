@@ -1,9 +1,11 @@
 #include "unitvar/phases.hpp"
 
-#include "core/arguments.hpp"
 #include "core/standard_arithmetic.hpp"
 #include "cpu/passes/pass_runner.hpp"
 #include "cpu/runtime/check_options.hpp"
+#include "math/backward.hpp"
+#include "math/forward.hpp"
+#include "ops/argument_checks.hpp"
 
 namespace unitvar {
 
@@ -23,9 +25,7 @@ void moments(const Moments<T>& args, const Options& options) {
   cpu::check_options(check, options);
 
   cpu::PassRunner<T> runner(args.extent, options, 1);
-  runner.traversal().reduce(runner.moments(args.x.data()), [&](int64_t begin, int64_t end, const auto& leaf) {
-    runner.merge_moments_into(begin, end, leaf, args.mean.data(), args.m2.data());
-  });
+  runner.traversal().reduce(runner.moments(args.x.data(), args.mean.data(), args.m2.data()));
 }
 
 double merge_moments(double count_a, std::span<double> mean_a, std::span<double> m2_a, double count_b,
@@ -47,7 +47,12 @@ double merge_moments(double count_a, std::span<double> mean_a, std::span<double>
     std::copy(m2_b.begin(), m2_b.end(), m2_a.begin());
     return count_b;
   }
-  math::merge_moments(count_a, {mean_a.data(), m2_a.data()}, count_b, mean_b.data(), m2_b.data(), C);
+  cpu::for_channels(0, C,
+                    math::MergeMoments{.merge = math::MomentMerge(count_a, count_b),
+                                       .mean_a = mean_a.data(),
+                                       .m2_a = m2_a.data(),
+                                       .mean_b = mean_b.data(),
+                                       .m2_b = m2_b.data()});
   return count_a + count_b;
 }
 
@@ -77,24 +82,22 @@ template <class T>
 void normalize(const Normalize<T>& args, const Options& options) {
   const core::StandardArithmetic arithmetic;
   Arguments check("normalize");
-  check_extent(check.operation(), args.extent, sizeof(T));
-  const int64_t C = args.extent.channels;
-  check.input("x", args.x, args.extent.size(), "N*C*S");
-  check.input("mean", args.mean, C, "C");
-  check.input("rstd", args.rstd, C, "C");
-  check.optional_input("gamma", args.gamma, C, "C");
-  check.optional_input("beta", args.beta, C, "C");
-  check.output("y", args.y, args.extent.size(), "N*C*S");
-  check.no_overlap("y", "x");
+  ops::check_inference_spans(check, args, ops::checked_lengths<T>(check, args.extent));
   cpu::check_options(check, options);
 
+  const int64_t C = args.extent.channels;
   cpu::PassRunner<T> runner(args.extent, cpu::in_one_pass(options), 1);
-  const math::ChannelArrays arrays(3, C);
+  const cpu::ChannelArrays arrays(3, C);
   const auto scale = math::ScaleArrays::of<T>(arrays[0], arrays[1]);
-  const auto rstd_at = [rstd = args.rstd.data()](int64_t c) { return rstd[c]; };
-  math::normalize_coefficients(0, C, rstd_at, args.gamma, args.beta, scale, arrays[2]);
+  double* const beta = arrays[2];
+  cpu::for_channels(0, C,
+                    math::AffineByRstd<T>{.rstd = args.rstd.data(),
+                                          .gamma = core::data_or_null(args.gamma),
+                                          .beta = core::data_or_null(args.beta),
+                                          .to_scale = scale,
+                                          .to_beta = beta});
   runner.traversal().apply(
-      runner.normalize(args.x.data(), args.y.data(), {args.mean.data(), scale.scale, arrays[2], scale.factor}));
+      runner.normalize(args.x.data(), args.y.data(), {args.mean.data(), scale.scale, beta, scale.factor}));
 }
 
 template <class T>
@@ -112,39 +115,37 @@ void gradient_sums(const GradientSums<T>& args, const Options& options) {
   cpu::check_options(check, options);
 
   cpu::PassRunner<T> runner(args.extent, options, 2);
-  runner.traversal().reduce(runner.gradient_sums(args.x.data(), args.dy.data(), args.mean.data()),
-                            [&](int64_t begin, int64_t end, const auto& leaf) {
-                              runner.merge_sums_into(begin, end, leaf, args.sum_dy.data(), args.sum_dy_xmu.data());
-                            });
+  runner.traversal().reduce(runner.gradient_sums(args.x.data(), args.dy.data(), args.mean.data(), args.sum_dy.data(),
+                                                 args.sum_dy_xmu.data()));
 }
 
 template <class T>
 void input_gradient(const InputGradient<T>& args, const Options& options) {
   const core::StandardArithmetic arithmetic;
   Arguments check("input_gradient");
-  check_extent(check.operation(), args.extent, sizeof(T));
-  const int64_t C = args.extent.channels;
-  check.input("x", args.x, args.extent.size(), "N*C*S");
-  check.input("dy", args.dy, args.extent.size(), "N*C*S");
-  check.input("mean", args.mean, C, "C");
-  check.input("rstd", args.rstd, C, "C");
-  check.optional_input("gamma", args.gamma, C, "C");
-  check.input("sum_dy", args.sum_dy, C, "C");
-  check.input("sum_dy_xmu", args.sum_dy_xmu, C, "C");
-  check.output("dx", args.dx, args.extent.size(), "N*C*S");
+  const ops::Lengths lengths = ops::checked_lengths<T>(check, args.extent);
+  ops::check_saved_spans(check, args, lengths);
+  ops::input(check, "sum_dy", args.sum_dy, lengths.statistics);
+  ops::input(check, "sum_dy_xmu", args.sum_dy_xmu, lengths.statistics);
+  ops::output(check, "dx", args.dx, lengths.tensor);
   check.no_overlap("dx", "dy");
   cpu::check_options(check, options);
   check.not_negative("count", args.count);
   if (args.extent.outer == 0) return;
   if (args.count == 0) check.fail(ErrorCode::bad_argument, "count is 0, want > 0 for an extent that is not empty");
 
+  const int64_t C = args.extent.channels;
   cpu::PassRunner<T> runner(args.extent, cpu::in_one_pass(options), 2);
-  const math::ChannelArrays arrays(4, C);
-  const auto scale = math::ScaleArrays::of<T>(arrays[2], arrays[3]);
-  const math::GradientFinish finish{args.count, arrays[0], arrays[1], scale};
-  finish(0, C, args.rstd.data(), args.gamma, args.sum_dy.data(), args.sum_dy_xmu.data());
-  runner.traversal().apply(runner.input_gradient(args.x.data(), args.dy.data(), args.dx.data(),
-                                                 {args.mean.data(), arrays[0], arrays[1], scale.scale, scale.factor}));
+  const cpu::ChannelArrays arrays(4, C);
+  const math::GradientFinish<T> finish{.rstd = args.rstd.data(),
+                                       .gamma = core::data_or_null(args.gamma),
+                                       .count = args.count,
+                                       .sum_dy = args.sum_dy.data(),
+                                       .sum_dy_xmu = args.sum_dy_xmu.data(),
+                                       .to = {arrays[0], arrays[1], math::ScaleArrays::of<T>(arrays[2], arrays[3])}};
+  cpu::for_channels(0, C, finish);
+  runner.traversal().apply(
+      runner.input_gradient(args.x.data(), args.dy.data(), args.dx.data(), finish.to.coefficients(args.mean.data())));
 }
 
 #define UNITVAR_INSTANTIATE(T)                                            \

@@ -4,6 +4,8 @@
 
 #include "core/arguments.hpp"
 #include "cpu/passes/pass_runner.hpp"
+#include "math/backward.hpp"
+#include "math/forward.hpp"
 #include "sync/exchange.hpp"
 #include "unitvar/batch_norm.hpp"
 
@@ -30,151 +32,173 @@ sync::Exchange exchange_of(const cpu::PassRunner<T>& runner, Communicator& ranks
            .eps = eps}};
 }
 
-/// Walks memory by the blocks of an exchange, streamed: reduce_item and merge_tiles make this rank's pairs, `here`;
-/// merged(begin, end) sees those of all ranks; check() comes before apply_item. See Exchange::in_blocks and Traversal.
-template <class T, class Reduce, class Merge, class Merged, class Check, class Apply>
-void reduce_and_apply_over(sync::Exchange& ranks, cpu::Traversal<T>& traversal, math::ChannelPairs here,
-                           math::ChannelPairs all, bool apply_last, const Reduce& reduce_item, const Merge& merge_tiles,
-                           const Merged& merged, const Check& check, const Apply& apply_item) {
-  const auto reduce = [&](std::int64_t begin, std::int64_t end) {
-    traversal.select(begin, end);
-    traversal.reduce(reduce_item, merge_tiles);
-  };
-  const auto apply = [&](std::int64_t begin, std::int64_t end) {
-    check();
-    traversal.select(begin, end);
-    traversal.apply(apply_item, cpu::Order::descending);
-  };
-  ranks.in_blocks(here, all, apply_last, reduce, merged, apply);
-}
+/// The two passes of a forward (see cpu/passes/passes.hpp): moments, then normalize. `Work` is math::Affine or a
+/// relative, whose arrays both passes use.
+template <class T, class Work>
+struct ForwardPasses {
+  const cpu::PassRunner<T>& runner;
+  const char* operation;
+  const T* x;
+  T* y;
+  Work channel;  ///< what is done for each channel between the passes
 
-/// coefficients(begin, end, mean, rstd, scale, beta) gives what normalization takes (normalize_coefficients) for
-/// channels [begin, end). With eps <= 0 all variances are checked before the first write, in the name of `operation`.
-/// Returns the number of values of a channel, or the sum of their weights, over all ranks.
-template <class T, class Coefficients>
-double training_forward(const char* operation, const BatchNormForward<T>& args, const Options& options,
-                        const Coefficients& coefficients, const kernels::Epilogue<T>* epilogue = nullptr) {
-  using core::vector_loop;
-  using std::int64_t;
-  const int64_t C = args.extent.channels;
+  void reduce(const cpu::WorkItem& item, math::ChannelPairs out) const noexcept {
+    runner.phases().moments(x, item, out);
+  }
+  void merge(std::int64_t begin, std::int64_t end, const cpu::TileLeaves& leaves) const noexcept {
+    runner.merge_moments(begin, end, leaves, channel.to.mean, channel.to.var);
+  }
+  void finish(std::int64_t begin, std::int64_t end) const noexcept { cpu::for_channels(begin, end, channel); }
+  /// With eps > 0 no variance can be refused.
+  void check() const {
+    if (channel.eps > 0) return;
+    const core::Arguments arguments(operation);
+    const std::int64_t C = runner.schedule().tiling.extent.channels;
+    for (std::int64_t c = 0; c < C; ++c) arguments.positive_variance(channel.to.var[c], channel.eps, c);
+  }
+  void apply(const cpu::WorkItem& item) const noexcept {
+    runner.phases().normalize(x, y, item, channel.to.coefficients());
+  }
+  void apply_and_reduce(const cpu::WorkItem& item, const cpu::WorkItem& next, math::ChannelPairs out) const noexcept {
+    runner.phases().normalize_and_moments(x, y, item, channel.to.coefficients(), next, out);
+  }
+
+  /// For an exchange of ranks: mean and M2 of this rank, and of all in the same place.
+  [[nodiscard]] math::ChannelPairs here() const noexcept { return {channel.to.mean, channel.to.var}; }
+  [[nodiscard]] math::ChannelPairs all() const noexcept { return here(); }
+  void set_count(double count) noexcept { channel.count = count; }
+};
+
+/// `channel` gives what normalization takes (math::Affine, math::Renorm); its count and arrays are filled in. With eps
+/// <= 0 all variances are checked before the first write, in the name of `operation`. Args has the tensors and
+/// statistics of BatchNormForward, but for y, which may be x. Returns the number of values of a channel, or the sum of
+/// their weights, over all ranks.
+template <class T, class Args, class Work>
+double training_forward(const char* operation, const Args& args, const Options& options, Work channel,
+                        const kernels::Epilogue<T>* epilogue = nullptr) {
   const bool variance_may_fail = args.eps <= 0;
   Options run = between_ranks(options);
   if (variance_may_fail) run.cpu.walk = Walk::streamed;  // all variances are known before the first write
 
   cpu::PassRunner<T> runner(args.extent, run, 1, epilogue);
-  const math::ChannelArrays arrays(6, C);
-  double *mean = arrays[0], *var = arrays[1], *rstd = arrays[2], *beta = arrays[3];
-  const auto scale = math::ScaleArrays::of<T>(arrays[4], arrays[5]);
-  double count = runner.count();
-
-  const auto merge_tiles = [&](int64_t begin, int64_t end, const auto& leaf) {
-    runner.merge_moments_into(begin, end, leaf, mean, var);
-  };
-  const auto finish = [&](int64_t begin, int64_t end) {
-    core::vector_loop(begin, end, [=](int64_t c) { var[c] = math::biased_variance(var[c], count); });
-    core::vector_loop(begin, end, [=, eps = args.eps](int64_t c) { rstd[c] = math::rstd_of(var[c], eps); });
-    coefficients(begin, end, mean, rstd, scale, beta);
-  };
-  const auto check = [&] {
-    if (!variance_may_fail) return;
-    const core::Arguments arguments(operation);
-    for (int64_t c = 0; c < C; ++c) arguments.positive_variance(var[c], args.eps, c);
-  };
-  const T* x = args.x.data();
-  T* y = args.y.data();
-  const math::NormalizeArrays c{mean, scale.scale, beta, scale.factor};
-  if (core::ranks_of(options) == nullptr) {
-    const auto merge = [&](int64_t begin, int64_t end, const auto& leaf) {
-      merge_tiles(begin, end, leaf);
-      finish(begin, end);
-    };
-    runner.traversal().reduce_and_apply(runner.moments(x), merge, check, runner.normalize(x, y, c),
-                                        runner.normalize_and_moments(x, y, c));
+  const cpu::ChannelArrays arrays(6, args.extent.channels);
+  channel.count = runner.count();
+  channel.to = {arrays[0], arrays[1], arrays[2], arrays[3], math::ScaleArrays::of<T>(arrays[4], arrays[5])};
+  T* y = nullptr;
+  if constexpr (requires { args.y; }) {
+    y = args.y.data();
   } else {
-    sync::Exchange ranks = exchange_of(runner, *options.communicator, operation, sync::PairKind::moments, args.eps);
-    const auto merged = [&](int64_t begin, int64_t end) {
-      count = ranks.count();
-      finish(begin, end);
-    };
-    reduce_and_apply_over(ranks, runner.traversal(), {mean, var}, {mean, var}, variance_may_fail, runner.moments(x),
-                          merge_tiles, merged, check, runner.normalize(x, y, c));
+    y = args.x.data();
   }
-  math::store_if_wanted(mean, args.mean);
-  math::store_if_wanted(var, args.var);
-  math::store_if_wanted(rstd, args.rstd);
-  return count;
+  ForwardPasses<T, Work> passes{
+      .runner = runner, .operation = operation, .x = args.x.data(), .y = y, .channel = channel};
+  if (Communicator* const ranks = core::ranks_of(options)) {
+    exchange_of(runner, *ranks, operation, sync::PairKind::moments, args.eps)
+        .reduce_and_apply(runner.traversal(), passes, variance_may_fail);
+  } else {
+    runner.traversal().reduce_and_apply(passes);
+  }
+  cpu::store_if_wanted(channel.to.mean, args.mean);
+  cpu::store_if_wanted(channel.to.var, args.var);
+  cpu::store_if_wanted(channel.to.rstd, args.rstd);
+  return passes.channel.count;
 }
 
-/// The coefficients of batch normalization itself: gamma * rstd, and beta.
-template <class T>
-auto affine(const BatchNormForward<T>& args) noexcept {
-  return [&args](std::int64_t begin, std::int64_t end, const double*, const double* rstd, math::ScaleArrays scale,
-                 double* beta) {
-    const auto rstd_at = [=](std::int64_t c) { return rstd[c]; };
-    math::normalize_coefficients(begin, end, rstd_at, args.gamma, args.beta, scale, beta);
-  };
+/// The two passes of a backward: gradient sums, then input gradient. `Work` is math::GradientFinish or a relative,
+/// `Parameters` math::ParameterGradients or a relative.
+template <class T, class Work, class Parameters>
+struct BackwardPasses {
+  const cpu::PassRunner<T>& runner;
+  const T *x, *dy;
+  T* dx;  ///< null: not wanted
+  const double* mean;
+  double *sum_dy, *sum_dy_xmu;     ///< of this rank
+  math::ChannelPairs sums_of_all;  ///< of all ranks
+  Work channel;                    ///< what is done for each channel between the passes
+  Parameters parameters;           ///< and that, too
+
+  void reduce(const cpu::WorkItem& item, math::ChannelPairs out) const noexcept {
+    runner.phases().gradient_sums(x, dy, item, mean, out);
+  }
+  void merge(std::int64_t begin, std::int64_t end, const cpu::TileLeaves& leaves) const noexcept {
+    runner.merge_sums(begin, end, leaves, sum_dy, sum_dy_xmu);
+  }
+  void finish(std::int64_t begin, std::int64_t end) const noexcept {
+    cpu::for_channels(begin, end, channel);
+    cpu::for_channels(begin, end, parameters);
+  }
+  void check() const noexcept {}
+  void apply(const cpu::WorkItem& item) const noexcept {
+    if (dx != nullptr) runner.phases().input_gradient(x, dy, dx, item, channel.to.coefficients(mean));
+  }
+  void apply_and_reduce(const cpu::WorkItem& item, const cpu::WorkItem& next, math::ChannelPairs out) const noexcept {
+    runner.phases().input_gradient_and_sums(x, dy, dx, item, channel.to.coefficients(mean), next, out);
+  }
+
+  /// For an exchange of ranks: the sums of this rank, and of all.
+  [[nodiscard]] math::ChannelPairs here() const noexcept { return {sum_dy, sum_dy_xmu}; }
+  [[nodiscard]] math::ChannelPairs all() const noexcept { return sums_of_all; }
+  void set_count(double count) noexcept { channel.count = count; }
+};
+
+/// Whether the parameters' gradients are of this rank alone.
+inline bool wants_local_gradients(const Communicator* ranks) noexcept {
+  return ranks == nullptr || ranks->options().parameter_gradients == ParameterGradients::local;
 }
 
-/// parameters(begin, end, sum_dy, sum_dy_xmu, scale) makes the parameter gradients of channels [begin, end), and may
-/// change what dx is multiplied by, which is gamma * rstd.
-template <class T, class Parameters>
-void training_backward(const char* operation, const BatchNormBackward<T>& args, const Options& options,
-                       const Parameters& parameters, const kernels::Epilogue<T>* epilogue = nullptr) {
-  using std::int64_t;
-  const bool is_alone = core::ranks_of(options) == nullptr;
-  if (is_alone && args.dx.empty() && args.dgamma.empty() && args.dbeta.empty()) return;
+/// `channel` gives what dx takes, `parameters` the parameters' gradients; their sums, count and arrays are filled in.
+/// Args has the tensors and outputs of BatchNormBackward.
+template <class T, class Args, class Work, class Parameters>
+void training_backward(const char* operation, const Args& args, const Options& options, Work channel,
+                       Parameters parameters, const kernels::Epilogue<T>* epilogue = nullptr) {
+  Communicator* const ranks = core::ranks_of(options);
+  if (ranks == nullptr && args.dx.empty() && args.dgamma.empty() && args.dbeta.empty()) return;
   const bool asks_x = epilogue != nullptr && epilogue->x_is_output;
   const bool needs_x = asks_x || !args.dx.empty() || !args.dgamma.empty();
   const T* dy = args.dy.data();
   const T* x = needs_x ? args.x.data() : dy;  // sum(dy) alone: what stands in for x is in the cache anyway
 
   cpu::PassRunner<T> runner(args.extent, between_ranks(options), needs_x ? 2 : 1, epilogue);
-  const math::ChannelArrays arrays(is_alone ? 6 : 8, args.extent.channels);
-  double *sum_dy = arrays[0], *sum_dy_xmu = arrays[1];
-  math::GradientFinish finish{runner.count(), arrays[2], arrays[3], math::ScaleArrays::of<T>(arrays[4], arrays[5])};
-
-  const auto reduce = runner.gradient_sums(x, dy, args.mean.data());
-  const auto merge_tiles = [&](int64_t begin, int64_t end, const auto& leaf) {
-    runner.merge_sums_into(begin, end, leaf, sum_dy, sum_dy_xmu);
-  };
-  T* dx = args.dx.data();
-  const math::GradientArrays c{args.mean.data(), finish.mean_dy, finish.slope, finish.scale.scale, finish.scale.factor};
-  if (!is_alone) {
-    sync::Exchange ranks = exchange_of(runner, *options.communicator, operation, sync::PairKind::sums);
-    const math::ChannelPairs here{sum_dy, sum_dy_xmu}, all{arrays[6], arrays[7]};
-    const math::ChannelPairs wanted = ranks.options().parameter_gradients == ParameterGradients::local ? here : all;
-    const auto merged = [&](int64_t begin, int64_t end) {
-      finish.count = ranks.count();
-      finish(begin, end, args.rstd.data(), args.gamma, all.first, all.second);
-      parameters(begin, end, wanted.first, wanted.second, finish.scale);
-    };
-    const auto apply_item = [&, write = runner.input_gradient(x, dy, dx, c)](const cpu::WorkItem& item) {
-      if (!args.dx.empty()) write(item);
-    };
-    reduce_and_apply_over(
-        ranks, runner.traversal(), here, all, false, reduce, merge_tiles, merged, [] {}, apply_item);
-    return;
+  const cpu::ChannelArrays arrays(ranks == nullptr ? 6 : 8, args.extent.channels);
+  const math::ChannelPairs here{arrays[0], arrays[1]};
+  const math::ChannelPairs all = ranks == nullptr ? here : math::ChannelPairs{arrays[6], arrays[7]};
+  channel.count = runner.count();
+  channel.sum_dy = all.first;
+  channel.sum_dy_xmu = all.second;
+  channel.to = {arrays[2], arrays[3], math::ScaleArrays::of<T>(arrays[4], arrays[5])};
+  parameters.sum_dy = wants_local_gradients(ranks) ? here.first : all.first;
+  parameters.sum_dy_xmu = wants_local_gradients(ranks) ? here.second : all.second;
+  BackwardPasses<T, Work, Parameters> passes{.runner = runner,
+                                             .x = x,
+                                             .dy = dy,
+                                             .dx = core::data_or_null(args.dx),
+                                             .mean = args.mean.data(),
+                                             .sum_dy = here.first,
+                                             .sum_dy_xmu = here.second,
+                                             .sums_of_all = all,
+                                             .channel = channel,
+                                             .parameters = parameters};
+  if (ranks != nullptr) {
+    exchange_of(runner, *ranks, operation, sync::PairKind::sums).reduce_and_apply(runner.traversal(), passes, false);
+  } else if (args.dx.empty()) {
+    runner.traversal().reduce_and_finish(passes);
+  } else {
+    runner.traversal().reduce_and_apply(passes);
   }
-  const auto merge = [&](int64_t begin, int64_t end, const auto& leaf) {
-    merge_tiles(begin, end, leaf);
-    finish(begin, end, args.rstd.data(), args.gamma, sum_dy, sum_dy_xmu);
-    parameters(begin, end, sum_dy, sum_dy_xmu, finish.scale);
-  };
-  if (args.dx.empty()) {
-    runner.traversal().reduce(reduce, merge);
-    return;
-  }
-  runner.traversal().reduce_and_apply(
-      reduce, merge, [] {}, runner.input_gradient(x, dy, dx, c), runner.input_gradient_and_sums(x, dy, dx, c));
 }
 
-/// The parameter gradients of batch normalization itself (B14, B15).
-template <class T>
-auto gradients_of_parameters(const BatchNormBackward<T>& args) noexcept {
-  return
-      [&args](std::int64_t begin, std::int64_t end, const double* sum_dy, const double* sum_dy_xmu, math::ScaleArrays) {
-        math::parameter_gradients(begin, end, args.rstd.data(), sum_dy, sum_dy_xmu, args.dgamma, args.dbeta);
-      };
+/// The channels' work of batch normalization itself.
+template <class T, class Args>
+math::Affine<T> affine(const Args& args) noexcept {
+  return {.gamma = core::data_or_null(args.gamma), .beta = core::data_or_null(args.beta), .eps = args.eps};
+}
+template <class T, class Args>
+math::GradientFinish<T> gradient_finish(const Args& args) noexcept {
+  return {.rstd = args.rstd.data(), .gamma = core::data_or_null(args.gamma)};
+}
+template <class T, class Args>
+math::ParameterGradients<param_t<T>> parameter_gradients(const Args& args) noexcept {
+  return {.rstd = args.rstd.data(), .dgamma = core::data_or_null(args.dgamma), .dbeta = core::data_or_null(args.dbeta)};
 }
 
 }  // namespace unitvar::ops

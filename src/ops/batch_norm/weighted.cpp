@@ -6,18 +6,17 @@
 #include <string>
 #include <vector>
 
-#include "core/arguments.hpp"
 #include "core/ranks.hpp"
 #include "core/standard_arithmetic.hpp"
 #include "core/text.hpp"
 #include "cpu/runtime/check_options.hpp"
+#include "ops/argument_checks.hpp"
 #include "ops/batch_norm/training.hpp"
 
 namespace unitvar {
 namespace {
 
 using core::Arguments;
-using std::int64_t;
 
 /// Weights are scaled where the largest is beyond these: sums of them and of their products may leave the range of
 /// doubles. Ranks, which would have to agree on a factor, refuse them.
@@ -83,16 +82,7 @@ void check_weights(const Arguments& check, std::span<const P> weight, const Opti
 template <class T>
 void check_arguments(const BatchNormWeightedForward<T>& a, const Options& options) {
   Arguments check("batch_norm_weighted_forward");
-  check_extent(check.operation(), a.extent, sizeof(T));
-  const int64_t C = a.extent.channels;
-  check.input("x", a.x, a.extent.size(), "N*C*S");
-  check.input("weight", a.weight, a.extent.count(), "N*S");
-  check.optional_input("gamma", a.gamma, C, "C");
-  check.optional_input("beta", a.beta, C, "C");
-  check.output("y", a.y, a.extent.size(), "N*C*S");
-  check.optional_output("mean", a.mean, C, "C");
-  check.optional_output("var", a.var, C, "C");
-  check.optional_output("rstd", a.rstd, C, "C");
+  ops::check_forward_spans(check, a, ops::checked_lengths<T>(check, a.extent));
   check.no_overlap();
   check.finite("eps", a.eps, ErrorCode::bad_epsilon);
   check_weights(check, a.weight, options);
@@ -102,18 +92,7 @@ void check_arguments(const BatchNormWeightedForward<T>& a, const Options& option
 template <class T>
 void check_arguments(const BatchNormWeightedBackward<T>& a, const Options& options) {
   Arguments check("batch_norm_weighted_backward");
-  check_extent(check.operation(), a.extent, sizeof(T));
-  const int64_t C = a.extent.channels;
-  check.input("x", a.x, a.extent.size(), "N*C*S");
-  check.input("dy", a.dy, a.extent.size(), "N*C*S");
-  check.input("weight", a.weight, a.extent.count(), "N*S");
-  check.input("mean", a.mean, C, "C");
-  check.input("rstd", a.rstd, C, "C");
-  check.optional_input("gamma", a.gamma, C, "C");
-  check.optional_output("dx", a.dx, a.extent.size(), "N*C*S");
-  check.optional_output("dgamma", a.dgamma, C, "C");
-  check.optional_output("dbeta", a.dbeta, C, "C");
-  check.no_overlap("dx", "dy");
+  ops::check_backward_spans(check, a, ops::checked_lengths<T>(check, a.extent));
   check_weights(check, a.weight, options);
   cpu::check_options(check, options);
 }
@@ -126,17 +105,8 @@ double batch_norm_weighted_forward(const BatchNormWeightedForward<T>& args, cons
   sync::check_together(options, [&] { check_arguments(args, options); });
   const ScaledWeights<param_t<T>> weights(args.weight, options);
   const kernels::Epilogue<T> epilogue{.weights = weights.data(), .zero_unweighted = args.zero_unweighted};
-  const BatchNormForward<T> plain{.extent = args.extent,
-                                  .x = args.x,
-                                  .gamma = args.gamma,
-                                  .beta = args.beta,
-                                  .y = args.y,
-                                  .mean = args.mean,
-                                  .var = args.var,
-                                  .rstd = args.rstd,
-                                  .eps = args.eps};
   const double total =
-      ops::training_forward("batch_norm_weighted_forward", plain, options, ops::affine(plain), &epilogue);
+      ops::training_forward<T>("batch_norm_weighted_forward", args, options, ops::affine<T>(args), &epilogue);
   return std::scalbn(total, weights.exponent());
 }
 
@@ -146,17 +116,8 @@ void batch_norm_weighted_backward(const BatchNormWeightedBackward<T>& args, cons
   sync::check_together(options, [&] { check_arguments(args, options); });
   const ScaledWeights<param_t<T>> weights(args.weight, options);
   const kernels::Epilogue<T> epilogue{.weights = weights.data()};
-  const BatchNormBackward<T> plain{.extent = args.extent,
-                                   .x = args.x,
-                                   .dy = args.dy,
-                                   .mean = args.mean,
-                                   .rstd = args.rstd,
-                                   .gamma = args.gamma,
-                                   .dx = args.dx,
-                                   .dgamma = args.dgamma,
-                                   .dbeta = args.dbeta};
-  ops::training_backward("batch_norm_weighted_backward", plain, options, ops::gradients_of_parameters(plain),
-                         &epilogue);
+  ops::training_backward<T>("batch_norm_weighted_backward", args, options, ops::gradient_finish<T>(args),
+                            ops::parameter_gradients<T>(args), &epilogue);
 }
 
 #define UNITVAR_INSTANTIATE(T)                                                                        \

@@ -2,10 +2,19 @@
 #include <string>
 
 #include "math/partition.hpp"
+#include "ops/argument_checks.hpp"
 #include "unitvar/error.hpp"
 #include "unitvar/group_norm.hpp"
 
 namespace unitvar::ops {
+
+/// Of a tensor of T whose groups are looked at first.
+template <class T>
+Lengths checked_lengths(const core::Arguments& check, const Groups& groups) {
+  check_groups(check.operation(), groups, sizeof(T));
+  const Extent& e = groups.extent;
+  return {{e.size(), "N*C*S"}, {e.channels, "C"}, {groups.size(), "N*G"}};
+}
 
 inline math::Partition partition_of(const Groups& groups) noexcept {
   return math::Partition::of(groups.extent, groups.sample_rows, groups.group_channels());

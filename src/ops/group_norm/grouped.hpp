@@ -18,6 +18,14 @@ struct GroupedForward {
   T* y;
   std::span<double> mean, var, rstd;
   double eps;
+
+  /// Of the arguments of an operation.
+  template <class Args>
+  static GroupedForward of(const math::Partition& partition, const Args& a) noexcept {
+    GroupedForward result{partition, a.x.data(), a.gamma, a.beta, a.y.data(), a.mean, {}, a.rstd, a.eps};
+    if constexpr (requires { a.var; }) result.var = a.var;
+    return result;
+  }
 };
 
 /// y = gamma * (x - mean) * rstd + beta by each group's own mean and biased variance. Throws bad_epsilon, in the name
@@ -34,6 +42,11 @@ struct GroupedBackward {
   std::span<const param_t<T>> gamma;
   std::span<T> dx;
   std::span<param_t<T>> dgamma, dbeta;
+
+  template <class Args>
+  static GroupedBackward of(const math::Partition& partition, const Args& a) noexcept {
+    return {partition, a.x, a.dy, a.mean, a.rstd, a.gamma, a.dx, a.dgamma, a.dbeta};
+  }
 };
 
 template <class T>

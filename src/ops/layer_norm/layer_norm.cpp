@@ -4,13 +4,13 @@
 #include <cmath>
 #include <string>
 
-#include "core/arguments.hpp"
 #include "core/standard_arithmetic.hpp"
 #include "core/text.hpp"
-#include "core/vector_loop.hpp"
+#include "cpu/passes/channel_arrays.hpp"
 #include "cpu/passes/row_runner.hpp"
 #include "cpu/runtime/check_options.hpp"
 #include "math/channel_math.hpp"
+#include "ops/layer_norm/row_arguments.hpp"
 
 namespace unitvar {
 namespace {
@@ -20,88 +20,45 @@ using cpu::Center;
 using cpu::RowRunner;
 using std::int64_t;
 
-/// Arguments of both forwards; those of RMS normalization have no mean.
-template <class T>
-struct Forward {
-  const char* operation;
-  Center center;
-  RowExtent extent;
-  std::span<const T> x;
-  std::span<const param_t<T>> gamma, beta;
-  std::span<T> y;
-  std::span<double> mean, rstd;
-  double eps;
-};
-
-/// Arguments of both backwards.
-template <class T>
-struct Backward {
-  const char* operation;
-  Center center;
-  RowExtent extent;
-  std::span<const T> x, dy;
-  std::span<const double> mean, rstd;
-  std::span<const param_t<T>> gamma;
-  std::span<T> dx;
-  std::span<param_t<T>> dgamma, dbeta;
-};
-
-template <class T>
-void check_arguments(const Forward<T>& a, const Options& options) {
-  Arguments check(a.operation);
-  check_extent(check.operation(), a.extent, sizeof(T));
-  const int64_t D = a.extent.length, rows = a.extent.rows;
-  check.input("x", a.x, a.extent.size(), "rows*D");
-  check.optional_input("gamma", a.gamma, D, "D");
-  check.optional_input("beta", a.beta, D, "D");
-  check.output("y", a.y, a.extent.size(), "rows*D");
-  check.optional_output("mean", a.mean, rows, "rows");
-  check.optional_output("rstd", a.rstd, rows, "rows");
+template <class T, class Args>
+void check_forward(const char* operation, const Args& a, const Options& options) {
+  Arguments check(operation);
+  ops::check_forward_spans(check, a, ops::checked_lengths<T>(check, a.extent));
   check.no_overlap("y", "x");
   check.finite("eps", a.eps, ErrorCode::bad_epsilon);
   cpu::check_options(check, options);
 }
 
-template <class T>
-void check_arguments(const Backward<T>& a, const Options& options) {
-  Arguments check(a.operation);
-  check_extent(check.operation(), a.extent, sizeof(T));
-  const int64_t D = a.extent.length, rows = a.extent.rows;
-  check.input("x", a.x, a.extent.size(), "rows*D");
-  check.input("dy", a.dy, a.extent.size(), "rows*D");
-  if (a.center == Center::mean) check.input("mean", a.mean, rows, "rows");
-  check.input("rstd", a.rstd, rows, "rows");
-  check.optional_input("gamma", a.gamma, D, "D");
-  check.optional_output("dx", a.dx, a.extent.size(), "rows*D");
-  check.optional_output("dgamma", a.dgamma, D, "D");
-  check.optional_output("dbeta", a.dbeta, D, "D");
-  check.no_overlap("dx", "dy");
+template <class T, class Args>
+void check_backward(const char* operation, const Args& a, const Options& options) {
+  Arguments check(operation);
+  ops::check_backward_spans(check, a, ops::checked_lengths<T>(check, a.extent));
   cpu::check_options(check, options);
 }
 
 /// With eps > 0 nothing can be refused; else all rows are looked at before anything is written.
-template <class T>
-void check_variances(const RowRunner<T>& runner, const Forward<T>& a) {
+template <class T, class Args>
+void check_variances(const char* operation, const RowRunner<T>& runner, const Args& a) {
   if (a.eps > 0) return;
-  const math::ChannelArrays vars(1, a.extent.rows);
+  const cpu::ChannelArrays vars(1, a.extent.rows);
   runner.for_all_batches([&](int64_t row, int64_t rows, int64_t) {
     cpu::BatchMoments m;
     runner.batch().moments(a.x.data() + row * a.extent.length, rows, m);
     std::copy_n(m.var, rows, vars[0] + row);
   });
-  const char* what = a.center == Center::mean ? "var" : "mean(x^2)";
+  const char* what = ops::center_of<Args> == Center::mean ? "var" : "mean(x^2)";
   for (int64_t r = 0; r < a.extent.rows; ++r) {
     const double var = vars[0][r];
     if (var + a.eps > 0 || std::isnan(var)) continue;
-    Arguments(a.operation)
-        .fail(ErrorCode::bad_epsilon, std::string(what) + " + eps is " + core::number(var) + " + " +
-                                          core::number(a.eps) + " in row " + std::to_string(r) + ", want > 0");
+    Arguments(operation).fail(ErrorCode::bad_epsilon, std::string(what) + " + eps is " + core::number(var) + " + " +
+                                                          core::number(a.eps) + " in row " + std::to_string(r) +
+                                                          ", want > 0");
   }
 }
 
 /// The second pass of a batch goes together with the first of the next.
-template <class T>
-void forward_range(const RowRunner<T>& runner, const Forward<T>& a, int64_t begin, int64_t end) {
+template <class T, class Args>
+void forward_range(const RowRunner<T>& runner, const Args& a, int64_t begin, int64_t end) {
   const int64_t length = a.extent.length;
   cpu::BatchMoments moments[2];
   cpu::BatchArray rstd;
@@ -110,23 +67,25 @@ void forward_range(const RowRunner<T>& runner, const Forward<T>& a, int64_t begi
     const T* x = a.x.data() + row * length;
     if (row == begin) runner.batch().moments(x, rows, moments[at]);
     const auto& [mean, var] = moments[at];
-    core::vector_loop(0, rows, [&](int64_t r) { rstd[r] = math::rstd_of(moments[at].var[r], a.eps); });
+    cpu::for_channels(0, rows, math::Rstd{.var = var, .eps = a.eps, .rstd = rstd});
     cpu::BatchMoments& next = moments[1 - at];
     const bool fits = next_rows == rows;
     runner.batch().normalize(x, a.y.data() + row * length, rows, mean, rstd, runner.schedule().access,
                              fits ? &next : nullptr);
     if (!fits && next_rows > 0) runner.batch().moments(x + rows * length, next_rows, next);
-    if (!a.mean.empty()) std::copy_n(mean, rows, a.mean.data() + row);
+    if constexpr (requires { a.mean; }) {
+      if (!a.mean.empty()) std::copy_n(mean, rows, a.mean.data() + row);
+    }
     if (!a.rstd.empty()) std::copy_n(rstd, rows, a.rstd.data() + row);
     at = 1 - at;
   });
 }
 
-template <class T>
-void forward(const Forward<T>& a, const Options& options) {
-  check_arguments(a, options);
-  const RowRunner<T> runner(a.extent, options, 1, a.center, a.gamma, a.beta);
-  check_variances(runner, a);
+template <class T, class Args>
+void forward(const char* operation, const Args& a, const Options& options) {
+  check_forward<T>(operation, a, options);
+  const RowRunner<T> runner(a.extent, options, 1, ops::center_of<Args>, a.gamma, a.beta);
+  check_variances(operation, runner, a);
   runner.for_all_ranges([&](int64_t begin, int64_t end) { forward_range(runner, a, begin, end); });
 }
 
@@ -135,12 +94,12 @@ using ColumnSums = cpu::ColumnSums<kernels::sum_t<T>>;
 
 /// One thread's walk over the rows of its tiles: sums and then dx, with column sums; the second pass of a batch goes
 /// together with the first of the next. dx may take the place of dy.
-template <class T>
+template <class T, class Args>
 struct BackwardWalk {
   using Totals = kernels::ColumnTotals<kernels::sum_t<T>>;
 
   const RowRunner<T>& runner;
-  const Backward<T>& a;
+  const Args& a;
   const double* means;
   const ColumnSums<T>* sums;  ///< null: column sums are not wanted
   cpu::BatchSums row_sums[2] = {};
@@ -184,28 +143,33 @@ struct BackwardWalk {
   }
 };
 
-template <class T>
-void backward(const Backward<T>& a, const Options& options) {
-  check_arguments(a, options);
+template <class T, class Args>
+void backward(const char* operation, const Args& a, const Options& options) {
+  check_backward<T>(operation, a, options);
   const bool wants_columns = !a.dgamma.empty() || !a.dbeta.empty();
   if (a.dx.empty() && !wants_columns) return;
-  const RowRunner<T> runner(a.extent, options, 2, a.center, a.gamma, {});
-  const math::ChannelArrays zeros(1, a.center == Center::mean ? 0 : a.extent.rows);
-  if (a.center == Center::zero) std::fill_n(zeros[0], a.extent.rows, 0.0);
-  const double* means = a.center == Center::mean ? a.mean.data() : zeros[0];
+  const RowRunner<T> runner(a.extent, options, 2, ops::center_of<Args>, a.gamma, {});
+  constexpr bool has_mean = ops::center_of<Args> == Center::mean;
+  const cpu::ChannelArrays zeros(1, has_mean ? 0 : a.extent.rows);
+  const double* means = zeros[0];
+  if constexpr (has_mean) {
+    means = a.mean.data();
+  } else {
+    std::fill_n(zeros[0], a.extent.rows, 0.0);
+  }
   if (!wants_columns) {
     runner.for_all_tile_ranges([&](int64_t begin, int64_t end, int thread) {
-      BackwardWalk<T>{runner, a, means, nullptr}.run(begin, end, thread);
+      BackwardWalk<T, Args>{runner, a, means, nullptr}.run(begin, end, thread);
     });
     return;
   }
   const ColumnSums<T> sums(runner.schedule().tiling, runner.schedule().threads);
   runner.for_all_tile_ranges([&](int64_t begin, int64_t end, int thread) {
-    BackwardWalk<T>{runner, a, means, &sums}.run(begin, end, thread);
+    BackwardWalk<T, Args>{runner, a, means, &sums}.run(begin, end, thread);
   });
   sums.merge(runner.schedule().threads);
-  math::store_if_wanted(sums.of(0).second, a.dgamma);
-  math::store_if_wanted(sums.of(0).first, a.dbeta);
+  cpu::store_if_wanted(sums.of(0).second, a.dgamma);
+  cpu::store_if_wanted(sums.of(0).first, a.dbeta);
 }
 
 }  // namespace
@@ -213,28 +177,25 @@ void backward(const Backward<T>& a, const Options& options) {
 template <class T>
 void layer_norm_forward(const LayerNormForward<T>& a, const Options& options) {
   const core::StandardArithmetic arithmetic;
-  forward<T>({"layer_norm_forward", Center::mean, a.extent, a.x, a.gamma, a.beta, a.y, a.mean, a.rstd, a.eps}, options);
+  forward<T>("layer_norm_forward", a, options);
 }
 
 template <class T>
 void layer_norm_backward(const LayerNormBackward<T>& a, const Options& options) {
   const core::StandardArithmetic arithmetic;
-  backward<T>(
-      {"layer_norm_backward", Center::mean, a.extent, a.x, a.dy, a.mean, a.rstd, a.gamma, a.dx, a.dgamma, a.dbeta},
-      options);
+  backward<T>("layer_norm_backward", a, options);
 }
 
 template <class T>
 void rms_norm_forward(const RmsNormForward<T>& a, const Options& options) {
   const core::StandardArithmetic arithmetic;
-  forward<T>({"rms_norm_forward", Center::zero, a.extent, a.x, a.gamma, a.beta, a.y, {}, a.rstd, a.eps}, options);
+  forward<T>("rms_norm_forward", a, options);
 }
 
 template <class T>
 void rms_norm_backward(const RmsNormBackward<T>& a, const Options& options) {
   const core::StandardArithmetic arithmetic;
-  backward<T>({"rms_norm_backward", Center::zero, a.extent, a.x, a.dy, {}, a.rstd, a.gamma, a.dx, a.dgamma, a.dbeta},
-              options);
+  backward<T>("rms_norm_backward", a, options);
 }
 
 #define UNITVAR_INSTANTIATE(T)                                                       \

@@ -1,12 +1,13 @@
 // The double backward of layer and RMS normalization: compositions in double, row by row.
 #include <algorithm>
 
-#include "core/arguments.hpp"
 #include "core/standard_arithmetic.hpp"
 #include "core/vector_loop.hpp"
+#include "cpu/passes/channel_arrays.hpp"
 #include "cpu/passes/row_runner.hpp"
 #include "cpu/runtime/check_options.hpp"
 #include "math/channel_math.hpp"
+#include "ops/layer_norm/row_arguments.hpp"
 #include "unitvar/layer_norm.hpp"
 
 namespace unitvar {
@@ -17,38 +18,10 @@ using core::vector_loop;
 using cpu::Center;
 using std::int64_t;
 
-/// Arguments of both; those of RMS normalization have no mean.
-template <class T>
-struct DoubleBackward {
-  const char* operation;
-  Center center;
-  RowExtent extent;
-  std::span<const T> x, dy;
-  std::span<const double> mean, rstd;
-  std::span<const param_t<T>> gamma;
-  std::span<const T> grad_dx;
-  std::span<const param_t<T>> grad_dgamma, grad_dbeta;
-  std::span<T> grad_x, grad_dy;
-  std::span<param_t<T>> grad_gamma;
-};
-
-template <class T>
-void check_arguments(const DoubleBackward<T>& a, const Options& options) {
-  Arguments check(a.operation);
-  check_extent(check.operation(), a.extent, sizeof(T));
-  const int64_t D = a.extent.length, rows = a.extent.rows, size = a.extent.size();
-  check.input("x", a.x, size, "rows*D");
-  check.input("dy", a.dy, size, "rows*D");
-  if (a.center == Center::mean) check.input("mean", a.mean, rows, "rows");
-  check.input("rstd", a.rstd, rows, "rows");
-  check.optional_input("gamma", a.gamma, D, "D");
-  check.optional_input("grad_dx", a.grad_dx, size, "rows*D");
-  check.optional_input("grad_dgamma", a.grad_dgamma, D, "D");
-  check.optional_input("grad_dbeta", a.grad_dbeta, D, "D");
-  check.optional_output("grad_x", a.grad_x, size, "rows*D");
-  check.optional_output("grad_dy", a.grad_dy, size, "rows*D");
-  check.optional_output("grad_gamma", a.grad_gamma, D, "D");
-  check.no_overlap();
+template <class T, class Args>
+void check_arguments(const char* operation, const Args& a, const Options& options) {
+  Arguments check(operation);
+  ops::check_double_backward_spans(check, a, ops::checked_lengths<T>(check, a.extent));
   cpu::check_options(check, options);
 }
 
@@ -69,13 +42,21 @@ UNITVAR_FOR_NEWER_PROCESSORS_TOO double sum_lanes(int64_t n, const Term& term) n
 }
 
 /// The rows of one thread, in arrays of double that it brings along.
-template <class T>
+template <class T, class Args>
 class Rows {
  public:
   static constexpr int kArrays = 4;
 
-  Rows(const DoubleBackward<T>& a, double* memory) noexcept
-      : a_(a), n_(a.extent.length), x_hat_(memory), dy_(memory + n_), v_(memory + 2 * n_), w_(memory + 3 * n_) {}
+  Rows(const Args& a, double* memory) noexcept
+      : a_(a),
+        gamma_(core::data_or_null(a.gamma)),
+        p_(core::data_or_null(a.grad_dgamma)),
+        q_(core::data_or_null(a.grad_dbeta)),
+        n_(a.extent.length),
+        x_hat_(memory),
+        dy_(memory + n_),
+        v_(memory + 2 * n_),
+        w_(memory + 3 * n_) {}
 
   /// (B82), (B85). Adds to the columns of grad_gamma.
   void take(int64_t row, double* grad_gamma) noexcept {
@@ -99,9 +80,9 @@ class Rows {
   }
 
  private:
-  [[nodiscard]] double gamma(int64_t i) const noexcept { return math::gamma_at(a_.gamma, i); }
-  [[nodiscard]] double p(int64_t i) const noexcept { return math::beta_at(a_.grad_dgamma, i); }
-  [[nodiscard]] double q(int64_t i) const noexcept { return math::beta_at(a_.grad_dbeta, i); }
+  [[nodiscard]] double gamma(int64_t i) const noexcept { return math::gamma_at(gamma_, i); }
+  [[nodiscard]] double p(int64_t i) const noexcept { return math::beta_at(p_, i); }
+  [[nodiscard]] double q(int64_t i) const noexcept { return math::beta_at(q_, i); }
   [[nodiscard]] double g(int64_t i) const noexcept { return gamma(i) * dy_[i]; }
 
   template <class Term>
@@ -111,14 +92,16 @@ class Rows {
   /// What is subtracted with the mean's own gradient, so nothing where no mean was.
   template <class Term>
   [[nodiscard]] double level(const Term& term) const noexcept {
-    return a_.center == Center::mean ? mean(term) : 0;
+    return ops::center_of<Args> == Center::mean ? mean(term) : 0;
   }
 
   void load(int64_t row) noexcept {
     const T *x = a_.x.data() + row * n_, *dy = a_.dy.data() + row * n_;
     const T* v = a_.grad_dx.empty() ? nullptr : a_.grad_dx.data() + row * n_;
     const auto r = static_cast<std::size_t>(row);
-    const double mean = a_.center == Center::mean ? a_.mean[r] : 0, rstd = a_.rstd[r];
+    const double rstd = a_.rstd[r];
+    double mean = 0;
+    if constexpr (requires { a_.mean; }) mean = a_.mean[r];
     vector_loop(0, n_, [&](int64_t i) {
       x_hat_[i] = (static_cast<double>(x[i]) - mean) * rstd;
       dy_[i] = static_cast<double>(dy[i]);
@@ -131,25 +114,27 @@ class Rows {
     vector_loop(0, n_, [&](int64_t i) { out[i] = static_cast<T>(value(i)); });
   }
 
-  const DoubleBackward<T>& a_;
+  const Args& a_;
+  const param_t<T>*gamma_, *p_, *q_;
   int64_t n_;
   double *x_hat_, *dy_, *v_, *w_;
 };
 
-template <class T>
-void double_backward(const DoubleBackward<T>& a, const Options& options) {
-  check_arguments(a, options);
-  const cpu::RowRunner<T> runner(a.extent, options, 3, a.center, {}, {});
+template <class T, class Args>
+void double_backward(const char* operation, const Args& a, const Options& options) {
+  check_arguments<T>(operation, a, options);
+  using RowsOf = Rows<T, Args>;
+  const cpu::RowRunner<T> runner(a.extent, options, 3, ops::center_of<Args>, {}, {});
   const int threads = runner.schedule().threads;
   const cpu::ColumnSums<double> sums(runner.schedule().tiling, threads);
-  const math::ChannelArrays arrays(Rows<T>::kArrays * threads, a.extent.length);
+  const cpu::ChannelArrays arrays(RowsOf::kArrays * threads, a.extent.length);
   runner.for_all_tiles([&](int64_t tile, int thread, int64_t begin, int64_t end) {
-    Rows<T> rows(a, arrays[Rows<T>::kArrays * thread]);
+    RowsOf rows(a, arrays[RowsOf::kArrays * thread]);
     double* const grad_gamma = sums.start(tile, thread).wide_first;
     for (int64_t row = begin; row < end; ++row) rows.take(row, grad_gamma);
   });
   sums.merge(threads);
-  math::store_if_wanted(sums.of(0).first, a.grad_gamma);
+  cpu::store_if_wanted(sums.of(0).first, a.grad_gamma);
 }
 
 }  // namespace
@@ -157,29 +142,13 @@ void double_backward(const DoubleBackward<T>& a, const Options& options) {
 template <class T>
 void layer_norm_double_backward(const LayerNormDoubleBackward<T>& a, const Options& options) {
   const core::StandardArithmetic arithmetic;
-  double_backward<T>({"layer_norm_double_backward", Center::mean, a.extent, a.x, a.dy, a.mean, a.rstd, a.gamma,
-                      a.grad_dx, a.grad_dgamma, a.grad_dbeta, a.grad_x, a.grad_dy, a.grad_gamma},
-                     options);
+  double_backward<T>("layer_norm_double_backward", a, options);
 }
 
 template <class T>
 void rms_norm_double_backward(const RmsNormDoubleBackward<T>& a, const Options& options) {
   const core::StandardArithmetic arithmetic;
-  double_backward<T>({"rms_norm_double_backward",
-                      Center::zero,
-                      a.extent,
-                      a.x,
-                      a.dy,
-                      {},
-                      a.rstd,
-                      a.gamma,
-                      a.grad_dx,
-                      a.grad_dgamma,
-                      a.grad_dbeta,
-                      a.grad_x,
-                      a.grad_dy,
-                      a.grad_gamma},
-                     options);
+  double_backward<T>("rms_norm_double_backward", a, options);
 }
 
 #define UNITVAR_INSTANTIATE(T)                                                                    \
