@@ -20,6 +20,47 @@ using cpu::Center;
 using cpu::RowRunner;
 using std::int64_t;
 
+/// Arguments of both forwards; those of RMS normalization have no mean.
+template <class T>
+struct Forward {
+  const char* operation;
+  Center center;
+  RowExtent extent;
+  const T* x;
+  std::span<const param_t<T>> gamma, beta;
+  T* y;
+  std::span<double> mean, rstd;
+  double eps;
+
+  template <class Args>
+  static Forward of(const char* operation, const Args& a) noexcept {
+    Forward result{operation, ops::center_of<Args>, a.extent, a.x.data(), a.gamma,
+                   a.beta,    a.y.data(),           {},       a.rstd,     a.eps};
+    if constexpr (requires { a.mean; }) result.mean = a.mean;
+    return result;
+  }
+};
+
+/// Arguments of both backwards.
+template <class T>
+struct Backward {
+  Center center;
+  RowExtent extent;
+  const T *x, *dy;
+  const double *mean, *rstd;  ///< mean is null without
+  std::span<const param_t<T>> gamma;
+  T* dx;  ///< null: not wanted
+  std::span<param_t<T>> dgamma, dbeta;
+
+  template <class Args>
+  static Backward of(const Args& a) noexcept {
+    Backward result{ops::center_of<Args>,     a.extent, a.x.data(), a.dy.data(), nullptr, a.rstd.data(), a.gamma,
+                    core::data_or_null(a.dx), a.dgamma, a.dbeta};
+    if constexpr (requires { a.mean; }) result.mean = a.mean.data();
+    return result;
+  }
+};
+
 template <class T, class Args>
 void check_forward(const char* operation, const Args& a, const Options& options) {
   Arguments check(operation);
@@ -37,55 +78,53 @@ void check_backward(const char* operation, const Args& a, const Options& options
 }
 
 /// With eps > 0 nothing can be refused; else all rows are looked at before anything is written.
-template <class T, class Args>
-void check_variances(const char* operation, const RowRunner<T>& runner, const Args& a) {
+template <class T>
+void check_variances(const RowRunner<T>& runner, const Forward<T>& a) {
   if (a.eps > 0) return;
   const cpu::ChannelArrays vars(1, a.extent.rows);
   runner.for_all_batches([&](int64_t row, int64_t rows, int64_t) {
     cpu::BatchMoments m;
-    runner.batch().moments(a.x.data() + row * a.extent.length, rows, m);
+    runner.batch().moments(a.x + row * a.extent.length, rows, m);
     std::copy_n(m.var, rows, vars[0] + row);
   });
-  const char* what = ops::center_of<Args> == Center::mean ? "var" : "mean(x^2)";
+  const char* what = a.center == Center::mean ? "var" : "mean(x^2)";
   for (int64_t r = 0; r < a.extent.rows; ++r) {
     const double var = vars[0][r];
     if (var + a.eps > 0 || std::isnan(var)) continue;
-    Arguments(operation).fail(ErrorCode::bad_epsilon, std::string(what) + " + eps is " + core::number(var) + " + " +
-                                                          core::number(a.eps) + " in row " + std::to_string(r) +
-                                                          ", want > 0");
+    Arguments(a.operation)
+        .fail(ErrorCode::bad_epsilon, std::string(what) + " + eps is " + core::number(var) + " + " +
+                                          core::number(a.eps) + " in row " + std::to_string(r) + ", want > 0");
   }
 }
 
 /// The second pass of a batch goes together with the first of the next.
-template <class T, class Args>
-void forward_range(const RowRunner<T>& runner, const Args& a, int64_t begin, int64_t end) {
+template <class T>
+void forward_range(const RowRunner<T>& runner, const Forward<T>& a, int64_t begin, int64_t end) {
   const int64_t length = a.extent.length;
   cpu::BatchMoments moments[2];
   cpu::BatchArray rstd;
   int at = 0;
   runner.for_batches(begin, end, [&](int64_t row, int64_t rows, int64_t next_rows) {
-    const T* x = a.x.data() + row * length;
+    const T* x = a.x + row * length;
     if (row == begin) runner.batch().moments(x, rows, moments[at]);
     const auto& [mean, var] = moments[at];
     cpu::for_channels(0, rows, math::Rstd{.var = var, .eps = a.eps, .rstd = rstd});
     cpu::BatchMoments& next = moments[1 - at];
     const bool fits = next_rows == rows;
-    runner.batch().normalize(x, a.y.data() + row * length, rows, mean, rstd, runner.schedule().access,
-                             fits ? &next : nullptr);
+    runner.batch().normalize(x, a.y + row * length, rows, mean, rstd, runner.schedule().access, fits ? &next : nullptr);
     if (!fits && next_rows > 0) runner.batch().moments(x + rows * length, next_rows, next);
-    if constexpr (requires { a.mean; }) {
-      if (!a.mean.empty()) std::copy_n(mean, rows, a.mean.data() + row);
-    }
+    if (!a.mean.empty()) std::copy_n(mean, rows, a.mean.data() + row);
     if (!a.rstd.empty()) std::copy_n(rstd, rows, a.rstd.data() + row);
     at = 1 - at;
   });
 }
 
 template <class T, class Args>
-void forward(const char* operation, const Args& a, const Options& options) {
-  check_forward<T>(operation, a, options);
-  const RowRunner<T> runner(a.extent, options, 1, ops::center_of<Args>, a.gamma, a.beta);
-  check_variances(operation, runner, a);
+void forward(const char* operation, const Args& args, const Options& options) {
+  check_forward<T>(operation, args, options);
+  const auto a = Forward<T>::of(operation, args);
+  const RowRunner<T> runner(a.extent, options, 1, a.center, a.gamma, a.beta);
+  check_variances(runner, a);
   runner.for_all_ranges([&](int64_t begin, int64_t end) { forward_range(runner, a, begin, end); });
 }
 
@@ -94,12 +133,12 @@ using ColumnSums = cpu::ColumnSums<kernels::sum_t<T>>;
 
 /// One thread's walk over the rows of its tiles: sums and then dx, with column sums; the second pass of a batch goes
 /// together with the first of the next. dx may take the place of dy.
-template <class T, class Args>
+template <class T>
 struct BackwardWalk {
   using Totals = kernels::ColumnTotals<kernels::sum_t<T>>;
 
   const RowRunner<T>& runner;
-  const Args& a;
+  const Backward<T>& a;
   const double* means;
   const ColumnSums<T>* sums;  ///< null: column sums are not wanted
   cpu::BatchSums row_sums[2] = {};
@@ -125,51 +164,51 @@ struct BackwardWalk {
 
  private:
   void start(int64_t row, int64_t rows, cpu::BatchSums& to) const {
-    if (a.dx.empty() || rows == 0) return;
+    if (a.dx == nullptr || rows == 0) return;
     const int64_t o = row * a.extent.length;
-    runner.batch().gradient_sums(a.x.data() + o, a.dy.data() + o, rows, means + row, a.rstd.data() + row, to);
+    runner.batch().gradient_sums(a.x + o, a.dy + o, rows, means + row, a.rstd + row, to);
   }
   void batch(int64_t row, int64_t rows, int64_t next_rows, const Totals* totals) {
     const int64_t o = row * a.extent.length;
-    const T *x = a.x.data() + o, *dy = a.dy.data() + o;
-    const double *mean = means + row, *rstd = a.rstd.data() + row;
-    if (a.dx.empty()) return runner.batch().column_sums(x, dy, rows, mean, rstd, *totals);
+    const T *x = a.x + o, *dy = a.dy + o;
+    const double *mean = means + row, *rstd = a.rstd + row;
+    if (a.dx == nullptr) return runner.batch().column_sums(x, dy, rows, mean, rstd, *totals);
     cpu::BatchSums& next = row_sums[1 - at];
     const bool fits = next_rows == rows;
-    runner.batch().input_gradient(x, dy, a.dx.data() + o, rows, mean, rstd, row_sums[at], runner.schedule().access,
+    runner.batch().input_gradient(x, dy, a.dx + o, rows, mean, rstd, row_sums[at], runner.schedule().access,
                                   fits ? &next : nullptr, totals);
     if (!fits) start(row + rows, next_rows, next);
     at = 1 - at;
   }
 };
 
-template <class T, class Args>
-void backward(const char* operation, const Args& a, const Options& options) {
-  check_backward<T>(operation, a, options);
+template <class T>
+void run_backward(const Backward<T>& a, const Options& options) {
   const bool wants_columns = !a.dgamma.empty() || !a.dbeta.empty();
-  if (a.dx.empty() && !wants_columns) return;
-  const RowRunner<T> runner(a.extent, options, 2, ops::center_of<Args>, a.gamma, {});
-  constexpr bool has_mean = ops::center_of<Args> == Center::mean;
-  const cpu::ChannelArrays zeros(1, has_mean ? 0 : a.extent.rows);
-  const double* means = zeros[0];
-  if constexpr (has_mean) {
-    means = a.mean.data();
-  } else {
-    std::fill_n(zeros[0], a.extent.rows, 0.0);
-  }
+  if (a.dx == nullptr && !wants_columns) return;
+  const RowRunner<T> runner(a.extent, options, 2, a.center, a.gamma, {});
+  const cpu::ChannelArrays zeros(1, a.center == Center::mean ? 0 : a.extent.rows);
+  if (a.center == Center::zero) std::fill_n(zeros[0], a.extent.rows, 0.0);
+  const double* means = a.center == Center::mean ? a.mean : zeros[0];
   if (!wants_columns) {
     runner.for_all_tile_ranges([&](int64_t begin, int64_t end, int thread) {
-      BackwardWalk<T, Args>{runner, a, means, nullptr}.run(begin, end, thread);
+      BackwardWalk<T>{runner, a, means, nullptr}.run(begin, end, thread);
     });
     return;
   }
   const ColumnSums<T> sums(runner.schedule().tiling, runner.schedule().threads);
   runner.for_all_tile_ranges([&](int64_t begin, int64_t end, int thread) {
-    BackwardWalk<T, Args>{runner, a, means, &sums}.run(begin, end, thread);
+    BackwardWalk<T>{runner, a, means, &sums}.run(begin, end, thread);
   });
   sums.merge(runner.schedule().threads);
   cpu::store_if_wanted(sums.of(0).second, a.dgamma);
   cpu::store_if_wanted(sums.of(0).first, a.dbeta);
+}
+
+template <class T, class Args>
+void backward(const char* operation, const Args& args, const Options& options) {
+  check_backward<T>(operation, args, options);
+  run_backward(Backward<T>::of(args), options);
 }
 
 }  // namespace

@@ -18,12 +18,38 @@ using core::vector_loop;
 using cpu::Center;
 using std::int64_t;
 
-template <class T, class Args>
-void check_arguments(const char* operation, const Args& a, const Options& options) {
-  Arguments check(operation);
-  ops::check_double_backward_spans(check, a, ops::checked_lengths<T>(check, a.extent));
-  cpu::check_options(check, options);
-}
+/// Arguments of both; those of RMS normalization have no mean.
+template <class T>
+struct DoubleBackward {
+  Center center;
+  RowExtent extent;
+  const T *x, *dy;
+  const double *mean, *rstd;       ///< mean is null without
+  const T* grad_dx;                ///< null: absent
+  const param_t<T>*gamma, *p, *q;  ///< null: absent
+  std::span<T> grad_x, grad_dy;
+  std::span<param_t<T>> grad_gamma;
+
+  template <class Args>
+  static DoubleBackward of(const Args& a) noexcept {
+    using core::data_or_null;
+    DoubleBackward result{.center = ops::center_of<Args>,
+                          .extent = a.extent,
+                          .x = a.x.data(),
+                          .dy = a.dy.data(),
+                          .mean = nullptr,
+                          .rstd = a.rstd.data(),
+                          .grad_dx = data_or_null(a.grad_dx),
+                          .gamma = data_or_null(a.gamma),
+                          .p = data_or_null(a.grad_dgamma),
+                          .q = data_or_null(a.grad_dbeta),
+                          .grad_x = a.grad_x,
+                          .grad_dy = a.grad_dy,
+                          .grad_gamma = a.grad_gamma};
+    if constexpr (requires { a.mean; }) result.mean = a.mean.data();
+    return result;
+  }
+};
 
 /// The sum of term(i) over i = 0 .. n - 1 in kLanes lanes, folded in halves: the same bits for every vector width.
 template <class Term>
@@ -42,26 +68,18 @@ UNITVAR_FOR_NEWER_PROCESSORS_TOO double sum_lanes(int64_t n, const Term& term) n
 }
 
 /// The rows of one thread, in arrays of double that it brings along.
-template <class T, class Args>
+template <class T>
 class Rows {
  public:
   static constexpr int kArrays = 4;
 
-  Rows(const Args& a, double* memory) noexcept
-      : a_(a),
-        gamma_(core::data_or_null(a.gamma)),
-        p_(core::data_or_null(a.grad_dgamma)),
-        q_(core::data_or_null(a.grad_dbeta)),
-        n_(a.extent.length),
-        x_hat_(memory),
-        dy_(memory + n_),
-        v_(memory + 2 * n_),
-        w_(memory + 3 * n_) {}
+  Rows(const DoubleBackward<T>& a, double* memory) noexcept
+      : a_(a), n_(a.extent.length), x_hat_(memory), dy_(memory + n_), v_(memory + 2 * n_), w_(memory + 3 * n_) {}
 
   /// (B82), (B85). Adds to the columns of grad_gamma.
   void take(int64_t row, double* grad_gamma) noexcept {
     load(row);
-    const double rstd = a_.rstd[static_cast<std::size_t>(row)];
+    const double rstd = a_.rstd[row];
     const double along_g = mean([&](int64_t i) { return g(i) * x_hat_[i]; });
     const double along_v = mean([&](int64_t i) { return v_[i] * x_hat_[i]; });
     const double level_v = level([&](int64_t i) { return v_[i]; });
@@ -80,9 +98,9 @@ class Rows {
   }
 
  private:
-  [[nodiscard]] double gamma(int64_t i) const noexcept { return math::gamma_at(gamma_, i); }
-  [[nodiscard]] double p(int64_t i) const noexcept { return math::beta_at(p_, i); }
-  [[nodiscard]] double q(int64_t i) const noexcept { return math::beta_at(q_, i); }
+  [[nodiscard]] double gamma(int64_t i) const noexcept { return math::gamma_at(a_.gamma, i); }
+  [[nodiscard]] double p(int64_t i) const noexcept { return math::beta_at(a_.p, i); }
+  [[nodiscard]] double q(int64_t i) const noexcept { return math::beta_at(a_.q, i); }
   [[nodiscard]] double g(int64_t i) const noexcept { return gamma(i) * dy_[i]; }
 
   template <class Term>
@@ -92,16 +110,13 @@ class Rows {
   /// What is subtracted with the mean's own gradient, so nothing where no mean was.
   template <class Term>
   [[nodiscard]] double level(const Term& term) const noexcept {
-    return ops::center_of<Args> == Center::mean ? mean(term) : 0;
+    return a_.center == Center::mean ? mean(term) : 0;
   }
 
   void load(int64_t row) noexcept {
-    const T *x = a_.x.data() + row * n_, *dy = a_.dy.data() + row * n_;
-    const T* v = a_.grad_dx.empty() ? nullptr : a_.grad_dx.data() + row * n_;
-    const auto r = static_cast<std::size_t>(row);
-    const double rstd = a_.rstd[r];
-    double mean = 0;
-    if constexpr (requires { a_.mean; }) mean = a_.mean[r];
+    const T *x = a_.x + row * n_, *dy = a_.dy + row * n_;
+    const T* v = a_.grad_dx == nullptr ? nullptr : a_.grad_dx + row * n_;
+    const double mean = a_.center == Center::mean ? a_.mean[row] : 0, rstd = a_.rstd[row];
     vector_loop(0, n_, [&](int64_t i) {
       x_hat_[i] = (static_cast<double>(x[i]) - mean) * rstd;
       dy_[i] = static_cast<double>(dy[i]);
@@ -114,27 +129,32 @@ class Rows {
     vector_loop(0, n_, [&](int64_t i) { out[i] = static_cast<T>(value(i)); });
   }
 
-  const Args& a_;
-  const param_t<T>*gamma_, *p_, *q_;
+  const DoubleBackward<T>& a_;
   int64_t n_;
   double *x_hat_, *dy_, *v_, *w_;
 };
 
-template <class T, class Args>
-void double_backward(const char* operation, const Args& a, const Options& options) {
-  check_arguments<T>(operation, a, options);
-  using RowsOf = Rows<T, Args>;
-  const cpu::RowRunner<T> runner(a.extent, options, 3, ops::center_of<Args>, {}, {});
+template <class T>
+void run_double_backward(const DoubleBackward<T>& a, const Options& options) {
+  const cpu::RowRunner<T> runner(a.extent, options, 3, a.center, {}, {});
   const int threads = runner.schedule().threads;
   const cpu::ColumnSums<double> sums(runner.schedule().tiling, threads);
-  const cpu::ChannelArrays arrays(RowsOf::kArrays * threads, a.extent.length);
+  const cpu::ChannelArrays arrays(Rows<T>::kArrays * threads, a.extent.length);
   runner.for_all_tiles([&](int64_t tile, int thread, int64_t begin, int64_t end) {
-    RowsOf rows(a, arrays[RowsOf::kArrays * thread]);
+    Rows<T> rows(a, arrays[Rows<T>::kArrays * thread]);
     double* const grad_gamma = sums.start(tile, thread).wide_first;
     for (int64_t row = begin; row < end; ++row) rows.take(row, grad_gamma);
   });
   sums.merge(threads);
   cpu::store_if_wanted(sums.of(0).first, a.grad_gamma);
+}
+
+template <class T, class Args>
+void double_backward(const char* operation, const Args& args, const Options& options) {
+  Arguments check(operation);
+  ops::check_double_backward_spans(check, args, ops::checked_lengths<T>(check, args.extent));
+  cpu::check_options(check, options);
+  run_double_backward(DoubleBackward<T>::of(args), options);
 }
 
 }  // namespace
