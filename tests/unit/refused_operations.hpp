@@ -1,4 +1,5 @@
 #pragma once
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,8 @@ namespace unitvar::test {
 struct OperationCase {
   std::string name;
   std::vector<std::function<void(Operation&, const Extent&)>> descriptions;
+
+  friend void PrintTo(const OperationCase& operation, std::ostream* to) { *to << operation.name; }
 };
 
 /// All public operations on the caller's memory.

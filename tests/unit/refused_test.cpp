@@ -107,7 +107,8 @@ TEST_P(Refusals, NameSpansThatAreNullOrOfAWrongLength) {
   });
 }
 
-TEST_P(Refusals, NameInputsOfAWrongLengthThatNoOutputNeeds) {
+/// Inputs are checked that no output needs.
+TEST_P(Refusals, NameInputsOfAWrongLengthWithoutOptionalOutputs) {
   with_each(usual, [](Operation& op) {
     for (const Argument& a : op.arguments) {
       if (a.optional && a.is_written()) a.point_nowhere();
