@@ -18,7 +18,8 @@
 /// (docs/numerics.md).
 ///
 /// Common to all three functions:
-/// - Tensors are contiguous, of extent.size() elements in the order of Extent. Parameters have C elements.
+/// - Tensors are contiguous and aligned for their type, of extent.size() elements in the order of Extent. Parameters
+/// have C elements.
 /// - A span marked "optional" may be empty: an absent gamma is 1, an absent beta is 0, and an absent output is not
 ///   computed.
 /// - Errors are thrown as Error before anything is written: null_data, wrong_length, bad_extent, overflow,

@@ -15,7 +15,7 @@ enum class ErrorCode {
   too_few_values,   ///< one value per channel where a batch variance is needed
   bad_epsilon,      ///< eps is not finite, or var + eps <= 0 on the data in hand
   overlap,          ///< an output shares memory with another argument where that is not allowed
-  bad_argument,     ///< any other value outside its documented range
+  bad_argument,     ///< any other value outside its documented range, or an address not aligned for its type
   bad_state,        ///< a call out of order, such as backward without a training forward
   unsupported_isa,  ///< this machine, or this build, lacks the instruction set asked for
   disagreement,     ///< ranks of a communicator made different calls, or one of them refused its arguments

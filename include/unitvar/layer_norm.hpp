@@ -19,7 +19,8 @@
 /// (docs/numerics.md).
 ///
 /// Common to all functions:
-/// - Tensors are contiguous, of extent.size() = rows * D elements, D = extent.length. Parameters have D elements.
+/// - Tensors are contiguous and aligned for their type, of extent.size() = rows * D elements, D = extent.length.
+/// Parameters have D elements.
 ///   Statistics have one element for each row.
 /// - A span marked "optional" may be empty: an absent gamma is 1, an absent beta is 0, and an absent output is not
 ///   computed.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
 
 #include "core/ranks.hpp"
@@ -22,6 +23,12 @@ void Arguments::add(const Argument& argument, std::int64_t length, const char* m
   }
   if (argument.data == nullptr && length > 0) {
     fail(ErrorCode::null_data, name + " is null, want " + std::to_string(length) + " elements");
+  }
+  const auto past = reinterpret_cast<std::uintptr_t>(argument.data) % argument.alignment;
+  if (past != 0) {
+    fail(ErrorCode::bad_argument, name + " is misaligned: its address is a multiple of " +
+                                      std::to_string(argument.alignment) + " plus " + std::to_string(past) +
+                                      ", want a multiple of " + std::to_string(argument.alignment));
   }
   assert(size_ < arguments_.size());
   arguments_[size_++] = argument;

@@ -31,11 +31,11 @@ class Arguments {
 
   template <class T>
   void input(const char* name, std::span<T> span, std::int64_t length, const char* meaning) {
-    add({name, span.data(), span.size(), sizeof(T), false}, length, meaning);
+    add({name, span.data(), span.size(), sizeof(T), alignof(T), false}, length, meaning);
   }
   template <class T>
   void output(const char* name, std::span<T> span, std::int64_t length, const char* meaning) {
-    add({name, span.data(), span.size(), sizeof(T), true}, length, meaning);
+    add({name, span.data(), span.size(), sizeof(T), alignof(T), true}, length, meaning);
   }
   template <class T>
   void optional_input(const char* name, std::span<T> span, std::int64_t length, const char* meaning) {
@@ -75,7 +75,7 @@ class Arguments {
     const char* name;
     const void* data;
     std::size_t length;
-    std::size_t bytes_per_element;
+    std::size_t bytes_per_element, alignment;
     bool is_output;
   };
 

@@ -107,6 +107,22 @@ TEST_P(Refusals, NameSpansThatAreNullOrOfAWrongLength) {
   });
 }
 
+/// Non-temporal stores to such an address stop the program.
+TEST_P(Refusals, NameSpansThatAreMisaligned) {
+  with_each(usual, [](Operation& op) {
+    for (const Argument& a : op.arguments) {
+      const std::string want = std::to_string(a.alignment);
+      for (std::size_t past = 1; past < a.alignment; ++past) {
+        a.point(a.place + past, a.length.elements);
+        expect_refused(op, ErrorCode::bad_argument,
+                       a.name + " is misaligned: its address is a multiple of " + want + " plus " +
+                           std::to_string(past) + ", want a multiple of " + want);
+      }
+      a.point_back();
+    }
+  });
+}
+
 /// Inputs are checked that no output needs.
 TEST_P(Refusals, NameInputsOfAWrongLengthWithoutOptionalOutputs) {
   with_each(usual, [](Operation& op) {
