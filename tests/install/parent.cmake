@@ -37,3 +37,15 @@ has_install_rules(found)
 if(NOT found)
   message(FATAL_ERROR "UNITVAR_INSTALL is ON, but the library has no install rules")
 endif()
+
+# UNITVAR_ISAS: a name that is none is refused, with the names that are.
+execute_process(COMMAND ${configure} "-DUNITVAR_ISAS=avx2;avx9" RESULT_VARIABLE failed ERROR_VARIABLE message)
+if(NOT failed OR NOT message MATCHES "UNITVAR_ISAS has 'avx9', want all, or.*avx512;avx2;neon;sse4;portable")
+  message(FATAL_ERROR "avx9 in UNITVAR_ISAS gave '${message}', want an error that names it and lists the others")
+endif()
+# Kernels are compiled for the chosen instruction sets alone.
+run(${configure} -DUNITVAR_ISAS=sse4 -G Ninja)
+file(READ ${WORK}/build/build.ninja rules)
+if(NOT rules MATCHES "UNITVAR_LEFT_OUT=[^ ]*HWY_AVX3[^ ]*HWY_AVX2" OR rules MATCHES "UNITVAR_FAST_GROUP=1")
+  message(FATAL_ERROR "with UNITVAR_ISAS=sse4 the build has fast kernels, want those for sse4 and portable alone")
+endif()

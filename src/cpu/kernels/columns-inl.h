@@ -1,5 +1,5 @@
-// Blocks of columns down the rows: sums of columns, and what elements become beside them. Included once per instruction
-// set.
+// Panels: a few neighbouring columns, through all rows of a batch. Here are the column sums, and dx where it is written
+// in the same pass. Included once per instruction set.
 #if defined(UNITVAR_KERNELS_COLUMNS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef UNITVAR_KERNELS_COLUMNS_INL_H_
 #undef UNITVAR_KERNELS_COLUMNS_INL_H_
@@ -20,7 +20,8 @@ constexpr bool kIsTwo<PairOf<T, kInOrder>> = true;
 #endif
 
 #if HWY_TARGET != HWY_SCALAR
-/// Two vectors of doubles for one of floats.
+/// As many doubles as a vector of floats has elements: two vectors. The column sums of float tensors are added up in
+/// it.
 struct Doubles {
   using M = VectorOf<double>;
   static constexpr int kWidth = 2 * M::kWidth;
@@ -49,7 +50,7 @@ template <>
 inline constexpr bool kIsTwo<Doubles> = true;
 #endif
 
-/// What the columns of a U are added in, in S.
+/// The vector in which columns that are taken a U at a time are added up, in arithmetic S.
 template <class U, class S>
 struct AddedIn {
   using V = U;
@@ -72,14 +73,16 @@ struct AddedIn<VectorOf<float>, double> {
 template <class U, class S>
 using Added = typename AddedIn<U, S>::V;
 
-/// Lines of memory that a block of columns has, where vectors are half a line or more: as wide as this, few passes go
-/// down the rows, though sums in double spill out of AVX2's registers. Of 16 bits a line or two are faster, ...
-constexpr int64_t kWideBlock = 4;
-/// ... unless rows lie a multiple of this apart: all of them begin in the same set of a first-level cache, which holds
-/// eight lines, and every pass down the rows loses the lines that the next one needs.
+/// The width of a panel in cache lines, where a vector is half a cache line or more. Wide panels need fewer passes down
+/// the rows. On AVX2 the sums in double then spill from the registers, which costs less. 16 bits are faster with one or
+/// two cache lines, with the exception below.
+constexpr int64_t kWidePanel = 4;
+/// Rows that lie a multiple of this many bytes apart begin in the same set of the first-level cache. The set holds
+/// eight cache lines, so each pass down the rows evicts the lines that the next pass needs. There, wide panels are
+/// faster for 16 bits too.
 constexpr int64_t kCriticalStride = 4096;
 
-/// Stores what VectorOf, PairOf or Doubles computes in A as such.
+/// Stores the elements of a VectorOf, PairOf or Doubles in A.
 template <class U, class A>
 HWY_INLINE void keep(typename U::Value v, A* p) {
   if constexpr (kIsTwo<U>) {
@@ -90,14 +93,14 @@ HWY_INLINE void keep(typename U::Value v, A* p) {
   }
 }
 
-/// Sums of n vectors of columns. No array and no loop: what an index known late selects goes to memory, and its stores
-/// stand in line behind the streamed ones.
+/// The sums of a panel of n vectors. They are members, not an array: with an index that is no compile-time constant,
+/// compilers keep an array in memory. Stores to it would share the store queue with the non-temporal stores of dx.
 template <class U, int n>
-struct BlockSums {
+struct PanelSums {
   typename U::Value first, second;
-  BlockSums<U, n - 1> others;
+  PanelSums<U, n - 1> others;
 
-  HWY_INLINE BlockSums() {}
+  HWY_INLINE PanelSums() {}
   HWY_INLINE void clear() {
     first = second = U::zero();
     others.clear();
@@ -110,8 +113,8 @@ struct BlockSums {
   }
 };
 template <class U>
-struct BlockSums<U, 0> {
-  HWY_INLINE BlockSums() {}
+struct PanelSums<U, 0> {
+  HWY_INLINE PanelSums() {}
   HWY_INLINE void clear() {}
   template <class F>
   HWY_INLINE void for_each(int64_t, const F&) {}
@@ -126,19 +129,19 @@ struct ColumnTerms {
   RowExtent extent;
   ColumnTotals<S> to;
 
-  /// Columns [k, end) by n vectors U, whose sums stay in registers while the rows are added; after each of these
-  /// blocks, done(elements). Returns the first column left over.
+  /// Columns [k, end) in panels of n vectors U. The sums of a panel stay in registers while the rows are added. Calls
+  /// done(elements) after each panel. Returns the first column left over.
   template <class U, int n, class Done>
   HWY_INLINE int64_t add(int64_t k, int64_t end, const Done& done) const {
     for (; k + n * U::kWidth <= end; k += n * U::kWidth) {
-      add_block<U, n>(k);
+      add_panel<U, n>(k);
       done(extent.rows * n * U::kWidth);
     }
     return k;
   }
 
-  /// The lines of memory in which rows meet, `split` elements from their beginning: the last columns of each row and
-  /// the first ones. at_shared_lines: the same rows with the parameters of those columns.
+  /// The cache lines that two rows share: the last `split` columns of a row, then the first columns of the next.
+  /// at_shared_lines has the parameters of those columns.
   template <class U>
   HWY_INLINE void add_shared_lines(const Rows& at_shared_lines, int64_t split) const {
     constexpr int64_t kElements = kLine<T>;
@@ -147,7 +150,7 @@ struct ColumnTerms {
     add_alone(0, 0, kElements - split, first + split, second + split);
     for (int64_t r = 1; r <= last; ++r) {
       for (int64_t k = 0; k < kElements; k += U::kWidth) {
-        add_seam<U>(at_shared_lines.row(r - 1), at_shared_lines.row(r), k, split, first + k, second + k);
+        add_shared_line<U>(at_shared_lines.row(r - 1), at_shared_lines.row(r), k, split, first + k, second + k);
       }
     }
     add_alone(last, cols - split, cols, first, second);
@@ -155,7 +158,7 @@ struct ColumnTerms {
   }
 
  private:
-  /// In double nothing is left of the mean.
+  /// In double, the center is the mean itself, so there is no shift to add.
   template <class V>
   static HWY_INLINE typename V::Value x_hat_of(typename V::Value x, typename V::Value center, typename V::Value scale,
                                                [[maybe_unused]] typename V::Value shift) {
@@ -179,9 +182,10 @@ struct ColumnTerms {
       Scalar::store(row.map.template value<Scalar>(k, k - base), row.map.out + k);
     }
   }
-  /// Elements k .. of a line, `split` of which are the row's before.
+  /// Elements from k on of a shared cache line. Its first `split` elements belong to the row before.
   template <class U, class Row>
-  HWY_INLINE void add_seam(const Row& before, const Row& row, int64_t k, int64_t split, S* first, S* second) const {
+  HWY_INLINE void add_shared_line(const Row& before, const Row& row, int64_t k, int64_t split, S* first,
+                                  S* second) const {
     using V = Added<U, S>;
     const auto own = [&](S of_before, S of_row)
                          HWY_ATTR { return V::first_of(split - k, V::at(of_before, 0), V::at(of_row, 0)); };
@@ -195,14 +199,14 @@ struct ColumnTerms {
         U::first_of(split - k, before.map.template value<U>(cols + i, k), row.map.template value<U>(i, k));
     put<true, U>(value, row.map.out + i);
   }
-  /// From a copy of what a row needs: whatever is reached through a pointer is loaded again after each store.
+  /// Works on a copy of `rows`: members reached through `this` would be loaded again after each store.
   template <class U, int n>
-  HWY_INLINE void add_block(int64_t k) const {
+  HWY_INLINE void add_panel(int64_t k) const {
     const Rows own = rows;
     const int64_t count = extent.rows;
     [[maybe_unused]] const int64_t base = own.base(k);
     using V = Added<U, S>;
-    BlockSums<V, n> sums;
+    PanelSums<V, n> sums;
     sums.clear();
     for (int64_t r = 0; r < count; ++r) {
       const auto row = own.row(r);
@@ -265,8 +269,8 @@ struct ColumnTerms {
   }
 };
 
-/// Both sums of rows that follow each other in memory, taken beside other work: a turn whenever some of that is done,
-/// which also asks for what comes `early` elements later.
+/// Both sums of rows that lie one after the other in memory. They are taken in turns with other work. Each turn also
+/// prefetches what comes `early` elements later.
 template <class A, class Sources>
 struct RowsInTurns {
   const Sources& sources;
@@ -280,7 +284,7 @@ struct RowsInTurns {
   HWY_INLINE RowsInTurns(const Sources& of, const RowExtent& extent, int64_t ahead, double* to_first, double* to_second)
       : sources(of), rows(extent), early(ahead), first(to_first), second(to_second) {}
 
-  /// So many elements of the other work are done.
+  /// Tells that so many elements of the other work are done.
   HWY_INLINE void advance(int64_t elements) {
     credit += elements;
     if (credit > 0 && row < rows.rows) take_turn();
@@ -304,12 +308,12 @@ struct RowsInTurns {
       const auto part = source.from(begin);
       if (begin == 0) own.clear();
       for (int64_t j = 0; j < n; j += kGroups) {
-        ask(part, j, j + kGroups);
+        prefetch_terms(part, j, j + kGroups);
         add_groups<kRowDepth<A>>(part, j, own);
       }
       k += n;
       if (k == whole) {
-        ask(source, k, cols);
+        prefetch_terms(source, k, cols);
         finish(source, r, k, own);
         k = cols;
       }
@@ -337,7 +341,7 @@ struct RowsInTurns {
     }
   }
   template <class Source>
-  HWY_INLINE void ask(const Source& source, int64_t from, int64_t to) const {
+  HWY_INLINE void prefetch_terms(const Source& source, int64_t from, int64_t to) const {
     constexpr int64_t kElements = kLine<std::remove_cvref_t<decltype(*source.x)>>;
     for (; from < to; from += kElements) source.prefetch(from + early);
   }

@@ -1,6 +1,4 @@
-// Linear maps of up to three tensors: this file compiles itself once per Highway target.
-#include "cpu/kernels/combine.hpp"
-
+// Linear maps of up to three tensors. Compiled as phases.cpp is.
 #include "cpu/runtime/targets.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -9,7 +7,10 @@
 #include <hwy/highway.h>
 
 #include "cpu/kernels/shapes-inl.h"
+#include "cpu/kernels/table.hpp"
+#include "cpu/kernels/target-inl.h"
 
+#if UNITVAR_IN_GROUP
 HWY_BEFORE_NAMESPACE();
 namespace unitvar::kernels::HWY_NAMESPACE {
 
@@ -44,55 +45,42 @@ struct CombineMap {
 };
 
 template <class Shape, class T, class A>
-void combine(const CombineTensors<T>& tensors, T* out, const CombineCoefficients<const A*>& c, const Rect& rect,
-             const Access& access) {
-  Shape::template write<T, A>(CombineMap<T, A, const A*>{tensors, out, c}, rect, access);
-}
+struct OwnCombine {
+  static void combine(const CombineTensors<T>& tensors, T* out, const CombineCoefficients<const A*>& c,
+                      const Rect& rect, const Access& access) {
+    Shape::template write<T, A>(CombineMap<T, A, const A*>{tensors, out, c}, rect, access);
+  }
+};
+
+template <class Shape, class T, class A>
+using Combined = std::conditional_t<kIsShared<T, A>, CombineInDouble<T, Shape::kPlanar>, OwnCombine<Shape, T, A>>;
 
 template <class T, class A>
-constexpr CombineShapes<T, A> kCombineShapes{combine<Quick<T, A, Planar>, T, A>,
-                                             combine<Quick<T, A, Interleaved>, T, A>};
+constexpr CombineShapes<T, A> kCombineShapes{Combined<Planar, T, A>::combine, Combined<Interleaved, T, A>::combine};
 
 template <class T>
 constexpr CombineKernels<T> kCombineTable{kCombineShapes<T, fast_t<T>>, kCombineShapes<T, double>};
 
-const CombineKernels<float>* combine_f32() { return &kCombineTable<float>; }
-const CombineKernels<double>* combine_f64() { return &kCombineTable<double>; }
-const CombineKernels<bf16>* combine_bf16() { return &kCombineTable<bf16>; }
-const CombineKernels<f16>* combine_f16() { return &kCombineTable<f16>; }
-
 }  // namespace unitvar::kernels::HWY_NAMESPACE
-HWY_AFTER_NAMESPACE();
-
-#if HWY_ONCE
-#include "cpu/kernels/dispatch.hpp"
 
 namespace unitvar::kernels {
 
-HWY_EXPORT(combine_f32);
-HWY_EXPORT(combine_f64);
-HWY_EXPORT(combine_bf16);
-HWY_EXPORT(combine_f16);
-
 template <>
-const CombineKernels<float>& combine_kernels_for<float>(Isa isa) {
-  return *pick(HWY_DISPATCH_TABLE(combine_f32), isa);
+const CombineKernels<UNITVAR_DTYPE>& table<CombineKernels<UNITVAR_DTYPE>, HWY_NAMESPACE::this_isa()>() noexcept {
+  return HWY_NAMESPACE::kCombineTable<UNITVAR_DTYPE>;
 }
 
-template <>
-const CombineKernels<double>& combine_kernels_for<double>(Isa isa) {
-  return *pick(HWY_DISPATCH_TABLE(combine_f64), isa);
+#if UNITVAR_PORTABLE
+template <class T, bool kPlanar>
+void CombineInDouble<T, kPlanar>::combine(const CombineTensors<T>& tensors, T* out,
+                                          const CombineCoefficients<const double*>& c, const Rect& rect,
+                                          const Access& access) {
+  HWY_NAMESPACE::OwnCombine<HWY_NAMESPACE::OneByOne<kPlanar>, T, double>::combine(tensors, out, c, rect, access);
 }
-
-template <>
-const CombineKernels<bf16>& combine_kernels_for<bf16>(Isa isa) {
-  return *pick(HWY_DISPATCH_TABLE(combine_bf16), isa);
-}
-
-template <>
-const CombineKernels<f16>& combine_kernels_for<f16>(Isa isa) {
-  return *pick(HWY_DISPATCH_TABLE(combine_f16), isa);
-}
+template struct CombineInDouble<UNITVAR_DTYPE, true>;
+template struct CombineInDouble<UNITVAR_DTYPE, false>;
+#endif
 
 }  // namespace unitvar::kernels
+HWY_AFTER_NAMESPACE();
 #endif

@@ -31,6 +31,15 @@ struct CombineShapes {
   Combine<T, A> interleaved;
 };
 
+/// As MapsInDouble.
+template <class T, bool kPlanar>
+struct CombineInDouble {
+  static void combine(const CombineTensors<T>& tensors, T* out, const CombineCoefficients<const double*>& c,
+                      const Rect& rect, const Access& access);
+};
+template <bool kPlanar>
+struct CombineInDouble<double, kPlanar> {};
+
 /// Those of one instruction set.
 template <class T>
 struct CombineKernels {

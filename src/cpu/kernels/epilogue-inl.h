@@ -1,12 +1,12 @@
 // The phases with epilogue, element by element. Included once per instruction set.
-#if defined(UNITVAR_KERNELS_EXTENDED_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef UNITVAR_KERNELS_EXTENDED_INL_H_
-#undef UNITVAR_KERNELS_EXTENDED_INL_H_
+#if defined(UNITVAR_KERNELS_EPILOGUE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef UNITVAR_KERNELS_EPILOGUE_INL_H_
+#undef UNITVAR_KERNELS_EPILOGUE_INL_H_
 #else
-#define UNITVAR_KERNELS_EXTENDED_INL_H_
+#define UNITVAR_KERNELS_EPILOGUE_INL_H_
 #endif
 
-#include "cpu/kernels/epilogue_element-inl.h"
+#include "cpu/kernels/epilogue_ops-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace unitvar::kernels::HWY_NAMESPACE {
@@ -19,22 +19,22 @@ struct WeightedMomentTerms {
   using Sum = VectorOf<A>;
   const T* x;
   V shift;
-  Weighted<T, A> kind;
+  Weighted<T, A> op;
 
   template <class U>
   HWY_INLINE Terms<typename U::Value> terms(int64_t i, int64_t k) const {
-    const auto d = kind.template zero_unweighted<U>(U::sub(U::load(x + i), U::at(shift, k)), i);
-    const auto wd = U::mul(kind.template weight<U>(i), d);
+    const auto d = op.template zero_unweighted<U>(U::sub(U::load(x + i), U::at(shift, k)), i);
+    const auto wd = U::mul(op.template weight<U>(i), d);
     return {wd, U::mul(wd, d)};
   }
   HWY_INLINE void prefetch(int64_t i) const { kernels::HWY_NAMESPACE::prefetch(x + i); }
-  HWY_INLINE auto channel(int64_t j) const { return WeightedMomentTerms<T, A, A>{x, shift[j], kind.channel(j)}; }
-  HWY_INLINE auto row(int64_t r, int64_t i) const { return WeightedMomentTerms{x, shift, kind.row(r, i)}; }
+  HWY_INLINE auto channel(int64_t j) const { return WeightedMomentTerms<T, A, A>{x, shift[j], op.channel(j)}; }
+  HWY_INLINE auto row(int64_t r, int64_t i) const { return WeightedMomentTerms{x, shift, op.row(r, i)}; }
   HWY_INLINE const WeightedMomentTerms& step(int64_t) const { return *this; }
 };
 
-/// Phase 3 of any kind.
-template <class T, class A, class V, class Kind>
+/// Phase 3 behind any operation.
+template <class T, class A, class V, class Op>
 struct EpilogueGradientTerms {
   static constexpr bool kHasEpilogue = true;
   static constexpr int kTensors = 2;
@@ -42,12 +42,12 @@ struct EpilogueGradientTerms {
   const T* x;
   const T* dy;
   V center;
-  Kind kind;
+  Op op;
 
   template <class U>
   HWY_INLINE Terms<typename U::Value> terms(int64_t i, int64_t k) const {
     auto value = U::load(x + i), g = U::load(dy + i);
-    kind.template gradient<U>(value, g, i);
+    op.template gradient<U>(value, g, i);
     return {g, U::mul(g, U::sub(value, U::at(center, k)))};
   }
   HWY_INLINE void prefetch(int64_t i) const {
@@ -55,10 +55,10 @@ struct EpilogueGradientTerms {
     kernels::HWY_NAMESPACE::prefetch(dy + i);
   }
   HWY_INLINE auto channel(int64_t j) const {
-    return EpilogueGradientTerms<T, A, A, Kind>{x, dy, center[j], kind.channel(j)};
+    return EpilogueGradientTerms<T, A, A, Op>{x, dy, center[j], op.channel(j)};
   }
-  HWY_INLINE auto row(int64_t r, int64_t i) const { return with(kind.row(r, i)); }
-  HWY_INLINE auto step(int64_t i) const { return with(kind.step(i)); }
+  HWY_INLINE auto row(int64_t r, int64_t i) const { return with(op.row(r, i)); }
+  HWY_INLINE auto step(int64_t i) const { return with(op.step(i)); }
 
  private:
   template <class Other>
@@ -73,15 +73,17 @@ struct WithSide {
   typename U::Value value, side;
 };
 
-/// One tensor to ask for.
+/// A tensor that may be absent, to prefetch.
 template <class T>
 struct Beside {
   const T* tensor;
-  HWY_INLINE void prefetch(int64_t i) const { kernels::HWY_NAMESPACE::prefetch(tensor + i); }
+  HWY_INLINE void prefetch(int64_t i) const {
+    if (tensor != nullptr) kernels::HWY_NAMESPACE::prefetch(tensor + i);
+  }
 };
 
-/// Phase 2, then the residual, the activation and its bits.
-template <class T, class A, class V, class Kind, bool kResidual>
+/// Phase 2, then the residual if there is one, the activation and its bits.
+template <class T, class A, class V, class Op>
 struct ActivatedNormalizeMap {
   static constexpr bool kHasEpilogue = true;
   using Vector = InOrder<T, A>;
@@ -89,31 +91,21 @@ struct ActivatedNormalizeMap {
   const T* residual;
   T* out;
   NormalizeCoefficients<V> c;
-  Kind kind;
+  Op op;
 
   /// Before the activation.
   template <class U>
   HWY_INLINE typename U::Value value(int64_t i, int64_t k) const {
-    const auto d = U::sub(U::load(x + i), U::at(c.center, k));
-    const auto v = U::add(U::mul(d, U::at(c.scale, k)), U::at(c.beta, k));
-    if constexpr (kResidual) return U::add(v, U::load(residual + i));
-    return v;
+    return residual == nullptr ? sum<U, false>(i, k) : sum<U, true>(i, k);
   }
-  /// n elements from i on.
+  /// n elements from i on. The condition stands here, once for all of them: another kernel for it is no faster.
   template <bool kStream, int64_t n>
   HWY_INLINE void write_lines(int64_t i, int64_t k) const {
-    using U = Vector;
-    Word<U, n> negative;
-    UNITVAR_UNROLL
-    for (int64_t j = 0; j < n; j += U::kWidth) {
-      const auto v = value<U>(i + j, k + j);
-      const auto below = Masks<U>::at_most_zero(v);
-      put<kStream, U>(kind.slope.template where<U>(below, v), out + i + j);
-      negative.add(below);
-    }
-    if (kind.bits == nullptr) return;
-    store_bytes<n>(kind.bits, i - kind.origin, ~negative.first() & ~std::uint64_t{0} >> (kWord - n));
-    kind.prefetch(i);
+    const std::uint64_t negative =
+        residual == nullptr ? write_all<kStream, n, false>(i, k) : write_all<kStream, n, true>(i, k);
+    if (op.bits == nullptr) return;
+    store_bytes<n>(op.bits, i - op.origin, ~negative & ~std::uint64_t{0} >> (kWord - n));
+    op.prefetch(i);
   }
 
   /// Gathers the bits of the elements from `begin` on, and writes them at the end.
@@ -131,7 +123,7 @@ struct ActivatedNormalizeMap {
     template <bool kStream, class U>
     HWY_INLINE void write(typename U::Value v, int64_t i) {
       const auto below = Masks<U>::at_most_zero(v);
-      put<kStream, U>(map.kind.slope.template where<U>(below, v), map.out + i);
+      put<kStream, U>(map.op.slope.template where<U>(below, v), map.out + i);
       gather<U>(v, i);
     }
     template <class U>
@@ -140,7 +132,7 @@ struct ActivatedNormalizeMap {
     }
     /// Of elements `from` to `to`, counted from the first.
     HWY_INLINE void finish(int64_t from, int64_t to) const {
-      const auto& of = map.kind;
+      const auto& of = map.op;
       if (of.bits == nullptr || from >= to) return;
       const std::uint64_t all = ~std::uint64_t{0} >> (kWord - (to - from));
       store_bits(of.bits, begin + from - of.origin, to - from, ~(negative >> from) & all);
@@ -149,28 +141,49 @@ struct ActivatedNormalizeMap {
   HWY_INLINE Step step(int64_t i) const { return {*this, i}; }
   /// The vector whose first n elements are the last of `before`.
   template <class U>
-  static HWY_INLINE void write_seam(Step& before, Step& after, int64_t i, int64_t n) {
+  static HWY_INLINE void write_shared_line(Step& before, Step& after, int64_t i, int64_t n) {
     const auto first = before.template value<U>(i, 0), second = after.template value<U>(i, 0);
     const auto v = U::first_of(n, first, second);
-    U::stream(after.map.kind.slope.template where<U>(Masks<U>::at_most_zero(v), v), after.map.out + i);
+    U::stream(after.map.op.slope.template where<U>(Masks<U>::at_most_zero(v), v), after.map.out + i);
     before.template gather<U>(first, i);
     after.template gather<U>(second, i);
   }
 
   HWY_INLINE void prefetch(int64_t i) const {
     kernels::HWY_NAMESPACE::prefetch(x + i);
-    if constexpr (kResidual) kernels::HWY_NAMESPACE::prefetch(residual + i);
+    beside().prefetch(i);
   }
-  static constexpr bool kBeside = kResidual;
+  static constexpr bool kBeside = true;
   HWY_INLINE Beside<T> beside() const { return {residual}; }
   HWY_INLINE auto channel(int64_t j) const {
-    return ActivatedNormalizeMap<T, A, A, Kind, kResidual>{
-        x, residual, out, {c.center[j], c.scale[j], c.beta[j]}, kind.channel(j)};
+    return ActivatedNormalizeMap<T, A, A, Op>{x, residual, out, {c.center[j], c.scale[j], c.beta[j]}, op.channel(j)};
   }
   HWY_INLINE auto row(int64_t r, int64_t i) const {
-    kind.prefetch_below(r);
-    return ActivatedNormalizeMap<T, A, V, ActivatedRow<decltype(kind.slope)>, kResidual>{x, residual, out, c,
-                                                                                         kind.row(r, i)};
+    op.prefetch_below(r);
+    return ActivatedNormalizeMap<T, A, V, ActivatedRow<decltype(op.slope)>>{x, residual, out, c, op.row(r, i)};
+  }
+
+ private:
+  template <class U, bool kResidual>
+  HWY_INLINE typename U::Value sum(int64_t i, int64_t k) const {
+    const auto d = U::sub(U::load(x + i), U::at(c.center, k));
+    const auto v = U::add(U::mul(d, U::at(c.scale, k)), U::at(c.beta, k));
+    if constexpr (kResidual) return U::add(v, U::load(residual + i));
+    return v;
+  }
+  /// Returns a word whose first n bits say which elements were at most 0.
+  template <bool kStream, int64_t n, bool kResidual>
+  HWY_INLINE std::uint64_t write_all(int64_t i, int64_t k) const {
+    using U = Vector;
+    Word<U, n> negative;
+    UNITVAR_UNROLL
+    for (int64_t j = 0; j < n; j += U::kWidth) {
+      const auto v = sum<U, kResidual>(i + j, k + j);
+      const auto below = Masks<U>::at_most_zero(v);
+      put<kStream, U>(op.slope.template where<U>(below, v), out + i + j);
+      negative.add(below);
+    }
+    return negative.first();
   }
 };
 
@@ -182,14 +195,14 @@ struct WeightedNormalizeMap {
   const T* x;
   T* out;
   NormalizeCoefficients<V> c;
-  Weighted<T, A> kind;
+  Weighted<T, A> op;
   bool zero_unweighted;
 
   template <class U>
   HWY_INLINE typename U::Value value(int64_t i, int64_t k) const {
     const auto d = U::sub(U::load(x + i), U::at(c.center, k));
     const auto v = U::add(U::mul(d, U::at(c.scale, k)), U::at(c.beta, k));
-    return zero_unweighted ? kind.template zero_unweighted<U>(v, i) : v;
+    return zero_unweighted ? op.template zero_unweighted<U>(v, i) : v;
   }
   template <bool kStream, class U>
   HWY_INLINE void write(typename U::Value value, int64_t i) const {
@@ -206,28 +219,28 @@ struct WeightedNormalizeMap {
   HWY_INLINE void prefetch(int64_t i) const { kernels::HWY_NAMESPACE::prefetch(x + i); }
   static constexpr bool kBeside = false;
   HWY_INLINE auto channel(int64_t j) const {
-    return WeightedNormalizeMap<T, A, A>{
-        x, out, {c.center[j], c.scale[j], c.beta[j]}, kind.channel(j), zero_unweighted};
+    return WeightedNormalizeMap<T, A, A>{x, out, {c.center[j], c.scale[j], c.beta[j]}, op.channel(j), zero_unweighted};
   }
   HWY_INLINE auto row(int64_t r, int64_t i) const {
-    return WeightedNormalizeMap{x, out, c, kind.row(r, i), zero_unweighted};
+    return WeightedNormalizeMap{x, out, c, op.row(r, i), zero_unweighted};
   }
 };
 
-/// Phase 4 of any kind: ((g - level) - (x - center) * slope) * scale, level and slope times the weights if there are
-/// some; and g for the residual, if kSide.
-template <class T, class A, class V, class Kind, bool kSide>
+/// Phase 4 behind any operation: ((g - level) - (x - center) * slope) * scale, level and slope times the weights if
+/// there are some; and g for the residual. Only an activation stands before a residual.
+template <class T, class A, class V, class Op>
 struct EpilogueInputGradientMap {
   static constexpr bool kHasEpilogue = true;
   static constexpr bool kBeside = false;
-  static constexpr bool kWeighted = std::is_same_v<Kind, Weighted<T, A>>;
+  static constexpr bool kWeighted = std::is_same_v<Op, Weighted<T, A>>;
+  static constexpr bool kMayHaveSide = Op::kIsActivation;
   using Vector = InOrder<T, A>;
   const T* x;
   const T* dy;
   T* out;
   T* dresidual;
   GradientCoefficients<V> c;
-  Kind kind;
+  Op op;
 
   template <class U>
   HWY_INLINE WithSide<U> value(int64_t i, int64_t k) const {
@@ -240,30 +253,39 @@ struct EpilogueInputGradientMap {
     put<kStream, U>(of.value, out + i);
     put_side<kStream, U>(of.side, i);
   }
-  /// Whole lines of one tensor and then of the other: what is streamed by halves of lines in turn is written twice.
   template <bool kStream, int64_t n>
   HWY_INLINE void write_lines(int64_t i, int64_t k) const {
+    const auto of = step(i);
+    if constexpr (kMayHaveSide) {
+      if (dresidual != nullptr) return of.template write_all<kStream, n, true>(i, k);
+    }
+    of.template write_all<kStream, n, false>(i, k);
+  }
+  /// Whole lines of one tensor and then of the other. Half lines in turn would be written to memory twice.
+  template <bool kStream, int64_t n, bool kSide>
+  HWY_INLINE void write_all(int64_t i, int64_t k) const {
     using U = Vector;
     constexpr int kVectors = kMapLine<EpilogueInputGradientMap> / U::kWidth;
-    const auto of = step(i);
     UNITVAR_UNROLL
     for (int64_t j = 0; j < n; j += kVectors * U::kWidth) {
       typename U::Value dx[kVectors], side[kVectors];
       for (int v = 0; v < kVectors; ++v) {
         const int64_t at = j + v * U::kWidth;
-        dx[v] = of.template gradient<U>(i + at, k + at, side[v]);
+        dx[v] = gradient<U>(i + at, k + at, side[v]);
       }
       for (int v = 0; v < kVectors; ++v) put<kStream, U>(dx[v], out + i + j + v * U::kWidth);
-      for (int v = 0; v < kVectors; ++v) put_side<kStream, U>(side[v], i + j + v * U::kWidth);
+      if constexpr (kSide) {
+        for (int v = 0; v < kVectors; ++v) put<kStream, U>(side[v], dresidual + i + j + v * U::kWidth);
+      }
     }
   }
   template <class U>
-  static HWY_INLINE void write_seam(const auto& before, const auto& after, int64_t i, int64_t n) {
+  static HWY_INLINE void write_shared_line(const auto& before, const auto& after, int64_t i, int64_t n) {
     const auto first = before.template value<U>(i, 0), second = after.template value<U>(i, 0);
     after.template write<true, U>({U::first_of(n, first.value, second.value), U::first_of(n, first.side, second.side)},
                                   i);
   }
-  HWY_INLINE auto step(int64_t i) const { return with(kind.step(i)); }
+  HWY_INLINE auto step(int64_t i) const { return with(op.step(i)); }
   HWY_INLINE void finish(int64_t, int64_t) const {}
 
   /// dx, and what the residual gets.
@@ -271,13 +293,13 @@ struct EpilogueInputGradientMap {
   HWY_INLINE typename U::Value gradient(int64_t i, int64_t k, typename U::Value& side) const {
     auto value = U::load(x + i);
     side = U::load(dy + i);
-    kind.template gradient<U>(value, side, i);
+    op.template gradient<U>(value, side, i);
     const auto along = weighted<U>(U::mul(U::sub(value, U::at(c.center, k)), U::at(c.slope, k)), i);
     auto g = U::sub(side, weighted<U>(U::at(c.level.hi, k), i));
     if constexpr (!std::is_same_v<A, double>) g = U::sub(g, weighted<U>(U::at(c.level.lo, k), i));
     const auto dx = U::mul(U::sub(g, along), U::at(c.scale, k));
     if constexpr (kWeighted) {
-      return kind.template zero_unweighted<U>(dx, i);
+      return op.template zero_unweighted<U>(dx, i);
     } else {
       return dx;
     }
@@ -288,47 +310,38 @@ struct EpilogueInputGradientMap {
     kernels::HWY_NAMESPACE::prefetch(dy + i);
   }
   HWY_INLINE auto channel(int64_t j) const {
-    return EpilogueInputGradientMap<T, A, A, Kind, kSide>{
-        x, dy, out, dresidual, {c.center[j], at<A>(c.level, j), c.slope[j], c.scale[j]}, kind.channel(j)};
+    return EpilogueInputGradientMap<T, A, A, Op>{
+        x, dy, out, dresidual, {c.center[j], at<A>(c.level, j), c.slope[j], c.scale[j]}, op.channel(j)};
   }
-  HWY_INLINE auto row(int64_t r, int64_t i) const { return with(kind.row(r, i)); }
+  HWY_INLINE auto row(int64_t r, int64_t i) const { return with(op.row(r, i)); }
 
  private:
   template <class Other>
   HWY_INLINE auto with(const Other& other) const {
-    return EpilogueInputGradientMap<T, A, V, Other, kSide>{x, dy, out, dresidual, c, other};
+    return EpilogueInputGradientMap<T, A, V, Other>{x, dy, out, dresidual, c, other};
   }
   template <bool kStream, class U>
   HWY_INLINE void put_side(typename U::Value side, int64_t i) const {
-    if constexpr (kSide) put<kStream, U>(side, dresidual + i);
+    if constexpr (kMayHaveSide) {
+      if (dresidual != nullptr) put<kStream, U>(side, dresidual + i);
+    }
   }
   template <class U>
   HWY_INLINE typename U::Value weighted(typename U::Value v, int64_t i) const {
     if constexpr (kWeighted) {
-      return U::mul(v, kind.template weight<U>(i));
+      return U::mul(v, op.template weight<U>(i));
     } else {
       return v;
     }
   }
 };
 
-/// How dx reaches memory: a residual's gradient is streamed as dx is; if it lies otherwise in lines of memory, neither
-/// is.
+/// How dx reaches memory. The residual's gradient takes the same kind of stores; non-temporal ones only if both tensors
+/// begin at the same place of a cache line.
 template <class T>
 HWY_INLINE Access access_of_both(Access access, const T* dx, const T* dresidual) {
   if (dresidual != nullptr && to_next_line(dresidual) != to_next_line(dx)) access.stores = Stores::cached;
   return access;
-}
-
-/// Calls f(map). Only an activation stands before a residual.
-template <class T, class A, class Kind, class F>
-HWY_INLINE void with_gradient_map(const T* x, const T* dy, T* dx, T* dresidual, const GradientCoefficients<const A*>& c,
-                                  const Kind& kind, const F& f) {
-  if constexpr (requires { kind.bits; }) {
-    if (dresidual != nullptr)
-      return f(EpilogueInputGradientMap<T, A, const A*, Kind, true>{x, dy, dx, dresidual, c, kind});
-  }
-  f(EpilogueInputGradientMap<T, A, const A*, Kind, false>{x, dy, dx, nullptr, c, kind});
 }
 
 }  // namespace unitvar::kernels::HWY_NAMESPACE

@@ -64,7 +64,31 @@ struct EpilogueFused {
                    const Epilogue<T>& epilogue_of_next, const sum_t<T>* center, double* first, double* second);
 };
 
-/// The extended kernels of one instruction set.
+/// As MapsInDouble.
+template <class T, bool kPlanar>
+struct EpilogueMapsInDouble {
+  static void normalize(const T* x, T* y, const NormalizeCoefficients<const double*>& c, const Rect& rect,
+                        const Access& access, const Epilogue<T>& epilogue);
+  static void input_gradient(const T* x, const T* dy, T* dx, const GradientCoefficients<const double*>& c,
+                             const Rect& rect, const Access& access, const Epilogue<T>& epilogue);
+};
+template <bool kPlanar>
+struct EpilogueMapsInDouble<double, kPlanar> {};
+
+/// The same for the sums in double of 16 bits.
+template <class T, bool kPlanar>
+struct EpilogueSumsInDouble {
+  static void moments(const T* x, const double* shift, const Rect& rect, const Access& access,
+                      const Epilogue<T>& epilogue, double* first, double* second);
+  static void gradient_sums(const T* x, const T* dy, const double* center, const Rect& rect, const Access& access,
+                            const Epilogue<T>& epilogue, double* first, double* second);
+};
+template <bool kPlanar>
+struct EpilogueSumsInDouble<float, kPlanar> {};
+template <bool kPlanar>
+struct EpilogueSumsInDouble<double, kPlanar> {};
+
+/// The kernels with epilogue of one instruction set.
 template <class T>
 struct EpilogueKernels {
   EpilogueShapes<T, fast_t<T>> fast;

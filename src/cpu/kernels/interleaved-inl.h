@@ -56,8 +56,8 @@ HWY_INLINE void add_all_rows(const Source& source, const Rect& rect, double* fir
   if constexpr (n > 1) add_all_rows<T, A, n / 2>(source, rect, first, second, r);
 }
 
-/// A whole row, line by line. Streamed stores go past the caches by whole lines of memory; what is left of a line at
-/// both ends goes through them, since a torn line costs a read and a write of memory.
+/// A whole row, cache line by cache line. Non-temporal stores write whole cache lines. The rest at both ends goes
+/// through the caches: a non-temporal store of part of a cache line costs a read and a write of memory.
 template <class A, bool kStream, class Map>
 UNITVAR_PART void map_row(const Map& map, int64_t row, int64_t cols, int64_t ahead) {
   int64_t k = kStream ? std::min(cols, to_next_line(map.out + row)) : 0;
@@ -75,7 +75,8 @@ UNITVAR_PART void map_row(const Map& map, int64_t row, int64_t cols, int64_t ahe
   map_torn<A>(map, row, k, cols);
 }
 
-/// Two rows that are whole lines of memory, of 16 bits: there the loads of coefficients are what limits.
+/// Two rows of 16 bits that are whole cache lines. With one row at a time, the loads of coefficients would be the
+/// limit.
 template <bool kStream, class Map>
 UNITVAR_PART void map_two_rows(const Map& map, int64_t row, const Rect& rect, int64_t ahead) {
   using U = typename Map::Vector;

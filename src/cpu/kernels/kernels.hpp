@@ -47,14 +47,15 @@ struct GradientCoefficients {
 /// How results reach memory.
 enum class Stores {
   cached,   ///< through the caches
-  streamed  ///< past them: whole lines are not read first, and nothing is evicted for them
+  streamed  ///< non-temporal: cache lines are neither read first nor kept, so nothing is evicted for them
 };
 
-/// How far ahead of itself a pass asks for data, in bytes: about what one core has under way to memory.
+/// How far ahead a pass prefetches, in bytes: about what one core can have under way to memory.
 inline constexpr std::int64_t kNear = 2048;
 
-/// How results reach memory, and what a pass asks for ahead of time: what it comes to `ahead` elements later. After
-/// the rectangle's last row come the elements at `after`, if the shape is planar. Both may lead out of the tensor.
+/// How results reach memory, and what a pass prefetches: the elements that it reaches `ahead` elements later. After the
+/// last row of a planar rectangle come the elements at distance `after` from its first. Both places may lie outside of
+/// the tensor.
 struct Access {
   Stores stores = Stores::cached;
   std::int64_t ahead = 0;
@@ -65,24 +66,24 @@ struct Access {
 /// the order of additions, hence the bits, is the same for every vector width.
 inline constexpr int kLanes = 16;
 
-/// Channels of a planar rectangle, at most: each row of several has sums under way for all of them.
+/// The most channels of a planar rectangle: sums of all of them are kept from row to row.
 inline constexpr int kMostRun = 16;
-/// The same of a rectangle of one row, which keeps no sums from row to row.
+/// The most channels of a planar rectangle of one row, where no sums are kept.
 inline constexpr int kMostRunOfARow = 64;
 
-/// The arithmetic that keeps T's digits on ordinary numbers; double keeps them on all.
+/// The arithmetic for T. Float keeps the digits of ordinary numbers; double those of all.
 template <class T>
 using fast_t = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
 template <class T>
 inline constexpr bool kIsHalf = sizeof(T) == 2;
 
-/// What is added up, and in what: a rounding to float is the same for equal values, so that in a sum of data with few
-/// distinct values roundings add up, instead of averaging out. Float keeps the digits of 16 bits nevertheless.
+/// The arithmetic of sums. Equal values are rounded alike. In data of few distinct values, rounding errors in float
+/// would therefore add up instead of averaging out. 16 bits are an exception: float has digits to spare for them.
 template <class T>
 using sum_t = std::conditional_t<kIsHalf<T>, float, double>;
 
-/// The same beside maps in A.
+/// The arithmetic of sums in a table whose maps compute in A.
 template <class T, class A>
 using sum_in_t = std::conditional_t<std::is_same_v<A, double>, double, sum_t<T>>;
 
@@ -117,6 +118,38 @@ struct Fused {
                    const Access& access, std::int64_t next, const sum_t<T>* center, double* first, double* second);
 };
 
+/// The maps in double of a type that has faster arithmetic. Only numbers of unusual size need them, so there is one
+/// copy for all instruction sets, which takes one element at a time.
+template <class T, bool kPlanar>
+struct MapsInDouble {
+  static void normalize(const T* x, T* y, const NormalizeCoefficients<const double*>& c, const Rect& rect,
+                        const Access& access);
+  static void input_gradient(const T* x, const T* dy, T* dx, const GradientCoefficients<const double*>& c,
+                             const Rect& rect, const Access& access);
+};
+template <bool kPlanar>
+struct MapsInDouble<double, kPlanar> {};
+
+/// The sums in double of 16 bits, for the instruction sets that are not compiled for speed. They keep the order of
+/// additions that the shape has.
+template <class T, bool kPlanar>
+struct SumsInDouble {
+  static void moments(const T* x, const double* shift, const Rect& rect, const Access& access, double* first,
+                      double* second);
+  static void gradient_sums(const T* x, const T* dy, const double* center, const Rect& rect, const Access& access,
+                            double* first, double* second);
+};
+template <bool kPlanar>
+struct SumsInDouble<float, kPlanar> {};
+template <bool kPlanar>
+struct SumsInDouble<double, kPlanar> {};
+
+/// Whether maps of T in A, and sums of T in S, are shared by all instruction sets.
+template <class T, class A>
+inline constexpr bool kIsShared = !std::is_same_v<A, fast_t<T>>;
+template <class T, class S>
+inline constexpr bool kIsSharedSum = !std::is_same_v<S, sum_t<T>>;
+
 /// The kernels of one instruction set.
 template <class T>
 struct Kernels {
@@ -126,12 +159,12 @@ struct Kernels {
   Fused<T> fused;
 };
 
-/// The kernels that a call with CpuCpuOptions{.isa = isa} runs. Throws as selected_isa does.
+/// The kernels that a call with CpuOptions{.isa = isa} runs. Throws as selected_isa does.
 template <class T>
 const Kernels<T>& kernels_for(Isa isa);
 
-/// Makes the calling thread's streamed stores visible to whoever it synchronizes with next. Once a thread, not once a
-/// kernel: waiting for the stores costs a tenth of the speed.
+/// Makes the calling thread's non-temporal stores visible to the thread that it synchronizes with next. Call it once
+/// per thread, not once per kernel: waiting for the stores costs a tenth of the speed.
 void finish_stores() noexcept;
 
 }  // namespace unitvar::kernels

@@ -25,7 +25,7 @@ struct Powers {
 template <class Lane>
 inline constexpr Powers<Lane> kPowers;
 
-/// A condition on each of the elements of a U. Bits are those of a word, from bit `at` on, a multiple of U's width.
+/// A condition on each element of a U. Its bits stand in a word from bit `at` on, a multiple of the width of U.
 template <class U>
 struct Masks;
 
@@ -36,7 +36,7 @@ struct Masks<VectorOf<A>> {
   static HWY_INLINE Mask at_most_zero(Value v) { return hn::Le(v, VectorOf<A>::zero()); }
   static HWY_INLINE Value select(Mask m, Value yes, Value no) { return hn::IfThenElse(m, yes, no); }
   static HWY_INLINE Value zero_where(Mask m, Value v) { return hn::IfThenZeroElse(m, v); }
-  /// A lane's worth of the word in every lane, which serves several vectors; each lane tests its own bit.
+  /// Puts the part of the word that has the bits into every lane. Each lane then tests its own bit.
   static HWY_INLINE Mask from_bits(std::uint64_t word, int64_t at) {
     const hn::RebindToUnsigned<Tag<A>> u;
     using Lane = hn::TFromD<decltype(u)>;
@@ -91,8 +91,8 @@ struct Masks<ScalarOf<A>> {
   static HWY_INLINE A from(Bits bits) { return std::bit_cast<A>(bits); }
 };
 
-/// The bits of n elements, added vector by vector. Rotated rather than shifted, which compilers cannot put off until
-/// all vectors are there and registers are short.
+/// Gathers the bits of n elements, one vector after the other. It rotates instead of shifting. Compilers postpone
+/// shifts until all vectors are computed, and then run out of registers.
 template <class U, int n>
 struct Word {
   std::uint64_t bits = 0;
@@ -100,7 +100,7 @@ struct Word {
   HWY_INLINE std::uint64_t first() const { return bits >> (kWord - n); }
 };
 
-/// The word that begins with bit k. Nine bytes are read.
+/// The 64 bits from bit k on. Reads nine bytes.
 HWY_INLINE std::uint64_t load_word(const std::uint8_t* row, int64_t k) {
   const std::uint8_t* p = row + (k >> 3);
   const int64_t shift = k & 7;
@@ -109,8 +109,8 @@ HWY_INLINE std::uint64_t load_word(const std::uint8_t* row, int64_t k) {
   return word >> shift | std::uint64_t{p[8]} << 1 << (63 - shift);
 }
 
-/// Writes the first n bits of a word at bit k, and zeros up to the end of their last byte: rows are written in
-/// ascending order. The others are 0.
+/// Writes the first n bits of a word at bit k, and zeros in the rest of the last byte. The caller fills a row in
+/// ascending order, so nothing behind is lost. The other bits of the word must be 0.
 HWY_INLINE void store_bits(std::uint8_t* row, int64_t k, int64_t n, std::uint64_t word) {
   std::uint8_t* p = row + (k >> 3);
   const int64_t shift = k & 7;
@@ -121,7 +121,7 @@ HWY_INLINE void store_bits(std::uint8_t* row, int64_t k, int64_t n, std::uint64_
   if (n + shift > kWord) *p = static_cast<std::uint8_t>(word >> (kWord - shift));
 }
 
-/// The same if they are whole bytes.
+/// The same for a number of bits that is a multiple of 8.
 template <int n>
 HWY_INLINE void store_bytes(std::uint8_t* row, int64_t k, std::uint64_t word) {
   static_assert(n % 8 == 0);

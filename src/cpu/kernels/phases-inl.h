@@ -135,8 +135,8 @@ struct Nothing {
 template <class Side>
 constexpr bool kIsNothing = std::is_same_v<Side, Nothing>;
 
-/// Calls f(0) .. f(n - 1), each with its number as a constant. An array of vectors whose index is known only when the
-/// program runs lies in memory; so does one that is copied as a whole, where it is larger than compilers take apart.
+/// Calls f(0) .. f(n - 1), each with its number as a compile-time constant. Compilers keep an array of vectors in
+/// memory if an index is no constant, or if a large one is copied as a whole.
 template <int n, int k = 0, class F>
 HWY_INLINE void unrolled(const F& f) {
   if constexpr (k < n) {
@@ -231,10 +231,10 @@ HWY_INLINE Terms<typename U::Value> tree(const Source& source, int64_t i, int64_
   }
 }
 
-/// Elements of a line of memory.
+/// Elements of a cache line.
 template <class T>
 constexpr int64_t kLine = 64 / sizeof(T);
-/// Elements of a map that are written in turn: whole lines of `out`.
+/// Elements that a map writes at a time: whole cache lines of `out`.
 template <class Map>
 constexpr int64_t kMapLine = std::max<int64_t>(64 / sizeof(*Map::out), Map::Vector::kWidth);
 
@@ -257,7 +257,7 @@ HWY_INLINE void write(Map& map, const Value& value, int64_t i) {
   }
 }
 
-/// What is taken together of an extended phase, at most: the bits of its elements are one word.
+/// Elements that a phase with epilogue takes at a time, at most. Their bits are one word.
 constexpr int kWord = 64;
 
 /// The phase on the next kWord elements, from i on.
@@ -292,7 +292,7 @@ UNITVAR_PART void map_columns(Map& map, int64_t row, int64_t begin, int64_t end)
   write<false, U>(map, last, row + end - U::kWidth);
 }
 
-/// The same, kWord at most, of an extended phase: one copy of what is long.
+/// The same for at most kWord columns of a phase with epilogue. Not inline, since the code is long and runs rarely.
 template <class A, class Map>
 HWY_NOINLINE void map_few(const Map& map, int64_t row, int64_t begin, int64_t end) {
   auto step = map.step(row + begin);
@@ -300,7 +300,7 @@ HWY_NOINLINE void map_few(const Map& map, int64_t row, int64_t begin, int64_t en
   step.finish(0, end - begin);
 }
 
-/// Columns of a row that are not whole lines.
+/// Columns of a row that are not whole cache lines.
 template <class A, class Map>
 HWY_INLINE void map_torn(const Map& map, int64_t row, int64_t begin, int64_t end) {
   if constexpr (Map::kHasEpilogue) {
@@ -310,7 +310,7 @@ HWY_INLINE void map_torn(const Map& map, int64_t row, int64_t begin, int64_t end
   }
 }
 
-/// n whole lines from column k on; streamed ones are aligned.
+/// n whole cache lines from column k on. Non-temporal stores need them aligned.
 template <bool kStream, int64_t n, class Map>
 UNITVAR_PART void map_lines(const Map& map, int64_t row, int64_t k) {
   using U = typename Map::Vector;
@@ -323,13 +323,13 @@ UNITVAR_PART void map_lines(const Map& map, int64_t row, int64_t k) {
   }
 }
 
-/// Elements from p to the next line of memory.
+/// Elements from p to the next cache line.
 template <class T>
 HWY_INLINE int64_t to_next_line(const T* p) {
   return static_cast<int64_t>((0 - reinterpret_cast<std::uintptr_t>(p)) % 64 / sizeof(T));
 }
 
-/// Only stores of whole vectors can be streamed.
+/// Non-temporal stores write whole vectors only.
 template <class T, class A>
 constexpr bool kCanStream = std::is_same_v<A, fast_t<T>>;
 

@@ -145,8 +145,8 @@ struct RunSums {
   }
 };
 
-/// Where the elements stand that a row's walk will come to `distance` later: in the row, or in the one after it. The
-/// rectangle ends at `bound`.
+/// The place of the elements that the walk along a row reaches `distance` elements later: in this row or in the next
+/// one. The rectangle ends at `bound`.
 struct Ahead {
   int64_t row, cols, next, distance, bound;
 
@@ -154,9 +154,9 @@ struct Ahead {
     const int64_t later = k + distance;
     return later < cols ? row + later : next + (later - cols);
   }
-  /// Asks for what comes after elements k .. k + n - 1.
+  /// Prefetches the elements that come `distance` after elements k .. k + n - 1.
   template <int64_t n, int64_t line, class Side>
-  HWY_INLINE void ask(const Side& side, int64_t k) const {
+  HWY_INLINE void prefetch(const Side& side, int64_t k) const {
     const int64_t later = k + distance;
     if (later + n <= cols || later >= cols) {
       const int64_t from = at(k);
@@ -175,7 +175,8 @@ HWY_INLINE void add_part(const Source& source, int64_t i, int p, Partial<U>& sum
   sums.second.parts[p].add(terms.second);
 }
 
-/// All parts, without a loop, which keeps the sums in registers; without vectors they are too many for that.
+/// All parts. Recursion instead of a loop keeps the sums in registers. Without vectors there are too many sums for
+/// that, so there it is a loop.
 template <int n, int p = 0, class U, class Source>
 UNITVAR_PART void add_groups(const Source& source, int64_t i, Partial<U>& sums) {
   if constexpr (U::kWidth == 1) {
@@ -197,8 +198,7 @@ UNITVAR_PART void add_some(const Source& source, int64_t i, int64_t n, Partial<U
   }
 }
 
-/// An element for each lane. No index is known when the program runs only: sums would go to memory for it, with
-/// vectors.
+/// Adds one element to each lane. All indices are compile-time constants, so that the sums stay in registers.
 template <int p = 0, class U, class A>
 HWY_INLINE void add_lanes(const A* first, const A* second, Partial<U>& sums) {
   sums.first.parts[p].add(U::load(first + p * U::kWidth));
@@ -206,7 +206,7 @@ HWY_INLINE void add_lanes(const A* first, const A* second, Partial<U>& sums) {
   if constexpr ((p + 1) * U::kWidth < kLanes) add_lanes<p + 1>(first, second, sums);
 }
 
-/// The same one by one: nothing else is read of anything.
+/// The same one element at a time. Reads no element but these.
 template <class U, class Source>
 UNITVAR_PART void add_few(const Source& source, int64_t i, int64_t n, Partial<U>& sums) {
   using A = typename U::Lane;
@@ -238,11 +238,11 @@ UNITVAR_PART void add_rest(const Source& source, int64_t i, int64_t k, int64_t c
   }
 }
 
-/// The line of memory in which one channel ends and the next begins, `split` elements from the line's beginning at
-/// element i. Both channels' values are computed for all of it: a torn line costs a read and a write of memory, which
-/// was half the time of rows of 14 x 14.
+/// The cache line in which one channel ends and the next begins: `split` elements from its beginning at element i. Both
+/// channels are computed for the whole line, which is then written at once. Written in two parts it would cost a read
+/// and a write of memory, which took half the time of rows of 14 x 14.
 template <class Map>
-UNITVAR_PART void map_seam(const Map& before, const Map& map, int64_t i, int64_t split) {
+UNITVAR_PART void map_shared_line(const Map& before, const Map& map, int64_t i, int64_t split) {
   using U = typename Map::Vector;
   for (int64_t k = 0; k < kMapLine<Map>; k += U::kWidth) {
     const auto value = U::first_of(split - k, before.template value<U>(i + k, 0), map.template value<U>(i + k, 0));
@@ -250,31 +250,31 @@ UNITVAR_PART void map_seam(const Map& before, const Map& map, int64_t i, int64_t
   }
 }
 
-/// The same of an extended phase.
+/// The same for a phase with epilogue.
 template <class Map>
-HWY_NOINLINE void map_extended_seam(const Map& before, const Map& map, int64_t i, int64_t split) {
+HWY_NOINLINE void map_shared_line_with_epilogue(const Map& before, const Map& map, int64_t i, int64_t split) {
   using U = typename Map::Vector;
   auto first = before.step(i), second = map.step(i);
   for (int64_t k = 0; k < kMapLine<Map>; k += U::kWidth) {
-    Map::template write_seam<U>(first, second, i + k, split - k);
+    Map::template write_shared_line<U>(first, second, i + k, split - k);
   }
   first.finish(0, split);
   second.finish(split, kMapLine<Map>);
 }
 
-/// Of a map beside the sums of the elements that it will come to: asks for what the sums do not read.
+/// For a map that runs beside sums of elements it will reach later: prefetches what the sums do not read.
 template <int64_t line, class Map>
-HWY_INLINE void ask_beside(const Map& map, const Ahead& ahead, int64_t k) {
+HWY_INLINE void prefetch_beside(const Map& map, const Ahead& ahead, int64_t k) {
   if constexpr (Map::kHasEpilogue) {
-    if constexpr (Map::kBeside) ahead.template ask<kStep, line>(map.beside(), k);
+    if constexpr (Map::kBeside) ahead.template prefetch<kStep, line>(map.beside(), k);
   }
 }
 
-/// Adds source's terms of kStep elements from k on of the piece, and asks for those to come.
+/// Adds source's terms of the kStep elements from k on, and prefetches later ones.
 template <class T, class U, class Source>
 HWY_INLINE void add_step(const Source& source, int64_t piece, int64_t k, const Ahead& ahead, int64_t offset,
                          Partial<U>& sums) {
-  ahead.template ask<kStep, kLine<T>>(source, offset + k);
+  ahead.template prefetch<kStep, kLine<T>>(source, offset + k);
   add_groups<kDepth>(step_of(source, piece + k), piece + k, sums);
 }
 
@@ -291,7 +291,7 @@ UNITVAR_PART void sweep_piece(const Source& source, const Map& map, int64_t piec
   if constexpr (!kIsNothing<Source> && !kIsNothing<Map>) {
     for (; std::max(k, m) + kStep <= cols; k += kStep, m += kStep) {
       add_step<T>(source, piece, k, ahead, offset, own);
-      ask_beside<kElements>(map, ahead, offset + m);
+      prefetch_beside<kElements>(map, ahead, offset + m);
       map_lines<kStream, kStep / kMapLine<Map>>(map, piece, m);
     }
   }
@@ -303,7 +303,7 @@ UNITVAR_PART void sweep_piece(const Source& source, const Map& map, int64_t piec
   }
   if constexpr (!kIsNothing<Map>) {
     for (; m + kStep <= end; m += kStep) {
-      if constexpr (kIsNothing<Source>) ahead.template ask<kStep, kElements>(map, offset + m);
+      if constexpr (kIsNothing<Source>) ahead.template prefetch<kStep, kElements>(map, offset + m);
       map_lines<kStream, kStep / kMapLine<Map>>(map, piece, m);
     }
     for (; m + kMapLine<Map> <= end; m += kMapLine<Map>) map_lines<kStream, 1>(map, piece, m);
@@ -311,7 +311,7 @@ UNITVAR_PART void sweep_piece(const Source& source, const Map& map, int64_t piec
   }
 }
 
-/// Rows that are written by whole lines of memory, past the caches.
+/// Rows that are written by whole cache lines, with non-temporal stores.
 template <class T, class A, class Source, class Map, class U>
 UNITVAR_PART void stream_row(const Source& source, const Map& map, const Rect& rect, int64_t r, const Ahead& ahead,
                              RunSums<U>& sums) {
@@ -326,9 +326,9 @@ UNITVAR_PART void stream_row(const Source& source, const Map& map, const Rect& r
       const int64_t line = piece + begin - kElements;
       const auto before = map.channel(j - 1).row(r, piece - rect.inner);
       if constexpr (decltype(own)::kHasEpilogue) {
-        map_extended_seam(before, own, line, piece - line);
+        map_shared_line_with_epilogue(before, own, line, piece - line);
       } else {
-        map_seam(before, own, line, piece - line);
+        map_shared_line(before, own, line, piece - line);
       }
     }
     // The last channel finishes its last line by itself, the others leave it to the next.
@@ -365,7 +365,8 @@ HWY_INLINE void planar_sweep_as(const Source& source, const Map& map, const Rect
   sweep_rows<T, A, kStream>(source, map, rect, access, sums);
 }
 
-/// Whether rows are to be streamed, and can: a seam joins two pieces, no more.
+/// Whether rows are to be written with non-temporal stores, and can be: no more than two channels may share a cache
+/// line.
 template <class T>
 HWY_INLINE bool streams_rows(const Rect& rect, const Access& access) {
   return access.stores == Stores::streamed && rect.inner >= 2 * kLine<T>;

@@ -127,8 +127,9 @@ HWY_INLINE void add_trees(const Source& source, int64_t k, int64_t end, Partial<
   for (; k < end; k += kGroups) add_groups<kRowDepth<A>>(source, k, sums);
 }
 
-/// Adds elements [k, cols), by kRowDepth groups of kLanes, by half as many and so on, then one by one, and folds: both
-/// sums of a row. Not in line, as long as it is. `before`, what columns before k gave, is null where k is 0.
+/// Adds elements [k, cols): kRowDepth groups of kLanes at a time, then half as many and so on, then single elements.
+/// Folds the lanes into both sums of the row. `before` has the sums of the columns before k; it is null where k is 0.
+/// Not inline, because it is long.
 template <class A, class Source>
 HWY_NOINLINE Terms<double> finish_row(const Source& source, int64_t k, int64_t cols,
                                       const Partial<VectorOf<A>>* before) {
@@ -155,7 +156,7 @@ HWY_NOINLINE Terms<double> finish_row(const Source& source, int64_t k, int64_t c
   return {sums.first.fold_with(first), sums.second.fold_with(second)};
 }
 
-/// Writes map's values of columns [m, end), which are whole lines, and asks for what comes `ahead` elements later.
+/// Writes map's values of columns [m, end), which are whole cache lines. Prefetches what comes `ahead` elements later.
 template <bool kStream, class Map>
 HWY_INLINE void map_turn(const Map& map, int64_t m, int64_t end, int64_t ahead) {
   for (; m < end; m += kMapLine<Map>) {
@@ -174,8 +175,8 @@ HWY_INLINE void map_turns(const Map& map, int64_t m, int64_t end, int64_t ahead)
   }
 }
 
-/// Where streamed rows meet: `split` elements from the beginning of a line of memory, the same for all of them, or
-/// nowhere, where `split` is 0. Parameters of such a line's elements are copied here.
+/// The place in a cache line where rows meet that are written with non-temporal stores: after `split` elements, the
+/// same for all rows, or nowhere if `split` is 0. It also holds copies of the parameters of those elements.
 template <class T>
 struct SharedLines {
   static constexpr int64_t kElements = kLine<T>;
@@ -191,10 +192,10 @@ struct SharedLines {
   }
 };
 
-/// The line of memory in which a row ends and the next begins. Both rows' values are computed for all of it: a torn
-/// line costs a read and a write of memory.
+/// The cache line in which a row ends and the next begins. Both rows are computed for the whole line, which is then
+/// written at once. Written in two parts it would cost a read and a write of memory.
 template <class Map>
-HWY_INLINE void map_row_seam(const Map& before, const Map& map, int64_t cols, int64_t split) {
+HWY_INLINE void map_shared_row_line(const Map& before, const Map& map, int64_t cols, int64_t split) {
   using U = typename Map::Vector;
   for (int64_t k = 0; k < kMapLine<Map>; k += U::kWidth) {
     const auto last = before.template value<U>(cols - split + k, k), first = map.template value<U>(k - split, k);
@@ -202,8 +203,8 @@ HWY_INLINE void map_row_seam(const Map& before, const Map& map, int64_t cols, in
   }
 }
 
-/// Source's terms of n columns from k on, and map's values of as many from m on, in turns. What lies beyond the reach
-/// of either is copied anew, which is not done turn by turn: it would wait for the streamed stores.
+/// Source's terms of n columns from k on, in turns with map's values of n columns from m on. Source and map are copied
+/// where the reach of one of them ends, not once a turn: a copy would wait for the non-temporal stores.
 template <bool kStream, class Source, class Map, class Sums>
 HWY_INLINE void take_turns(const Source& source, const Map& map, int64_t k, int64_t m, int64_t n, int64_t ahead,
                            Sums& sums) {
@@ -221,8 +222,8 @@ HWY_INLINE void take_turns(const Source& source, const Map& map, int64_t k, int6
   }
 }
 
-/// Adds up source's terms over a row, element k to lane k % kLanes, and writes map's values of columns [begin, end) of
-/// another; if those are streamed, `begin` begins a line. Either may be Nothing. What is streamed takes turns.
+/// Adds up source's terms over a row, element k to lane k % kLanes. Writes map's values of columns [begin, end) of
+/// another row. Either may be Nothing. With non-temporal stores, `begin` begins a cache line and the two take turns.
 template <class A, bool kStream, class Source, class Map>
 HWY_INLINE Terms<double> sweep_row(const Source& source, const Map& map, int64_t cols, int64_t begin, int64_t end,
                                    int64_t ahead) {

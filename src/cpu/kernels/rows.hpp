@@ -10,17 +10,18 @@
 /// gamma and beta with a value for each column. As all kernels, they give the same bits on every instruction set.
 namespace unitvar::kernels {
 
-/// The values that an absent parameter has at most: they fit the first-level cache.
+/// The most values that stand for an absent parameter: they fit the first-level cache.
 inline constexpr std::int64_t kMostRepeated = 2048;
 
-/// A value for each column. Those of an absent parameter are all the same: as many as there are columns, kMostRepeated
-/// at most. They begin anew wherever a walk along the row goes on.
+/// A parameter: one value per column. An absent parameter is an array of equal values, one per column but at most
+/// kMostRepeated. A walk along the row therefore starts at the first value again where it continues (`from`), after at
+/// most `reach` columns.
 template <class T>
 struct ColumnParameter {
   const param_t<T>* values;
   bool is_absent = false;
 
-  /// The values of column k and those behind it. They last for `reach` columns.
+  /// The values from column k on, valid for `reach` columns.
   [[nodiscard]] ColumnParameter from(std::int64_t k) const noexcept {
     return {is_absent ? values : values + k, is_absent};
   }
@@ -35,7 +36,7 @@ struct ColumnParameters {
   ColumnParameter<T> beta;
 };
 
-/// Column sums of not too many rows in S, and in double of what S does not hold.
+/// Sums of columns over a batch of rows. Column sums that S cannot hold are added to wide_first and wide_second.
 template <class S>
 struct ColumnTotals {
   S* first;
@@ -84,15 +85,15 @@ struct FusedRows {
                    const ColumnParameter<T>& gamma, const RowExtent& rows, const Access& access, const sum_t<T>* center,
                    double* first, double* second);
   /// The same with column_sums of the first rows, whose x_hat has coefficients of its own, in one pass over them, where
-  /// can_take_blocks.
+  /// can_take_panels.
   void (*all_gradients)(const T* x, const T* dy, T* dx, const GradientCoefficients<const fast_t<T>*>& c,
                         const ColumnParameter<T>& gamma, const RowExtent& rows, const Access& access,
                         const NormalizeCoefficients<const sum_t<T>*>& x_hat, const ColumnTotals<sum_t<T>>& to,
                         const NextRows<sum_t<T>>& next);
 };
 
-/// How many elements after the beginning of a line of memory each row begins, and the one before it ends; -1 if it is
-/// not the same for all rows.
+/// The place in a cache line where a row begins and the row before it ends, in elements from the beginning of the line.
+/// -1 if it is not the same for all rows.
 template <class T>
 std::int64_t meeting_place(const T* out, std::int64_t length) noexcept {
   constexpr std::size_t kLineBytes = 64;
@@ -101,12 +102,46 @@ std::int64_t meeting_place(const T* out, std::int64_t length) noexcept {
   return length % kElements == 0 && (place == 0 || length > kElements) ? place : -1;
 }
 
-/// Columns are taken by blocks, all rows of a block before the next: dx may not be dy, which column sums that a float
-/// does not hold read again, and streamed rows must meet at the same place of a line.
+/// Whether column sums and dx can be computed panel by panel. dx may not be dy: where float does not hold a column sum,
+/// dy is read again. With non-temporal stores, all rows must meet at the same place of a cache line.
 template <class T>
-bool can_take_blocks(const T* dy, const T* dx, std::int64_t length, const Access& access) noexcept {
+bool can_take_panels(const T* dy, const T* dx, std::int64_t length, const Access& access) noexcept {
   return dx != dy && (access.stores != Stores::streamed || meeting_place(dx, length) >= 0);
 }
+
+/// As MapsInDouble.
+template <class T>
+struct RowMapsInDouble {
+  static void normalize(const T* x, T* y, const NormalizeCoefficients<const double*>& c,
+                        const ColumnParameters<T>& parameters, const RowExtent& rows, const Access& access);
+  static void input_gradient(const T* x, const T* dy, T* dx, const GradientCoefficients<const double*>& c,
+                             const ColumnParameter<T>& gamma, const RowExtent& rows, const Access& access);
+};
+template <>
+struct RowMapsInDouble<double> {};
+
+/// As SumsInDouble.
+template <class T>
+struct RowSumsInDouble {
+  static void moments(const T* x, const double* shift, const RowExtent& rows, double* first, double* second);
+  static void gradient_sums(const T* x, const T* dy, const double* center, const ColumnParameter<T>& gamma,
+                            const RowExtent& rows, double* first, double* second);
+};
+template <>
+struct RowSumsInDouble<float> {};
+template <>
+struct RowSumsInDouble<double> {};
+
+/// As MapsInDouble, for the column sums in double of 16 bits.
+template <class T>
+struct ColumnSumsInDouble {
+  static void column_sums(const T* x, const T* dy, const RowExtent& rows, const NormalizeCoefficients<const double*>& c,
+                          const ColumnTotals<double>& to);
+};
+template <>
+struct ColumnSumsInDouble<float> {};
+template <>
+struct ColumnSumsInDouble<double> {};
 
 /// The kernels of one instruction set.
 template <class T>

@@ -37,10 +37,10 @@ struct Interleaved {
   }
 };
 
-/// The same without vectors, for what is rare.
-template <class Shape>
+/// Either shape without vectors, for what is rare.
+template <bool kIsPlanar>
 struct OneByOne {
-  static constexpr bool kPlanar = Shape::kPlanar;
+  static constexpr bool kPlanar = kIsPlanar;
   /// Calls f(side, i, k, sum) for every element i: what `side` is there, its column, and where its sums are.
   template <class Side, class F>
   static HWY_INLINE void for_each(const Side& side, const Rect& rect, const F& f) {
@@ -77,12 +77,14 @@ struct OneByOne {
   }
 };
 
-/// Arithmetic wider than the type is for rare channels: one element at a time is fast enough for them.
-template <class T, class A, class Shape>
-using Quick = std::conditional_t<std::is_same_v<A, fast_t<T>>, Shape, OneByOne<Shape>>;
-/// Of sums beside maps in A.
-template <class T, class A, class Shape>
-using QuickSum = std::conditional_t<std::is_same_v<sum_in_t<T, A>, sum_t<T>>, Shape, OneByOne<Shape>>;
+/// Without vectors, a shape does not make maps faster. Sums need it, for their bits.
+#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
+template <class Shape>
+using MapShape = OneByOne<Shape::kPlanar>;
+#else
+template <class Shape>
+using MapShape = Shape;
+#endif
 
 }  // namespace unitvar::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -265,7 +265,7 @@ void RowBatch<T>::input_gradient(const T* x, const T* dy, T* dx, int64_t rows, c
   const int64_t size = rows * length_;
   const double *next_mean = mean + rows, *next_rstd = rstd + rows;
   const bool all_fast = core::for_all(rows, row_is_fast);
-  const bool in_blocks = columns != nullptr && all_fast && kernels::can_take_blocks(dy, dx, length_, access);
+  const bool in_blocks = columns != nullptr && all_fast && kernels::can_take_panels(dy, dx, length_, access);
   if (columns != nullptr && !in_blocks) column_sums(x, dy, rows, mean, rstd, *columns);
   if (in_blocks || (next != nullptr && all_fast)) {
     PerRow<Sum> center;

@@ -1,10 +1,10 @@
-// What comes with the elements of an extended phase: an activation, its output, or weights. Included once per
+// The operations of an epilogue: an activation, an activation known by its output, or weights. Included once per
 // instruction set.
-#if defined(UNITVAR_KERNELS_KINDS_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef UNITVAR_KERNELS_KINDS_INL_H_
-#undef UNITVAR_KERNELS_KINDS_INL_H_
+#if defined(UNITVAR_KERNELS_EPILOGUE_OPS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef UNITVAR_KERNELS_EPILOGUE_OPS_INL_H_
+#undef UNITVAR_KERNELS_EPILOGUE_OPS_INL_H_
 #else
-#define UNITVAR_KERNELS_KINDS_INL_H_
+#define UNITVAR_KERNELS_EPILOGUE_OPS_INL_H_
 #endif
 
 #include "cpu/kernels/epilogue.hpp"
@@ -14,8 +14,8 @@
 HWY_BEFORE_NAMESPACE();
 namespace unitvar::kernels::HWY_NAMESPACE {
 
-/// Of the loops over a step's vectors: where their bits stand is known when they are compiled. Less where vectors are
-/// short and rarely used, and many.
+/// Unrolls the loops over the vectors of a step, so that the positions of their bits are compile-time constants. SSE4
+/// has short vectors and is rare, so it unrolls less.
 #undef UNITVAR_UNROLL
 #if HWY_TARGET == HWY_SSE4
 #define UNITVAR_UNROLL _Pragma("GCC unroll 2")
@@ -23,14 +23,14 @@ namespace unitvar::kernels::HWY_NAMESPACE {
 #define UNITVAR_UNROLL _Pragma("GCC unroll 8")
 #endif
 
-/// In order, since bits and weights are: as many elements as fill a vector of T.
+/// As many elements as fill a vector of T, in the order of memory, because bits and weights are in that order.
 template <class T, class A>
 using InOrder = Widest<T, A, const A*>;
 
-// What is asked of each element is one of three kinds, known when a kernel is compiled: a condition for each element,
-// even one that never changes, costs as much as the arithmetic. Each kind knows the row it is at: channel(j) and row(r,
-// i) as phases have them; step(i) is the same for the kWord elements from i on; gradient() is what the gradients take
-// for x and dy.
+// An epilogue has one of three operations. It is a template parameter: a condition for each element costs as much as
+// the arithmetic, even if it never changes. An operation knows the row that it is at. channel(j) and row(r, i) are as
+// in the phases; step(i) is the operation on the kWord elements from i on. gradient() turns x and dy of an element into
+// those that the gradients use.
 
 /// What becomes of v <= 0, and of the gradient behind it. ReLU makes 0 of -infinity, and never -0.
 template <class A>
@@ -52,7 +52,7 @@ struct Leaky {
   }
 };
 
-/// Both.
+/// Both. It costs a fifth of the speed of ReLU on floats in the second-level cache.
 template <class A>
 struct AnySlope {
   A slope, size;
@@ -60,17 +60,18 @@ struct AnySlope {
   explicit HWY_INLINE AnySlope(double of) : slope(static_cast<A>(of)), size(static_cast<A>(of < 0 ? -of : of)) {}
   template <class U>
   HWY_INLINE typename U::Value where(typename Masks<U>::Mask below, typename U::Value v) const {
-    const auto none = Masks<U>::at_most_zero(U::at(size, 0));
-    return Masks<U>::select(below, Masks<U>::zero_where(none, U::mul(v, U::at(slope, 0))), v);
+    const auto is_relu = Masks<U>::at_most_zero(U::at(size, 0));
+    return Masks<U>::select(below, Masks<U>::zero_where(is_relu, U::mul(v, U::at(slope, 0))), v);
   }
 };
 
-/// How far ahead bits are asked for, in bytes.
+/// How far ahead bits are prefetched, in bytes.
 constexpr int64_t kBitsAhead = 128;
 
 /// The gradients of some elements behind an activation: bit k of the word is 1 where element `begin` + k was below 0.
 template <class Slope>
 struct ActivatedStep {
+  static constexpr bool kIsActivation = true;
   std::uint64_t word;
   int64_t begin;
   Slope slope;
@@ -84,6 +85,7 @@ struct ActivatedStep {
 /// An activation of a row whose bits stand in memory; element `origin` has the first.
 template <class Slope>
 struct ActivatedRow {
+  static constexpr bool kIsActivation = true;
   std::uint8_t* bits;
   int64_t origin;
   Slope slope;
@@ -102,10 +104,11 @@ struct ActivatedRow {
   }
 };
 
-/// The same of a rectangle. What a row needs is made of it afresh: a copy that is changed goes through memory, and
-/// waits there for the streamed stores before it.
+/// The activation of a rectangle. row() makes a new object: compilers would store a copy that is changed, and load it
+/// again. The load would wait for the non-temporal stores before it.
 template <class Slope>
 struct Activated {
+  static constexpr bool kIsActivation = true;
   std::uint8_t* bits;
   int64_t bits_row, bits_channel, bits_begin;
   Slope slope;
@@ -116,7 +119,8 @@ struct Activated {
   HWY_INLINE ActivatedRow<Slope> row(int64_t r, int64_t i) const {
     return {bits + r * bits_row, i - bits_begin, slope};
   }
-  /// The beginning of the row below row r: bits that are not there when they are written hold up the streamed stores.
+  /// Prefetches the beginning of the next row of bits. Stores of bits that miss the cache hold up the non-temporal
+  /// stores.
   HWY_INLINE void prefetch_below(int64_t r) const {
     for (int64_t k = 0; k < kBitsAhead; k += 64) {
       kernels::HWY_NAMESPACE::prefetch(bits + (r + 1) * bits_row + (bits_begin >> 3) + k);
@@ -124,9 +128,11 @@ struct Activated {
   }
 };
 
-/// A leaky ReLU whose output is what the gradients get for x: its sign says what the bits would.
+/// A leaky ReLU whose output takes the place of x in the gradients. The sign of the output says what the bits would
+/// say.
 template <class T, class A>
 struct ActivatedOutput {
+  static constexpr bool kIsActivation = false;
   A slope, inverse;
 
   explicit HWY_INLINE ActivatedOutput(const Epilogue<T>& e)
@@ -146,6 +152,7 @@ struct ActivatedOutput {
 /// Weights, one for each element of a row, or one for the row.
 template <class T, class A>
 struct Weighted {
+  static constexpr bool kIsActivation = false;
   const param_t<T>* weights;
   int64_t weights_row, weights_step;
   int64_t origin = 0;

@@ -1,0 +1,16 @@
+# Sets UNITVAR_HWY to the target of Google Highway: the parent project's own, else that of Highway's CMake package, else
+# what pkg-config finds. unitvarConfig.cmake looks the same way.
+if(TARGET hwy::hwy)
+  set(UNITVAR_HWY hwy::hwy)
+elseif(TARGET hwy)
+  set(UNITVAR_HWY hwy)
+else()
+  find_package(hwy 1.0.3 CONFIG QUIET)
+  if(hwy_FOUND)
+    set(UNITVAR_HWY hwy::hwy)
+  else()
+    find_package(PkgConfig REQUIRED)
+    pkg_check_modules(UNITVAR_HWY_PC REQUIRED IMPORTED_TARGET libhwy>=1.0.3)
+    set(UNITVAR_HWY PkgConfig::UNITVAR_HWY_PC)
+  endif()
+endif()

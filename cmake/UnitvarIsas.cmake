@@ -1,0 +1,27 @@
+# Checks UNITVAR_ISAS. Sets unitvar_left_out to the Highway targets that it leaves out, as an expression of the
+# preprocessor, and unitvar_groups to the groups of targets that are left: base, and fast if there is one.
+set(unitvar_targets_of_avx512 HWY_AVX3)
+set(unitvar_targets_of_avx2 HWY_AVX2)
+set(unitvar_targets_of_neon HWY_NEON)
+set(unitvar_targets_of_sse4 HWY_SSE4)
+
+set(unitvar_known_isas avx512 avx2 neon sse4)
+foreach(isa IN LISTS UNITVAR_ISAS)
+  if(NOT isa IN_LIST unitvar_known_isas AND NOT isa MATCHES "^(all|portable)$")
+    message(FATAL_ERROR "UNITVAR_ISAS has '${isa}', want all, or a list of ${unitvar_known_isas};portable")
+  endif()
+endforeach()
+if(NOT UNITVAR_ISAS)
+  message(FATAL_ERROR "UNITVAR_ISAS is empty, want all, or a list of ${unitvar_known_isas};portable")
+endif()
+
+set(unitvar_left_out)
+set(unitvar_groups base)
+foreach(isa IN LISTS unitvar_known_isas)
+  if(NOT isa IN_LIST UNITVAR_ISAS AND NOT "all" IN_LIST UNITVAR_ISAS)
+    list(APPEND unitvar_left_out ${unitvar_targets_of_${isa}})
+  elseif(NOT isa STREQUAL "sse4")
+    set(unitvar_groups base fast)
+  endif()
+endforeach()
+list(JOIN unitvar_left_out "|" unitvar_left_out)
