@@ -35,7 +35,7 @@ std::vector<Groups> few_groups() {
         all.push_back(make_groups(layout, shape.n, shape.c, shape.s, groups));
     }
   }
-  return all;
+  return thinned(all, 3);
 }
 
 /// Large enough for threads to share, side by side or together; of short planes, results past the caches too.
@@ -48,7 +48,7 @@ std::vector<Groups> large_groups() {
     all.push_back(make_groups(layout, 3, 6, 9000, 3));
     all.push_back(make_groups(layout, 4, 700, 197, 20));
   }
-  return all;
+  return thinned(all, 3);
 }
 
 template <class T>

@@ -6,7 +6,11 @@
 /// The storage types that typed tests run on.
 namespace unitvar::test {
 
+#ifdef UNITVAR_TEST_ONE_DTYPE
+using AllDtypes = ::testing::Types<float>;
+#else
 using AllDtypes = ::testing::Types<float, double, bf16, f16>;
+#endif
 using HalfDtypes = ::testing::Types<bf16, f16>;
 
 template <class T>

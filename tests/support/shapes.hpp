@@ -14,6 +14,20 @@ inline std::string describe(const Extent& e) {
 
 inline std::size_t to_size(std::int64_t n) { return static_cast<std::size_t>(n); }
 
+/// All of them, or every `step`-th and the last where the build asks for few shapes (UNITVAR_TEST_FEW_SHAPES):
+/// sanitizers need each path once, and under emulation each shape takes long.
+template <class Shape>
+std::vector<Shape> thinned(std::vector<Shape> all, [[maybe_unused]] std::size_t step) {
+#ifdef UNITVAR_TEST_FEW_SHAPES
+  std::vector<Shape> few;
+  for (std::size_t k = 0; k < all.size(); k += step) few.push_back(all[k]);
+  if ((all.size() - 1) % step != 0) few.push_back(all.back());
+  return few;
+#else
+  return all;
+#endif
+}
+
 /// Numbers on, below and above the lane counts of every instruction set, the fixed 64 lanes of the sums, and the
 /// sizes of feature maps.
 inline const std::vector<std::int64_t>& around_lanes() {
@@ -36,7 +50,7 @@ inline std::vector<Extent> planar_extents() {
   extents.push_back({3, 33, 784});
   extents.push_back({1, 3, 50000});
   std::erase_if(extents, [](const Extent& e) { return e.count() < 2; });
-  return extents;
+  return thinned(extents, 5);
 }
 
 /// Channels-last extents: each channel count around the lanes with a few row counts, NC and NHWC alike.
@@ -52,13 +66,14 @@ inline std::vector<Extent> interleaved_extents() {
   for (const std::int64_t rows : {7, 31, 33, 63, 64, 65, 127, 129, 255, 257}) extents.push_back({rows, 24, 1});
   extents.push_back({25088, 3, 1});
   extents.push_back({50000, 1, 1});
-  return extents;
+  return thinned(extents, 5);
 }
 
 /// A few extents of every kind, for tests whose other dimensions are many.
 inline std::vector<Extent> few_extents() {
-  return {{32, 8, 1},  {60, 100, 1}, {2, 65, 1}, {257, 17, 1}, {1, 3, 129},
-          {5, 3, 784}, {16, 33, 49}, {60, 7, 3}, {3, 4, 4097}, {9, 1, 16}};
+  const std::vector<Extent> all = {{60, 100, 1}, {32, 8, 1},   {257, 17, 1}, {2, 65, 1},  {16, 33, 49},
+                                   {9, 1, 16},   {3, 4, 4097}, {5, 3, 784},  {1, 3, 129}, {60, 7, 3}};
+  return thinned(all, 2);
 }
 
 }  // namespace unitvar::test
