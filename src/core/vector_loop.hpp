@@ -23,8 +23,8 @@
 
 namespace unitvar::core {
 
-/// f(i) for i = begin .. end - 1. No iteration may read what another one writes. Becomes vectors where f has no
-/// branches but on what all iterations share. f is copied: its members stay in registers whatever it writes.
+/// f(i) for i = begin .. end - 1. No iteration may read what another one writes. The compiler vectorizes it where f has
+/// no branches, except on what all iterations share. f is copied: its members stay in registers whatever it writes.
 template <class F>
 UNITVAR_FOR_NEWER_PROCESSORS_TOO static void vector_loop(std::int64_t begin, std::int64_t end, F f) noexcept {
   static_assert(std::is_trivially_copyable_v<F>);

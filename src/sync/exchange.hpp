@@ -33,12 +33,14 @@ class Exchange {
   [[nodiscard]] double count() const noexcept { return count_; }
   [[nodiscard]] const SyncOptions& options() const noexcept { return ranks_.options(); }
 
-  /// Two passes that cpu/passes/passes.hpp describes, with the merge over ranks between, for each block of channels:
-  /// its first pass, which makes passes.here() of this rank; the exchange, which makes passes.all();
-  /// passes.set_count(count of all ranks) and finish; its second pass. With overlap, a frame is under way during the
-  /// first pass of the block that follows. With `apply_last`, or without overlap, the second pass comes once, after all
-  /// exchanges. Throws Error (disagreement, too_few_values, communication), before the first write but for
-  /// communication.
+  /// Runs a description of two passes (cpu/passes/passes.hpp) with the merge over ranks between them. Does the
+  /// following for each block of channels [begin, end), in this order, overlapped with the neighbouring blocks:
+  /// - the first pass, which gives passes.here(), the pairs of this rank;
+  /// - the exchange, which gives passes.all(), those of all ranks, and their count to passes.set_count;
+  /// - passes.finish(begin, end);
+  /// - the second pass.
+  /// With `apply_last`, or without overlap, the second pass comes once, after all exchanges. Throws Error
+  /// (disagreement, too_few_values) before the first write, and Error (communication) at any time.
   template <class Traversal, class Passes>
   void reduce_and_apply(Traversal& traversal, Passes& passes, bool apply_last) {
     const auto receive = [&](std::int64_t block) {

@@ -22,12 +22,13 @@ void merge_moments(double count_a, math::ChannelPairs a, double count_b, math::C
                    std::int64_t channels) noexcept;
 void merge_sums(math::ChannelPairs a, math::ChannelPairs b, std::int64_t channels) noexcept;
 
-/// What the tree left in leaf 0, into the channels [begin, end) of `to`. An empty batch has no tiles: zeros.
+/// Copies what the tree left in leaf 0 to the channels [begin, end) of `to`. An empty batch has no tiles, and gives
+/// zeros.
 void copy_root(const Tiling& tiling, std::int64_t begin, std::int64_t end, const TileLeaves& leaves,
                math::ChannelPairs to) noexcept;
 
-/// From the tiles' pairs of channels [begin, end), which it spoils, to these channels' mean and M2. count(i, j) is the
-/// number of values in tiles [i, j), or the sum of their weights.
+/// Merges the tiles' moments of channels [begin, end) to these channels' mean and M2. The leaves are overwritten.
+/// count(i, j) is the number of values in tiles [i, j), or the sum of their weights.
 template <class Count>
 void merge_tile_moments(const Tiling& tiling, const Count& count, std::int64_t begin, std::int64_t end,
                         const TileLeaves& leaves, double* mean, double* m2) noexcept {
@@ -39,7 +40,7 @@ void merge_tile_moments(const Tiling& tiling, const Count& count, std::int64_t b
   copy_root(tiling, begin, end, leaves, {mean, m2});
 }
 
-/// The same of sums.
+/// The same for sums.
 void merge_tile_sums(const Tiling& tiling, std::int64_t begin, std::int64_t end, const TileLeaves& leaves,
                      double* sum_dy, double* sum_dy_xmu) noexcept;
 
