@@ -20,7 +20,7 @@ using core::Arguments;
 
 /// Weights are scaled where the largest is beyond these: sums of them and of their products may leave the range of
 /// doubles. Ranks, which would have to agree on a factor, refuse them.
-constexpr double kLeastOrdinary = 0x1p-200, kMostOrdinary = 0x1p200;
+constexpr double kLeastUnscaled = 0x1p-200, kMostUnscaled = 0x1p200;
 
 /// 1 if none is > 0.
 template <class P>
@@ -29,7 +29,7 @@ double largest_of(std::span<const P> weight) noexcept {
   return largest > 0 ? static_cast<double>(largest) : 1;
 }
 
-bool is_ordinary(double largest) noexcept { return largest >= kLeastOrdinary && largest <= kMostOrdinary; }
+bool needs_no_factor(double largest) noexcept { return largest >= kLeastUnscaled && largest <= kMostUnscaled; }
 
 /// The call's weights times 2^-exponent(), which changes nothing but their sum (B62 to B66). None that is > 0 becomes
 /// 0, which would take its element out of the batch.
@@ -38,7 +38,7 @@ class ScaledWeights {
  public:
   ScaledWeights(std::span<const P> given, const Options& options) : weights_(given) {
     const double largest = largest_of(given);
-    if (is_ordinary(largest) || core::ranks_of(options) != nullptr) return;
+    if (needs_no_factor(largest) || core::ranks_of(options) != nullptr) return;
     exponent_ = std::ilogb(largest);
     scaled_.reserve(given.size());
     for (const P w : given) {
@@ -73,9 +73,9 @@ void check_weights(const Arguments& check, std::span<const P> weight, const Opti
     return;
   }
   const double largest = largest_of(weight);
-  if (is_ordinary(largest)) return;
+  if (needs_no_factor(largest)) return;
   check.fail(ErrorCode::bad_argument, "the largest weight is " + core::number(largest) + ", want one from " +
-                                          core::number(kLeastOrdinary) + " to " + core::number(kMostOrdinary) +
+                                          core::number(kLeastUnscaled) + " to " + core::number(kMostUnscaled) +
                                           " where ranks share a batch");
 }
 
