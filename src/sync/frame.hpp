@@ -42,7 +42,7 @@ static_assert(sizeof(FrameHeader) % sizeof(double) == 0);
 
 /// The two arrays of a frame of frame_bytes bytes.
 inline math::ChannelPairs arrays_of(std::byte* frame, std::int64_t frame_bytes) noexcept {
-  double* const first = reinterpret_cast<double*>(frame + sizeof(FrameHeader));
+  auto* const first = reinterpret_cast<double*>(frame + sizeof(FrameHeader));
   const auto doubles = (frame_bytes - static_cast<std::int64_t>(sizeof(FrameHeader))) / std::int64_t{sizeof(double)};
   return {first, first + doubles / 2};
 }

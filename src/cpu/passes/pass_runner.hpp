@@ -101,9 +101,10 @@ class PassRunner {
   /// Values of a channel that count, those with a weight; 2 if there are more.
   [[nodiscard]] double values() const noexcept {
     const std::int64_t all = schedule_.tiling.values_before(schedule_.tiling.tiles());
-    if (!weights_) return static_cast<double>(std::min<std::int64_t>(2, all));
+    const param_t<T>* const weights = epilogue_.tensor.weights;
+    if (weights == nullptr) return static_cast<double>(std::min<std::int64_t>(2, all));
     int values = 0;
-    for (std::int64_t k = 0; k < all && values < 2; ++k) values += epilogue_.tensor.weights[k] > 0 ? 1 : 0;
+    for (std::int64_t k = 0; k < all && values < 2; ++k) values += weights[k] > 0 ? 1 : 0;
     return values;
   }
 
