@@ -6,6 +6,12 @@
 #include "cpu/precision/float_policy.hpp"
 #include "math/channel_math.hpp"
 
+// A batch has one row or more, which g++ does not see where it makes no second version of a loop
+// (core/vector_loop.hpp).
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
 namespace unitvar::cpu {
 namespace {
 
