@@ -5,6 +5,12 @@
 namespace unitvar::test {
 namespace {
 
+/// Of an extent that may be none, whose size() would overflow.
+std::size_t elements_up_to_60(const Extent& e) {
+  const double elements = static_cast<double>(e.outer) * static_cast<double>(e.channels) * static_cast<double>(e.inner);
+  return static_cast<std::size_t>(std::clamp(elements, 0.0, 60.0));
+}
+
 /// function_of(T()) is the function for storage type T.
 template <class FunctionOf>
 OperationCase every_dtype(const char* name, const FunctionOf& function_of, const char* spans, const char* few = "") {
@@ -96,7 +102,7 @@ GradientSumsAccumulator<T> add_sums(const SumTiles<T>& a, const Options& options
 template <class T>
 void finish_sums(const SumTiles<T>& a, const Options& options) {
   const std::vector<T> zeros(60);
-  const auto of = std::span(zeros).first(std::min<std::size_t>(60, static_cast<std::size_t>(a.extent.size())));
+  const auto of = std::span(zeros).first(elements_up_to_60(a.extent));
   add_sums<T>({a.extent, of, of, {}, {}}, options).finish(a.sum_dy, a.sum_dy_xmu);
 }
 
