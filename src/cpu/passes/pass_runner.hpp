@@ -19,12 +19,12 @@ namespace unitvar::cpu {
 inline ScheduleInput schedule_input(const Options& options, std::int64_t bytes_per_element, std::int64_t tensors_read) {
   return {.bytes_per_element = bytes_per_element,
           .tensors_read = tensors_read,
-          .cache = cpu::cache_sizes(),
-          .threads = cpu::threads_for_call(options.cpu.threads),
+          .cache = cache_sizes(),
+          .threads = threads_for_call(options.cpu.threads),
           .walk = options.cpu.walk};
 }
 
-/// The same for a call with epilogue, if it has some.
+/// The same for a call that may have an epilogue.
 template <class T>
 ScheduleInput schedule_input(const Options& options, std::int64_t bytes_per_element, std::int64_t tensors_read,
                              const kernels::Epilogue<T>* epilogue) {
@@ -46,7 +46,7 @@ template <class T>
 class PassRunner {
  public:
   /// `tensors_read`: tensors that the first pass reads and the second reads again.
-  /// `epilogue`, if the call has some, go with all phases; their pointers are to the tensors' first elements.
+  /// `epilogue`, if the call has one, goes with all phases; its pointers are to the tensors' first elements.
   PassRunner(const Extent& extent, const Options& options, std::int64_t tensors_read,
              const kernels::Epilogue<T>* epilogue = nullptr)
       : PassRunner(extent, schedule_input(options, sizeof(T), tensors_read, epilogue), options.cpu, epilogue) {}

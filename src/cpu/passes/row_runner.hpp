@@ -48,7 +48,7 @@ class ColumnSums {
     });
   }
   void merge(int threads) const {
-    cpu::parallel_ranges(threads, columns_, [&](std::int64_t begin, std::int64_t end, int) {
+    parallel_ranges(threads, columns_, [&](std::int64_t begin, std::int64_t end, int) {
       math::merge_tree(tiles_, [&](std::int64_t i, std::int64_t j, std::int64_t) {
         merge_sums(of(i, begin), of(j, begin), end - begin);
       });
@@ -75,8 +75,8 @@ class RowRunner {
 
   RowRunner(const RowExtent& extent, const Options& options, int tensors_read, Center center, std::span<const P> gamma,
             std::span<const P> beta)
-      : schedule_(make_row_schedule(
-            extent, {sizeof(T), tensors_read, cpu::cache_sizes(), cpu::threads_for_call(options.cpu.threads)})),
+      : schedule_(
+            make_row_schedule(extent, {sizeof(T), tensors_read, cache_sizes(), threads_for_call(options.cpu.threads)})),
         constants_(static_cast<std::size_t>(2 * repeated(extent.length)) * sizeof(P)),
         batch_(kernels::row_kernels_for<T>(options.cpu.isa), center, extent.length,
                {or_constant(gamma, P(1), 0), or_constant(beta, P(0), repeated(extent.length))}, options.cpu.counts) {}
@@ -121,7 +121,7 @@ class RowRunner {
  private:
   template <class Range>
   void for_ranges(std::int64_t n, const Range& range) const {
-    cpu::parallel_ranges(schedule_.threads, n, [&](std::int64_t begin, std::int64_t end, int thread) {
+    parallel_ranges(schedule_.threads, n, [&](std::int64_t begin, std::int64_t end, int thread) {
       range(begin, end, thread);
       kernels::finish_stores();
     });

@@ -44,7 +44,7 @@ class SubBatchRunners {
   void for_each(const F& f) {
     const Extent& e = p_.extent;
     const int64_t row = e.channels * e.inner;
-    cpu::parallel_for(static_cast<int>(runners_.size()), full_, [&](int64_t b, int thread) {
+    parallel_for(static_cast<int>(runners_.size()), full_, [&](int64_t b, int thread) {
       f(runners_[static_cast<std::size_t>(thread)],
         SubBatch{b * p_.sub_batch_rows * row, b * e.channels, p_.sub_batch_rows * e.inner});
     });

@@ -89,7 +89,7 @@ class TilePairs {
   template <class Merge>
   void finish(const Merge& merge) {
     constexpr std::int64_t kStep = 64;
-    cpu::parallel_for(schedule_.threads, core::divide_up(channels(), kStep), [&](std::int64_t part, int) {
+    parallel_for(schedule_.threads, core::divide_up(channels(), kStep), [&](std::int64_t part, int) {
       const std::int64_t begin = part * kStep;
       merge(begin, std::min(begin + kStep, channels()),
             TileLeaves{first_.data() + begin, second_.data() + begin, channels()});

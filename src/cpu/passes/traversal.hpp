@@ -53,7 +53,7 @@ class Traversal {
   /// Second pass alone, over all items.
   template <class Pass>
   void apply(const Pass& pass) {
-    cpu::parallel_for(
+    parallel_for(
         s_.threads, items(), [&](std::int64_t index, int thread) { apply_at(index, thread, pass); },
         kernels::finish_stores);
   }
@@ -61,7 +61,7 @@ class Traversal {
   template <class Pass>
   void apply_in_reverse(const Pass& pass) {
     const std::int64_t last = items() - 1;
-    cpu::parallel_for(
+    parallel_for(
         s_.threads, items(), [&](std::int64_t index, int thread) { apply_at(last - index, thread, pass); },
         kernels::finish_stores);
   }
@@ -75,7 +75,7 @@ class Traversal {
       apply_in_reverse(passes);
       return;
     }
-    cpu::parallel_ranges(s_.threads, blocks(), [&](std::int64_t begin, std::int64_t end, int thread) {
+    parallel_ranges(s_.threads, blocks(), [&](std::int64_t begin, std::int64_t end, int thread) {
       if (begin < end) reduce_block(begin, thread, passes);
       for (std::int64_t block = begin; block < end; ++block) {
         merge(block, slab(block, thread), passes);
@@ -91,7 +91,7 @@ class Traversal {
     std::int64_t block, run, tile;
   };
 
-  /// TilePhases in the order of memory: rows of tiles, then runs of channels, then the tiles that share their rows.
+  /// Items in the order of memory: rows of tiles, then runs of channels, then the tiles that share their rows.
   [[nodiscard]] Position position(std::int64_t index) const noexcept {
     const std::int64_t col_tiles = s_.tiling.col_tiles, all_runs = blocks() * s_.runs();
     const std::int64_t run = index / col_tiles % all_runs;
@@ -146,18 +146,18 @@ class Traversal {
   template <class Pass, class Finish>
   void reduce_blocks(const Pass& pass, const Finish& finish) {
     if (s_.walk == Walk::resident) {
-      cpu::parallel_for(s_.threads, blocks(), [&](std::int64_t block, int thread) {
+      parallel_for(s_.threads, blocks(), [&](std::int64_t block, int thread) {
         reduce_block(block, thread, pass);
         merge(block, slab(block, thread), pass);
         finish(begin_of(block), begin_of(block + 1));
       });
       return;
     }
-    cpu::parallel_for(s_.threads, items(), [&](std::int64_t index, int thread) {
+    parallel_for(s_.threads, items(), [&](std::int64_t index, int thread) {
       const auto [block, run, t] = position(index);
       if (run < runs(block)) pass.reduce(item(block, run, t, thread), pair(block, run, t));
     });
-    cpu::parallel_for(s_.threads, blocks(), [&](std::int64_t block, int) {
+    parallel_for(s_.threads, blocks(), [&](std::int64_t block, int) {
       merge(block, block, pass);
       finish(begin_of(block), begin_of(block + 1));
     });

@@ -38,8 +38,8 @@ class TileWeights {
   std::vector<std::array<std::int64_t, 4>> samples_;
 };
 
-/// What a call adds to the plain phases: epilogue with pointers to the tensor's first element, their steps not yet set,
-/// and the sums of its weights if it has some.
+/// What a call adds to the plain phases: an epilogue with pointers to the tensor's first element, its steps not yet
+/// set, and the sums of its weights if it has some.
 template <class T>
 struct CallEpilogue {
   kernels::Epilogue<T> tensor = {};

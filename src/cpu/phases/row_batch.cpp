@@ -27,7 +27,7 @@ struct PerRow {
 
   template <class Value>
   const A* fill(int64_t rows, const Value& value) noexcept {
-    core::vector_loop(0, rows, [&](int64_t r) { values[r] = static_cast<A>(value(r)); });
+    vector_loop(0, rows, [&](int64_t r) { values[r] = static_cast<A>(value(r)); });
     return values;
   }
 };
@@ -60,7 +60,7 @@ struct BatchSlopes {
 
   void fill(int64_t rows, double count, Center center, const double* rstd, const BatchSums& sums) noexcept {
     const bool by_mean = center == Center::mean;
-    core::vector_loop(0, rows, [&, by_mean](int64_t r) {
+    vector_loop(0, rows, [&, by_mean](int64_t r) {
       mean[r] = sums.g[r] / count;
       level[r] = by_mean ? mean[r] : 0;  // the mean may be infinite: a product with 0 would not do
       along[r] = sums.g_xmu[r] * rstd[r] / count;
@@ -76,7 +76,7 @@ struct DxCoefficients {
 
   kernels::GradientCoefficients<const A*> fill(int64_t rows, const double* mean, const double* rstd,
                                                const double* levels, const double* slopes) noexcept {
-    core::vector_loop(0, rows, [=, this](int64_t r) {
+    vector_loop(0, rows, [=, this](int64_t r) {
       const double whole = addend_about<A>(levels[r], mean[r], slopes[r]);
       center.values[r] = static_cast<A>(mean[r]);
       level.values[r] = static_cast<A>(whole);
@@ -100,7 +100,7 @@ template <class T>
 bool keeps_digits_of_all(const kernels::ColumnParameter<T>& parameter, int64_t n) noexcept {
   using Fast = kernels::fast_t<T>;
   if constexpr (std::is_same_v<Fast, double>) return true;
-  return parameter.is_absent || core::for_all(n, [values = parameter.values](int64_t i) {
+  return parameter.is_absent || for_all(n, [values = parameter.values](int64_t i) {
            return keeps_digits_of<Fast>(static_cast<double>(values[i]));
          });
 }
@@ -131,7 +131,7 @@ template <class T>
 template <class Keeps, class Map>
 void RowBatch<T>::for_runs_to_map(int64_t rows, const Keeps& keeps, const Map& map) const noexcept {
   int64_t in_double = 0;
-  core::for_runs(rows, keeps, [&](int64_t b, int64_t e, bool is_kept) {
+  for_runs(rows, keeps, [&](int64_t b, int64_t e, bool is_kept) {
     with_arithmetic<Fast>(is_kept, [&](auto a) { map(a, b, e); });
     if (!is_kept) in_double += e - b;
   });
@@ -146,7 +146,7 @@ void RowBatch<T>::choose_shifts(const T* x, int64_t rows, double* shift) const n
     return;
   }
   const int64_t length = length_, step = std::min<int64_t>(length, kernels::kNear / sizeof(T)) / 4;
-  core::vector_loop(0, rows, [=](int64_t r) {
+  vector_loop(0, rows, [=](int64_t r) {
     const Sample sample = sample_at(x + r * length, {0, step, 2 * step, 3 * step});
     shift[r] = round_shift<Sum>(sample.middle, sample);
   });
@@ -164,7 +164,7 @@ void RowBatch<T>::finish_moments(const T* x, int64_t rows, double* shift, BatchA
     return keeps_moments<T, Sum>(count, sum[r], second[r], !by_mean);
   };
   int64_t again = 0;
-  core::for_runs(rows, is_good, [&](int64_t b, int64_t e, bool good) {
+  for_runs(rows, is_good, [&](int64_t b, int64_t e, bool good) {
     if (good) return;
     for (int64_t r = b; r < e; ++r) {
       const auto sum = [&] { kernels_.wide.moments(x + r * length_, shift + r, extent(1), first + r, second + r); };
@@ -177,7 +177,7 @@ void RowBatch<T>::finish_moments(const T* x, int64_t rows, double* shift, BatchA
   });
   counter_.sums(rows, again);
   if (!by_mean) std::fill_n(first, rows, 0.0);
-  core::vector_loop(0, rows, [=, &first, &out](int64_t r) {
+  vector_loop(0, rows, [=, &first, &out](int64_t r) {
     const MeanM2 moments = moments_about(shift[r], count, first[r], second[r]);
     out.mean[r] = moments.mean;
     out.var[r] = moments.m2 / count;
@@ -199,7 +199,7 @@ void RowBatch<T>::normalize(const T* x, T* y, int64_t rows, const double* mean, 
                             const kernels::Access& access, BatchMoments* next) const noexcept {
   const auto keeps = keeps_x_hat<Fast>(mean, rstd);
   const auto row_is_fast = [=, this](int64_t r) { return every(keeps_parameters_, keeps(r)); };
-  if (next != nullptr && core::for_all(rows, row_is_fast)) {
+  if (next != nullptr && for_all(rows, row_is_fast)) {
     const T* const next_x = x + rows * length_;
     BatchArray shift, first;
     PerRow<Sum> shifts;
@@ -224,7 +224,7 @@ void RowBatch<T>::normalize(const T* x, T* y, int64_t rows, const double* mean, 
 /// Sums in float are taken about a round number near the mean (round_shift), and moved to the mean afterwards.
 template <class T>
 void RowBatch<T>::choose_centers(int64_t rows, const double* mean, const double* rstd, Sum* center) const noexcept {
-  core::vector_loop(0, rows, [=](int64_t r) {
+  vector_loop(0, rows, [=](int64_t r) {
     center[r] = static_cast<Sum>(round_shift<Sum>(mean[r], {mean[r], 1 / rstd[r]}));
   });
 }
@@ -237,9 +237,9 @@ void RowBatch<T>::finish_sums(const T* x, const T* dy, int64_t rows, const doubl
   const auto is_good = [=, this, &out](int64_t r) {
     return every(keeps_parameters_, keeps_gradient_sums<Sum>(static_cast<double>(center[r]), out.g[r], out.g_xmu[r]));
   };
-  core::for_runs(rows, is_good, [&](int64_t b, int64_t e, bool good) {
+  for_runs(rows, is_good, [&](int64_t b, int64_t e, bool good) {
     if (good) {
-      core::vector_loop(b, e, [&](int64_t r) {
+      vector_loop(b, e, [&](int64_t r) {
         out.g_xmu[r] = moved_to_mean(out.g_xmu[r], out.g[r], static_cast<double>(center[r]), mean[r]);
       });
     } else {
@@ -270,7 +270,7 @@ void RowBatch<T>::input_gradient(const T* x, const T* dy, T* dx, int64_t rows, c
   const auto row_is_fast = [&](int64_t r) { return every(keeps_parameters_, keeps(r)); };
   const int64_t size = rows * length_;
   const double *next_mean = mean + rows, *next_rstd = rstd + rows;
-  const bool all_fast = core::for_all(rows, row_is_fast);
+  const bool all_fast = for_all(rows, row_is_fast);
   const bool in_blocks = columns != nullptr && all_fast && kernels::can_take_panels(dy, dx, length_, access);
   if (columns != nullptr && !in_blocks) column_sums(x, dy, rows, mean, rstd, *columns);
   if (in_blocks || (next != nullptr && all_fast)) {
@@ -314,7 +314,7 @@ void RowBatch<T>::column_sums(const T* x, const T* dy, int64_t rows, const doubl
     phases<S>().column_sums(x + o, dy + o, extent(e - b), c.fill(e - b, mean + b, rstd + b), totals);
   };
   int64_t in_double = 0;
-  core::for_runs(rows, keeps_x_hat<Sum>(mean, rstd), [&](int64_t b, int64_t e, bool is_fast) {
+  for_runs(rows, keeps_x_hat<Sum>(mean, rstd), [&](int64_t b, int64_t e, bool is_fast) {
     if (is_fast) {
       add_in(to, b, e);
     } else {

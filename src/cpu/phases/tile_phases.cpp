@@ -26,7 +26,7 @@ bool recenter(double n, int64_t channels, double* shift, math::ChannelPairs sums
 
 /// In place, {sum(x - shift), sum((x - shift)^2)} of n values -> mean and M2.
 void to_moments(double n, int64_t channels, const double* shift, math::ChannelPairs sums) noexcept {
-  core::vector_loop(0, channels, [=](int64_t c) {
+  vector_loop(0, channels, [=](int64_t c) {
     const MeanM2 moments = moments_about(shift[c], n, sums.first[c], sums.second[c]);
     sums.first[c] = moments.mean;
     sums.second[c] = moments.m2;
@@ -162,7 +162,7 @@ double* TilePhases<T>::choose_shifts(const T* x, const WorkItem& item) const noe
   auto* const shift = array<double>(item, 3);  // of the whole item: the parts' arrays 0 to 2 end before it
   const T* data = x + offset(item);
   const int64_t inner = tiling_.extent.inner;
-  core::vector_loop(0, item.channels(), [=, places = sample_places(item)](int64_t c) {
+  vector_loop(0, item.channels(), [=, places = sample_places(item)](int64_t c) {
     const Sample sample = sample_at(data + c * inner, places);
     shift[c] = round_shift<Sum>(sample.middle, sample);
   });
@@ -176,7 +176,7 @@ const double* TilePhases<T>::choose_centers(const T* x, const WorkItem& item, co
   const T* data = x + offset(item);
   const int64_t inner = tiling_.extent.inner;
   const double* const means = mean + item.begin;
-  core::vector_loop(0, item.channels(), [=, places = sample_places(item)](int64_t c) {
+  vector_loop(0, item.channels(), [=, places = sample_places(item)](int64_t c) {
     center[c] = round_shift<Sum>(means[c], sample_at(data + c * inner, places));
   });
   return center;
@@ -188,7 +188,7 @@ void TilePhases<T>::finish_moments(const T* x, const WorkItem& item, double* shi
   const double n = count(item);
   const auto is_good = [&](int64_t c) { return keeps_moments<T, Sum>(n, out.first[c], out.second[c]); };
   int64_t again = 0;
-  core::for_runs(item.channels(), is_good, [&](int64_t b, int64_t e, bool good) {
+  for_runs(item.channels(), is_good, [&](int64_t b, int64_t e, bool good) {
     if (good) return;
     sum_again(x, item.part(b, e), shift + b, from(out, b));
     again += e - b;
@@ -218,9 +218,9 @@ void TilePhases<T>::finish_sums(const T* x, const T* dy, const WorkItem& item, c
   if constexpr (std::is_same_v<Sum, double>) return counter_.sums(item.channels(), again);  // they are about the mean
   const double* means = mean + item.begin;
   const auto is_good = [&](int64_t c) { return keeps_gradient_sums<Sum>(center[c], out.first[c], out.second[c]); };
-  core::for_runs(item.channels(), is_good, [&](int64_t b, int64_t e, bool good) {
-    core::vector_loop(
-        b, e, [=](int64_t c) { out.second[c] = moved_to_mean(out.second[c], out.first[c], center[c], means[c]); });
+  for_runs(item.channels(), is_good, [&](int64_t b, int64_t e, bool good) {
+    vector_loop(b, e,
+                [=](int64_t c) { out.second[c] = moved_to_mean(out.second[c], out.first[c], center[c], means[c]); });
     if (good) return;
     again += e - b;
     auto* const kept = array<double>(item, 3);
@@ -307,7 +307,7 @@ template <class T>
 void TilePhases<T>::normalize_and_moments(const T* x, T* y, const WorkItem& item, const math::NormalizeArrays& c,
                                           const WorkItem& next, math::ChannelPairs out) const noexcept {
   if (weighted() || !can_fuse(item, next) || has_factors(item, c.factor) ||
-      !core::for_all(item.channels(), keeps_map<Fast>(c, item.begin))) {
+      !for_all(item.channels(), keeps_map<Fast>(c, item.begin))) {
     normalize(x, y, item, c);
     moments(x, next, out);
     return;
@@ -333,7 +333,7 @@ void TilePhases<T>::input_gradient_and_sums(const T* x, const T* dy, T* dx, cons
                                             const math::GradientArrays& c, const WorkItem& next,
                                             math::ChannelPairs out) const noexcept {
   if (weighted() || !can_fuse(item, next) || has_factors(item, c.factor) ||
-      !core::for_all(item.channels(), keeps_map<Fast>(c, item.begin))) {
+      !for_all(item.channels(), keeps_map<Fast>(c, item.begin))) {
     input_gradient(x, dy, dx, item, c);
     gradient_sums(x, dy, next, c.mean, out);
     return;

@@ -38,7 +38,7 @@ struct WorkItem {
 template <class T>
 class TilePhases {
  public:
-  /// Of `cpu`, the instruction set and the counts. `epilogue`, if the call has some, are those of all phases.
+  /// Of `cpu`, the instruction set and the counts. `epilogue`, if the call has one, goes with all phases.
   TilePhases(const CpuOptions& cpu, const Tiling& tiling, kernels::Access access, const CallEpilogue<T>* epilogue)
       : kernels_(kernels::kernels_for<T>(cpu.isa)),
         epilogue_kernels_(epilogue == nullptr ? nullptr : &kernels::epilogue_kernels_for<T>(cpu.isa)),
@@ -188,7 +188,7 @@ class TilePhases {
   void sum_columns(const WorkItem& item, math::ChannelPairs out, const Add& sum) const noexcept;
 
   const kernels::Kernels<T>& kernels_;
-  const kernels::EpilogueKernels<T>* epilogue_kernels_;  ///< null without epilogue
+  const kernels::EpilogueKernels<T>* epilogue_kernels_;  ///< null without an epilogue
   const Tiling& tiling_;
   kernels::Access access_;
   const CallEpilogue<T>* epilogue_;

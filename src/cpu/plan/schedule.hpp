@@ -14,7 +14,7 @@ namespace unitvar::cpu {
 struct ScheduleInput {
   std::int64_t bytes_per_element;
   std::int64_t tensors_read;  ///< tensors that the first pass reads and the second reads again: 1 forward, 2 backward
-  cpu::CacheSizes cache;
+  CacheSizes cache;
   int threads;  ///< at most this many
   Walk walk = Walk::automatic;
   bool weighted = false;            ///< see make_tiling

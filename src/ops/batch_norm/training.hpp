@@ -6,6 +6,7 @@
 #include "cpu/passes/pass_runner.hpp"
 #include "math/backward.hpp"
 #include "math/forward.hpp"
+#include "ops/argument_checks.hpp"
 #include "sync/exchange.hpp"
 #include "unitvar/batch_norm.hpp"
 
@@ -52,9 +53,8 @@ struct ForwardPasses {
   /// With eps > 0 no variance can be refused.
   void check() const {
     if (channel.eps > 0) return;
-    const core::Arguments arguments(operation);
-    const std::int64_t C = runner.schedule().tiling.extent.channels;
-    for (std::int64_t c = 0; c < C; ++c) arguments.positive_variance(channel.to.var[c], channel.eps, c);
+    const auto C = static_cast<std::size_t>(runner.schedule().tiling.extent.channels);
+    check_variances(core::Arguments(operation), {channel.to.var, C}, channel.eps);
   }
   void apply(const cpu::WorkItem& item) const noexcept {
     runner.phases().normalize(x, y, item, channel.to.coefficients());
