@@ -15,14 +15,14 @@ void Arguments::fail(ErrorCode code, const std::string& what) const {
   throw Error(code, std::string(operation_) + ": " + what);
 }
 
-void Arguments::add(const Argument& argument, std::int64_t length, const char* meaning) {
+void Arguments::add(const Argument& argument, const Length& length) {
   const std::string name = argument.name;
-  if (argument.length != static_cast<std::size_t>(length)) {
-    fail(ErrorCode::wrong_length, name + " has " + std::to_string(argument.length) + " elements, want " + meaning +
-                                      " = " + std::to_string(length));
+  if (argument.length != static_cast<std::size_t>(length.elements)) {
+    fail(ErrorCode::wrong_length, name + " has " + std::to_string(argument.length) + " elements, want " +
+                                      length.meaning + " = " + std::to_string(length.elements));
   }
-  if (argument.data == nullptr && length > 0) {
-    fail(ErrorCode::null_data, name + " is null, want " + std::to_string(length) + " elements");
+  if (argument.data == nullptr && length.elements > 0) {
+    fail(ErrorCode::null_data, name + " is null, want " + std::to_string(length.elements) + " elements");
   }
   const auto past = reinterpret_cast<std::uintptr_t>(argument.data) % argument.alignment;
   if (past != 0) {

@@ -11,6 +11,12 @@
 
 namespace unitvar::core {
 
+/// How many elements a span must have, and what messages call that number.
+struct Length {
+  std::int64_t elements;
+  const char* meaning;
+};
+
 /// The elements of an optional argument; null if it is absent.
 template <class T>
 T* data_or_null(std::span<T> span) noexcept {
@@ -20,8 +26,8 @@ T* data_or_null(std::span<T> span) noexcept {
 /// The checks at the API's edge: each argument is named once, with the length wanted, before anything is written.
 ///
 ///   Arguments check("batch_norm_forward");
-///   check.input("x", x, extent.size(), "N*C*S");
-///   check.output("y", y, extent.size(), "N*C*S");
+///   check.input("x", x, {extent.size(), "N*C*S"});
+///   check.output("y", y, {extent.size(), "N*C*S"});
 ///   check.no_overlap();
 ///
 /// A failed check throws Error with a message that names operation, argument, value seen and value wanted.
@@ -30,20 +36,20 @@ class Arguments {
   explicit Arguments(const char* operation) noexcept : operation_(operation) {}
 
   template <class T>
-  void input(const char* name, std::span<T> span, std::int64_t length, const char* meaning) {
-    add({name, span.data(), span.size(), sizeof(T), alignof(T), false}, length, meaning);
+  void input(const char* name, std::span<T> span, const Length& length) {
+    add({name, span.data(), span.size(), sizeof(T), alignof(T), false}, length);
   }
   template <class T>
-  void output(const char* name, std::span<T> span, std::int64_t length, const char* meaning) {
-    add({name, span.data(), span.size(), sizeof(T), alignof(T), true}, length, meaning);
+  void output(const char* name, std::span<T> span, const Length& length) {
+    add({name, span.data(), span.size(), sizeof(T), alignof(T), true}, length);
   }
   template <class T>
-  void optional_input(const char* name, std::span<T> span, std::int64_t length, const char* meaning) {
-    if (!span.empty()) input(name, span, length, meaning);
+  void optional_input(const char* name, std::span<T> span, const Length& length) {
+    if (!span.empty()) input(name, span, length);
   }
   template <class T>
-  void optional_output(const char* name, std::span<T> span, std::int64_t length, const char* meaning) {
-    if (!span.empty()) output(name, span, length, meaning);
+  void optional_output(const char* name, std::span<T> span, const Length& length) {
+    if (!span.empty()) output(name, span, length);
   }
 
   /// `output` may be exactly `input`.
@@ -79,7 +85,7 @@ class Arguments {
     bool is_output;
   };
 
-  void add(const Argument& argument, std::int64_t length, const char* meaning);
+  void add(const Argument& argument, const Length& length);
 
   const char* operation_;
   std::array<Argument, 12> arguments_{};

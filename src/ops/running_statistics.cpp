@@ -18,10 +18,10 @@ void check_arguments(const RunningStatistics& running, double count, std::span<c
                      std::span<const double> var, const RunningPolicy& policy) {
   core::Arguments check("update_running_statistics");
   const auto C = static_cast<std::int64_t>(mean.size());
-  check.input("mean", mean, C, "C");
-  check.input("var", var, C, "C, the length of mean");
-  check.output("running.mean", running.mean, C, "C, the length of mean");
-  check.output("running.var", running.var, C, "C, the length of mean");
+  check.input("mean", mean, {C, "C"});
+  check.input("var", var, {C, "C, the length of mean"});
+  check.output("running.mean", running.mean, {C, "C, the length of mean"});
+  check.output("running.var", running.var, {C, "C, the length of mean"});
   check.no_overlap();
   check.not_negative("count", count);
   if (policy.average == RunningAverage::exponential) check.finite("momentum", policy.momentum);

@@ -37,7 +37,7 @@ class PieceCheck {
       check_.fail(ErrorCode::wrong_length, std::string(name) + " has " + std::to_string(piece.size()) +
                                                " elements, want " + std::to_string(length) + " or more");
     }
-    check_.input(name, piece.first(length), length_, "the tile");
+    check_.input(name, piece.first(length), {length_, "the tile"});
   }
 
  private:
@@ -92,7 +92,7 @@ void MomentsAccumulator<T>::add(int64_t t, int64_t begin, int64_t end, std::span
   const core::StandardArithmetic arithmetic;
   Arguments check("MomentsAccumulator::add");
   pairs_->check_new(check, t, begin, end);
-  check.input("x", x, this->extent().size(), "N*C*S");
+  check.input("x", x, {this->extent().size(), "N*C*S"});
   pairs_->add(t, begin, end, pairs_->whole(t),
               [&](const TilePhases<T>& phases, const WorkItem& item, ChannelPairs out) {
                 phases.moments(x.data(), item, out);
@@ -115,8 +115,8 @@ template <class T>
 void MomentsAccumulator<T>::finish(std::span<double> mean, std::span<double> m2) {
   const core::StandardArithmetic arithmetic;
   Arguments check("MomentsAccumulator::finish");
-  check.output("mean", mean, pairs_->channels(), "C");
-  check.output("m2", m2, pairs_->channels(), "C");
+  check.output("mean", mean, {pairs_->channels(), "C"});
+  check.output("m2", m2, {pairs_->channels(), "C"});
   check.no_overlap();
   pairs_->check_complete(check);
   pairs_->finish([&](int64_t begin, int64_t end, const cpu::TileLeaves& leaves) {
@@ -130,7 +130,7 @@ template <class T>
 GradientSumsAccumulator<T>::GradientSumsAccumulator(const Extent& extent, std::span<const double> mean,
                                                     const Options& options)
     : TileAccumulator<T>("GradientSumsAccumulator", extent, options, 2), mean_(mean) {
-  Arguments("GradientSumsAccumulator").input("mean", mean, extent.channels, "C");
+  Arguments("GradientSumsAccumulator").input("mean", mean, {extent.channels, "C"});
 }
 
 template <class T>
@@ -139,8 +139,8 @@ void GradientSumsAccumulator<T>::add(int64_t t, int64_t begin, int64_t end, std:
   const core::StandardArithmetic arithmetic;
   Arguments check("GradientSumsAccumulator::add");
   pairs_->check_new(check, t, begin, end);
-  check.input("x", x, this->extent().size(), "N*C*S");
-  check.input("dy", dy, this->extent().size(), "N*C*S");
+  check.input("x", x, {this->extent().size(), "N*C*S"});
+  check.input("dy", dy, {this->extent().size(), "N*C*S"});
   pairs_->add(t, begin, end, pairs_->whole(t),
               [&](const TilePhases<T>& phases, const WorkItem& item, ChannelPairs out) {
                 phases.gradient_sums(x.data(), dy.data(), item, mean_.data(), out);
@@ -167,8 +167,8 @@ template <class T>
 void GradientSumsAccumulator<T>::finish(std::span<double> sum_dy, std::span<double> sum_dy_xmu) {
   const core::StandardArithmetic arithmetic;
   Arguments check("GradientSumsAccumulator::finish");
-  check.output("sum_dy", sum_dy, pairs_->channels(), "C");
-  check.output("sum_dy_xmu", sum_dy_xmu, pairs_->channels(), "C");
+  check.output("sum_dy", sum_dy, {pairs_->channels(), "C"});
+  check.output("sum_dy_xmu", sum_dy_xmu, {pairs_->channels(), "C"});
   check.no_overlap();
   pairs_->check_complete(check);
   pairs_->finish([&](int64_t begin, int64_t end, const cpu::TileLeaves& leaves) {

@@ -131,12 +131,12 @@ Arguments checked(const char* operation, const BatchNormJvp<T>& a, const Options
   Arguments check(operation);
   const ops::Lengths n = ops::checked_lengths<T>(check, a.extent);
   ops::check_saved_spans(check, a, n);
-  ops::optional_input(check, "x_dot", a.x_dot, n.tensor);
-  ops::optional_input(check, "gamma_dot", a.gamma_dot, n.parameters);
-  ops::optional_input(check, "beta_dot", a.beta_dot, n.parameters);
-  ops::optional_output(check, "y_dot", a.y_dot, n.tensor);
-  ops::optional_output(check, "mean_dot", a.mean_dot, n.statistics);
-  ops::optional_output(check, "var_dot", a.var_dot, n.statistics);
+  check.optional_input("x_dot", a.x_dot, n.tensor);
+  check.optional_input("gamma_dot", a.gamma_dot, n.parameters);
+  check.optional_input("beta_dot", a.beta_dot, n.parameters);
+  check.optional_output("y_dot", a.y_dot, n.tensor);
+  check.optional_output("mean_dot", a.mean_dot, n.statistics);
+  check.optional_output("var_dot", a.var_dot, n.statistics);
   check.no_overlap();
   cpu::check_options(check, options);
   return check;

@@ -45,8 +45,8 @@ void check_weight_extent(const Arguments& check, const WeightExtent& e, int64_t 
 /// Statistics and parameters, which both functions take.
 template <class Args>
 void check_normalization(Arguments& check, const Args& a, int64_t C) {
-  check.input("mean", a.mean, C, "C");
-  check.input("var", a.var, C, "C");
+  check.input("mean", a.mean, {C, "C"});
+  check.input("var", a.var, {C, "C"});
   ops::check_parameters(check, a, {C, "C"});
   check.finite("eps", a.eps, ErrorCode::bad_epsilon);
   ops::check_variances(check, a.var, a.eps);
@@ -121,8 +121,8 @@ void batch_norm_scale_and_shift(const BatchNormScaleAndShift<P, Out>& args) {
   Arguments check("batch_norm_scale_and_shift");
   const auto C = static_cast<int64_t>(args.mean.size());
   check_normalization(check, args, C);
-  check.output("scale", args.scale, C, "C, the length of mean");
-  check.output("shift", args.shift, C, "C, the length of mean");
+  check.output("scale", args.scale, {C, "C, the length of mean"});
+  check.output("shift", args.shift, {C, "C, the length of mean"});
   check.no_overlap();
   const cpu::ChannelArrays arrays(2, C);
   const math::ScaleArrays scale{arrays[0], arrays[1]};
@@ -139,11 +139,11 @@ void batch_norm_fold(const BatchNormFold<T>& args) {
   Arguments check("batch_norm_fold");
   check_weight_extent(check, args.extent, sizeof(T));
   const int64_t C = args.extent.channels();
-  check.input("weight", args.weight, args.extent.size(), "the size of extent");
-  check.optional_input("bias", args.bias, C, "C");
+  check.input("weight", args.weight, {args.extent.size(), "the size of extent"});
+  check.optional_input("bias", args.bias, {C, "C"});
   check_normalization(check, args, C);
-  check.output("folded_weight", args.folded_weight, args.extent.size(), "the size of extent");
-  check.output("folded_bias", args.folded_bias, C, "C");
+  check.output("folded_weight", args.folded_weight, {args.extent.size(), "the size of extent"});
+  check.output("folded_bias", args.folded_bias, {C, "C"});
   check.no_overlap({{"folded_weight", "weight"}, {"folded_bias", "bias"}});
 
   const cpu::ChannelArrays arrays(2, C);

@@ -16,11 +16,10 @@ template <class T>
 void moments(const Moments<T>& args, const Options& options) {
   const core::StandardArithmetic arithmetic;
   Arguments check("moments");
-  check_extent(check.operation(), args.extent, sizeof(T));
-  const int64_t C = args.extent.channels;
-  check.input("x", args.x, args.extent.size(), "N*C*S");
-  check.output("mean", args.mean, C, "C");
-  check.output("m2", args.m2, C, "C");
+  const ops::Lengths n = ops::checked_lengths<T>(check, args.extent);
+  check.input("x", args.x, n.tensor);
+  check.output("mean", args.mean, n.statistics);
+  check.output("m2", args.m2, n.statistics);
   check.no_overlap();
   cpu::check_options(check, options);
 
@@ -33,10 +32,10 @@ double merge_moments(double count_a, std::span<double> mean_a, std::span<double>
   const core::StandardArithmetic arithmetic;
   Arguments check("merge_moments");
   const auto C = static_cast<int64_t>(mean_a.size());
-  check.output("mean_a", mean_a, C, "C");
-  check.output("m2_a", m2_a, C, "C, the length of mean_a");
-  check.input("mean_b", mean_b, C, "C, the length of mean_a");
-  check.input("m2_b", m2_b, C, "C, the length of mean_a");
+  check.output("mean_a", mean_a, {C, "C"});
+  check.output("m2_a", m2_a, {C, "C, the length of mean_a"});
+  check.input("mean_b", mean_b, {C, "C, the length of mean_a"});
+  check.input("m2_b", m2_b, {C, "C, the length of mean_a"});
   check.no_overlap();
   check.not_negative("count_a", count_a);
   check.not_negative("count_b", count_b);
@@ -61,9 +60,9 @@ void finish_moments(double count, std::span<const double> m2, double eps, std::s
   const core::StandardArithmetic arithmetic;
   Arguments check("finish_moments");
   const auto C = static_cast<int64_t>(m2.size());
-  check.input("m2", m2, C, "C");
-  check.optional_output("var", var, C, "C, the length of m2");
-  check.output("rstd", rstd, C, "C, the length of m2");
+  check.input("m2", m2, {C, "C"});
+  check.optional_output("var", var, {C, "C, the length of m2"});
+  check.output("rstd", rstd, {C, "C, the length of m2"});
   check.no_overlap("var", "m2");
   check.not_negative("count", count);
   check.finite("eps", eps, ErrorCode::bad_epsilon);
@@ -104,13 +103,12 @@ template <class T>
 void gradient_sums(const GradientSums<T>& args, const Options& options) {
   const core::StandardArithmetic arithmetic;
   Arguments check("gradient_sums");
-  check_extent(check.operation(), args.extent, sizeof(T));
-  const int64_t C = args.extent.channels;
-  check.input("x", args.x, args.extent.size(), "N*C*S");
-  check.input("dy", args.dy, args.extent.size(), "N*C*S");
-  check.input("mean", args.mean, C, "C");
-  check.output("sum_dy", args.sum_dy, C, "C");
-  check.output("sum_dy_xmu", args.sum_dy_xmu, C, "C");
+  const ops::Lengths n = ops::checked_lengths<T>(check, args.extent);
+  check.input("x", args.x, n.tensor);
+  check.input("dy", args.dy, n.tensor);
+  check.input("mean", args.mean, n.statistics);
+  check.output("sum_dy", args.sum_dy, n.statistics);
+  check.output("sum_dy_xmu", args.sum_dy_xmu, n.statistics);
   check.no_overlap();
   cpu::check_options(check, options);
 
@@ -125,9 +123,9 @@ void input_gradient(const InputGradient<T>& args, const Options& options) {
   Arguments check("input_gradient");
   const ops::Lengths lengths = ops::checked_lengths<T>(check, args.extent);
   ops::check_saved_spans(check, args, lengths);
-  ops::input(check, "sum_dy", args.sum_dy, lengths.statistics);
-  ops::input(check, "sum_dy_xmu", args.sum_dy_xmu, lengths.statistics);
-  ops::output(check, "dx", args.dx, lengths.tensor);
+  check.input("sum_dy", args.sum_dy, lengths.statistics);
+  check.input("sum_dy_xmu", args.sum_dy_xmu, lengths.statistics);
+  check.output("dx", args.dx, lengths.tensor);
   check.no_overlap("dx", "dy");
   cpu::check_options(check, options);
   check.not_negative("count", args.count);
