@@ -27,13 +27,10 @@ HWY_INLINE void write_cached(const Map& map, const Rect& rect, const Access& acc
   }
 }
 
-/// Instruction sets that few processors are limited to. They do without the kernels that save time at a cost of code.
-constexpr bool kRareTarget = HWY_TARGET == HWY_SSE4 || HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128;
-
-/// Floats have kernels of their own for ReLU and for leaky ones. The other types share theirs, and so do rare targets,
-/// since each kernel takes its time to compile.
+/// Floats have kernels of their own for ReLU and for leaky ones. The other types share theirs, and so do targets
+/// outside the fast group, which few processors are limited to: each kernel takes its time to compile.
 template <class T>
-constexpr bool kKnowsRelu = std::is_same_v<T, float> && !kRareTarget;
+constexpr bool kKnowsRelu = kFastTarget&& std::is_same_v<T, float>;
 
 template <template <class> class Slope, class A, class T>
 HWY_INLINE Activated<Slope<A>> activated(const Epilogue<T>& e) {
@@ -119,15 +116,15 @@ struct EpilogueMaps {
 };
 
 /// One sweep is faster only where memory is written all the time. Elsewhere the two phases run one after the other, and
-/// so they do on rare targets.
+/// so they do outside the fast group.
 template <class T>
 HWY_INLINE bool fuses(const Rect& rect, const Access& access) {
-  return !kRareTarget && streams_rows<T>(rect, access);
+  return kFastTarget && streams_rows<T>(rect, access);
 }
 template <class T, class A, class Source, class Map>
 HWY_INLINE void fuse([[maybe_unused]] const Source& source, [[maybe_unused]] const Map& map, const Rect& rect,
                      const Access& access, double* first, double* second) {
-  if constexpr (!kRareTarget) planar_sweep_as<T, A, true>(source, map, rect, access, first, second);
+  if constexpr (kFastTarget) planar_sweep_as<T, A, true>(source, map, rect, access, first, second);
 }
 
 template <class T, class A = fast_t<T>, class S = sum_t<T>>

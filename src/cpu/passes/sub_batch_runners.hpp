@@ -59,16 +59,16 @@ class SubBatchRunners {
   std::optional<PassRunner<T>> last_;
 };
 
-/// Adds the parts of each parameter, sub-batch after sub-batch: add(k) adds part k to sum[k - add.first].
+/// Adds the parts of each parameter, sub-batch after sub-batch: add(k) adds part k to add.sum[k - add.first].
 template <class P, class Add>
-void sum_over_sub_batches(const math::Partition& p, std::span<P> out, double* sum, Add add) {
+void sum_over_sub_batches(const math::Partition& p, std::span<P> out, Add add) {
   if (out.empty()) return;
-  std::fill_n(sum, p.parameters, 0.0);
+  std::fill_n(add.sum, p.parameters, 0.0);
   p.for_parameters(0, p.parts(), [&](std::int64_t begin, std::int64_t end, std::int64_t first) {
     add.first = first;
     for_channels(begin, end, add);
   });
-  store_if_wanted(sum, out);
+  store_if_wanted(add.sum, out);
 }
 
 }  // namespace unitvar::cpu

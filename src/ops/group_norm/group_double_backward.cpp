@@ -135,7 +135,7 @@ void double_backward(const char* operation, const GroupNormDoubleBackward<T>& ar
       SubBatchDoubleBackward<T>(args, p, arrays, runner, sub_batch).run();
     });
   }
-  cpu::sum_over_sub_batches(p, args.grad_gamma, arrays.cross,
+  cpu::sum_over_sub_batches(p, args.grad_gamma,
                             math::AddValues{.sum = arrays.cross, .first = 0, .values = arrays.grad_gamma});
 }
 

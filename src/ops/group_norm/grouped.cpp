@@ -234,9 +234,9 @@ void grouped_backward(const GroupedBackward<T>& args, const Options& options) {
     });
   }
   double* const sum = arrays.of.mean_dy;  // free by now
-  cpu::sum_over_sub_batches(p, args.dgamma, sum,
+  cpu::sum_over_sub_batches(p, args.dgamma,
                             math::AddProducts{.sum = sum, .first = 0, .a = arrays.rstd, .b = arrays.sum_dy_xmu});
-  cpu::sum_over_sub_batches(p, args.dbeta, sum, math::AddValues{.sum = sum, .first = 0, .values = arrays.sum_dy});
+  cpu::sum_over_sub_batches(p, args.dbeta, math::AddValues{.sum = sum, .first = 0, .values = arrays.sum_dy});
 }
 
 #define UNITVAR_INSTANTIATE(T)                                                             \
