@@ -30,7 +30,7 @@ HWY_INLINE void write_cached(const Map& map, const Rect& rect, const Access& acc
 /// Floats have kernels of their own for ReLU and for leaky ones. The other types share theirs, and so do targets
 /// outside the fast group, which few processors are limited to: each kernel takes its time to compile.
 template <class T>
-constexpr bool kKnowsRelu = kFastTarget&& std::is_same_v<T, float>;
+constexpr bool kKnowsRelu = std::is_same_v<T, float> && (kFastTarget);
 
 template <template <class> class Slope, class A, class T>
 HWY_INLINE Activated<Slope<A>> activated(const Epilogue<T>& e) {
