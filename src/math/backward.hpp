@@ -27,10 +27,10 @@ struct BackwardArrays {
 };
 
 /// Batch normalization itself.
-template <class T>
+template <class P>
 struct GradientFinish {
   const double* rstd;
-  const param_t<T>* gamma;  ///< null: absent
+  const P* gamma;  ///< null: absent
   double count = 0;
   const double *sum_dy = nullptr, *sum_dy_xmu = nullptr;
   BackwardArrays to = {};
@@ -38,16 +38,16 @@ struct GradientFinish {
   void operator()(std::int64_t c) const noexcept {
     const double r = rstd[c], g = gamma_at(gamma, c);
     to.set_averages(c, count, sum_dy[c], sum_dy_xmu[c], r);
-    to.scale.template set<T>(c, g * r, g, r);
+    to.scale.template set<P>(c, g * r, g, r);
   }
 };
 static_assert(ChannelWork<GradientFinish<float>> && ChannelWork<GradientFinish<double>>);
 
 /// Batch renormalization (B70): rstd * r where rstd is.
-template <class T>
+template <class P>
 struct RenormGradientFinish {
   const double* rstd;
-  const param_t<T>* gamma;  ///< null: absent
+  const P* gamma;  ///< null: absent
   const double* r;
   double count = 0;
   const double *sum_dy = nullptr, *sum_dy_xmu = nullptr;
@@ -56,17 +56,17 @@ struct RenormGradientFinish {
   void operator()(std::int64_t c) const noexcept {
     const double g = gamma_at(gamma, c);
     to.set_averages(c, count, sum_dy[c], sum_dy_xmu[c], rstd[c]);
-    to.scale.template set<T>(c, g * rstd[c] * r[c], g, rstd[c] * r[c]);
+    to.scale.template set<P>(c, g * rstd[c] * r[c], g, rstd[c] * r[c]);
   }
 };
 static_assert(ChannelWork<RenormGradientFinish<float>> && ChannelWork<RenormGradientFinish<double>>);
 
 /// From y in place of x: the sums are about beta, which is the mean of y, and 1 / gamma stands where rstd does.
-template <class T>
+template <class P>
 struct InPlaceGradientFinish {
   const double* per_gamma;
   const double* rstd;
-  const param_t<T>* gamma;  ///< null: absent
+  const P* gamma;  ///< null: absent
   double count = 0;
   const double *sum_dy = nullptr, *sum_dy_xmu = nullptr;
   BackwardArrays to = {};
@@ -74,7 +74,7 @@ struct InPlaceGradientFinish {
   void operator()(std::int64_t c) const noexcept {
     const double g = gamma_at(gamma, c);
     to.set_averages(c, count, sum_dy[c], sum_dy_xmu[c], per_gamma[c]);
-    to.scale.template set<T>(c, g * rstd[c], g, rstd[c]);
+    to.scale.template set<P>(c, g * rstd[c], g, rstd[c]);
   }
 };
 static_assert(ChannelWork<InPlaceGradientFinish<float>> && ChannelWork<InPlaceGradientFinish<double>>);

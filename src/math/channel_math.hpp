@@ -29,24 +29,24 @@ double beta_at(const P* beta, std::int64_t c) noexcept {
 }
 
 /// Arrays of what stands for gamma * rstd: scale, then factor. Where the product exceeds the largest double, though
-/// neither does, they are rstd and gamma; else the product and 1. No product of floats does: calls for tensors of T
-/// other than double have no factors.
+/// neither does, they are rstd and gamma; else the product and 1. No product of floats does: calls whose parameters P
+/// are floats have no factors.
 struct ScaleArrays {
   double* scale;
   double* factor;
 
-  /// `factor` is asked for by a call for tensors of T.
-  template <class T>
+  /// `factor` is asked for by a call whose parameters are P.
+  template <class P>
   static ScaleArrays of(double* scale, double* factor) noexcept {
-    return {scale, std::is_same_v<T, double> ? factor : nullptr};
+    return {scale, std::is_same_v<P, double> ? factor : nullptr};
   }
   [[nodiscard]] ScaleArrays from(std::int64_t c) const noexcept {
     return {scale + c, factor == nullptr ? nullptr : factor + c};
   }
-  /// Those of channel c, for tensors of T; `product` is gamma * rstd.
-  template <class T>
+  /// Those of channel c; `product` is gamma * rstd.
+  template <class P>
   void set(std::int64_t c, double product, double gamma, double rstd) const noexcept {
-    if constexpr (std::is_same_v<T, double>) {
+    if constexpr (std::is_same_v<P, double>) {
       const bool overflows = !std::isfinite(product) && std::isfinite(gamma) && std::isfinite(rstd);
       scale[c] = overflows ? rstd : product;
       factor[c] = overflows ? gamma : 1;

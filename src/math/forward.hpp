@@ -27,17 +27,17 @@ struct ForwardArrays {
 };
 
 /// Batch normalization itself: the coefficients are gamma * rstd and beta.
-template <class T>
+template <class P>
 struct Affine {
-  const param_t<T>* gamma;  ///< null: absent
-  const param_t<T>* beta;   ///< null: absent
+  const P* gamma;  ///< null: absent
+  const P* beta;   ///< null: absent
   double eps;
   double count = 0;
   ForwardArrays to = {};
 
   void operator()(std::int64_t c) const noexcept {
     const double rstd = to.finish_statistics(c, count, eps), g = gamma_at(gamma, c);
-    to.scale.template set<T>(c, g * rstd, g, rstd);
+    to.scale.template set<P>(c, g * rstd, g, rstd);
     to.beta[c] = beta_at(beta, c);
   }
 };
@@ -45,10 +45,10 @@ static_assert(ChannelWork<Affine<float>> && ChannelWork<Affine<double>>);
 
 /// Batch renormalization (B68, B69): r and d bring x_hat to the running statistics, as far as the bounds let them. NaN
 /// stays NaN.
-template <class T>
+template <class P>
 struct Renorm {
-  const param_t<T>* gamma;  ///< null: absent
-  const param_t<T>* beta;   ///< null: absent
+  const P* gamma;  ///< null: absent
+  const P* beta;   ///< null: absent
   double eps;
   const double *running_mean, *running_var;
   double r_max, d_max;
@@ -61,7 +61,7 @@ struct Renorm {
     const double running_rstd = rstd_of(running_var[c], eps);
     r[c] = within(running_rstd / rstd, 1 / r_max, r_max);
     d[c] = within((to.mean[c] - running_mean[c]) * running_rstd, -d_max, d_max);
-    to.scale.template set<T>(c, g * rstd * r[c], g, rstd * r[c]);
+    to.scale.template set<P>(c, g * rstd * r[c], g, rstd * r[c]);
     to.beta[c] = beta_at(beta, c) + g * d[c];
   }
 
@@ -74,11 +74,11 @@ struct Renorm {
 static_assert(ChannelWork<Renorm<float>> && ChannelWork<Renorm<double>>);
 
 /// The coefficients of normalization by a given var, whose rstd is kept.
-template <class T>
+template <class P>
 struct AffineByVariance {
   const double* var;
-  const param_t<T>* gamma;  ///< null: absent
-  const param_t<T>* beta;   ///< null: absent
+  const P* gamma;  ///< null: absent
+  const P* beta;   ///< null: absent
   double eps;
   double* rstd;
   ScaleArrays to_scale;
@@ -87,24 +87,24 @@ struct AffineByVariance {
   void operator()(std::int64_t c) const noexcept {
     const double r = rstd_of(var[c], eps), g = gamma_at(gamma, c);
     rstd[c] = r;
-    to_scale.template set<T>(c, g * r, g, r);
+    to_scale.template set<P>(c, g * r, g, r);
     to_beta[c] = beta_at(beta, c);
   }
 };
 static_assert(ChannelWork<AffineByVariance<float>> && ChannelWork<AffineByVariance<double>>);
 
 /// The same by a given rstd.
-template <class T>
+template <class P>
 struct AffineByRstd {
   const double* rstd;
-  const param_t<T>* gamma;  ///< null: absent
-  const param_t<T>* beta;   ///< null: absent
+  const P* gamma;  ///< null: absent
+  const P* beta;   ///< null: absent
   ScaleArrays to_scale;
   double* to_beta;
 
   void operator()(std::int64_t c) const noexcept {
     const double g = gamma_at(gamma, c);
-    to_scale.template set<T>(c, g * rstd[c], g, rstd[c]);
+    to_scale.template set<P>(c, g * rstd[c], g, rstd[c]);
     to_beta[c] = beta_at(beta, c);
   }
 };

@@ -29,11 +29,11 @@ static_assert(ChannelWork<MeanOfSum>);
 
 /// From the sums of one group's parts, of `count` values each, to the coefficients of the maps (B79): f(g) is of group
 /// g.
-template <class T>
+template <class P>
 struct GroupSecondGradient {
   double count;
   std::int64_t group_parts, parameters;
-  const param_t<T>*gamma, *grad_dgamma, *grad_dbeta;  ///< null: absent
+  const P *gamma, *grad_dgamma, *grad_dbeta;  ///< null: absent
   GroupDerivativeArrays a;
 
   void operator()(std::int64_t group) const noexcept {

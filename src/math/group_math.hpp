@@ -25,12 +25,12 @@ void merge_groups(const Partition& p, std::int64_t begin, std::int64_t end, doub
 /// 0 takes nothing from its own dy, and so no scale undoes what the map divides by: it is
 ///   dx = (x - mean) * slope + mean_dy,
 /// which its scale of 0 stands for.
-template <class T>
+template <class P>
 struct GroupGradientFinish {
   double values;  ///< of a group
   std::int64_t group_parts, parameters;
   const double* rstd;
-  const param_t<T>* gamma;  ///< null: absent
+  const P* gamma;  ///< null: absent
   const double *sum_dy, *sum_dy_xmu;
   BackwardArrays to;
 
@@ -48,7 +48,7 @@ struct GroupGradientFinish {
 
  private:
   void set(std::int64_t k, double g, double r, double mean, double along) const noexcept {
-    to.scale.template set<T>(k, g * r, g, r);
+    to.scale.template set<P>(k, g * r, g, r);
     const double scale = to.scale.scale[k];
     const double divisor = scale == 0 ? 1 : g;  // never 0, even if compilers divide first and ask then
     to.mean_dy[k] = mean / divisor;

@@ -1,6 +1,9 @@
 #include "unitvar/reference/activation.hpp"
 
+#include <string>
+
 #include "reference/check.hpp"
+#include "unitvar/error.hpp"
 
 namespace unitvar::reference {
 namespace {

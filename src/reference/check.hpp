@@ -1,27 +1,23 @@
 #pragma once
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string>
 #include <vector>
 
-#include "unitvar/error.hpp"
 #include "unitvar/extent.hpp"
 #include "unitvar/reference/forward.hpp"
 
 /// The reference's argument checks: each throws Error whose message begins with `operation`.
 namespace unitvar::reference::detail {
 
+void require_elements(const char* operation, const char* name, const void* data, std::size_t size, std::int64_t want);
+[[noreturn]] void fail_eps_not_finite(const char* operation);
+[[noreturn]] void fail_variance(const char* operation, long double var_plus_eps, std::size_t channel);
+
 template <class R>
 void require_length(const char* operation, const char* name, std::span<const R> values, std::int64_t want) {
-  if (std::ssize(values) != want) {
-    throw Error(ErrorCode::wrong_length, std::string(operation) + ": " + name + " has " +
-                                             std::to_string(values.size()) + " elements, want " + std::to_string(want));
-  }
-  if (want > 0 && values.data() == nullptr) {
-    throw Error(ErrorCode::null_data,
-                std::string(operation) + ": " + name + " is null, want " + std::to_string(want) + " elements");
-  }
+  require_elements(operation, name, values.data(), values.size(), want);
 }
 
 template <class R>
@@ -44,12 +40,9 @@ void require_cache(const char* operation, const Cache<R>& cache, std::span<const
 /// Throws bad_epsilon unless eps is finite and var + eps > 0; a NaN variance passes, to reach its channel's results.
 template <class R>
 void require_positive(const char* operation, std::span<const R> var, R eps) {
-  if (!std::isfinite(eps)) throw Error(ErrorCode::bad_epsilon, std::string(operation) + ": eps is not finite");
+  if (!std::isfinite(eps)) fail_eps_not_finite(operation);
   for (std::size_t c = 0; c < var.size(); ++c) {
-    if (var[c] + eps <= 0) {
-      throw Error(ErrorCode::bad_epsilon, std::string(operation) + ": var + eps is " + std::to_string(var[c] + eps) +
-                                              " in channel " + std::to_string(c) + ", want > 0");
-    }
+    if (var[c] + eps <= 0) fail_variance(operation, var[c] + eps, c);
   }
 }
 

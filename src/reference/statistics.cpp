@@ -4,6 +4,7 @@
 
 #include "reference/check.hpp"
 #include "reference/walk.hpp"
+#include "unitvar/error.hpp"
 
 namespace unitvar::reference {
 

@@ -1,9 +1,11 @@
 #include "unitvar/reference/variants.hpp"
 
 #include <algorithm>
+#include <string>
 
 #include "reference/check.hpp"
 #include "reference/walk.hpp"
+#include "unitvar/error.hpp"
 
 namespace unitvar::reference {
 namespace {

@@ -1,7 +1,10 @@
 #include "unitvar/reference/weighted.hpp"
 
+#include <string>
+
 #include "reference/check.hpp"
 #include "reference/walk.hpp"
+#include "unitvar/error.hpp"
 
 namespace unitvar::reference {
 namespace {

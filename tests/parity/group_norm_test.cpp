@@ -311,7 +311,7 @@ void expect_no_division_by_gamma() {
   for (const std::size_t c : {1U, 4U, 5U, 6U, 7U}) gamma[c] = 0;  // one of the first group, all of the second
   const std::vector<double> rstd(parts, 2.0), sum_dy(parts, 3.0), sum_dy_xmu(parts, -5.0);
   std::vector<double> mean_dy(parts), slope(parts), scale(parts), factor(parts);
-  const math::GroupGradientFinish<T> finish{
+  const math::GroupGradientFinish<param_t<T>> finish{
       .values = 4 * 33,
       .group_parts = partition.group_parts,
       .parameters = partition.parameters,
@@ -319,7 +319,7 @@ void expect_no_division_by_gamma() {
       .gamma = gamma.data(),
       .sum_dy = sum_dy.data(),
       .sum_dy_xmu = sum_dy_xmu.data(),
-      .to = {mean_dy.data(), slope.data(), math::ScaleArrays::of<T>(scale.data(), factor.data())}};
+      .to = {mean_dy.data(), slope.data(), math::ScaleArrays::of<param_t<T>>(scale.data(), factor.data())}};
   std::feclearexcept(FE_ALL_EXCEPT);
   for (std::int64_t g = 0; g < partition.groups(); ++g) finish(g);
   EXPECT_EQ(0, std::fetestexcept(FE_DIVBYZERO | FE_INVALID));

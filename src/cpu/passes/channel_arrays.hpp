@@ -2,8 +2,8 @@
 #include <cstdint>
 #include <span>
 
-#include "core/vector_loop.hpp"
 #include "core/workspace.hpp"
+#include "cpu/passes/for_channels.hpp"
 #include "math/channel_math.hpp"
 
 namespace unitvar::cpu {
@@ -20,12 +20,6 @@ class ChannelArrays {
   std::int64_t channels_;
   core::Workspace memory_;
 };
-
-/// work(c) for the channels [begin, end).
-template <math::ChannelWork Work>
-void for_channels(std::int64_t begin, std::int64_t end, const Work& work) noexcept {
-  core::vector_loop(begin, end, work);
-}
 
 /// From the call's doubles to what the caller has asked for, if it has.
 template <class To>

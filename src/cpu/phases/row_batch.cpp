@@ -30,6 +30,9 @@ struct PerRow {
     vector_loop(0, rows, [&](int64_t r) { values[r] = static_cast<A>(value(r)); });
     return values;
   }
+  const A* copy(int64_t rows, const double* from) noexcept {
+    return fill(rows, [=](int64_t r) { return from[r]; });
+  }
 };
 
 /// x_hat = (x - mean) * rstd + 0. It is -0 because adding that to a number changes no bit.
@@ -41,7 +44,7 @@ struct XHatCoefficients {
   PerRow<A> center, scale, addend;
 
   kernels::NormalizeCoefficients<const A*> fill(int64_t rows, const double* mean, const double* rstd) noexcept {
-    return {center.fill(rows, [=](int64_t r) { return mean[r]; }), scale.fill(rows, [=](int64_t r) { return rstd[r]; }),
+    return {center.copy(rows, mean), scale.copy(rows, rstd),
             addend.fill(rows, [=](int64_t r) { return addend_about<A>(kNothingAdded, mean[r], rstd[r]); })};
   }
 };
@@ -94,6 +97,29 @@ auto keeps_dx_of_row(const double* mean, const double* rstd, const BatchSlopes& 
   return [=, level = &g.level[0], slope = &g.slope[0], mean_g = &g.mean[0], along = &g.along[0]](int64_t r) {
     return every(keeps_products<A>(mean_g[r], along[r]), keeps_dx<A>(mean[r], level[r], slope[r], rstd[r]));
   };
+}
+
+/// Sums in float are taken about a round number near the mean (round_shift), and moved to the mean afterwards.
+template <class Sum>
+void choose_centers(int64_t rows, const double* mean, const double* rstd, Sum* center) noexcept {
+  vector_loop(0, rows, [=](int64_t r) {
+    center[r] = static_cast<Sum>(round_shift<Sum>(mean[r], {mean[r], 1 / rstd[r]}));
+  });
+}
+template <class Sum>
+void move_to_means(int64_t begin, int64_t end, BatchSums& sums, const Sum* center, const double* mean) noexcept {
+  vector_loop(begin, end, [=, g = &sums.g[0], g_xmu = &sums.g_xmu[0]](int64_t r) {
+    g_xmu[r] = moved_to_mean(g_xmu[r], g[r], static_cast<double>(center[r]), mean[r]);
+  });
+}
+
+/// From M2 to the biased variance, and from the sums to the mean.
+void to_moments(int64_t rows, double count, const double* shift, const BatchArray& first, BatchMoments& out) noexcept {
+  vector_loop(0, rows, [=, &first, &out](int64_t r) {
+    const MeanM2 moments = moments_about(shift[r], count, first[r], out.var[r]);
+    out.mean[r] = moments.mean;
+    out.var[r] = moments.m2 / count;
+  });
 }
 
 template <class T>
@@ -177,11 +203,7 @@ void RowBatch<T>::finish_moments(const T* x, int64_t rows, double* shift, BatchA
   });
   counter_.sums(rows, again);
   if (!by_mean) std::fill_n(first, rows, 0.0);
-  vector_loop(0, rows, [=, &first, &out](int64_t r) {
-    const MeanM2 moments = moments_about(shift[r], count, first[r], second[r]);
-    out.mean[r] = moments.mean;
-    out.var[r] = moments.m2 / count;
-  });
+  to_moments(rows, count, shift, first, out);
 }
 
 template <class T>
@@ -189,7 +211,7 @@ void RowBatch<T>::moments(const T* x, int64_t rows, BatchMoments& out) const noe
   BatchArray shift, first;
   PerRow<Sum> shifts;
   choose_shifts(x, rows, shift);
-  shifts.fill(rows, [&](int64_t r) { return shift[r]; });
+  shifts.copy(rows, shift);
   kernels_.fast.moments(x, shifts.values, extent(rows), first, out.var);
   finish_moments(x, rows, shift, first, out);
 }
@@ -205,7 +227,7 @@ void RowBatch<T>::normalize(const T* x, T* y, int64_t rows, const double* mean, 
     PerRow<Sum> shifts;
     XHatCoefficients<Fast> c;
     choose_shifts(next_x, rows, shift);
-    shifts.fill(rows, [&](int64_t r) { return shift[r]; });
+    shifts.copy(rows, shift);
     kernels_.fused.forward(x, y, c.fill(rows, mean, rstd), parameters_, extent(rows), access, shifts.values, first,
                            next->var);
     counter_.maps(rows, 0);
@@ -221,14 +243,6 @@ void RowBatch<T>::normalize(const T* x, T* y, int64_t rows, const double* mean, 
   if (next != nullptr) moments(x + rows * length_, rows, *next);
 }
 
-/// Sums in float are taken about a round number near the mean (round_shift), and moved to the mean afterwards.
-template <class T>
-void RowBatch<T>::choose_centers(int64_t rows, const double* mean, const double* rstd, Sum* center) const noexcept {
-  vector_loop(0, rows, [=](int64_t r) {
-    center[r] = static_cast<Sum>(round_shift<Sum>(mean[r], {mean[r], 1 / rstd[r]}));
-  });
-}
-
 template <class T>
 void RowBatch<T>::finish_sums(const T* x, const T* dy, int64_t rows, const double* mean, const Sum* center,
                               BatchSums& out) const noexcept {
@@ -239,9 +253,7 @@ void RowBatch<T>::finish_sums(const T* x, const T* dy, int64_t rows, const doubl
   };
   for_runs(rows, is_good, [&](int64_t b, int64_t e, bool good) {
     if (good) {
-      vector_loop(b, e, [&](int64_t r) {
-        out.g_xmu[r] = moved_to_mean(out.g_xmu[r], out.g[r], static_cast<double>(center[r]), mean[r]);
-      });
+      move_to_means(b, e, out, center, mean);
     } else {
       const int64_t o = b * length_;
       kernels_.wide.gradient_sums(x + o, dy + o, mean + b, parameters_.gamma, extent(e - b), out.g + b, out.g_xmu + b);

@@ -60,7 +60,6 @@ class RowBatch {
   void choose_shifts(const T* x, std::int64_t rows, double* shift) const noexcept;
   void finish_moments(const T* x, std::int64_t rows, double* shift, BatchArray& first,
                       BatchMoments& out) const noexcept;
-  void choose_centers(std::int64_t rows, const double* mean, const double* rstd, Sum* center) const noexcept;
   void finish_sums(const T* x, const T* dy, std::int64_t rows, const double* mean, const Sum* center,
                    BatchSums& out) const noexcept;
 

@@ -18,6 +18,10 @@ double offset_about(const math::CombineArrays& c, int64_t k) noexcept {
   return addend_about<A>(about_a, value_at(c.b_center, k), value_at(c.b_slope, k));
 }
 template <class A>
+auto offsets_about(const math::CombineArrays& c, int64_t begin) noexcept {
+  return [c, begin](int64_t i) { return offset_about<A>(c, begin + i); };
+}
+template <class A>
 auto keeps_map(const math::CombineArrays& c, int64_t begin) noexcept {
   return [&c, begin](int64_t i) {
     const int64_t k = begin + i;
@@ -34,7 +38,7 @@ template <class A>
 kernels::CombineCoefficients<const A*> TilePhases<T>::coefficients(const WorkItem& item,
                                                                    const math::CombineArrays& c) const noexcept {
   const int64_t b = item.begin;
-  const A* offset = fill<A>(item, 0, [&](int64_t i) { return offset_about<A>(c, b + i); });
+  const A* offset = fill<A>(item, 0, offsets_about<A>(c, b));
   // Without b a planar kernel still loads its coefficients, whatever they are, and does not use them.
   const auto array = [&](const double* values, int i) -> const A* {
     return values == nullptr ? offset : per_column<A>(values + b, item, i);

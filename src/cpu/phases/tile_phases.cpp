@@ -49,6 +49,23 @@ auto keeps_map(const math::GradientArrays& c, int64_t begin) noexcept {
   };
 }
 
+/// What a map in A adds behind (x - center) * slope, channel by channel; and what A drops of that.
+template <class A>
+auto addends(const double* addend, const double* center, const double* slope) noexcept {
+  return [=](int64_t i) { return addend_about<A>(addend[i], center[i], slope[i]); };
+}
+template <class A, class Addends>
+auto remainders_of(const Addends& addend) noexcept {
+  return [=](int64_t i) { return remainder_of<A>(addend(i)); };
+}
+
+/// In place, sums of dy * (x - center) to those about the means.
+void move_to_means(int64_t begin, int64_t end, math::ChannelPairs sums, const double* center,
+                   const double* mean) noexcept {
+  vector_loop(begin, end,
+              [=](int64_t c) { sums.second[c] = moved_to_mean(sums.second[c], sums.first[c], center[c], mean[c]); });
+}
+
 math::ChannelPairs from(math::ChannelPairs pair, int64_t i) noexcept { return {pair.first + i, pair.second + i}; }
 
 }  // namespace
@@ -219,8 +236,7 @@ void TilePhases<T>::finish_sums(const T* x, const T* dy, const WorkItem& item, c
   const double* means = mean + item.begin;
   const auto is_good = [&](int64_t c) { return keeps_gradient_sums<Sum>(center[c], out.first[c], out.second[c]); };
   for_runs(item.channels(), is_good, [&](int64_t b, int64_t e, bool good) {
-    vector_loop(b, e,
-                [=](int64_t c) { out.second[c] = moved_to_mean(out.second[c], out.first[c], center[c], means[c]); });
+    move_to_means(b, e, out, center, means);
     if (good) return;
     again += e - b;
     auto* const kept = array<double>(item, 3);
@@ -246,8 +262,8 @@ template <class A>
 kernels::NormalizeCoefficients<const A*> TilePhases<T>::coefficients(const WorkItem& item,
                                                                      const math::NormalizeArrays& c) const noexcept {
   const int64_t b = item.begin;
-  const auto beta = [&](int64_t i) { return addend_about<A>(c.beta[b + i], c.mean[b + i], c.scale[b + i]); };
-  return {per_column<A>(c.mean + b, item, 0), per_column<A>(c.scale + b, item, 1), fill<A>(item, 2, beta)};
+  return {per_column<A>(c.mean + b, item, 0), per_column<A>(c.scale + b, item, 1),
+          fill<A>(item, 2, addends<A>(c.beta + b, c.mean + b, c.scale + b))};
 }
 
 template <class T>
@@ -255,10 +271,9 @@ template <class A>
 kernels::GradientCoefficients<const A*> TilePhases<T>::coefficients(const WorkItem& item,
                                                                     const math::GradientArrays& c) const noexcept {
   const int64_t b = item.begin;
-  const auto level = [&](int64_t i) { return addend_about<A>(c.mean_dy[b + i], c.mean[b + i], c.slope[b + i]); };
-  const auto rest = [&](int64_t i) { return remainder_of<A>(level(i)); };
-  const kernels::Split<const A*> levels{fill<A>(item, 2, level),
-                                        std::is_same_v<A, double> ? nullptr : fill<A>(item, 4, rest)};
+  const auto level = addends<A>(c.mean_dy + b, c.mean + b, c.slope + b);
+  const kernels::Split<const A*> levels{
+      fill<A>(item, 2, level), std::is_same_v<A, double> ? nullptr : fill<A>(item, 4, remainders_of<A>(level))};
   return {per_column<A>(c.mean + b, item, 0), levels, per_column<A>(c.slope + b, item, 1),
           per_column<A>(c.scale + b, item, 3)};
 }

@@ -17,6 +17,15 @@
 
 namespace unitvar::cpu {
 
+/// out[i] = value(i) for i = 0 .. n - 1, in A. It knows no T: a loop that storage types share is compiled once.
+template <class A, class Value>
+void fill_with(A* out, std::int64_t n, const Value& value) noexcept {
+  core::vector_loop(0, n, [=](std::int64_t i) { out[i] = static_cast<A>(value(i)); });
+}
+inline auto elements_of(const double* values) noexcept {
+  return [=](std::int64_t i) { return values[i]; };
+}
+
 /// The unit of work: one tile of the channels [begin, end). `scratch` holds TilePhases::scratch_bytes() bytes that no
 /// other thread uses.
 struct WorkItem {
@@ -212,7 +221,7 @@ const A* TilePhases<T>::fill(const WorkItem& item, int i, const Value& value) co
   auto* const out = array<A>(item, i);
   const std::int64_t channels = item.channels(), n = width(tiling_);
   if (n == 1) {
-    core::vector_loop(0, channels, [&](std::int64_t c) { out[c] = static_cast<A>(value(c)); });
+    fill_with(out, channels, value);
   } else {
     for (std::int64_t c = 0; c < channels; ++c) std::fill_n(out + c * n, n, static_cast<A>(value(c)));
   }
@@ -225,7 +234,7 @@ const A* TilePhases<T>::per_column(const double* values, const WorkItem& item, i
   if constexpr (std::is_same_v<A, double>) {
     if (width(tiling_) == 1) return values;
   }
-  return fill<A>(item, i, [&](std::int64_t c) { return values[c]; });
+  return fill<A>(item, i, elements_of(values));
 }
 
 }  // namespace unitvar::cpu

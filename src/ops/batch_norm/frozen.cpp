@@ -64,15 +64,15 @@ void batch_norm_frozen_backward(const BatchNormFrozenBackward<T>& args, const Op
   cpu::PassRunner<T> runner(args.extent, needs_sums ? options : cpu::in_one_pass(options), needs_x ? 2 : 1);
   const cpu::ChannelArrays arrays(6, C);
   double *rstd = arrays[0], *zero = arrays[1], *sum_dy = arrays[2], *sum_dy_xmu = arrays[3];
-  const auto scale = math::ScaleArrays::of<T>(arrays[4], arrays[5]);
+  const auto scale = math::ScaleArrays::of<param_t<T>>(arrays[4], arrays[5]);
   cpu::for_channels(0, C,
-                    math::AffineByVariance<T>{.var = args.var.data(),
-                                              .gamma = core::data_or_null(args.gamma),
-                                              .beta = nullptr,
-                                              .eps = args.eps,
-                                              .rstd = rstd,
-                                              .to_scale = scale,
-                                              .to_beta = zero});
+                    math::AffineByVariance<param_t<T>>{.var = args.var.data(),
+                                                       .gamma = core::data_or_null(args.gamma),
+                                                       .beta = nullptr,
+                                                       .eps = args.eps,
+                                                       .rstd = rstd,
+                                                       .to_scale = scale,
+                                                       .to_beta = zero});
   const FrozenPasses<T> passes{.runner = runner,
                                .x = x,
                                .dy = dy,

@@ -157,7 +157,7 @@ void batch_norm_in_place_backward(const BatchNormInPlaceBackward<T>& args, const
                                      .dx = args.dx,
                                      .dgamma = args.dgamma,
                                      .dbeta = args.dbeta};
-  const math::InPlaceGradientFinish<T> channel{
+  const math::InPlaceGradientFinish<param_t<T>> channel{
       .per_gamma = of_y.per_gamma, .rstd = args.rstd.data(), .gamma = of_y.gamma};
   const kernels::Epilogue<T> epilogue{.activates = true, .slope = args.negative_slope, .x_is_output = true};
   ops::training_backward<T>("batch_norm_in_place_backward", about_y, options, channel,

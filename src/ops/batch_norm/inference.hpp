@@ -11,16 +11,16 @@ void normalize_by_variance(const Args& args, const Options& options, const kerne
   const std::int64_t C = args.extent.channels;
   cpu::PassRunner<T> runner(args.extent, cpu::in_one_pass(options), 1, epilogue);
   const cpu::ChannelArrays arrays(4, C);
-  const auto scale = math::ScaleArrays::of<T>(arrays[0], arrays[1]);
+  const auto scale = math::ScaleArrays::of<param_t<T>>(arrays[0], arrays[1]);
   double *beta = arrays[2], *rstd = arrays[3];
   cpu::for_channels(0, C,
-                    math::AffineByVariance<T>{.var = args.var.data(),
-                                              .gamma = core::data_or_null(args.gamma),
-                                              .beta = core::data_or_null(args.beta),
-                                              .eps = args.eps,
-                                              .rstd = rstd,
-                                              .to_scale = scale,
-                                              .to_beta = beta});
+                    math::AffineByVariance<param_t<T>>{.var = args.var.data(),
+                                                       .gamma = core::data_or_null(args.gamma),
+                                                       .beta = core::data_or_null(args.beta),
+                                                       .eps = args.eps,
+                                                       .rstd = rstd,
+                                                       .to_scale = scale,
+                                                       .to_beta = beta});
   runner.traversal().apply(
       runner.normalize(args.x.data(), args.y.data(), {args.mean.data(), scale.scale, beta, scale.factor}));
 }

@@ -87,14 +87,14 @@ void normalize(const Normalize<T>& args, const Options& options) {
   const int64_t C = args.extent.channels;
   cpu::PassRunner<T> runner(args.extent, cpu::in_one_pass(options), 1);
   const cpu::ChannelArrays arrays(3, C);
-  const auto scale = math::ScaleArrays::of<T>(arrays[0], arrays[1]);
+  const auto scale = math::ScaleArrays::of<param_t<T>>(arrays[0], arrays[1]);
   double* const beta = arrays[2];
   cpu::for_channels(0, C,
-                    math::AffineByRstd<T>{.rstd = args.rstd.data(),
-                                          .gamma = core::data_or_null(args.gamma),
-                                          .beta = core::data_or_null(args.beta),
-                                          .to_scale = scale,
-                                          .to_beta = beta});
+                    math::AffineByRstd<param_t<T>>{.rstd = args.rstd.data(),
+                                                   .gamma = core::data_or_null(args.gamma),
+                                                   .beta = core::data_or_null(args.beta),
+                                                   .to_scale = scale,
+                                                   .to_beta = beta});
   runner.traversal().apply(
       runner.normalize(args.x.data(), args.y.data(), {args.mean.data(), scale.scale, beta, scale.factor}));
 }
@@ -135,12 +135,13 @@ void input_gradient(const InputGradient<T>& args, const Options& options) {
   const int64_t C = args.extent.channels;
   cpu::PassRunner<T> runner(args.extent, cpu::in_one_pass(options), 2);
   const cpu::ChannelArrays arrays(4, C);
-  const math::GradientFinish<T> finish{.rstd = args.rstd.data(),
-                                       .gamma = core::data_or_null(args.gamma),
-                                       .count = args.count,
-                                       .sum_dy = args.sum_dy.data(),
-                                       .sum_dy_xmu = args.sum_dy_xmu.data(),
-                                       .to = {arrays[0], arrays[1], math::ScaleArrays::of<T>(arrays[2], arrays[3])}};
+  const math::GradientFinish<param_t<T>> finish{
+      .rstd = args.rstd.data(),
+      .gamma = core::data_or_null(args.gamma),
+      .count = args.count,
+      .sum_dy = args.sum_dy.data(),
+      .sum_dy_xmu = args.sum_dy_xmu.data(),
+      .to = {arrays[0], arrays[1], math::ScaleArrays::of<param_t<T>>(arrays[2], arrays[3])}};
   cpu::for_channels(0, C, finish);
   runner.traversal().apply(
       runner.input_gradient(args.x.data(), args.dy.data(), args.dx.data(), finish.to.coefficients(args.mean.data())));

@@ -47,15 +47,15 @@ void batch_norm_renorm_forward(const BatchNormRenormForward<T>& args, const Opti
   const core::StandardArithmetic arithmetic;
   sync::check_together(options, [&] { check_arguments(args, options); });
   const cpu::ChannelArrays arrays(2, args.extent.channels);
-  const math::Renorm<T> channel{.gamma = core::data_or_null(args.gamma),
-                                .beta = core::data_or_null(args.beta),
-                                .eps = args.eps,
-                                .running_mean = args.running_mean.data(),
-                                .running_var = args.running_var.data(),
-                                .r_max = args.r_max,
-                                .d_max = args.d_max,
-                                .r = arrays[0],
-                                .d = arrays[1]};
+  const math::Renorm<param_t<T>> channel{.gamma = core::data_or_null(args.gamma),
+                                         .beta = core::data_or_null(args.beta),
+                                         .eps = args.eps,
+                                         .running_mean = args.running_mean.data(),
+                                         .running_var = args.running_var.data(),
+                                         .r_max = args.r_max,
+                                         .d_max = args.d_max,
+                                         .r = arrays[0],
+                                         .d = arrays[1]};
   ops::training_forward<T>("batch_norm_renorm_forward", args, options, channel);
   cpu::store_if_wanted(channel.r, args.r);
   cpu::store_if_wanted(channel.d, args.d);
@@ -65,7 +65,7 @@ template <class T>
 void batch_norm_renorm_backward(const BatchNormRenormBackward<T>& args, const Options& options) {
   const core::StandardArithmetic arithmetic;
   sync::check_together(options, [&] { check_arguments(args, options); });
-  const math::RenormGradientFinish<T> channel{
+  const math::RenormGradientFinish<param_t<T>> channel{
       .rstd = args.rstd.data(), .gamma = core::data_or_null(args.gamma), .r = args.r.data()};
   const math::RenormParameterGradients<param_t<T>> parameters{.rstd = args.rstd.data(),
                                                               .r = args.r.data(),

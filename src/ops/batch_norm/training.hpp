@@ -83,7 +83,7 @@ double training_forward(const char* operation, const Args& args, const Options& 
   cpu::PassRunner<T> runner(args.extent, run, 1, epilogue);
   const cpu::ChannelArrays arrays(6, args.extent.channels);
   channel.count = runner.count();
-  channel.to = {arrays[0], arrays[1], arrays[2], arrays[3], math::ScaleArrays::of<T>(arrays[4], arrays[5])};
+  channel.to = {arrays[0], arrays[1], arrays[2], arrays[3], math::ScaleArrays::of<param_t<T>>(arrays[4], arrays[5])};
   T* y = nullptr;
   if constexpr (requires { args.y; }) {
     y = args.y.data();
@@ -165,7 +165,7 @@ void training_backward(const char* operation, const Args& args, const Options& o
   channel.count = runner.count();
   channel.sum_dy = all.first;
   channel.sum_dy_xmu = all.second;
-  channel.to = {arrays[2], arrays[3], math::ScaleArrays::of<T>(arrays[4], arrays[5])};
+  channel.to = {arrays[2], arrays[3], math::ScaleArrays::of<param_t<T>>(arrays[4], arrays[5])};
   parameters.sum_dy = wants_local_gradients(ranks) ? here.first : all.first;
   parameters.sum_dy_xmu = wants_local_gradients(ranks) ? here.second : all.second;
   BackwardPasses<T, Work, Parameters> passes{.runner = runner,
@@ -189,11 +189,11 @@ void training_backward(const char* operation, const Args& args, const Options& o
 
 /// The channels' work of batch normalization itself.
 template <class T, class Args>
-math::Affine<T> affine(const Args& args) noexcept {
+math::Affine<param_t<T>> affine(const Args& args) noexcept {
   return {.gamma = core::data_or_null(args.gamma), .beta = core::data_or_null(args.beta), .eps = args.eps};
 }
 template <class T, class Args>
-math::GradientFinish<T> gradient_finish(const Args& args) noexcept {
+math::GradientFinish<param_t<T>> gradient_finish(const Args& args) noexcept {
   return {.rstd = args.rstd.data(), .gamma = core::data_or_null(args.gamma)};
 }
 template <class T, class Args>

@@ -61,13 +61,13 @@ class SubBatchDoubleBackward {
       for (double* zeros : {a_.sum_v, a_.sum_v_xmu, a_.cross}) std::fill(zeros + begin(), zeros + end(), 0.0);
     }
     cpu::for_channels(begin() / partition_.group_parts, end() / partition_.group_parts,
-                      math::GroupSecondGradient<T>{.count = count(),
-                                                   .group_parts = partition_.group_parts,
-                                                   .parameters = partition_.parameters,
-                                                   .gamma = core::data_or_null(args_.gamma),
-                                                   .grad_dgamma = core::data_or_null(args_.grad_dgamma),
-                                                   .grad_dbeta = core::data_or_null(args_.grad_dbeta),
-                                                   .a = a_});
+                      math::GroupSecondGradient<param_t<T>>{.count = count(),
+                                                            .group_parts = partition_.group_parts,
+                                                            .parameters = partition_.parameters,
+                                                            .gamma = core::data_or_null(args_.gamma),
+                                                            .grad_dgamma = core::data_or_null(args_.grad_dgamma),
+                                                            .grad_dbeta = core::data_or_null(args_.grad_dbeta),
+                                                            .a = a_});
     if (!args_.grad_dy.empty()) write_grad_dy(args_.grad_dy.data() + sub_batch_.element);
     if (!args_.grad_x.empty()) write_grad_x(args_.grad_x.data() + sub_batch_.element);
   }

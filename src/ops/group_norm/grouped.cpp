@@ -17,7 +17,7 @@ template <class T>
 struct PartArrays {
   explicit PartArrays(int64_t parts)
       : memory(6, parts),
-        of{memory[0], memory[1], memory[2], memory[3], math::ScaleArrays::of<T>(memory[4], memory[5])} {}
+        of{memory[0], memory[1], memory[2], memory[3], math::ScaleArrays::of<param_t<T>>(memory[4], memory[5])} {}
 
   cpu::ChannelArrays memory;
   math::ForwardArrays of;
@@ -46,11 +46,11 @@ struct SubBatchForward {
     const math::Partition& p = args.partition;
     math::merge_groups(p, part + begin, part + end, static_cast<double>(values), parts.mean, parts.var);
     p.for_parameters(part + begin, part + end, [&](int64_t b, int64_t e, int64_t first) {
-      const math::Affine<T> channel{.gamma = core::data_or_null(args.gamma),
-                                    .beta = core::data_or_null(args.beta),
-                                    .eps = args.eps,
-                                    .count = static_cast<double>(values * p.group_parts),
-                                    .to = parts.from(first)};
+      const math::Affine<param_t<T>> channel{.gamma = core::data_or_null(args.gamma),
+                                             .beta = core::data_or_null(args.beta),
+                                             .eps = args.eps,
+                                             .count = static_cast<double>(values * p.group_parts),
+                                             .to = parts.from(first)};
       cpu::for_channels(b - first, e - first, channel);
     });
   }
@@ -78,7 +78,7 @@ struct BackwardPartArrays {
         rstd(memory[1]),
         sum_dy(memory[2]),
         sum_dy_xmu(memory[3]),
-        of{memory[4], memory[5], math::ScaleArrays::of<T>(memory[6], memory[7])} {}
+        of{memory[4], memory[5], math::ScaleArrays::of<param_t<T>>(memory[6], memory[7])} {}
 
   cpu::ChannelArrays memory;
   double *mean, *rstd, *sum_dy, *sum_dy_xmu;
@@ -138,23 +138,23 @@ struct SubBatchBackward {
   void finish_groups(int64_t begin, int64_t end) const noexcept {
     const math::Partition& p = args.partition;
     cpu::for_channels(begin / p.group_parts, end / p.group_parts,
-                      math::GroupGradientFinish<T>{.values = static_cast<double>(values * p.group_parts),
-                                                   .group_parts = p.group_parts,
-                                                   .parameters = p.parameters,
-                                                   .rstd = a.rstd,
-                                                   .gamma = core::data_or_null(args.gamma),
-                                                   .sum_dy = a.sum_dy,
-                                                   .sum_dy_xmu = a.sum_dy_xmu,
-                                                   .to = a.of});
+                      math::GroupGradientFinish<param_t<T>>{.values = static_cast<double>(values * p.group_parts),
+                                                            .group_parts = p.group_parts,
+                                                            .parameters = p.parameters,
+                                                            .rstd = a.rstd,
+                                                            .gamma = core::data_or_null(args.gamma),
+                                                            .sum_dy = a.sum_dy,
+                                                            .sum_dy_xmu = a.sum_dy_xmu,
+                                                            .to = a.of});
   }
   void finish_instances(int64_t begin, int64_t end) const noexcept {
     args.partition.for_parameters(begin, end, [&](int64_t b, int64_t e, int64_t first) {
-      const math::GradientFinish<T> channel{.rstd = a.rstd + first,
-                                            .gamma = core::data_or_null(args.gamma),
-                                            .count = static_cast<double>(values),
-                                            .sum_dy = a.sum_dy + first,
-                                            .sum_dy_xmu = a.sum_dy_xmu + first,
-                                            .to = a.of.from(first)};
+      const math::GradientFinish<param_t<T>> channel{.rstd = a.rstd + first,
+                                                     .gamma = core::data_or_null(args.gamma),
+                                                     .count = static_cast<double>(values),
+                                                     .sum_dy = a.sum_dy + first,
+                                                     .sum_dy_xmu = a.sum_dy_xmu + first,
+                                                     .to = a.of.from(first)};
       cpu::for_channels(b - first, e - first, channel);
     });
   }

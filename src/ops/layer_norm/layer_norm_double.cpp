@@ -67,41 +67,54 @@ UNITVAR_FOR_NEWER_PROCESSORS_TOO double sum_lanes(int64_t n, const Term& term) n
   return lanes[0];
 }
 
-/// The rows of one thread, in arrays of double that it brings along.
-template <class T>
-class Rows {
+/// One row at a time in double. It knows no T, so that storage types with the same parameters share its loops.
+template <class P>
+class RowInDouble {
  public:
-  static constexpr int kArrays = 4;
+  static constexpr int kArrays = 5;
 
-  Rows(const DoubleBackward<T>& a, double* memory) noexcept
-      : a_(a), n_(a.extent.length), x_hat_(memory), dy_(memory + n_), v_(memory + 2 * n_), w_(memory + 3 * n_) {}
+  /// What is made of a row: arrays in double, and those of them that are wanted.
+  struct Wanted {
+    bool grad_x, grad_dy, grad_gamma;
+  };
 
-  /// (B82), (B85). Adds to the columns of grad_gamma.
-  void take(int64_t row, double* grad_gamma) noexcept {
-    load(row);
-    const double rstd = a_.rstd[row];
-    const double along_g = mean([&](int64_t i) { return g(i) * x_hat_[i]; });
-    const double along_v = mean([&](int64_t i) { return v_[i] * x_hat_[i]; });
-    const double level_v = level([&](int64_t i) { return v_[i]; });
-    vector_loop(0, n_, [&](int64_t i) { w_[i] = rstd * (v_[i] - level_v - x_hat_[i] * along_v); });
-    if (!a_.grad_gamma.empty()) vector_loop(0, n_, [&](int64_t i) { grad_gamma[i] += dy_[i] * w_[i]; });
-    if (!a_.grad_dy.empty()) {
-      write(a_.grad_dy, row, [&](int64_t i) { return gamma(i) * w_[i] + p(i) * x_hat_[i] + q(i); });
+  /// `memory` is for kArrays arrays of n doubles. Null parameters are absent.
+  RowInDouble(int64_t n, Center center, const P* gamma, const P* p, const P* q, double* memory) noexcept
+      : n_(n), center_(center), gamma_(gamma), p_(p), q_(q), memory_(memory) {}
+
+  [[nodiscard]] double* x_hat() const noexcept { return memory_; }
+  [[nodiscard]] double* dy() const noexcept { return memory_ + n_; }
+  [[nodiscard]] double* v() const noexcept { return memory_ + 2 * n_; }
+  [[nodiscard]] double* grad_x() const noexcept { return memory_ + 3 * n_; }
+  [[nodiscard]] double* grad_dy() const noexcept { return memory_ + 4 * n_; }
+
+  /// (B82), (B85), of the x_hat, dy and v that stand in the arrays. Adds to the columns of grad_gamma.
+  void take(double rstd, const Wanted& wanted, double* grad_gamma) const noexcept {
+    const double *x_hat = this->x_hat(), *dy = this->dy(), *v = this->v();
+    double* const w = grad_x();
+    const double along_g = mean([=, this](int64_t i) { return g(i) * x_hat[i]; });
+    const double along_v = mean([=](int64_t i) { return v[i] * x_hat[i]; });
+    const double level_v = level([=](int64_t i) { return v[i]; });
+    vector_loop(0, n_, [=](int64_t i) { w[i] = rstd * (v[i] - level_v - x_hat[i] * along_v); });
+    if (wanted.grad_gamma) vector_loop(0, n_, [=](int64_t i) { grad_gamma[i] += dy[i] * w[i]; });
+    if (wanted.grad_dy) {
+      vector_loop(0, n_, [=, *this, out = grad_dy()](int64_t i) {
+        out[i] = math::gamma_at(gamma_, i) * w[i] + math::beta_at(p_, i) * x_hat[i] + math::beta_at(q_, i);
+      });
     }
-    if (a_.grad_x.empty()) return;
-    const double of_w = mean([&](int64_t i) { return g(i) * w_[i]; });
-    double* const e = w_;
-    vector_loop(0, n_, [&](int64_t i) { e[i] = p(i) * dy_[i] - rstd * (g(i) * along_v + v_[i] * along_g); });
-    const double level_e = level([&](int64_t i) { return e[i]; });
-    const double along_e = mean([&](int64_t i) { return e[i] * x_hat_[i]; });
-    write(a_.grad_x, row, [&](int64_t i) { return rstd * (e[i] - level_e - x_hat_[i] * (along_e + of_w)); });
+    if (!wanted.grad_x) return;
+    const double of_w = mean([=, this](int64_t i) { return g(i) * w[i]; });
+    double* const e = w;
+    vector_loop(0, n_, [=, *this](int64_t i) {
+      e[i] = math::beta_at(p_, i) * dy[i] - rstd * (g(i) * along_v + v[i] * along_g);
+    });
+    const double level_e = level([=](int64_t i) { return e[i]; });
+    const double along_e = mean([=](int64_t i) { return e[i] * x_hat[i]; });
+    vector_loop(0, n_, [=](int64_t i) { e[i] = rstd * (e[i] - level_e - x_hat[i] * (along_e + of_w)); });
   }
 
  private:
-  [[nodiscard]] double gamma(int64_t i) const noexcept { return math::gamma_at(a_.gamma, i); }
-  [[nodiscard]] double p(int64_t i) const noexcept { return math::beta_at(a_.p, i); }
-  [[nodiscard]] double q(int64_t i) const noexcept { return math::beta_at(a_.q, i); }
-  [[nodiscard]] double g(int64_t i) const noexcept { return gamma(i) * dy_[i]; }
+  [[nodiscard]] double g(int64_t i) const noexcept { return math::gamma_at(gamma_, i) * dy()[i]; }
 
   template <class Term>
   [[nodiscard]] double mean(const Term& term) const noexcept {
@@ -110,28 +123,49 @@ class Rows {
   /// What is subtracted with the mean's own gradient, so nothing where no mean was.
   template <class Term>
   [[nodiscard]] double level(const Term& term) const noexcept {
-    return a_.center == Center::mean ? mean(term) : 0;
+    return center_ == Center::mean ? mean(term) : 0;
   }
 
-  void load(int64_t row) noexcept {
-    const T *x = a_.x + row * n_, *dy = a_.dy + row * n_;
-    const T* v = a_.grad_dx == nullptr ? nullptr : a_.grad_dx + row * n_;
-    const double mean = a_.center == Center::mean ? a_.mean[row] : 0, rstd = a_.rstd[row];
-    vector_loop(0, n_, [&](int64_t i) {
-      x_hat_[i] = (static_cast<double>(x[i]) - mean) * rstd;
-      dy_[i] = static_cast<double>(dy[i]);
-    });
-    vector_loop(0, n_, [&](int64_t i) { v_[i] = v == nullptr ? 0 : static_cast<double>(v[i]); });
+  int64_t n_;
+  Center center_;
+  const P *gamma_, *p_, *q_;
+  double* memory_;
+};
+
+/// The rows of one thread, in arrays of double that it brings along.
+template <class T>
+class Rows {
+ public:
+  static constexpr int kArrays = RowInDouble<param_t<T>>::kArrays;
+
+  Rows(const DoubleBackward<T>& a, double* memory) noexcept
+      : a_(a), n_(a.extent.length), row_(n_, a.center, a.gamma, a.p, a.q, memory) {}
+
+  void take(int64_t row, double* grad_gamma) const noexcept {
+    const int64_t o = row * n_;
+    load(o, a_.center == Center::mean ? a_.mean[row] : 0, a_.rstd[row]);
+    row_.take(a_.rstd[row], {!a_.grad_x.empty(), !a_.grad_dy.empty(), !a_.grad_gamma.empty()}, grad_gamma);
+    if (!a_.grad_dy.empty()) store(row_.grad_dy(), a_.grad_dy.data() + o);
+    if (!a_.grad_x.empty()) store(row_.grad_x(), a_.grad_x.data() + o);
   }
-  template <class Value>
-  void write(std::span<T> to, int64_t row, const Value& value) const noexcept {
-    T* const out = to.data() + row * n_;
-    vector_loop(0, n_, [&](int64_t i) { out[i] = static_cast<T>(value(i)); });
+
+ private:
+  void load(int64_t o, double mean, double rstd) const noexcept {
+    vector_loop(0, n_, [=, x = a_.x + o, dy = a_.dy + o, to_x_hat = row_.x_hat(), to_dy = row_.dy()](int64_t i) {
+      to_x_hat[i] = (static_cast<double>(x[i]) - mean) * rstd;
+      to_dy[i] = static_cast<double>(dy[i]);
+    });
+    vector_loop(0, n_, [v = a_.grad_dx == nullptr ? nullptr : a_.grad_dx + o, to_v = row_.v()](int64_t i) {
+      to_v[i] = v == nullptr ? 0 : static_cast<double>(v[i]);
+    });
+  }
+  void store(const double* from, T* to) const noexcept {
+    vector_loop(0, n_, [=](int64_t i) { to[i] = static_cast<T>(from[i]); });
   }
 
   const DoubleBackward<T>& a_;
   int64_t n_;
-  double *x_hat_, *dy_, *v_, *w_;
+  RowInDouble<param_t<T>> row_;
 };
 
 template <class T>
