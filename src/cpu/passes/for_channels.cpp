@@ -6,6 +6,7 @@
 #include "math/forward.hpp"
 #include "math/group_derivatives.hpp"
 #include "math/group_math.hpp"
+#include "math/merge.hpp"
 
 namespace unitvar::cpu {
 
@@ -21,6 +22,7 @@ void for_channels(std::int64_t begin, std::int64_t end, const Work& work) noexce
 
 UNITVAR_WORK(Rstd)
 UNITVAR_WORK(Multiply)
+UNITVAR_WORK(MergeMoments)
 UNITVAR_WORK_OF_PARAMETERS(Convert)
 
 UNITVAR_WORK_OF_PARAMETERS(Affine)

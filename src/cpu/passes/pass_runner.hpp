@@ -66,7 +66,7 @@ class PassRunner {
 
   [[nodiscard]] const Schedule& schedule() const noexcept { return schedule_; }
   [[nodiscard]] const TilePhases<T>& phases() const noexcept { return phases_; }
-  Traversal<T>& traversal() noexcept { return traversal_; }
+  Traversal& traversal() noexcept { return traversal_; }
 
   /// First passes: phases 1 and 3.
   MomentsPass<T> moments(const T* x, double* mean, double* m2) const noexcept { return {*this, x, mean, m2}; }
@@ -120,7 +120,11 @@ class PassRunner {
   std::optional<TileWeights> weights_;
   CallEpilogue<T> epilogue_;
   TilePhases<T> phases_;
-  Traversal<T> traversal_;
+  Traversal traversal_;
 };
+
+#define UNITVAR_INSTANTIATE(T) extern template class PassRunner<T>;  // in pass_runner.cpp
+UNITVAR_FOR_EACH_DTYPE(UNITVAR_INSTANTIATE)
+#undef UNITVAR_INSTANTIATE
 
 }  // namespace unitvar::cpu

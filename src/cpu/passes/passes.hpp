@@ -11,11 +11,11 @@
 ///   apply(item).
 /// A description of two passes has these three, and
 ///   finish(begin, end)          what stands between the passes, for channels [begin, end): from their pairs, merged,
-///   to
-///                               what the second pass takes;
+///                               to what the second pass takes;
 ///   check()                     comes before the first write of a streamed walk; may throw;
 ///   apply_and_reduce(item, next, out)   applies a work item and reduces another one.
-/// A Traversal runs it; where ranks share the batch, a sync::Exchange runs the same by blocks of channels.
+/// A Traversal runs it; where ranks share the batch, a sync::Exchange runs the same by blocks of channels. Both see it
+/// through any_pass.hpp.
 namespace unitvar::cpu {
 
 template <class T>

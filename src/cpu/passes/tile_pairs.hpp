@@ -69,7 +69,7 @@ class TilePairs {
   void add(std::int64_t t, std::int64_t begin, std::int64_t end, const Source& source, const Reduce& reduce) {
     const std::int64_t step = schedule_.block_channels;
     const TilePhases<T> phases(cpu_, source.tiling, source.access, nullptr);
-    const core::Workspace scratch(static_cast<std::size_t>(TilePhases<T>::scratch_bytes(source.tiling, step)));
+    const core::Workspace scratch(static_cast<std::size_t>(scratch_bytes(source.tiling, step)));
     for (std::int64_t c = begin; c < end; c += step) {
       const WorkItem item{c - source.origin, std::min(c + step, end) - source.origin, t, source.tile,
                           scratch.template as<std::byte>()};

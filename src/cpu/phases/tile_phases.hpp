@@ -9,6 +9,7 @@
 #include "cpu/kernels/epilogue.hpp"
 #include "cpu/kernels/kernels.hpp"
 #include "cpu/phases/call_epilogue.hpp"
+#include "cpu/phases/work_item.hpp"
 #include "cpu/plan/tiling.hpp"
 #include "cpu/precision/float_policy.hpp"
 #include "cpu/precision/precision_counter.hpp"
@@ -26,21 +27,6 @@ inline auto elements_of(const double* values) noexcept {
   return [=](std::int64_t i) { return values[i]; };
 }
 
-/// The unit of work: one tile of the channels [begin, end). `scratch` holds TilePhases::scratch_bytes() bytes that no
-/// other thread uses.
-struct WorkItem {
-  std::int64_t begin, end;
-  std::int64_t t;  ///< the tile's number
-  Tile tile;
-  std::byte* scratch;
-
-  [[nodiscard]] std::int64_t channels() const noexcept { return end - begin; }
-  /// The same tile of its channels b .. e - 1, counted from its first.
-  [[nodiscard]] WorkItem part(std::int64_t b, std::int64_t e) const noexcept {
-    return {begin + b, begin + e, t, tile, scratch};
-  }
-};
-
 /// The four phases on one item, and the pairs of them that a resident walk does at the same time. The only place that
 /// knows both memory shapes: it picks the kernel and feeds it. Which arithmetic a channel gets, fast or wide, says
 /// cpu/precision/float_policy.hpp.
@@ -55,11 +41,6 @@ class TilePhases {
         access_(access),
         epilogue_(epilogue),
         counter_(cpu.counts) {}
-
-  /// Scratch of a work item of this many channels: four doubles, or eight floats, for each of its columns.
-  static std::int64_t scratch_bytes(const Tiling& tiling, std::int64_t channels) noexcept {
-    return (4 * columns(tiling, channels) * static_cast<std::int64_t>(sizeof(double)) + 127) / 64 * 64;
-  }
 
   /// Phase 1: the item's mean and M2 per channel, into out[0 .. item.channels()).
   void moments(const T* x, const WorkItem& item, math::ChannelPairs out) const noexcept;
@@ -119,12 +100,6 @@ class TilePhases {
   /// Where the values of a sample stand, from a channel's first: in the tile's first rows, which are read next anyway,
   /// or where there are weights.
   [[nodiscard]] std::array<std::int64_t, 4> sample_places(const WorkItem& item) const noexcept;
-  /// Elements that share coefficients and sums of their own.
-  static std::int64_t width(const Tiling& tiling) noexcept {
-    return tiling.shape == Shape::planar ? 1 : tiling.extent.inner;
-  }
-  /// Values that a kernel takes or gives for this many channels.
-  static std::int64_t columns(const Tiling& tiling, std::int64_t channels) noexcept { return channels * width(tiling); }
   /// The i-th array of V, one element for each of the item's columns, in its scratch.
   template <class V>
   [[nodiscard]] V* array(const WorkItem& item, int i) const noexcept {
