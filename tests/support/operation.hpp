@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -24,6 +25,30 @@ struct Length {
 };
 
 enum class Role { input, output, both };
+
+/// A span of any element type: what must be known of its type, and the functions that do.
+struct AnySpan {
+  void* span;
+  std::size_t element_bytes, alignment;
+  bool is_const;
+  void (*point)(void* span, std::byte* at, std::int64_t elements);
+  void (*store)(std::byte* at, double value);
+
+  template <class E>
+  static AnySpan of(std::span<E>& span) {
+    return {&span,
+            sizeof(E),
+            alignof(E),
+            std::is_const_v<E>,
+            [](void* of, std::byte* at, std::int64_t elements) {
+              *static_cast<std::span<E>*>(of) = {reinterpret_cast<E*>(at), static_cast<std::size_t>(elements)};
+            },
+            [](std::byte* at, double value) {
+              const auto stored = static_cast<std::remove_const_t<E>>(value);
+              std::memcpy(at, &stored, sizeof(E));
+            }};
+  }
+};
 
 /// One span of the arguments, and the place that the legal call gives it.
 struct Argument {
@@ -60,25 +85,25 @@ class Operation {
   /// Sets the function to call. Gives its arguments, for the description to fill.
   template <class Result, class Args>
   Args& calls(Result (*function)(const Args&, const Options&)) {
-    return keep<Args>([function](const Args& args, const Options& options) { function(args, options); });
+    return keep<Args>(reinterpret_cast<Function>(function), [](Function f, const void* args, const Options& options) {
+      reinterpret_cast<Result (*)(const Args&, const Options&)>(f)(*static_cast<const Args*>(args), options);
+    });
   }
   template <class Result, class Args>
   Args& calls(Result (*function)(const Args&)) {
-    return keep<Args>([function](const Args& args, const Options&) { function(args); });
+    return keep<Args>(reinterpret_cast<Function>(function), [](Function f, const void* args, const Options&) {
+      reinterpret_cast<Result (*)(const Args&)>(f)(*static_cast<const Args*>(args));
+    });
   }
 
-  template <class E>
-  void add(const std::string& argument, std::span<E>& span, Length length, Role role, bool optional) {
-    const std::size_t index = arguments.size();
-    std::byte* const place = memory() + index * kSlotBytes + kPlace + sizeof(E);
-    const auto point = [&span](std::byte* at, std::int64_t elements) {
-      span = {reinterpret_cast<E*>(at), static_cast<std::size_t>(elements)};
+  void add(const std::string& argument, const AnySpan& span, const Length& length, Role role, bool optional) {
+    const std::size_t index = arguments.size(), bytes = span.element_bytes;
+    std::byte* const place = memory() + index * kSlotBytes + kPlace + bytes;
+    const auto point = [span](std::byte* at, std::int64_t elements) { span.point(span.span, at, elements); };
+    const auto set = [=, store = span.store](std::int64_t k, double value) {
+      store(place + k * static_cast<std::int64_t>(bytes), value);
     };
-    const auto set = [place](std::int64_t k, double value) {
-      const auto stored = static_cast<std::remove_const_t<E>>(value);
-      std::memcpy(place + k * static_cast<std::int64_t>(sizeof(E)), &stored, sizeof(E));
-    };
-    arguments.push_back({argument, length, role, optional, sizeof(E), alignof(E), place, point, set});
+    arguments.push_back({argument, length, role, optional, bytes, span.alignment, place, point, set});
     const Argument& a = arguments.back();
     a.point_back();
     std::memset(place, 0xA5, a.bytes());
@@ -100,7 +125,7 @@ class Operation {
     }
   }
 
-  void call(const Options& options = {}) const { call_(options); }
+  void call(const Options& options = {}) const { call_(function_, args_.get(), options); }
   /// Null if there is none.
   [[nodiscard]] const Argument* find(const std::string& argument) const {
     const auto found = std::ranges::find(arguments, argument, &Argument::name);
@@ -124,14 +149,21 @@ class Operation {
  private:
   static constexpr std::size_t kSlots = 12, kSlotBytes = 2048, kPlace = 768;
 
-  template <class Args, class Call>
-  Args& keep(Call call) {
-    const auto args = std::make_shared<Args>();
-    call_ = [args, call](const Options& options) { call(*args, options); };
+  using Function = void (*)();
+  using Call = void (*)(Function, const void* args, const Options&);
+
+  template <class Args>
+  Args& keep(Function function, Call caller) {
+    auto* const args = new Args;
+    args_ = {args, [](void* p) { delete static_cast<Args*>(p); }};
+    function_ = function;
+    call_ = caller;
     return *args;
   }
 
-  std::function<void(const Options&)> call_;
+  std::unique_ptr<void, void (*)(void*)> args_{nullptr, nullptr};
+  Function function_ = nullptr;
+  Call call_ = nullptr;
   std::vector<std::max_align_t> memory_{kSlots * kSlotBytes / sizeof(std::max_align_t)};
 };
 

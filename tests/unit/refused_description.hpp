@@ -1,8 +1,7 @@
 #pragma once
 #include <cmath>
 #include <limits>
-#include <sstream>
-#include <stdexcept>
+#include <utility>
 
 #include "unit/refused_operations.hpp"
 #include "unitvar/unitvar.hpp"
@@ -12,8 +11,6 @@ namespace unitvar::test {
 
 inline constexpr double nan = std::numeric_limits<double>::quiet_NaN(), inf = std::numeric_limits<double>::infinity();
 inline constexpr std::int64_t big = std::int64_t{1} << 40;
-
-enum class Layout { channels_first, channels_last };
 
 struct Lengths {
   Length tensor, parameter, statistic, weight, mask;
@@ -36,136 +33,76 @@ struct Flat {
       of(d) of(sum_dy) of(sum_dy_xmu) of(mean_a) of(m2_a) of(mean_b) of(m2_b) of(scale) of(shift) of(running.mean)    \
           of(running.var)
 
-/// Calls visit(span, length) for the span of this name.
-template <class Args, class Visit>
-void visit_span(Args& a, const std::string& name, const Lengths& n, const Visit& visit) {
-#define UNITVAR_VISIT(span, length)             \
-  if constexpr (requires { a.span.data(); }) {  \
-    if (name == #span) visit(a.span, n.length); \
-  }
-#define UNITVAR_VISIT_TENSOR(span) UNITVAR_VISIT(span, tensor)
-#define UNITVAR_VISIT_PARAMETER(span) UNITVAR_VISIT(span, parameter)
-#define UNITVAR_VISIT_STATISTIC(span) UNITVAR_VISIT(span, statistic)
-  UNITVAR_TENSORS(UNITVAR_VISIT_TENSOR);
-  UNITVAR_PARAMETERS(UNITVAR_VISIT_PARAMETER);
-  UNITVAR_STATISTICS(UNITVAR_VISIT_STATISTIC);
-  UNITVAR_VISIT(weight, weight);
-  UNITVAR_VISIT(folded_weight, weight);
-  UNITVAR_VISIT(mask, mask);
-}
+struct NamedSpan {
+  const char* name;
+  AnySpan span;
+  Length Lengths::*length;
+};
 
-/// Adds the spans of a text such as "x! gamma? y=x var~": ! may be written over, ? is optional, y may be exactly x,
-/// ~ is as long as the first span. What is const is an input.
+/// What an argument struct has. Descriptions are made of this, and know no type of arguments.
+struct Members {
+  std::vector<NamedSpan> spans;
+  std::vector<std::pair<const char*, double*>> numbers;
+  Extent* extent = nullptr;
+  RowExtent* rows = nullptr;
+  Groups* groups = nullptr;
+  WeightExtent* weight = nullptr;
+  std::int64_t* ghost = nullptr;
+
+  void add(const char* name, const AnySpan& span, Length Lengths::*length) { spans.push_back({name, span, length}); }
+  void add(const char* name, double& number) { numbers.emplace_back(name, &number); }
+  void add(Extent& of) { extent = &of; }
+  void add(RowExtent& of) { rows = &of; }
+  void add(WeightExtent& of) { weight = &of; }
+};
+
 template <class Args>
-void add_spans(Operation& op, Args& a, const Lengths& n, const std::string& text) {
-  std::istringstream words(text);
-  for (std::string word; words >> word;) {
-    const std::string name = word.substr(0, word.find_first_of("!?~="));
-    const auto has = [&](char mark) { return word.find(mark) != std::string::npos; };
-    visit_span(a, name, n, [&]<class E>(std::span<E>& span, Length length) {
-      if (has('~')) length.meaning += ", the length of " + op.arguments.front().name;
-      op.add(name, span, length, std::is_const_v<E> ? Role::input : has('!') ? Role::both : Role::output, has('?'));
-    });
-    if (op.find(name) == nullptr) throw std::logic_error(op.name + " has no span " + name);
-    if (has('=')) op.same.push_back({name, word.substr(word.find('=') + 1)});
-    op.first_tells = op.first_tells || has('~');
-  }
+Members members_of(Args& a) {
+  Members to;
+#define UNITVAR_SPAN(span, length) \
+  if constexpr (requires { a.span.data(); }) to.add(#span, AnySpan::of(a.span), &Lengths::length);
+#define UNITVAR_TENSOR(span) UNITVAR_SPAN(span, tensor)
+#define UNITVAR_PARAMETER(span) UNITVAR_SPAN(span, parameter)
+#define UNITVAR_STATISTIC(span) UNITVAR_SPAN(span, statistic)
+#define UNITVAR_NUMBER(name, number) \
+  if constexpr (requires { a.number; }) to.add(name, a.number);
+  UNITVAR_TENSORS(UNITVAR_TENSOR)
+  UNITVAR_PARAMETERS(UNITVAR_PARAMETER)
+  UNITVAR_STATISTICS(UNITVAR_STATISTIC)
+  UNITVAR_SPAN(weight, weight)
+  UNITVAR_SPAN(folded_weight, weight)
+  UNITVAR_SPAN(mask, mask)
+  UNITVAR_NUMBER("eps", eps)
+  UNITVAR_NUMBER("negative_slope", negative_slope)
+  UNITVAR_NUMBER("max_lost_digits", max_lost_digits)
+  UNITVAR_NUMBER("r_max", r_max)
+  UNITVAR_NUMBER("d_max", d_max)
+  UNITVAR_NUMBER("count", count)
+  UNITVAR_NUMBER("count_a", count_a)
+  UNITVAR_NUMBER("count_b", count_b)
+  UNITVAR_NUMBER("momentum", policy.momentum)
+  if constexpr (requires { a.groups.extent; }) to.groups = &a.groups;
+  if constexpr (requires { a.extent; }) to.add(a.extent);
+  if constexpr (requires { a.ghost; }) to.ghost = &a.ghost;
+  return to;
 }
 
-void refuse_options(Operation& op);
-/// `size` is that of an element in bytes.
-void refuse_extents(Operation& op, Extent& extent, std::int64_t size);
-void refuse_extents(Operation& op, RowExtent& extent, std::int64_t size);
-/// Of instances, groups have one channel.
-void refuse_groups(Operation& op, Groups& groups, bool instances);
-/// eps beside variances that are given, or of x.
-void refuse_eps(Operation& op, double& eps, const Flat& flat);
-void refuse_weights(Operation& op);
-
-/// What the arguments have beside spans and extents.
-template <class Args>
-void refuse_scalars(Operation& op, Args& a, const Flat& flat) {
-  constexpr const char* count = "a finite number >= 0";
-  const bool in_place = requires { a.max_lost_digits; };
-  if constexpr (requires { a.eps; }) refuse_eps(op, a.eps, flat);
-  if constexpr (requires { a.negative_slope; }) {
-    op.wants("negative_slope", a.negative_slope, {nan, inf}, in_place ? "a finite number > 0" : "a finite number");
-    if (in_place) op.wants("negative_slope", a.negative_slope, {0, -1}, "a finite number > 0");
-  }
-  if constexpr (requires { a.max_lost_digits; }) op.wants("max_lost_digits", a.max_lost_digits, {nan}, "a number");
-  if constexpr (requires { a.r_max; }) op.wants("r_max", a.r_max, {0.5, -1, nan}, "1 or more");
-  if constexpr (requires { a.d_max; }) op.wants("d_max", a.d_max, {-1, nan}, "0 or more");
-  if constexpr (requires { a.ghost; }) op.wants("ghost", a.ghost, {0, -2}, "1 or more");
-  if constexpr (requires { a.count; }) {
-    if (op.name == "input_gradient") op.wants("count", a.count, {0}, "> 0 for an extent that is not empty");
-    op.wants("count", a.count, {-2, nan, inf}, count);
-    if (a.count == 0) a.count = 15;
-  }
-  if constexpr (requires { a.count_a; }) op.wants("count_a", a.count_a, {-2, nan, inf}, count);
-  if constexpr (requires { a.count_b; }) op.wants("count_b", a.count_b, {-2, nan, inf}, count);
-  if constexpr (requires { a.policy; }) op.wants("momentum", a.policy.momentum, {nan, inf, -inf}, "a finite number");
-  if (op.name.find("weighted") != std::string::npos) refuse_weights(op);
-}
-
-/// Sets an extent that makes tensors of e.size() elements; gives the lengths that follow, and what can be made flat.
-template <class Args>
-std::pair<Lengths, Flat> set_extent(Operation& op, Args& a, const Extent& e, Layout layout, std::int64_t size) {
-  const Length channels{"C", e.channels};
-  const Length mask{"batch_norm_act_mask_bytes(extent)", batch_norm_act_mask_bytes(e)};
-  Lengths n{{"N*C*S", e.size()}, channels, channels, {"N*S", e.count()}, mask};
-  Flat flat{"channel 3", [](std::int64_t k) { return k / 5 % 4 == 3; }};
-  if constexpr (requires { a.groups.extent; }) {
-    const bool last = layout == Layout::channels_last, instances = op.name.starts_with("instance");
-    const std::int64_t groups = instances ? 0 : 2;
-    a.groups = last ? Groups{{e.outer * e.inner, e.channels, 1}, e.inner, groups} : Groups{e, 1, groups};
-    n.statistic = {"N*G", a.groups.size()};
-    flat = {instances ? "channel 11" : "channel 5", [last, first = instances ? 3 : 2](std::int64_t k) {
-              return k >= 40 && (last ? k % 4 : k / 5 % 4) >= first;
-            }};
-    refuse_extents(op, a.groups.extent, size);
-    refuse_groups(op, a.groups, instances);
-  } else if constexpr (requires { a.extent.rows; }) {
-    a.extent = {e.outer, e.channels * e.inner};
-    n = {{"rows*D", e.size()}, {"D", a.extent.length}, {"rows", e.outer}, {}, {}};
-    flat = {"row 1", [](std::int64_t k) { return k / 20 == 1; }, op.name.starts_with("rms") ? 0 : 2.5};
-    refuse_extents(op, a.extent, size);
-  } else if constexpr (requires { a.extent.block; }) {
-    a.extent = {2, {e.outer, e.channels / 2, e.inner}};
-    n.weight = {"the size of extent", e.size()};
-    refuse_extents(op, a.extent.block, size);
-    op.wants("extent.groups", a.extent.groups, {0, -1}, "1 or more", ErrorCode::bad_extent);
-    op.refuses(ErrorCode::overflow, "extent of 1152921504606846976 groups exceeds 64 bits, want fewer",
-               [&a] { a.extent.groups = big << 20; });
-  } else if constexpr (requires { a.extent; }) {
-    a.extent = e;
-    refuse_extents(op, a.extent, size);
-  }
-  if constexpr (requires { a.ghost; }) {
-    a.ghost = 2;
-    n.statistic = {"B*C", ghost_batches(e, 2) * e.channels};
-    flat = {"channel 7", [](std::int64_t k) { return k >= 55; }};
-  }
-  return {n, flat};
-}
+/// Describes a call of a function with elements of `size` bytes, on tensors of e.size() elements.
+void describe(Operation& op, const Description& d, const Members& members, const Extent& e);
 
 /// Adds the description of a function with elements of `size` bytes in each layout. `few`: what is said of one value
 /// per channel, if it is refused.
 template <class Result, class Args, class... Rest>
 void describe(OperationCase& to, std::int64_t size, Result (*function)(const Args&, Rest...), const std::string& spans,
               const std::string& few = "") {
+  const auto fill = [](Operation& op, const Description& d, const Extent& e) {
+    Args& a = op.calls(reinterpret_cast<Result (*)(const Args&, Rest...)>(d.function));
+    describe(op, d, members_of(a), e);
+  };
   for (const Layout layout : {Layout::channels_first, Layout::channels_last}) {
     if (layout == Layout::channels_last && !requires(Args a) { a.groups.sample_rows; }) break;
-    to.descriptions.push_back([=](Operation& op, const Extent& e) {
-      Args& a = op.calls(function);
-      op.few = few;
-      // Of an accumulator, the constructor names itself in messages about extents and options.
-      const std::string name = std::exchange(op.name, op.name.substr(0, op.name.find(':')));
-      const auto [lengths, flat] = set_extent(op, a, e, layout, size);
-      if (sizeof...(Rest) > 0) refuse_options(op);
-      op.name = name;
-      add_spans(op, a, lengths, spans);
-      refuse_scalars(op, a, flat);
-    });
+    to.descriptions.push_back(
+        {reinterpret_cast<void (*)()>(function), fill, size, layout, sizeof...(Rest) > 0, spans, few});
   }
 }
 
