@@ -8,7 +8,7 @@
 namespace unitvar::math {
 
 /// What is done for one channel: f(c), of plain pointers and numbers. Channels may come in any order and at the same
-/// time. A CPU loops over them (core::vector_loop); another backend may launch them.
+/// time. A CPU loops over them (cpu::for_channels, which has a list of all work); another backend may launch them.
 template <class F>
 concept ChannelWork = std::is_trivially_copyable_v<F> && std::is_nothrow_invocable_v<const F&, std::int64_t>;
 

@@ -36,55 +36,35 @@ struct FunctionsOf {
   }
   static void check(const void* pass) { static_cast<const Pass*>(pass)->check(); }
 
-  static constexpr PassFunctions first{.reduce = reduce, .merge = merge};
-  static constexpr PassFunctions second{.apply = apply};
-  static constexpr PassFunctions both{.reduce = reduce,
-                                      .merge = merge,
-                                      .apply = apply,
-                                      .apply_and_reduce = apply_and_reduce,
-                                      .finish = finish,
-                                      .check = check,
-                                      .finishes_groups = requires {Pass::kGroups;
-}
-};  // namespace unitvar::cpu
-}
-;
+  static constexpr PassFunctions all() noexcept {
+    PassFunctions of;
+    if constexpr (requires { &Pass::reduce; }) {
+      of.reduce = reduce;
+      of.merge = merge;
+    }
+    if constexpr (requires { &Pass::apply; }) of.apply = apply;
+    if constexpr (requires { &Pass::finish; }) {
+      of.apply_and_reduce = apply_and_reduce;
+      of.finish = finish;
+      of.check = check;
+    }
+    of.finishes_groups = requires { Pass::kGroups; };
+    return of;
+  }
+  static constexpr PassFunctions table = all();
+};
 
-/// A description as a Traversal sees it, whatever its type: a Traversal, with its threads, is compiled once. Called
-/// once for each work item or block of channels, that is, for kilobytes of a tensor. The description must stay where it
-/// is.
-class AnyPass {
- public:
+/// A description as a Traversal sees it, whatever its type: so a Traversal, with its threads, is compiled once. Its
+/// functions are called once for each work item or block of channels, that is, for kilobytes of a tensor. The
+/// description must stay where it is.
+struct AnyPass {
+  const void* of;
+  const PassFunctions& call;
+
   template <class Pass>
-  static AnyPass first(const Pass& pass) noexcept {
-    return {&pass, FunctionsOf<Pass>::first};
-  }
-  template <class Pass>
-  static AnyPass second(const Pass& pass) noexcept {
-    return {&pass, FunctionsOf<Pass>::second};
-  }
-  template <class Passes>
-  static AnyPass both(const Passes& passes) noexcept {
-    return {&passes, FunctionsOf<Passes>::both};
-  }
-
-  void reduce(const WorkItem& item, math::ChannelPairs out) const noexcept { f_.reduce(pass_, item, out); }
-  void merge(std::int64_t begin, std::int64_t end, const TileLeaves& leaves) const noexcept {
-    f_.merge(pass_, begin, end, leaves);
-  }
-  void apply(const WorkItem& item) const noexcept { f_.apply(pass_, item); }
-  void apply_and_reduce(const WorkItem& item, const WorkItem& next, math::ChannelPairs out) const noexcept {
-    f_.apply_and_reduce(pass_, item, next, out);
-  }
-  void finish(std::int64_t begin, std::int64_t end) const noexcept { f_.finish(pass_, begin, end); }
-  void check() const { f_.check(pass_); }
-  [[nodiscard]] bool finishes_groups() const noexcept { return f_.finishes_groups; }
-
- private:
-  AnyPass(const void* pass, const PassFunctions& functions) noexcept : pass_(pass), f_(functions) {}
-
-  const void* pass_;
-  const PassFunctions& f_;
+  AnyPass(const Pass& description) noexcept  // NOLINT(bugprone-forwarding-reference-overload)
+      : of(&description), call(FunctionsOf<Pass>::table) {}
+  AnyPass(const AnyPass&) = default;
 };
 
 }  // namespace unitvar::cpu

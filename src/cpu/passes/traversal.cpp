@@ -31,36 +31,36 @@ Traversal::Traversal(const Schedule& schedule)
       scratch_(static_cast<std::size_t>(int64_t{2} * s_.threads * scratch_bytes_)) {}
 
 /// A streamed walk's blocks may cut groups of channels, which are finished when all of their channels are merged.
-void Traversal::reduce_and_finish_any(const AnyPass& passes) {
-  const bool at_once = s_.walk == Walk::streamed && passes.finishes_groups();
+void Traversal::reduce_and_finish(const AnyPass& passes) {
+  const bool at_once = s_.walk == Walk::streamed && passes.call.finishes_groups;
   reduce_blocks(passes, !at_once);
-  if (at_once) passes.finish(first_, last_);
+  if (at_once) passes.call.finish(passes.of, first_, last_);
 }
 
-void Traversal::apply_any(const AnyPass& pass) {
+void Traversal::apply(const AnyPass& pass) {
   parallel_for(
       s_.threads, items(), [&](int64_t index, int thread) { apply_at(index, thread, pass); }, kernels::finish_stores);
 }
 
-void Traversal::apply_any_in_reverse(const AnyPass& pass) {
+void Traversal::apply_in_reverse(const AnyPass& pass) {
   const int64_t last = items() - 1;
   parallel_for(
       s_.threads, items(), [&](int64_t index, int thread) { apply_at(last - index, thread, pass); },
       kernels::finish_stores);
 }
 
-void Traversal::reduce_and_apply_any(const AnyPass& passes) {
+void Traversal::reduce_and_apply(const AnyPass& passes) {
   if (s_.walk == Walk::streamed) {
-    reduce_and_finish_any(passes);
-    passes.check();
-    apply_any_in_reverse(passes);
+    reduce_and_finish(passes);
+    passes.call.check(passes.of);
+    apply_in_reverse(passes);
     return;
   }
   parallel_ranges(s_.threads, blocks(), [&](int64_t begin, int64_t end, int thread) {
     if (begin < end) reduce_block(begin, thread, passes);
     for (int64_t block = begin; block < end; ++block) {
       merge(block, slab(block, thread), passes);
-      passes.finish(begin_of(block), begin_of(block + 1));
+      passes.call.finish(passes.of, begin_of(block), begin_of(block + 1));
       apply_block(block, block + 1 < end ? runs(block + 1) : 0, thread, passes);
     }
     kernels::finish_stores();
@@ -97,7 +97,7 @@ math::ChannelPairs Traversal::pair(int64_t slab, int64_t run, int64_t t) const n
 void Traversal::reduce_blocks(const AnyPass& pass, bool finishes) {
   const auto end_block = [&](int64_t block, int64_t slab) {
     merge(block, slab, pass);
-    if (finishes) pass.finish(begin_of(block), begin_of(block + 1));
+    if (finishes) pass.call.finish(pass.of, begin_of(block), begin_of(block + 1));
   };
   if (s_.walk == Walk::resident) {
     parallel_for(s_.threads, blocks(), [&](int64_t block, int thread) {
@@ -108,7 +108,7 @@ void Traversal::reduce_blocks(const AnyPass& pass, bool finishes) {
   }
   parallel_for(s_.threads, items(), [&](int64_t index, int thread) {
     const auto [block, run, t] = position(index);
-    if (run < runs(block)) pass.reduce(item(block, run, t, thread), pair(block, run, t));
+    if (run < runs(block)) pass.call.reduce(pass.of, item(block, run, t, thread), pair(block, run, t));
   });
   parallel_for(s_.threads, blocks(), [&](int64_t block, int) { end_block(block, block); });
 }
@@ -116,28 +116,29 @@ void Traversal::reduce_blocks(const AnyPass& pass, bool finishes) {
 void Traversal::reduce_block(int64_t block, int thread, const AnyPass& pass) {
   for (int64_t run = 0; run < runs(block); ++run) {
     for (int64_t t = 0; t < s_.tiling.tiles(); ++t)
-      pass.reduce(item(block, run, t, thread), pair(slab(block, thread), run, t));
+      pass.call.reduce(pass.of, item(block, run, t, thread), pair(slab(block, thread), run, t));
   }
 }
 
 void Traversal::merge(int64_t block, int64_t slab, const AnyPass& pass) {
   const math::ChannelPairs leaf = pair(slab, 0, 0);
-  pass.merge(begin_of(block), begin_of(block + 1), TileLeaves{leaf.first, leaf.second, 2 * s_.block_channels});
+  pass.call.merge(pass.of, begin_of(block), begin_of(block + 1),
+                  TileLeaves{leaf.first, leaf.second, 2 * s_.block_channels});
 }
 
 void Traversal::apply_at(int64_t index, int thread, const AnyPass& pass) const {
   const auto [block, run, t] = position(index);
-  if (run < runs(block)) pass.apply(item(block, run, t, thread));
+  if (run < runs(block)) pass.call.apply(pass.of, item(block, run, t, thread));
 }
 
 void Traversal::apply_block(int64_t block, int64_t next_runs, int thread, const AnyPass& passes) {
   for (int64_t run = 0; run < runs(block); ++run) {
     for (int64_t t = 0; t < s_.tiling.tiles(); ++t) {
       if (run < next_runs) {
-        passes.apply_and_reduce(item(block, run, t, thread), item(block + 1, run, t, thread),
-                                pair(slab(block + 1, thread), run, t));
+        passes.call.apply_and_reduce(passes.of, item(block, run, t, thread), item(block + 1, run, t, thread),
+                                     pair(slab(block + 1, thread), run, t));
       } else {
-        passes.apply(item(block, run, t, thread));
+        passes.call.apply(passes.of, item(block, run, t, thread));
       }
     }
   }

@@ -24,30 +24,15 @@ class Traversal {
   }
 
   /// First pass and merge.
-  template <class Pass>
-  void reduce(const Pass& pass) {
-    reduce_blocks(AnyPass::first(pass), false);
-  }
+  void reduce(const AnyPass& pass) { reduce_blocks(pass, false); }
   /// The same, and what stands between the passes.
-  template <class Passes>
-  void reduce_and_finish(const Passes& passes) {
-    reduce_and_finish_any(AnyPass::both(passes));
-  }
+  void reduce_and_finish(const AnyPass& passes);
   /// Second pass alone, over all items.
-  template <class Pass>
-  void apply(const Pass& pass) {
-    apply_any(AnyPass::second(pass));
-  }
+  void apply(const AnyPass& pass);
   /// From the last item to the first: what was read last is read first.
-  template <class Pass>
-  void apply_in_reverse(const Pass& pass) {
-    apply_any_in_reverse(AnyPass::second(pass));
-  }
+  void apply_in_reverse(const AnyPass& pass);
   /// Both passes.
-  template <class Passes>
-  void reduce_and_apply(const Passes& passes) {
-    reduce_and_apply_any(AnyPass::both(passes));
-  }
+  void reduce_and_apply(const AnyPass& passes);
 
  private:
   struct Position {
@@ -68,10 +53,6 @@ class Traversal {
   }
   [[nodiscard]] math::ChannelPairs pair(std::int64_t slab, std::int64_t run, std::int64_t t) const noexcept;
 
-  void reduce_and_finish_any(const AnyPass& passes);
-  void apply_any(const AnyPass& pass);
-  void apply_any_in_reverse(const AnyPass& pass);
-  void reduce_and_apply_any(const AnyPass& passes);
   void reduce_blocks(const AnyPass& pass, bool finishes);
   void reduce_block(std::int64_t block, int thread, const AnyPass& pass);
   void merge(std::int64_t block, std::int64_t slab, const AnyPass& pass);
