@@ -204,6 +204,7 @@ struct Wide<PairOf<T, false>> {
     odd.clear();
   }
   HWY_INLINE void store(double* p) const {
+    static_assert(U::kAlternate, "the two vectors of other pairs are halves, not even and odd elements");
     double parts[U::kWidth];
     even.store(parts);
     odd.store(parts + U::kWidth / 2);
