@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "support/dtypes.hpp"
-#include "support/expect_error.hpp"
 #include "support/fenced.hpp"
 #include "support/guarded.hpp"
 #include "support/isas.hpp"
@@ -181,31 +180,6 @@ TEST(FrozenBackwardCases, WhatIsNotFiniteInDyStaysInItsElement) {
   EXPECT_TRUE(std::isinf(seen[200]));
   seen[7] = want[7], seen[200] = want[200];
   EXPECT_TRUE(same_bits(seen, want));
-}
-
-TEST(FrozenBackwardRefuses, BadArguments) {
-  const auto p = make_problem<float>(Extent{3, 4, 5});
-  const Running r = running_of(p);
-  Guarded<float> dx(60), dgamma(4);
-  const auto refused = [&](ErrorCode code, std::initializer_list<std::string> parts, auto&& spoil) {
-    auto args = arguments(p, r);
-    args.dx = dx.span(), args.dgamma = dgamma.span();
-    spoil(args);
-    expect_error(code, {"batch_norm_frozen_backward"}, [&] { batch_norm_frozen_backward<float>(args); });
-    expect_error(code, parts, [&] { batch_norm_frozen_backward<float>(args); });
-    EXPECT_TRUE(dx.untouched() && dgamma.untouched());
-  };
-  const std::vector<double> negative = {1, 1, -1, 1};
-  refused(ErrorCode::wrong_length, {"x", "0", "60"}, [](auto& a) { a.x = {}; });
-  refused(ErrorCode::wrong_length, {"dy", "59", "60"}, [](auto& a) { a.dy = a.dy.first(59); });
-  refused(ErrorCode::wrong_length, {"mean", "3", "4"}, [](auto& a) { a.mean = a.mean.first(3); });
-  refused(ErrorCode::wrong_length, {"var", "0", "4"}, [](auto& a) { a.var = {}; });
-  refused(ErrorCode::wrong_length, {"gamma", "3", "4"}, [](auto& a) { a.gamma = a.gamma.first(3); });
-  refused(ErrorCode::wrong_length, {"dgamma", "3", "4"}, [](auto& a) { a.dgamma = a.dgamma.first(3); });
-  refused(ErrorCode::bad_epsilon, {"-1", "channel 2"}, [&](auto& a) { a.var = negative; });
-  refused(ErrorCode::bad_epsilon, {"eps"}, [](auto& a) { a.eps = std::nan(""); });
-  refused(ErrorCode::overlap, {"dx", "x"}, [](auto& a) { a.x = a.dx; });
-  refused(ErrorCode::bad_extent, {"channels"}, [](auto& a) { a.extent.channels = 0; });
 }
 
 }  // namespace

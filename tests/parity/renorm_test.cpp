@@ -9,8 +9,6 @@
 #include <vector>
 
 #include "support/dtypes.hpp"
-#include "support/expect_error.hpp"
-#include "support/guarded.hpp"
 #include "support/isas.hpp"
 #include "support/oracle.hpp"
 #include "unitvar/gradcheck.hpp"
@@ -206,49 +204,6 @@ TEST(BatchRenormCases, ANanChannelStaysNanAndAlone) {
     EXPECT_TRUE(same_bits(channel_values(p.extent, seen.y, c), channel_values(p.extent, want.y, c)));
   }
   EXPECT_TRUE(all_nan(channel_values(p.extent, seen.y, 1)));
-}
-
-TEST(BatchRenormRefuses, BadArguments) {
-  const auto p = make_problem<float>(Extent{3, 4, 5});
-  const Renorm n = renorm_of(p);
-  Guarded<float> y(60), dx(60);
-  Guarded<double> r(4);
-  const BatchNormRenormForward<float> legal{.extent = p.extent,
-                                            .x = p.x,
-                                            .running_mean = n.running_mean,
-                                            .running_var = n.running_var,
-                                            .y = y.span(),
-                                            .r = r.span()};
-  const auto refused = [&](ErrorCode code, std::initializer_list<std::string> parts, auto&& spoil) {
-    auto args = legal;
-    spoil(args);
-    expect_error(code, {"batch_norm_renorm_forward"}, [&] { batch_norm_renorm_forward<float>(args); });
-    expect_error(code, parts, [&] { batch_norm_renorm_forward<float>(args); });
-    EXPECT_TRUE(y.untouched() && r.untouched());
-  };
-  const std::vector<float> constant(60, 2.0F);
-  const std::vector<double> ones(60, 1.0);
-  refused(ErrorCode::bad_argument, {"r_max", "0.5", "1"}, [](auto& a) { a.r_max = 0.5; });
-  refused(ErrorCode::bad_argument, {"r_max", "nan"}, [](auto& a) { a.r_max = std::nan(""); });
-  refused(ErrorCode::bad_argument, {"d_max", "-1", "0"}, [](auto& a) { a.d_max = -1; });
-  refused(ErrorCode::wrong_length, {"running_mean", "3", "4"},
-          [](auto& a) { a.running_mean = a.running_mean.first(3); });
-  refused(ErrorCode::wrong_length, {"running_var", "0", "4"}, [](auto& a) { a.running_var = {}; });
-  refused(ErrorCode::wrong_length, {"r has 3", "4"}, [](auto& a) { a.r = a.r.first(3); });
-  refused(ErrorCode::bad_epsilon, {"channel 0"}, [](auto& a) { a.eps = -100; });
-  refused(ErrorCode::bad_epsilon, {"0 + 0", "channel 0"}, [&](auto& a) { a.x = constant, a.eps = 0; });
-  refused(ErrorCode::overlap, {"y", "x"}, [](auto& a) { a.x = a.y; });
-  refused(ErrorCode::too_few_values, {"1 value"}, [&](auto& a) {
-    a.extent = {1, 60, 1}, a.running_mean = a.running_var = ones, a.r = {};
-  });
-
-  const std::vector<double> four(4, 1.0);
-  BatchNormRenormBackward<float> backward{
-      .extent = p.extent, .x = p.x, .dy = p.dy, .mean = four, .rstd = four, .r = four, .d = four, .dx = dx.span()};
-  backward.d = backward.d.first(3);
-  expect_error(ErrorCode::wrong_length, {"batch_norm_renorm_backward", "d has 3", "4"},
-               [&] { batch_norm_renorm_backward<float>(backward); });
-  EXPECT_TRUE(dx.untouched());
 }
 
 }  // namespace

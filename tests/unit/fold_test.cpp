@@ -6,13 +6,11 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <limits>
 #include <string>
 #include <vector>
 
 #include "support/dtypes.hpp"
 #include "support/expect_error.hpp"
-#include "support/guarded.hpp"
 #include "support/measure.hpp"
 #include "support/problem.hpp"
 #include "unitvar/batch_norm.hpp"
@@ -260,28 +258,6 @@ TEST(FoldCases, AbsentParametersAreOneAndZero) {
   EXPECT_EQ(bias, (std::vector<double>{-6}));
 }
 
-TEST(FoldRefuses, BadArguments) {
-  const Network<float> n({"", true, 2, 4, 4, {3}});
-  Guarded<float> weight(24), bias(4);
-  const auto refused = [&](ErrorCode code, std::initializer_list<std::string> parts, auto&& spoil) {
-    auto args = n.fold(weight.span(), bias.span());
-    spoil(args);
-    expect_error(code, {"batch_norm_fold"}, [&] { batch_norm_fold<float>(args); });
-    expect_error(code, parts, [&] { batch_norm_fold<float>(args); });
-    EXPECT_TRUE(weight.untouched() && bias.untouched());
-  };
-  const std::vector<double> negative = {1, 1, 1, -1};
-  refused(ErrorCode::wrong_length, {"weight", "23", "24"}, [](auto& a) { a.weight = a.weight.first(23); });
-  refused(ErrorCode::wrong_length, {"bias", "3", "4"}, [](auto& a) { a.bias = a.bias.first(3); });
-  refused(ErrorCode::wrong_length, {"mean", "0", "4"}, [](auto& a) { a.mean = {}; });
-  refused(ErrorCode::wrong_length, {"folded_bias", "0", "4"}, [](auto& a) { a.folded_bias = {}; });
-  refused(ErrorCode::bad_epsilon, {"-1", "channel 3"}, [&](auto& a) { a.var = negative; });
-  refused(ErrorCode::bad_extent, {"groups", "0"}, [](auto& a) { a.extent.groups = 0; });
-  refused(ErrorCode::bad_extent, {"channels"}, [](auto& a) { a.extent.block.channels = 0; });
-  refused(ErrorCode::overflow, {"64 bits"}, [](auto& a) { a.extent.groups = std::numeric_limits<int64_t>::max() / 2; });
-  refused(ErrorCode::overlap, {"folded_bias", "gamma"}, [](auto& a) { a.gamma = a.folded_bias; });
-}
-
 TEST(FoldRefuses, WeightsThatAreNeitherTheSameNorApart) {
   std::vector<float> memory(7, 2.0F), bias(2);
   const std::vector<double> ones = {1, 1};
@@ -307,19 +283,6 @@ TEST(FoldRefuses, BadShapes) {
   expect_error(ErrorCode::overflow, {"convolution", "64 bits"}, [&] { (void)WeightExtent::convolution(large); });
   expect_error(ErrorCode::bad_argument, {"transposed_convolution", "groups", "2", "5"},
                [&] { (void)WeightExtent::transposed_convolution(odd, 2); });
-}
-
-TEST(FoldRefuses, AScaleAndShiftThatOverlapOrDoNotFit) {
-  const std::vector<double> ones = {1, 1, 1};
-  std::vector<double> out(6);
-  const std::span<double> all(out);
-  expect_error(ErrorCode::overlap, {"batch_norm_scale_and_shift", "scale", "shift"}, [&] {
-    batch_norm_scale_and_shift<double>({.mean = ones, .var = ones, .scale = all.first(3), .shift = all.subspan(2, 3)});
-  });
-  expect_error(ErrorCode::wrong_length, {"batch_norm_scale_and_shift", "shift", "2", "3"}, [&] {
-    batch_norm_scale_and_shift<double>({.mean = ones, .var = ones, .scale = all.first(3), .shift = all.subspan(3, 2)});
-  });
-  EXPECT_EQ(out, std::vector<double>(6));
 }
 
 }  // namespace
