@@ -62,8 +62,7 @@ struct AnyPass {
   const PassFunctions& call;
 
   template <class Pass>
-  AnyPass(const Pass& description) noexcept  // NOLINT(bugprone-forwarding-reference-overload)
-      : of(&description), call(FunctionsOf<Pass>::table) {}
+  AnyPass(const Pass& description) noexcept : of(&description), call(FunctionsOf<Pass>::table) {}
   AnyPass(const AnyPass&) = default;
 };
 
