@@ -63,7 +63,6 @@ struct AnyPass {
 
   template <class Pass>
   AnyPass(const Pass& description) noexcept : of(&description), call(FunctionsOf<Pass>::table) {}
-  AnyPass(const AnyPass&) = default;
 };
 
 }  // namespace unitvar::cpu

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/vector_loop.hpp"
+#include "cpu/phases/channel_loops.hpp"
 #include "cpu/precision/float_policy.hpp"
 #include "math/channel_math.hpp"
 
@@ -27,11 +28,8 @@ struct PerRow {
 
   template <class Value>
   const A* fill(int64_t rows, const Value& value) noexcept {
-    vector_loop(0, rows, [&](int64_t r) { values[r] = static_cast<A>(value(r)); });
+    fill_with(values, rows, value);
     return values;
-  }
-  const A* copy(int64_t rows, const double* from) noexcept {
-    return fill(rows, [=](int64_t r) { return from[r]; });
   }
 };
 
@@ -44,7 +42,7 @@ struct XHatCoefficients {
   PerRow<A> center, scale, addend;
 
   kernels::NormalizeCoefficients<const A*> fill(int64_t rows, const double* mean, const double* rstd) noexcept {
-    return {center.copy(rows, mean), scale.copy(rows, rstd),
+    return {center.fill(rows, elements_of(mean)), scale.fill(rows, elements_of(rstd)),
             addend.fill(rows, [=](int64_t r) { return addend_about<A>(kNothingAdded, mean[r], rstd[r]); })};
   }
 };
@@ -104,12 +102,6 @@ template <class Sum>
 void choose_centers(int64_t rows, const double* mean, const double* rstd, Sum* center) noexcept {
   vector_loop(0, rows, [=](int64_t r) {
     center[r] = static_cast<Sum>(round_shift<Sum>(mean[r], {mean[r], 1 / rstd[r]}));
-  });
-}
-template <class Sum>
-void move_to_means(int64_t begin, int64_t end, BatchSums& sums, const Sum* center, const double* mean) noexcept {
-  vector_loop(begin, end, [=, g = &sums.g[0], g_xmu = &sums.g_xmu[0]](int64_t r) {
-    g_xmu[r] = moved_to_mean(g_xmu[r], g[r], static_cast<double>(center[r]), mean[r]);
   });
 }
 
@@ -211,7 +203,7 @@ void RowBatch<T>::moments(const T* x, int64_t rows, BatchMoments& out) const noe
   BatchArray shift, first;
   PerRow<Sum> shifts;
   choose_shifts(x, rows, shift);
-  shifts.copy(rows, shift);
+  shifts.fill(rows, elements_of(shift));
   kernels_.fast.moments(x, shifts.values, extent(rows), first, out.var);
   finish_moments(x, rows, shift, first, out);
 }
@@ -227,7 +219,7 @@ void RowBatch<T>::normalize(const T* x, T* y, int64_t rows, const double* mean, 
     PerRow<Sum> shifts;
     XHatCoefficients<Fast> c;
     choose_shifts(next_x, rows, shift);
-    shifts.copy(rows, shift);
+    shifts.fill(rows, elements_of(shift));
     kernels_.fused.forward(x, y, c.fill(rows, mean, rstd), parameters_, extent(rows), access, shifts.values, first,
                            next->var);
     counter_.maps(rows, 0);
@@ -253,7 +245,7 @@ void RowBatch<T>::finish_sums(const T* x, const T* dy, int64_t rows, const doubl
   };
   for_runs(rows, is_good, [&](int64_t b, int64_t e, bool good) {
     if (good) {
-      move_to_means(b, e, out, center, mean);
+      move_to_means(b, e, {out.g, out.g_xmu}, center, mean);
     } else {
       const int64_t o = b * length_;
       kernels_.wide.gradient_sums(x + o, dy + o, mean + b, parameters_.gamma, extent(e - b), out.g + b, out.g_xmu + b);

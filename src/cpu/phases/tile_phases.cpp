@@ -59,13 +59,6 @@ auto remainders_of(const Addends& addend) noexcept {
   return [=](int64_t i) { return remainder_of<A>(addend(i)); };
 }
 
-/// In place, sums of dy * (x - center) to those about the means.
-void move_to_means(int64_t begin, int64_t end, math::ChannelPairs sums, const double* center,
-                   const double* mean) noexcept {
-  vector_loop(begin, end,
-              [=](int64_t c) { sums.second[c] = moved_to_mean(sums.second[c], sums.first[c], center[c], mean[c]); });
-}
-
 math::ChannelPairs from(math::ChannelPairs pair, int64_t i) noexcept { return {pair.first + i, pair.second + i}; }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "cpu/kernels/epilogue.hpp"
 #include "cpu/kernels/kernels.hpp"
 #include "cpu/phases/call_epilogue.hpp"
+#include "cpu/phases/channel_loops.hpp"
 #include "cpu/phases/work_item.hpp"
 #include "cpu/plan/tiling.hpp"
 #include "cpu/precision/float_policy.hpp"
@@ -17,15 +18,6 @@
 #include "math/merge.hpp"
 
 namespace unitvar::cpu {
-
-/// out[i] = value(i) for i = 0 .. n - 1, in A. It knows no T: a loop that storage types share is compiled once.
-template <class A, class Value>
-void fill_with(A* out, std::int64_t n, const Value& value) noexcept {
-  core::vector_loop(0, n, [=](std::int64_t i) { out[i] = static_cast<A>(value(i)); });
-}
-inline auto elements_of(const double* values) noexcept {
-  return [=](std::int64_t i) { return values[i]; };
-}
 
 /// The four phases on one item, and the pairs of them that a resident walk does at the same time. The only place that
 /// knows both memory shapes: it picks the kernel and feeds it. Which arithmetic a channel gets, fast or wide, says

@@ -73,7 +73,7 @@ class RowInDouble {
  public:
   static constexpr int kArrays = 5;
 
-  /// What is made of a row: arrays in double, and those of them that are wanted.
+  /// Which results are wanted.
   struct Wanted {
     bool grad_x, grad_dy, grad_gamma;
   };
@@ -159,9 +159,7 @@ class Rows {
       to_v[i] = v == nullptr ? 0 : static_cast<double>(v[i]);
     });
   }
-  void store(const double* from, T* to) const noexcept {
-    vector_loop(0, n_, [=](int64_t i) { to[i] = static_cast<T>(from[i]); });
-  }
+  void store(const double* from, T* to) const noexcept { vector_loop(0, n_, math::Convert<T>{from, to}); }
 
   const DoubleBackward<T>& a_;
   int64_t n_;
