@@ -19,6 +19,12 @@ namespace unitvar::kernels::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
+#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
+constexpr bool kHasVectors = false;
+#else
+constexpr bool kHasVectors = true;
+#endif
+
 /// A vector's worth of 16-bit numbers: as many as D has lanes, and twice as many.
 template <class D>
 using Bits = hn::Rebind<std::uint16_t, D>;

@@ -332,7 +332,7 @@ HWY_INLINE int64_t to_next_line(const T* p) {
 
 /// Non-temporal stores write whole vectors only.
 template <class T, class A>
-constexpr bool kCanStream = std::is_same_v<A, fast_t<T>>;
+constexpr bool kCanStream = kHasVectors && std::is_same_v<A, fast_t<T>>;
 
 }  // namespace unitvar::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

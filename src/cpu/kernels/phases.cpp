@@ -1,5 +1,5 @@
-// The four phases. Compiled once for each storage type, UNITVAR_DTYPE, and each group of Highway targets; the source
-// includes itself for each target of the group.
+// The four phases and the linear maps. Compiled once for each storage type, UNITVAR_DTYPE, and each group of Highway
+// targets; the source includes itself for each target of the group.
 #include "cpu/runtime/targets.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -7,6 +7,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "cpu/kernels/combine-inl.h"
 #include "cpu/kernels/shapes-inl.h"
 #include "cpu/kernels/table.hpp"
 #include "cpu/kernels/target-inl.h"
@@ -31,31 +32,13 @@ template <class Shape, class T, class A>
 struct OwnMaps {
   static void normalize(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Rect& rect,
                         const Access& access) {
-    Shape::template write<T, A>(NormalizeMap<T, A, const A*>{x, y, c}, rect, access);
+    MapShape<Shape>::template write<T, A>(NormalizeMap<T, A, const A*>{x, y, c}, rect, access);
   }
   static void input_gradient(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c, const Rect& rect,
                              const Access& access) {
-    Shape::template write<T, A>(InputGradientMap<T, A, const A*>{x, dy, dx, c}, rect, access);
+    MapShape<Shape>::template write<T, A>(InputGradientMap<T, A, const A*>{x, dy, dx, c}, rect, access);
   }
 };
-
-template <class T>
-void fused_forward(const T* x, T* y, const NormalizeCoefficients<const fast_t<T>*>& c, const Rect& rect,
-                   const Access& access, int64_t next, const sum_t<T>* shift, double* first, double* second) {
-  using A = fast_t<T>;
-  using S = sum_t<T>;
-  planar_sweep<T, A>(MomentTerms<T, S, const S*>{x + next, shift}, NormalizeMap<T, A, const A*>{x, y, c}, rect, access,
-                     first, second);
-}
-
-template <class T>
-void fused_backward(const T* x, const T* dy, T* dx, const GradientCoefficients<const fast_t<T>*>& c, const Rect& rect,
-                    const Access& access, int64_t next, const sum_t<T>* center, double* first, double* second) {
-  using A = fast_t<T>;
-  using S = sum_t<T>;
-  planar_sweep<T, A>(GradientTerms<T, S, const S*>{x + next, dy + next, center},
-                     InputGradientMap<T, A, const A*>{x, dy, dx, c}, rect, access, first, second);
-}
 
 /// The maps of one shape. In double, those of other types are shared by all instruction sets.
 template <class Shape, class T, class A>
@@ -71,6 +54,31 @@ template <class Shape, class T, class A, class S = sum_in_t<T, A>>
 constexpr Phases<T, A> kPhases{Sums<Shape, T, S>::moments, Maps<Shape, T, A>::normalize,
                                Sums<Shape, T, S>::gradient_sums, Maps<Shape, T, A>::input_gradient};
 
+/// Without vectors the two phases run one after the other: arithmetic takes the time there, not memory.
+template <class T, class A = fast_t<T>, class S = sum_t<T>>
+void fused_forward(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Rect& rect, const Access& access,
+                   int64_t next, const S* shift, double* first, double* second) {
+  if constexpr (kHasVectors) {
+    planar_sweep<T, A>(MomentTerms<T, S, const S*>{x + next, shift}, NormalizeMap<T, A, const A*>{x, y, c}, rect,
+                       access, first, second);
+  } else {
+    kPhases<Planar, T, A>.normalize(x, y, c, rect, access);
+    kPhases<Planar, T, A>.moments(x + next, shift, rect, access, first, second);
+  }
+}
+
+template <class T, class A = fast_t<T>, class S = sum_t<T>>
+void fused_backward(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c, const Rect& rect,
+                    const Access& access, int64_t next, const S* center, double* first, double* second) {
+  if constexpr (kHasVectors) {
+    planar_sweep<T, A>(GradientTerms<T, S, const S*>{x + next, dy + next, center},
+                       InputGradientMap<T, A, const A*>{x, dy, dx, c}, rect, access, first, second);
+  } else {
+    kPhases<Planar, T, A>.input_gradient(x, dy, dx, c, rect, access);
+    kPhases<Planar, T, A>.gradient_sums(x + next, dy + next, center, rect, access, first, second);
+  }
+}
+
 template <class T, class A>
 constexpr Shapes<T, A> kShapes{kPhases<Planar, T, A>, kPhases<Interleaved, T, A>};
 
@@ -85,6 +93,10 @@ namespace unitvar::kernels {
 template <>
 const Kernels<UNITVAR_DTYPE>& table<Kernels<UNITVAR_DTYPE>, HWY_NAMESPACE::this_isa()>() noexcept {
   return HWY_NAMESPACE::kPhaseTable<UNITVAR_DTYPE>;
+}
+template <>
+const CombineKernels<UNITVAR_DTYPE>& table<CombineKernels<UNITVAR_DTYPE>, HWY_NAMESPACE::this_isa()>() noexcept {
+  return HWY_NAMESPACE::kCombineTable<UNITVAR_DTYPE>;
 }
 
 #if UNITVAR_PORTABLE
@@ -111,10 +123,18 @@ void SumsInDouble<T, kPlanar>::gradient_sums(const T* x, const T* dy, const doub
   using Shape = std::conditional_t<kPlanar, HWY_NAMESPACE::Planar, HWY_NAMESPACE::Interleaved>;
   HWY_NAMESPACE::OwnSums<Shape, T, double>::gradient_sums(x, dy, center, rect, access, first, second);
 }
+template <class T, bool kPlanar>
+void CombineInDouble<T, kPlanar>::combine(const CombineTensors<T>& tensors, T* out,
+                                          const CombineCoefficients<const double*>& c, const Rect& rect,
+                                          const Access& access) {
+  HWY_NAMESPACE::OwnCombine<HWY_NAMESPACE::OneByOne<kPlanar>, T, double>::combine(tensors, out, c, rect, access);
+}
 template struct SumsInDouble<UNITVAR_DTYPE, true>;
 template struct SumsInDouble<UNITVAR_DTYPE, false>;
 template struct MapsInDouble<UNITVAR_DTYPE, true>;
 template struct MapsInDouble<UNITVAR_DTYPE, false>;
+template struct CombineInDouble<UNITVAR_DTYPE, true>;
+template struct CombineInDouble<UNITVAR_DTYPE, false>;
 #endif
 
 }  // namespace unitvar::kernels

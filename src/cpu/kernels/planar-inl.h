@@ -66,19 +66,20 @@ struct Lanes {
     unrolled<kParts>([&](auto p) HWY_ATTR { parts[p].clear(); });
   }
   HWY_INLINE double fold() const {
+    const Tag<double> d;
     if constexpr (kLanesInOrder<U>) {
-      return fold_vector(Tag<double>(), folded<1, 0>());
-    } else {
-      double lanes[kLanes];
-      store(lanes);
-      return fold_lanes<kLanes>(lanes);
+      return fold_vector(d, folded<1, 0>([&](auto p) HWY_ATTR -> const auto& { return parts[p]; }));
+    } else {  // the tree adds even and odd lanes in its last step
+      return fold_vector(d, folded<1, 0>([&](auto p) HWY_ATTR -> const auto& { return parts[p].even; })) +
+             fold_vector(d, folded<1, 0>([&](auto p) HWY_ATTR -> const auto& { return parts[p].odd; }));
     }
   }
   /// With an element more for each lane.
   HWY_INLINE double fold_with(const double* rest) const {
     double lanes[kLanes];
     store(lanes);
-    for (int k = 0; k < kLanes; ++k) lanes[k] += rest[k];
+    using D = VectorOf<double>;
+    for (int k = 0; k < kLanes; k += D::kWidth) D::store(D::add(D::load(lanes + k), D::load(rest + k)), lanes + k);
     return fold_lanes<kLanes>(lanes);
   }
 
@@ -86,15 +87,15 @@ struct Lanes {
   HWY_INLINE void store(double* lanes) const {
     unrolled<kParts>([&](auto p) HWY_ATTR { parts[p].store(lanes + p * U::kWidth); });
   }
-  /// Vector k of n to which all have been folded, in halves. The same tree as fold_lanes, without a detour through
-  /// memory: of a short row it is most of the work.
-  template <int n, int k>
-  HWY_INLINE VectorOf<double>::Value folded() const {
-    constexpr int kEach = Wide<U>::kVectors;
+  /// Vector k of n to which all vectors of of(0) .. of(kParts - 1) have been folded, in halves. The same tree as
+  /// fold_lanes, without a detour through memory: of a short row it is most of the work.
+  template <int n, int k, class Of>
+  static HWY_INLINE VectorOf<double>::Value folded(const Of& of) {
+    constexpr int kEach = std::remove_cvref_t<decltype(of(std::integral_constant<int, 0>()))>::kVectors;
     if constexpr (n == kParts * kEach) {
-      return parts[k / kEach].v[k % kEach];
+      return of(std::integral_constant<int, k / kEach>()).v[k % kEach];
     } else {
-      return VectorOf<double>::add(folded<2 * n, k>(), folded<2 * n, k + n>());
+      return VectorOf<double>::add(folded<2 * n, k>(of), folded<2 * n, k + n>(of));
     }
   }
 };

@@ -49,20 +49,32 @@ struct ColumnSums {
   }
 };
 
+// Without vectors, each phase of those below runs by itself: arithmetic takes the time there, not memory.
+
 template <class T, class A = fast_t<T>, class S = sum_t<T>>
 void normalize_and_moments(const T* x, T* y, const NormalizeCoefficients<const A*>& c,
                            const ColumnParameters<T>& parameters, const RowExtent& rows, const Access& access,
                            const S* shift, double* first, double* second) {
-  sweep<T, A>(RowMomentSources<T, S>{x + rows.size(), shift, rows.length},
-              RowNormalizeMaps<T, A>{x, y, c, parameters, rows.length}, rows, access, first, second);
+  if constexpr (kHasVectors) {
+    sweep<T, A>(RowMomentSources<T, S>{x + rows.size(), shift, rows.length},
+                RowNormalizeMaps<T, A>{x, y, c, parameters, rows.length}, rows, access, first, second);
+  } else {
+    RowMaps<T, A>::normalize(x, y, c, parameters, rows, access);
+    RowSums<T, S>::moments(x + rows.size(), shift, rows, first, second);
+  }
 }
 
 template <class T, class A = fast_t<T>, class S = sum_t<T>>
 void input_gradient_and_sums(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c,
                              const ColumnParameter<T>& gamma, const RowExtent& rows, const Access& access,
                              const S* center, double* first, double* second) {
-  sweep<T, A>(RowGradientSources<T, S>{x + rows.size(), dy + rows.size(), center, gamma, rows.length},
-              RowGradientMaps<T, A>{x, dy, dx, c, gamma, rows.length}, rows, access, first, second);
+  if constexpr (kHasVectors) {
+    sweep<T, A>(RowGradientSources<T, S>{x + rows.size(), dy + rows.size(), center, gamma, rows.length},
+                RowGradientMaps<T, A>{x, dy, dx, c, gamma, rows.length}, rows, access, first, second);
+  } else {
+    RowMaps<T, A>::input_gradient(x, dy, dx, c, gamma, rows, access);
+    RowSums<T, S>::gradient_sums(x + rows.size(), dy + rows.size(), center, gamma, rows, first, second);
+  }
 }
 
 /// Columns [k, end) in panels of whole cache lines. Returns the first column left over.
@@ -112,7 +124,12 @@ template <class T, class A = fast_t<T>, class S = sum_t<T>>
 void all_gradients(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c,
                    const ColumnParameter<T>& gamma, const RowExtent& rows, const Access& access,
                    const NormalizeCoefficients<const S*>& x_hat, const ColumnTotals<S>& to, const NextRows<S>& next) {
-  if (access.stores == Stores::streamed) {
+  if constexpr (!kHasVectors) {
+    ColumnSums<T, S>::column_sums(x, dy, rows, x_hat, to);
+    RowMaps<T, A>::input_gradient(x, dy, dx, c, gamma, rows, access);
+    RowSums<T, S>::gradient_sums(x + rows.size(), dy + rows.size(), next.center, gamma, {next.rows, rows.length},
+                                 next.first, next.second);
+  } else if (access.stores == Stores::streamed) {
     all_gradients_of<T, A, S, true>(x, dy, dx, c, gamma, rows, access, x_hat, to, next);
   } else {
     all_gradients_of<T, A, S, false>(x, dy, dx, c, gamma, rows, access, x_hat, to, next);

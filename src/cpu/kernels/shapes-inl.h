@@ -78,13 +78,8 @@ struct OneByOne {
 };
 
 /// Without vectors, a shape does not make maps faster. Sums need it, for their bits.
-#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
 template <class Shape>
-using MapShape = OneByOne<Shape::kPlanar>;
-#else
-template <class Shape>
-using MapShape = Shape;
-#endif
+using MapShape = std::conditional_t<kHasVectors, Shape, OneByOne<Shape::kPlanar>>;
 
 }  // namespace unitvar::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -1,16 +1,14 @@
-// Linear maps of up to three tensors. Compiled as phases.cpp is.
-#include "cpu/runtime/targets.hpp"
+// Linear maps of up to three tensors. Included once per instruction set.
+#if defined(UNITVAR_KERNELS_COMBINE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef UNITVAR_KERNELS_COMBINE_INL_H_
+#undef UNITVAR_KERNELS_COMBINE_INL_H_
+#else
+#define UNITVAR_KERNELS_COMBINE_INL_H_
+#endif
 
-#undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "cpu/kernels/combine.cpp"
-#include <hwy/foreach_target.h>
-#include <hwy/highway.h>
-
+#include "cpu/kernels/combine.hpp"
 #include "cpu/kernels/shapes-inl.h"
-#include "cpu/kernels/table.hpp"
-#include "cpu/kernels/target-inl.h"
 
-#if UNITVAR_IN_GROUP
 HWY_BEFORE_NAMESPACE();
 namespace unitvar::kernels::HWY_NAMESPACE {
 
@@ -48,7 +46,7 @@ template <class Shape, class T, class A>
 struct OwnCombine {
   static void combine(const CombineTensors<T>& tensors, T* out, const CombineCoefficients<const A*>& c,
                       const Rect& rect, const Access& access) {
-    Shape::template write<T, A>(CombineMap<T, A, const A*>{tensors, out, c}, rect, access);
+    MapShape<Shape>::template write<T, A>(CombineMap<T, A, const A*>{tensors, out, c}, rect, access);
   }
 };
 
@@ -62,25 +60,5 @@ template <class T>
 constexpr CombineKernels<T> kCombineTable{kCombineShapes<T, fast_t<T>>, kCombineShapes<T, double>};
 
 }  // namespace unitvar::kernels::HWY_NAMESPACE
-
-namespace unitvar::kernels {
-
-template <>
-const CombineKernels<UNITVAR_DTYPE>& table<CombineKernels<UNITVAR_DTYPE>, HWY_NAMESPACE::this_isa()>() noexcept {
-  return HWY_NAMESPACE::kCombineTable<UNITVAR_DTYPE>;
-}
-
-#if UNITVAR_PORTABLE
-template <class T, bool kPlanar>
-void CombineInDouble<T, kPlanar>::combine(const CombineTensors<T>& tensors, T* out,
-                                          const CombineCoefficients<const double*>& c, const Rect& rect,
-                                          const Access& access) {
-  HWY_NAMESPACE::OwnCombine<HWY_NAMESPACE::OneByOne<kPlanar>, T, double>::combine(tensors, out, c, rect, access);
-}
-template struct CombineInDouble<UNITVAR_DTYPE, true>;
-template struct CombineInDouble<UNITVAR_DTYPE, false>;
-#endif
-
-}  // namespace unitvar::kernels
 HWY_AFTER_NAMESPACE();
 #endif
