@@ -46,7 +46,7 @@ template <class Shape, class T, class A>
 struct OwnCombine {
   static void combine(const CombineTensors<T>& tensors, T* out, const CombineCoefficients<const A*>& c,
                       const Rect& rect, const Access& access) {
-    MapShape<Shape>::template write<T, A>(CombineMap<T, A, const A*>{tensors, out, c}, rect, access);
+    Shape::template write<T, A>(CombineMap<T, A, const A*>{tensors, out, c}, rect, access);
   }
 };
 

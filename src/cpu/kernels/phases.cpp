@@ -32,11 +32,11 @@ template <class Shape, class T, class A>
 struct OwnMaps {
   static void normalize(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Rect& rect,
                         const Access& access) {
-    MapShape<Shape>::template write<T, A>(NormalizeMap<T, A, const A*>{x, y, c}, rect, access);
+    Shape::template write<T, A>(NormalizeMap<T, A, const A*>{x, y, c}, rect, access);
   }
   static void input_gradient(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c, const Rect& rect,
                              const Access& access) {
-    MapShape<Shape>::template write<T, A>(InputGradientMap<T, A, const A*>{x, dy, dx, c}, rect, access);
+    Shape::template write<T, A>(InputGradientMap<T, A, const A*>{x, dy, dx, c}, rect, access);
   }
 };
 
