@@ -6,8 +6,8 @@
 /// The storage types that typed tests run on.
 namespace unitvar::test {
 
-#ifdef UNITVAR_TEST_ONE_DTYPE
-using AllDtypes = ::testing::Types<float>;
+#ifdef UNITVAR_TEST_DTYPES
+using AllDtypes = ::testing::Types<UNITVAR_TEST_DTYPES>;
 #else
 using AllDtypes = ::testing::Types<float, double, bf16, f16>;
 #endif
