@@ -186,10 +186,11 @@ struct Wide {
 };
 
 #if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
-/// Even and odd elements are added apart, and stored in order.
+/// Even and odd elements are added apart.
 template <class T>
 struct Wide<PairOf<T, false>> {
   using U = PairOf<T, false>;
+  static_assert(U::kAlternate, "the two vectors of other pairs are halves, not even and odd elements");
   Wide<VectorOf<float>> even, odd;
 
   HWY_INLINE Wide() {}
@@ -202,13 +203,6 @@ struct Wide<PairOf<T, false>> {
   HWY_INLINE void clear() {
     even.clear();
     odd.clear();
-  }
-  HWY_INLINE void store(double* p) const {
-    static_assert(U::kAlternate, "the two vectors of other pairs are halves, not even and odd elements");
-    double parts[U::kWidth];
-    even.store(parts);
-    odd.store(parts + U::kWidth / 2);
-    for (int k = 0; k < U::kWidth; ++k) p[k] = parts[k % 2 * (U::kWidth / 2) + k / 2];
   }
   HWY_INLINE void add(typename U::Value terms) {
     even.add(terms.a);
@@ -332,7 +326,7 @@ HWY_INLINE int64_t to_next_line(const T* p) {
 
 /// Non-temporal stores write whole vectors only.
 template <class T, class A>
-constexpr bool kCanStream = kHasVectors && std::is_same_v<A, fast_t<T>>;
+constexpr bool kCanStream = kHasVectors&& std::is_same_v<A, fast_t<T>>;
 
 }  // namespace unitvar::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
