@@ -47,7 +47,7 @@ struct InOrder<PairOf<T, kInOrder>> {
     VectorOf<float>::store(v.b, parts + kHalf);
     for (int k = 0; k < U::kWidth; ++k) p[k] = parts[place(k)];
   }
-  static HWY_INLINE void store(const Wide<U>& sums, double* p) {
+  static HWY_INLINE void store_sums(const Wide<U>& sums, double* p) {
     double parts[U::kWidth];
     sums.even.store(parts);
     sums.odd.store(parts + kHalf);
@@ -111,8 +111,8 @@ struct Summing {
     Wide<U> sums;
     sums.clear();
     for (int k = 0; k < count; ++k) sums.add(O::load(v + k * U::kWidth));
-    if constexpr (requires { O::store(sums, to); }) {
-      O::store(sums, to);
+    if constexpr (requires { O::store_sums(sums, to); }) {
+      O::store_sums(sums, to);
     } else {
       sums.store(to);
     }

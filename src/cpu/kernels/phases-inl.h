@@ -190,7 +190,6 @@ struct Wide {
 template <class T>
 struct Wide<PairOf<T, false>> {
   using U = PairOf<T, false>;
-  static_assert(U::kAlternate, "the two vectors of other pairs are halves, not even and odd elements");
   Wide<VectorOf<float>> even, odd;
 
   HWY_INLINE Wide() {}
@@ -205,6 +204,7 @@ struct Wide<PairOf<T, false>> {
     odd.clear();
   }
   HWY_INLINE void add(typename U::Value terms) {
+    static_assert(U::kAlternate, "the two vectors of other pairs are halves, not even and odd elements");
     even.add(terms.a);
     odd.add(terms.b);
   }
