@@ -40,6 +40,31 @@ struct OwnMaps {
   }
 };
 
+/// Without vectors the two phases run one after the other: arithmetic takes the time there, not memory.
+template <class T, class A = fast_t<T>, class S = sum_t<T>>
+void fused_forward(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Rect& rect, const Access& access,
+                   int64_t next, const S* shift, double* first, double* second) {
+  if constexpr (kHasVectors) {
+    planar_sweep<T, A>(MomentTerms<T, S, const S*>{x + next, shift}, NormalizeMap<T, A, const A*>{x, y, c}, rect,
+                       access, first, second);
+  } else {
+    OwnMaps<Planar, T, A>::normalize(x, y, c, rect, access);
+    OwnSums<Planar, T, S>::moments(x + next, shift, rect, access, first, second);
+  }
+}
+
+template <class T, class A = fast_t<T>, class S = sum_t<T>>
+void fused_backward(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c, const Rect& rect,
+                    const Access& access, int64_t next, const S* center, double* first, double* second) {
+  if constexpr (kHasVectors) {
+    planar_sweep<T, A>(GradientTerms<T, S, const S*>{x + next, dy + next, center},
+                       InputGradientMap<T, A, const A*>{x, dy, dx, c}, rect, access, first, second);
+  } else {
+    OwnMaps<Planar, T, A>::input_gradient(x, dy, dx, c, rect, access);
+    OwnSums<Planar, T, S>::gradient_sums(x + next, dy + next, center, rect, access, first, second);
+  }
+}
+
 /// The maps of one shape. In double, those of other types are shared by all instruction sets.
 template <class Shape, class T, class A>
 using Maps = std::conditional_t<kIsShared<T, A>, MapsInDouble<T, Shape::kPlanar>, OwnMaps<Shape, T, A>>;
@@ -53,31 +78,6 @@ using Sums =
 template <class Shape, class T, class A, class S = sum_in_t<T, A>>
 constexpr Phases<T, A> kPhases{Sums<Shape, T, S>::moments, Maps<Shape, T, A>::normalize,
                                Sums<Shape, T, S>::gradient_sums, Maps<Shape, T, A>::input_gradient};
-
-/// Without vectors the two phases run one after the other: arithmetic takes the time there, not memory.
-template <class T, class A = fast_t<T>, class S = sum_t<T>>
-void fused_forward(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Rect& rect, const Access& access,
-                   int64_t next, const S* shift, double* first, double* second) {
-  if constexpr (kHasVectors) {
-    planar_sweep<T, A>(MomentTerms<T, S, const S*>{x + next, shift}, NormalizeMap<T, A, const A*>{x, y, c}, rect,
-                       access, first, second);
-  } else {
-    kPhases<Planar, T, A>.normalize(x, y, c, rect, access);
-    kPhases<Planar, T, A>.moments(x + next, shift, rect, access, first, second);
-  }
-}
-
-template <class T, class A = fast_t<T>, class S = sum_t<T>>
-void fused_backward(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c, const Rect& rect,
-                    const Access& access, int64_t next, const S* center, double* first, double* second) {
-  if constexpr (kHasVectors) {
-    planar_sweep<T, A>(GradientTerms<T, S, const S*>{x + next, dy + next, center},
-                       InputGradientMap<T, A, const A*>{x, dy, dx, c}, rect, access, first, second);
-  } else {
-    kPhases<Planar, T, A>.input_gradient(x, dy, dx, c, rect, access);
-    kPhases<Planar, T, A>.gradient_sums(x + next, dy + next, center, rect, access, first, second);
-  }
-}
 
 template <class T, class A>
 constexpr Shapes<T, A> kShapes{kPhases<Planar, T, A>, kPhases<Interleaved, T, A>};

@@ -18,20 +18,6 @@ namespace unitvar::kernels::HWY_NAMESPACE {
 constexpr int kDepth = 4;
 constexpr int64_t kStep = kDepth * kLanes;
 
-/// All of n lanes, folded in halves: a fixed tree, whatever the vector width.
-template <int n>
-HWY_INLINE double fold_lanes(double* lanes) {
-  if constexpr (n == 1) {
-    return lanes[0];
-  } else {
-    using D = std::conditional_t<(n / 2 >= VectorOf<double>::kWidth), VectorOf<double>, ScalarOf<double>>;
-    for (int k = 0; k < n / 2; k += D::kWidth) {
-      D::store(D::add(D::load(lanes + k), D::load(lanes + k + n / 2)), lanes + k);
-    }
-    return fold_lanes<n / 2>(lanes);
-  }
-}
-
 /// The lanes of a vector, folded in halves.
 template <class D>
 HWY_INLINE double fold_vector([[maybe_unused]] D d, hn::Vec<D> v) {
@@ -76,19 +62,19 @@ struct Lanes {
   }
   /// With an element more for each lane.
   HWY_INLINE double fold_with(const double* rest) const {
-    double lanes[kLanes];
-    store(lanes);
     using D = VectorOf<double>;
-    for (int k = 0; k < kLanes; k += D::kWidth) D::store(D::add(D::load(lanes + k), D::load(rest + k)), lanes + k);
-    return fold_lanes<kLanes>(lanes);
+    constexpr int kEach = Wide<U>::kVectors;
+    Lanes all = *this;
+    unrolled<kParts * kEach>([&](auto k) HWY_ATTR {
+      auto& v = all.parts[k / kEach].v[k % kEach];
+      v = D::add(v, D::load(rest + k * D::kWidth));
+    });
+    return all.fold();
   }
 
  private:
-  HWY_INLINE void store(double* lanes) const {
-    unrolled<kParts>([&](auto p) HWY_ATTR { parts[p].store(lanes + p * U::kWidth); });
-  }
-  /// Vector k of n to which all vectors of of(0) .. of(kParts - 1) have been folded, in halves. The same tree as
-  /// fold_lanes, without a detour through memory: of a short row it is most of the work.
+  /// Vector k of n to which all vectors of of(0) .. of(kParts - 1) have been folded, in halves: a fixed tree, whatever
+  /// the vector width. Nothing goes through memory: of a short row this is most of the work.
   template <int n, int k, class Of>
   static HWY_INLINE VectorOf<double>::Value folded(const Of& of) {
     constexpr int kEach = std::remove_cvref_t<decltype(of(std::integral_constant<int, 0>()))>::kVectors;

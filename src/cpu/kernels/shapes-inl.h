@@ -77,7 +77,8 @@ struct OneByOne {
   }
 };
 
-/// Without vectors, a shape does not make maps faster. Sums need it, for their bits.
+/// How maps with an epilogue walk. Without vectors they take one element at a time, whatever the shape. Sums need the
+/// shape, for their bits.
 template <class Shape>
 using MapShape = std::conditional_t<kHasVectors, Shape, OneByOne<Shape::kPlanar>>;
 
