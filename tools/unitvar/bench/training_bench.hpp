@@ -3,6 +3,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -26,7 +27,9 @@ class TrainingBench {
       : plan_(plan), problem_(args...), expectation_(problem_) {}
 
   [[nodiscard]] Case& problem() { return problem_; }
-  void compete_with(std::unique_ptr<Primitive> onednn) { onednn_ = std::move(onednn); }
+  /// `make` makes oneDNN's primitive. It is made anew for each number of threads: some primitives keep the number that
+  /// OpenMP was set to when they were made.
+  void compete_with(std::function<std::unique_ptr<Primitive>()> make) { make_onednn_ = std::move(make); }
 
   Row measure(Pass pass, int threads) {
     omp_set_num_threads(threads);  // Where oneDNN looks.
@@ -37,7 +40,8 @@ class TrainingBench {
     contestants.push_back({Role::ours, {"unitvar", [this, pass, options] { run_library(problem_, pass, options); }}});
     check(contestants.back(), pass, Expectation<T>::promised());
     const PrecisionCounts counts = run_and_count(problem_, pass, options);
-    if (onednn_) {
+    if (make_onednn_) {
+      onednn_ = make_onednn_();
       onednn_->run(Pass::forward);  // what its backward reads
       contestants.push_back({Role::onednn_same, {onednn_->name(pass), [this, pass] { onednn_->run(pass); }}});
       check(contestants.back(), pass, Expectation<T>::same_thing());
@@ -75,6 +79,7 @@ class TrainingBench {
   const Plan& plan_;
   Case problem_;
   Expected expectation_;
+  std::function<std::unique_ptr<Primitive>()> make_onednn_;
   std::unique_ptr<Primitive> onednn_;
 };
 
