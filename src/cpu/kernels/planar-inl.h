@@ -54,22 +54,14 @@ struct Lanes {
   HWY_INLINE double fold() const {
     const Tag<double> d;
     if constexpr (kLanesInOrder<U>) {
-      return fold_vector(d, folded<1, 0>([&](auto p) HWY_ATTR -> const auto& { return parts[p]; }));
+      return fold_vector(d, fold_to_vector());
     } else {  // the tree adds even and odd lanes in its last step
       return fold_vector(d, folded<1, 0>([&](auto p) HWY_ATTR -> const auto& { return parts[p].even; })) +
              fold_vector(d, folded<1, 0>([&](auto p) HWY_ATTR -> const auto& { return parts[p].odd; }));
     }
   }
-  /// With an element more for each lane.
-  HWY_INLINE double fold_with(const double* rest) const {
-    using D = VectorOf<double>;
-    constexpr int kEach = Wide<U>::kVectors;
-    Lanes all = *this;
-    unrolled<kParts * kEach>([&](auto k) HWY_ATTR {
-      auto& v = all.parts[k / kEach].v[k % kEach];
-      v = D::add(v, D::load(rest + k * D::kWidth));
-    });
-    return all.fold();
+  HWY_INLINE VectorOf<double>::Value fold_to_vector() const {
+    return folded<1, 0>([&](auto p) HWY_ATTR -> const auto& { return parts[p]; });
   }
 
  private:

@@ -32,20 +32,24 @@ class ColumnSums {
     double* first = wide_.as<double>() + 2 * tile * columns_ + k;
     return {first, first + columns_};
   }
-  /// Zeros for a tile that a thread begins.
+  /// Zeros for a tile that a thread begins. The first rows are added to the tile's own sums, if these are of A.
   [[nodiscard]] kernels::ColumnTotals<A> start(std::int64_t tile, int thread) const noexcept {
     const math::ChannelPairs wide = of(tile);
-    A* fast = fast_.as<A>() + thread * stride();
-    std::fill_n(fast, 2 * columns_, A(0));
     std::fill_n(wide.first, 2 * columns_, 0.0);
-    return {fast, fast + columns_, wide.first, wide.second};
+    if constexpr (std::is_same_v<A, double>) {
+      return {wide.first, wide.second, wide.first, wide.second};
+    } else {
+      return added_beside(wide, thread);
+    }
   }
-  /// Moves what was added in A to what was added in double.
-  void flush(const kernels::ColumnTotals<A>& to) const noexcept {
-    core::vector_loop(0, 2 * columns_, [fast = to.first, wide = to.wide_first](std::int64_t k) {
-      wide[k] += static_cast<double>(fast[k]);
-      fast[k] = 0;
-    });
+  /// Moves what was added in A to the tile's sums, before `more` rows follow or none.
+  void flush(kernels::ColumnTotals<A>& to, int thread, bool more) const noexcept {
+    if (static_cast<const void*>(to.first) != to.wide_first) {
+      core::vector_loop(0, 2 * columns_, [fast = to.first, wide = to.wide_first](std::int64_t k) {
+        wide[k] += static_cast<double>(fast[k]);
+      });
+    }
+    if (more) to = added_beside({to.wide_first, to.wide_second}, thread);
   }
   void merge(int threads) const {
     parallel_ranges(threads, columns_, [&](std::int64_t begin, std::int64_t end, int) {
@@ -56,6 +60,11 @@ class ColumnSums {
   }
 
  private:
+  [[nodiscard]] kernels::ColumnTotals<A> added_beside(math::ChannelPairs wide, int thread) const noexcept {
+    A* fast = fast_.as<A>() + thread * stride();
+    std::fill_n(fast, 2 * columns_, A(0));
+    return {fast, fast + columns_, wide.first, wide.second};
+  }
   /// Threads are a page of memory apart: a processor that comes to the end of its own asks for the rest of the page,
   /// and takes it from the thread that writes there.
   [[nodiscard]] std::int64_t stride() const noexcept {
@@ -85,21 +94,18 @@ class RowRunner {
   [[nodiscard]] const RowSchedule& schedule() const noexcept { return schedule_; }
   [[nodiscard]] std::int64_t length() const noexcept { return schedule_.tiling.extent.length; }
 
-  /// pass(row, rows, rows of the next batch) for batches of the rows [begin, end), which so many rows follow.
+  /// pass(row, rows) for batches of the rows [begin, end).
   template <class Pass>
-  void for_batches(std::int64_t begin, std::int64_t end, const Pass& pass, std::int64_t following = 0) const {
+  void for_batches(std::int64_t begin, std::int64_t end, const Pass& pass) const {
     const std::int64_t most = schedule_.batch_rows;
-    for (std::int64_t row = begin; row < end; row += most) {
-      const std::int64_t rows = std::min(most, end - row), left = end - row - rows;
-      pass(row, rows, std::min(most, left > 0 ? left : following));
-    }
+    for (std::int64_t row = begin; row < end; row += most) pass(row, std::min(most, end - row));
   }
   /// range(begin, end) of all rows, one for each thread.
   template <class Range>
   void for_all_ranges(const Range& range) const {
     for_ranges(schedule_.tiling.extent.rows, [&](std::int64_t begin, std::int64_t end, int) { range(begin, end); });
   }
-  /// pass(row, rows, rows of the next batch) for all batches, on all threads.
+  /// pass(row, rows) for all batches, on all threads.
   template <class Pass>
   void for_all_batches(const Pass& pass) const {
     for_all_ranges([&](std::int64_t begin, std::int64_t end) { for_batches(begin, end, pass); });

@@ -42,8 +42,12 @@ struct XHatCoefficients {
   PerRow<A> center, scale, addend;
 
   kernels::NormalizeCoefficients<const A*> fill(int64_t rows, const double* mean, const double* rstd) noexcept {
-    return {center.fill(rows, elements_of(mean)), scale.fill(rows, elements_of(rstd)),
-            addend.fill(rows, [=](int64_t r) { return addend_about<A>(kNothingAdded, mean[r], rstd[r]); })};
+    vector_loop(0, rows, [=, this](int64_t r) {
+      center.values[r] = static_cast<A>(mean[r]);
+      scale.values[r] = static_cast<A>(rstd[r]);
+      addend.values[r] = static_cast<A>(addend_about<A>(kNothingAdded, mean[r], rstd[r]));
+    });
+    return {center.values, scale.values, addend.values};
   }
 };
 
@@ -62,9 +66,10 @@ struct BatchSlopes {
   void fill(int64_t rows, double count, Center center, const double* rstd, const BatchSums& sums) noexcept {
     const bool by_mean = center == Center::mean;
     vector_loop(0, rows, [&, by_mean](int64_t r) {
-      mean[r] = sums.g[r] / count;
-      level[r] = by_mean ? mean[r] : 0;  // the mean may be infinite: a product with 0 would not do
-      along[r] = sums.g_xmu[r] * rstd[r] / count;
+      along[r] = sums.g_x_hat[r] / count;
+      const double mean_g = sums.g[r] / count;
+      mean[r] = by_mean || !tells_size(along[r]) ? mean_g : 0;
+      level[r] = by_mean ? mean_g : 0;  // the mean may be infinite: a product with 0 would not do
       slope[r] = along[r] * rstd[r];
     });
   }
@@ -95,14 +100,6 @@ auto keeps_dx_of_row(const double* mean, const double* rstd, const BatchSlopes& 
   return [=, level = &g.level[0], slope = &g.slope[0], mean_g = &g.mean[0], along = &g.along[0]](int64_t r) {
     return every(keeps_products<A>(mean_g[r], along[r]), keeps_dx<A>(mean[r], level[r], slope[r], rstd[r]));
   };
-}
-
-/// Sums in float are taken about a round number near the mean (round_shift), and moved to the mean afterwards.
-template <class Sum>
-void choose_centers(int64_t rows, const double* mean, const double* rstd, Sum* center) noexcept {
-  vector_loop(0, rows, [=](int64_t r) {
-    center[r] = static_cast<Sum>(round_shift<Sum>(mean[r], {mean[r], 1 / rstd[r]}));
-  });
 }
 
 /// From M2 to the biased variance, and from the sums to the mean.
@@ -159,10 +156,6 @@ void RowBatch<T>::for_runs_to_map(int64_t rows, const Keeps& keeps, const Map& m
 /// As TilePhases: a round number near the middle of four of the row's values.
 template <class T>
 void RowBatch<T>::choose_shifts(const T* x, int64_t rows, double* shift) const noexcept {
-  if (center_ == Center::zero) {
-    std::fill_n(shift, rows, 0.0);
-    return;
-  }
   const int64_t length = length_, step = std::min<int64_t>(length, kernels::kNear / sizeof(T)) / 4;
   vector_loop(0, rows, [=](int64_t r) {
     const Sample sample = sample_at(x + r * length, {0, step, 2 * step, 3 * step});
@@ -185,7 +178,9 @@ void RowBatch<T>::finish_moments(const T* x, int64_t rows, double* shift, BatchA
   for_runs(rows, is_good, [&](int64_t b, int64_t e, bool good) {
     if (good) return;
     for (int64_t r = b; r < e; ++r) {
-      const auto sum = [&] { kernels_.wide.moments(x + r * length_, shift + r, extent(1), first + r, second + r); };
+      const auto sum = [&] {
+        kernels_.wide.moments(x + r * length_, by_mean ? shift + r : nullptr, extent(1), first + r, second + r);
+      };
       sum();
       if (!by_mean || !shift_is_too_far<T>(count, first[r], second[r])) continue;
       shift[r] = better_shift(shift[r], count, first[r]);
@@ -194,109 +189,113 @@ void RowBatch<T>::finish_moments(const T* x, int64_t rows, double* shift, BatchA
     again += e - b;
   });
   counter_.sums(rows, again);
-  if (!by_mean) std::fill_n(first, rows, 0.0);
   to_moments(rows, count, shift, first, out);
 }
 
 template <class T>
 void RowBatch<T>::moments(const T* x, int64_t rows, BatchMoments& out) const noexcept {
   BatchArray shift, first;
-  PerRow<Sum> shifts;
-  choose_shifts(x, rows, shift);
-  shifts.fill(rows, elements_of(shift));
-  kernels_.fast.moments(x, shifts.values, extent(rows), first, out.var);
+  if (center_ == Center::mean) {
+    choose_shifts(x, rows, shift);
+    if constexpr (std::is_same_v<Sum, double>) {
+      kernels_.fast.moments(x, shift, extent(rows), first, out.var);
+    } else {
+      PerRow<Sum> shifts;
+      kernels_.fast.moments(x, shifts.fill(rows, elements_of(shift)), extent(rows), first, out.var);
+    }
+  } else {
+    std::fill_n(shift, rows, 0.0);
+    std::fill_n(first, rows, 0.0);
+    kernels_.fast.moments(x, nullptr, extent(rows), first, out.var);
+  }
   finish_moments(x, rows, shift, first, out);
 }
 
 template <class T>
 void RowBatch<T>::normalize(const T* x, T* y, int64_t rows, const double* mean, const double* rstd,
-                            const kernels::Access& access, BatchMoments* next) const noexcept {
+                            const kernels::Access& access) const noexcept {
   const auto keeps = keeps_x_hat<Fast>(mean, rstd);
   const auto row_is_fast = [=, this](int64_t r) { return every(keeps_parameters_, keeps(r)); };
-  if (next != nullptr && for_all(rows, row_is_fast)) {
-    const T* const next_x = x + rows * length_;
-    BatchArray shift, first;
-    PerRow<Sum> shifts;
-    XHatCoefficients<Fast> c;
-    choose_shifts(next_x, rows, shift);
-    shifts.fill(rows, elements_of(shift));
-    kernels_.fused.forward(x, y, c.fill(rows, mean, rstd), parameters_, extent(rows), access, shifts.values, first,
-                           next->var);
-    counter_.maps(rows, 0);
-    finish_moments(next_x, rows, shift, first, *next);
-    return;
-  }
   for_runs_to_map(rows, row_is_fast, [&](auto a, int64_t b, int64_t e) {
     using A = decltype(a);
     XHatCoefficients<A> c;
     const int64_t o = b * length_;
     phases<A>().normalize(x + o, y + o, c.fill(e - b, mean + b, rstd + b), parameters_, extent(e - b), access);
   });
-  if (next != nullptr) moments(x + rows * length_, rows, *next);
 }
 
+/// What gradient sums are taken of.
 template <class T>
-void RowBatch<T>::finish_sums(const T* x, const T* dy, int64_t rows, const double* mean, const Sum* center,
-                              BatchSums& out) const noexcept {
+struct RowBatch<T>::GradientRows {
+  const T *x, *dy;
+  int64_t rows;
+  const double *mean, *rstd;
+};
+
+/// The sums of rows [b, e), in S. Sums that are not centered are those of RMS normalization, without the first of both.
+template <class T>
+template <class S>
+void RowBatch<T>::sums_in(const GradientRows& rows, int64_t b, int64_t e, bool centered, BatchSums& out,
+                          const kernels::ColumnTotals<S>* columns) const noexcept {
+  XHatCoefficients<S> c;
+  const int64_t o = b * length_;
+  kernels::NormalizeCoefficients<const S*> of = c.fill(e - b, rows.mean + b, rows.rstd + b);
+  if (!centered) of = {nullptr, of.scale, nullptr};
+  phases<S>().gradient_sums(rows.x + o, rows.dy + o, extent(e - b), of, parameters_.gamma, out.g + b, out.g_x_hat + b,
+                            columns);
+}
+
+/// Sums in float that are not good, again in double. Of RMS normalization, the first sum where it is needed.
+template <class T>
+void RowBatch<T>::finish_sums(const GradientRows& rows, BatchSums& out) const noexcept {
+  const bool by_mean = center_ == Center::mean;
+  const auto count = static_cast<double>(length_);
   int64_t again = 0;
-  if constexpr (std::is_same_v<Sum, double>) return counter_.sums(rows, again);  // they are about the mean
+  const auto keeps = keeps_x_hat<Sum>(rows.mean, rows.rstd);
   const auto is_good = [=, this, &out](int64_t r) {
-    return every(keeps_parameters_, keeps_gradient_sums<Sum>(static_cast<double>(center[r]), out.g[r], out.g_xmu[r]));
+    return any(std::is_same_v<Sum, double>,
+               every(keeps(r), keeps_parameters_, keeps_gradient_sums<Sum>(0, by_mean ? out.g[r] : 0, out.g_x_hat[r])));
   };
-  for_runs(rows, is_good, [&](int64_t b, int64_t e, bool good) {
-    if (good) {
-      move_to_means(b, e, {out.g, out.g_xmu}, center, mean);
-    } else {
-      const int64_t o = b * length_;
-      kernels_.wide.gradient_sums(x + o, dy + o, mean + b, parameters_.gamma, extent(e - b), out.g + b, out.g_xmu + b);
-      again += e - b;
-    }
-  });
-  counter_.sums(rows, again);
+  const auto has_all = [=, &out](int64_t r) { return any(by_mean, tells_size(out.g_x_hat[r] / count)); };
+  for_runs(
+      rows.rows, [=](int64_t r) { return every(is_good(r), has_all(r)); },
+      [&](int64_t b, int64_t e, bool good) {
+        if (good) return;
+        for (int64_t r = b; r < e; ++r) {
+          if (!is_good(r)) ++again;
+          if (!is_good(r) || !has_all(r)) sums_in<double>(rows, r, r + 1, true, out, nullptr);
+        }
+      });
+  counter_.sums(rows.rows, again);
 }
 
 template <class T>
 void RowBatch<T>::gradient_sums(const T* x, const T* dy, int64_t rows, const double* mean, const double* rstd,
-                                BatchSums& out) const noexcept {
-  PerRow<Sum> center;
-  choose_centers(rows, mean, rstd, center.values);
-  kernels_.fast.gradient_sums(x, dy, center.values, parameters_.gamma, extent(rows), out.g, out.g_xmu);
-  finish_sums(x, dy, rows, mean, center.values, out);
+                                BatchSums* out, const Totals* columns, bool with_dbeta) const noexcept {
+  const GradientRows all{x, dy, rows, mean, rstd};
+  const bool centered = center_ == Center::mean || (columns != nullptr && with_dbeta);
+  BatchSums unused;
+  BatchSums& to = out == nullptr ? unused : *out;
+  if (!centered) std::fill_n(to.g, rows, 0.0);
+  int64_t in_double = 0;
+  for_runs(rows, keeps_x_hat<Sum>(mean, rstd), [&](int64_t b, int64_t e, bool is_fast) {
+    if (is_fast) return sums_in<Sum>(all, b, e, centered, to, columns);
+    in_double += e - b;
+    if (columns == nullptr) return;
+    const kernels::ColumnTotals<double> wide{columns->wide_first, columns->wide_second, nullptr, nullptr};
+    sums_in<double>(all, b, e, centered, to, &wide);
+  });
+  if (columns != nullptr) counter_.sums(rows, in_double);
+  if (out != nullptr) finish_sums(all, to);
 }
 
 template <class T>
 void RowBatch<T>::input_gradient(const T* x, const T* dy, T* dx, int64_t rows, const double* mean, const double* rstd,
-                                 const BatchSums& sums, const kernels::Access& access, BatchSums* next,
-                                 const Totals* columns) const noexcept {
+                                 const BatchSums& sums, const kernels::Access& access) const noexcept {
   BatchSlopes g;
   g.fill(rows, static_cast<double>(length_), center_, rstd, sums);
   const auto keeps = keeps_dx_of_row<Fast>(mean, rstd, g);
   const auto row_is_fast = [&](int64_t r) { return every(keeps_parameters_, keeps(r)); };
-  const int64_t size = rows * length_;
-  const double *next_mean = mean + rows, *next_rstd = rstd + rows;
-  const bool all_fast = for_all(rows, row_is_fast);
-  const bool in_blocks = columns != nullptr && all_fast && kernels::can_take_panels(dy, dx, length_, access);
-  if (columns != nullptr && !in_blocks) column_sums(x, dy, rows, mean, rstd, *columns);
-  if (in_blocks || (next != nullptr && all_fast)) {
-    PerRow<Sum> center;
-    DxCoefficients<Fast> c;
-    const auto& of = c.fill(rows, mean, rstd, g.level, g.slope);
-    if (next != nullptr) choose_centers(rows, next_mean, next_rstd, center.values);
-    if (in_blocks) {
-      XHatCoefficients<Sum> x_hat;
-      kernels_.fused.all_gradients(x, dy, dx, of, parameters_.gamma, extent(rows), access, x_hat.fill(rows, mean, rstd),
-                                   *columns,
-                                   next == nullptr ? kernels::NextRows<Sum>{}
-                                                   : kernels::NextRows<Sum>{rows, center.values, next->g, next->g_xmu});
-      counter_.sums(rows, 0);
-    } else {
-      kernels_.fused.backward(x, dy, dx, of, parameters_.gamma, extent(rows), access, center.values, next->g,
-                              next->g_xmu);
-    }
-    counter_.maps(rows, 0);
-    if (next != nullptr) finish_sums(x + size, dy + size, rows, next_mean, center.values, *next);
-    return;
-  }
   for_runs_to_map(rows, row_is_fast, [&](auto a, int64_t b, int64_t e) {
     using A = decltype(a);
     DxCoefficients<A> c;
@@ -304,29 +303,6 @@ void RowBatch<T>::input_gradient(const T* x, const T* dy, T* dx, int64_t rows, c
     phases<A>().input_gradient(x + o, dy + o, dx + o, c.fill(e - b, mean + b, rstd + b, g.level + b, g.slope + b),
                                parameters_.gamma, extent(e - b), access);
   });
-  if (next != nullptr) gradient_sums(x + size, dy + size, rows, next_mean, next_rstd, *next);
-}
-
-template <class T>
-void RowBatch<T>::column_sums(const T* x, const T* dy, int64_t rows, const double* mean, const double* rstd,
-                              const Totals& to) const noexcept {
-  const kernels::ColumnTotals<double> wide{to.wide_first, to.wide_second, to.wide_first, to.wide_second};
-  const auto add_in = [&](const auto& totals, int64_t b, int64_t e) {
-    using S = std::remove_pointer_t<decltype(totals.first)>;
-    XHatCoefficients<S> c;
-    const int64_t o = b * length_;
-    phases<S>().column_sums(x + o, dy + o, extent(e - b), c.fill(e - b, mean + b, rstd + b), totals);
-  };
-  int64_t in_double = 0;
-  for_runs(rows, keeps_x_hat<Sum>(mean, rstd), [&](int64_t b, int64_t e, bool is_fast) {
-    if (is_fast) {
-      add_in(to, b, e);
-    } else {
-      add_in(wide, b, e);
-      in_double += e - b;
-    }
-  });
-  counter_.sums(rows, in_double);
 }
 
 #define UNITVAR_INSTANTIATE(T) template class RowBatch<T>;

@@ -19,15 +19,15 @@ struct BatchMoments {
   BatchArray var;
 };
 
-/// sum(g) and sum(g * (x - mean)), g = gamma * dy, for each row of a batch.
+/// sum(g) and sum(g * x_hat), g = gamma * dy, for each row of a batch. RMS normalization needs the first only where the
+/// second does not tell how large the products g are.
 struct BatchSums {
   BatchArray g;
-  BatchArray g_xmu;
+  BatchArray g_x_hat;
 };
 
 /// The passes over a batch of rows, at most kMostBatchRows. Which arithmetic a row gets, fast or wide, says
-/// cpu/precision/float_policy.hpp, from the row's own numbers and the parameters. The second pass of a batch may go
-/// together with the first of the batch that follows in memory: as many rows, or none.
+/// cpu/precision/float_policy.hpp, from the row's own numbers and the parameters.
 template <class T>
 class RowBatch {
  public:
@@ -41,27 +41,26 @@ class RowBatch {
 
   /// (B80), (B83): mean and var.
   void moments(const T* x, std::int64_t rows, BatchMoments& out) const noexcept;
-  /// (B80), (B83): y. With `next`, the moments of the rows that follow.
+  /// (B80), (B83): y.
   void normalize(const T* x, T* y, std::int64_t rows, const double* mean, const double* rstd,
-                 const kernels::Access& access, BatchMoments* next) const noexcept;
-  /// (B81), (B84): the sums over each row.
-  void gradient_sums(const T* x, const T* dy, std::int64_t rows, const double* mean, const double* rstd,
-                     BatchSums& out) const noexcept;
-  /// (B81), (B84): dx from them. May be dy. With `next`, gradient_sums of the rows that follow. With `columns`,
-  /// column_sums of the rows themselves.
+                 const kernels::Access& access) const noexcept;
+  /// (B81), (B84): the sums over each row, unless `out` is null. With `columns`, adds to the columns' sums of dy, if
+  /// `with_dbeta`, and of dy * x_hat; those in Sum are of kMostFastRows rows at most.
+  void gradient_sums(const T* x, const T* dy, std::int64_t rows, const double* mean, const double* rstd, BatchSums* out,
+                     const Totals* columns, bool with_dbeta) const noexcept;
+  /// (B81), (B84): dx from the sums over each row. May be dy.
   void input_gradient(const T* x, const T* dy, T* dx, std::int64_t rows, const double* mean, const double* rstd,
-                      const BatchSums& sums, const kernels::Access& access, BatchSums* next,
-                      const Totals* columns) const noexcept;
-  /// (B81), (B84): adds to the columns' sums of dy and of dy * x_hat; those in Sum are of kMostFastRows rows at most.
-  void column_sums(const T* x, const T* dy, std::int64_t rows, const double* mean, const double* rstd,
-                   const Totals& to) const noexcept;
+                      const BatchSums& sums, const kernels::Access& access) const noexcept;
 
  private:
   void choose_shifts(const T* x, std::int64_t rows, double* shift) const noexcept;
   void finish_moments(const T* x, std::int64_t rows, double* shift, BatchArray& first,
                       BatchMoments& out) const noexcept;
-  void finish_sums(const T* x, const T* dy, std::int64_t rows, const double* mean, const Sum* center,
-                   BatchSums& out) const noexcept;
+  struct GradientRows;
+  template <class S>
+  void sums_in(const GradientRows& rows, std::int64_t b, std::int64_t e, bool centered, BatchSums& out,
+               const kernels::ColumnTotals<S>* columns) const noexcept;
+  void finish_sums(const GradientRows& rows, BatchSums& out) const noexcept;
 
   /// Calls map(A(), b, e) for runs of the rows, A being Fast where keeps(r) holds for row r, or double.
   template <class Keeps, class Map>

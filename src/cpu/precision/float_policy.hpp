@@ -64,6 +64,9 @@ bool keeps_addend(double addend) noexcept {
   return std::is_same_v<A, double> || std::abs(addend) <= 0x1p100;
 }
 
+/// Whether a mean of products is so large that products which lost digits to underflow do not matter.
+inline bool tells_size(double mean) noexcept { return std::abs(mean) >= 0x1p-120; }
+
 /// Whether products g that were rounded to A are good, from their mean and their mean with x_hat: one of the two is so
 /// large that products which lost digits to underflow do not matter. Where the mean is exactly 0, products may have
 /// cancelled, or all be 0. Of those that cancelled, the other mean tells their size.
@@ -72,8 +75,8 @@ bool keeps_products(double mean, double mean_with_x_hat) noexcept {
   if constexpr (std::is_same_v<A, double>) {
     return true;
   } else {
-    const bool tells = every(mean == 0, any(std::abs(mean_with_x_hat) >= 0x1p-120, mean_with_x_hat == 0));
-    return any(std::abs(mean) >= 0x1p-120, tells);
+    const bool tells = every(mean == 0, any(tells_size(mean_with_x_hat), mean_with_x_hat == 0));
+    return any(tells_size(mean), tells);
   }
 }
 

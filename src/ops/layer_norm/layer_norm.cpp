@@ -82,7 +82,7 @@ template <class T>
 void check_variances(const RowRunner<T>& runner, const Forward<T>& a) {
   if (a.eps > 0) return;
   const cpu::ChannelArrays vars(1, a.extent.rows);
-  runner.for_all_batches([&](int64_t row, int64_t rows, int64_t) {
+  runner.for_all_batches([&](int64_t row, int64_t rows) {
     cpu::BatchMoments m;
     runner.batch().moments(a.x + row * a.extent.length, rows, m);
     std::copy_n(m.var, rows, vars[0] + row);
@@ -97,25 +97,19 @@ void check_variances(const RowRunner<T>& runner, const Forward<T>& a) {
   }
 }
 
-/// The second pass of a batch goes together with the first of the next.
+/// Batch after batch: moments while x comes from memory, then y, which asks for the next batch.
 template <class T>
 void forward_range(const RowRunner<T>& runner, const Forward<T>& a, int64_t begin, int64_t end) {
   const int64_t length = a.extent.length;
-  cpu::BatchMoments moments[2];
-  cpu::BatchArray rstd;
-  int at = 0;
-  runner.for_batches(begin, end, [&](int64_t row, int64_t rows, int64_t next_rows) {
+  runner.for_batches(begin, end, [&](int64_t row, int64_t rows) {
     const T* x = a.x + row * length;
-    if (row == begin) runner.batch().moments(x, rows, moments[at]);
-    const auto& [mean, var] = moments[at];
-    cpu::for_channels(0, rows, math::Rstd{.var = var, .eps = a.eps, .rstd = rstd});
-    cpu::BatchMoments& next = moments[1 - at];
-    const bool fits = next_rows == rows;
-    runner.batch().normalize(x, a.y + row * length, rows, mean, rstd, runner.schedule().access, fits ? &next : nullptr);
-    if (!fits && next_rows > 0) runner.batch().moments(x + rows * length, next_rows, next);
-    if (!a.mean.empty()) std::copy_n(mean, rows, a.mean.data() + row);
+    cpu::BatchMoments moments;
+    cpu::BatchArray rstd;
+    runner.batch().moments(x, rows, moments);
+    cpu::for_channels(0, rows, math::Rstd{.var = moments.var, .eps = a.eps, .rstd = rstd});
+    runner.batch().normalize(x, a.y + row * length, rows, moments.mean, rstd, runner.schedule().access);
+    if (!a.mean.empty()) std::copy_n(moments.mean, rows, a.mean.data() + row);
     if (!a.rstd.empty()) std::copy_n(rstd, rows, a.rstd.data() + row);
-    at = 1 - at;
   });
 }
 
@@ -128,57 +122,32 @@ void forward(const char* operation, const Args& args, const Options& options) {
   runner.for_all_ranges([&](int64_t begin, int64_t end) { forward_range(runner, a, begin, end); });
 }
 
+/// What a thread does with a tile of rows.
 template <class T>
-using ColumnSums = cpu::ColumnSums<kernels::sum_t<T>>;
-
-/// One thread's walk over the rows of its tiles: sums and then dx, with column sums; the second pass of a batch goes
-/// together with the first of the next. dx may take the place of dy.
-template <class T>
-struct BackwardWalk {
-  using Totals = kernels::ColumnTotals<kernels::sum_t<T>>;
+struct BackwardTile {
+  using Sum = kernels::sum_t<T>;
 
   const RowRunner<T>& runner;
   const Backward<T>& a;
   const double* means;
-  const ColumnSums<T>* sums;  ///< null: column sums are not wanted
-  cpu::BatchSums row_sums[2] = {};
-  int at = 0;
+  const cpu::ColumnSums<Sum>* sums;  ///< null: column sums are not wanted
 
-  void run(int64_t tile_begin, int64_t tile_end, int thread) {
-    const cpu::RowTiling& tiling = runner.schedule().tiling;
-    const int64_t first = tiling.begin(tile_begin);
-    if (tile_begin < tile_end)
-      start(first, std::min(runner.schedule().batch_rows, tiling.end(tile_begin) - first), row_sums[at]);
-    for (int64_t tile = tile_begin; tile < tile_end; ++tile) {
-      const int64_t begin = tiling.begin(tile), end = tiling.end(tile);
-      const Totals totals = sums == nullptr ? Totals{} : sums->start(tile, thread);
-      const auto walk = [&](int64_t row, int64_t rows, int64_t next_rows) {
-        batch(row, rows, next_rows, sums == nullptr ? nullptr : &totals);
-        const int64_t done = row + rows;
-        const bool is_full = done == end || (done - begin) % cpu::kMostFastRows == 0;
-        if (sums != nullptr && is_full) sums->flush(totals);
-      };
-      runner.for_batches(begin, end, walk, tile + 1 < tile_end ? tiling.end(tile + 1) - end : 0);
-    }
-  }
-
- private:
-  void start(int64_t row, int64_t rows, cpu::BatchSums& to) const {
-    if (a.dx == nullptr || rows == 0) return;
-    const int64_t o = row * a.extent.length;
-    runner.batch().gradient_sums(a.x + o, a.dy + o, rows, means + row, a.rstd + row, to);
-  }
-  void batch(int64_t row, int64_t rows, int64_t next_rows, const Totals* totals) {
-    const int64_t o = row * a.extent.length;
-    const T *x = a.x + o, *dy = a.dy + o;
-    const double *mean = means + row, *rstd = a.rstd + row;
-    if (a.dx == nullptr) return runner.batch().column_sums(x, dy, rows, mean, rstd, *totals);
-    cpu::BatchSums& next = row_sums[1 - at];
-    const bool fits = next_rows == rows;
-    runner.batch().input_gradient(x, dy, a.dx + o, rows, mean, rstd, row_sums[at], runner.schedule().access,
-                                  fits ? &next : nullptr, totals);
-    if (!fits) start(row + rows, next_rows, next);
-    at = 1 - at;
+  /// Batch after batch: the sums of rows and columns, then dx, which asks for the next batch. dx may take dy's place.
+  void run(int64_t tile, int thread, int64_t begin, int64_t end) const {
+    kernels::ColumnTotals<Sum> columns{};
+    if (sums != nullptr) columns = sums->start(tile, thread);
+    runner.for_batches(begin, end, [&](int64_t row, int64_t rows) {
+      const int64_t o = row * a.extent.length, done = row + rows;
+      const T *x = a.x + o, *dy = a.dy + o;
+      const double *mean = means + row, *rstd = a.rstd + row;
+      cpu::BatchSums row_sums;
+      runner.batch().gradient_sums(x, dy, rows, mean, rstd, a.dx == nullptr ? nullptr : &row_sums,
+                                   sums == nullptr ? nullptr : &columns, !a.dbeta.empty());
+      if (sums != nullptr && (done == end || (done - begin) % cpu::kMostFastRows == 0))
+        sums->flush(columns, thread, done < end);
+      if (a.dx != nullptr)
+        runner.batch().input_gradient(x, dy, a.dx + o, rows, mean, rstd, row_sums, runner.schedule().access);
+    });
   }
 };
 
@@ -190,16 +159,14 @@ void run_backward(const Backward<T>& a, const Options& options) {
   const cpu::ChannelArrays zeros(1, a.center == Center::mean ? 0 : a.extent.rows);
   if (a.center == Center::zero) std::fill_n(zeros[0], a.extent.rows, 0.0);
   const double* means = a.center == Center::mean ? a.mean : zeros[0];
-  if (!wants_columns) {
-    runner.for_all_tile_ranges([&](int64_t begin, int64_t end, int thread) {
-      BackwardWalk<T>{runner, a, means, nullptr}.run(begin, end, thread);
-    });
-    return;
-  }
-  const ColumnSums<T> sums(runner.schedule().tiling, runner.schedule().threads);
-  runner.for_all_tile_ranges([&](int64_t begin, int64_t end, int thread) {
-    BackwardWalk<T>{runner, a, means, &sums}.run(begin, end, thread);
-  });
+  const auto run = [&](const cpu::ColumnSums<kernels::sum_t<T>>* sums) {
+    const BackwardTile<T> tiles{runner, a, means, sums};
+    runner.for_all_tiles(
+        [&](int64_t tile, int thread, int64_t begin, int64_t end) { tiles.run(tile, thread, begin, end); });
+  };
+  if (!wants_columns) return run(nullptr);
+  const cpu::ColumnSums<kernels::sum_t<T>> sums(runner.schedule().tiling, runner.schedule().threads);
+  run(&sums);
   sums.merge(runner.schedule().threads);
   cpu::store_if_wanted(sums.of(0).second, a.dgamma);
   cpu::store_if_wanted(sums.of(0).first, a.dbeta);
