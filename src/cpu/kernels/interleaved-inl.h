@@ -68,10 +68,7 @@ UNITVAR_PART void map_row(const Map& map, int64_t row, int64_t cols, int64_t ahe
       map_lines<kStream, kWord / kMapLine<Map>>(map, row, k);
     }
   }
-  for (; k + kMapLine<Map> <= cols; k += kMapLine<Map>) {
-    map.prefetch(row + k + ahead);
-    map_lines<kStream, 1>(map, row, k);
-  }
+  k = map_whole_lines<kStream>(map, row, k, cols, ahead);
   map_torn<A>(map, row, k, cols);
 }
 

@@ -305,6 +305,33 @@ HWY_INLINE void map_torn(const Map& map, int64_t row, int64_t begin, int64_t end
   }
 }
 
+/// Whether `out` begins closely behind `in`, counted within a page. A load waits for non-temporal stores that are still
+/// under way to the same place of their page. In the order of memory it would meet those of the cache line before.
+template <class T>
+HWY_INLINE bool follows_closely(const T* out, const T* in) {
+  constexpr std::uintptr_t kPageBytes = 4096, kClose = 64;
+  return (reinterpret_cast<std::uintptr_t>(out) - reinterpret_cast<std::uintptr_t>(in) - 1) % kPageBytes < kClose;
+}
+template <class Map>
+HWY_INLINE bool follows_closely(const Map& map) {
+  if constexpr (!requires { map.x == map.out; }) {
+    return false;
+  } else if constexpr (requires { map.dy; }) {
+    return follows_closely(map.out, map.x) || follows_closely(map.out, map.dy);
+  } else {
+    return follows_closely(map.out, map.x);
+  }
+}
+
+/// n whole cache lines from column k on, the last of them first.
+template <int64_t n, class Map>
+HWY_NOINLINE void stream_lines_down(const Map& map, int64_t row, int64_t k) {
+  using U = typename Map::Vector;
+  for (int64_t i = n * kMapLine<Map> - U::kWidth; i >= 0; i -= U::kWidth) {
+    write<true, U>(map, map.template value<U>(row + k + i, k + i), row + k + i);
+  }
+}
+
 /// n whole cache lines from column k on. Non-temporal stores need them aligned.
 template <bool kStream, int64_t n, class Map>
 UNITVAR_PART void map_lines(const Map& map, int64_t row, int64_t k) {
@@ -312,10 +339,37 @@ UNITVAR_PART void map_lines(const Map& map, int64_t row, int64_t k) {
   if constexpr (Map::kHasEpilogue) {
     map.template write_lines<kStream, n * kMapLine<Map>>(row + k, k);
   } else {
+    if constexpr (kStream && n > 1) {
+      if (HWY_UNLIKELY(follows_closely(map))) return stream_lines_down<n>(map, row, k);
+    }
     for (int64_t i = 0; i < n * kMapLine<Map>; i += U::kWidth) {
       write<kStream, U>(map, map.template value<U>(row + k + i, k + i), row + k + i);
     }
   }
+}
+
+/// Columns [k, end) as far as they are whole cache lines. Prefetches what comes `ahead` elements later. Returns the
+/// first column left over.
+template <bool kStream, class Map>
+UNITVAR_PART int64_t map_whole_lines(const Map& map, int64_t row, int64_t k, int64_t end, int64_t ahead) {
+  constexpr int64_t kLineOfMap = kMapLine<Map>;
+  if constexpr (kStream && !Map::kHasEpilogue) {
+    if (HWY_UNLIKELY(follows_closely(map))) {
+      const auto take = [&](auto lines) HWY_ATTR {
+        for (; k + lines * kLineOfMap <= end; k += lines * kLineOfMap) {
+          for (int64_t i = 0; i < lines; ++i) map.prefetch(row + k + i * kLineOfMap + ahead);
+          stream_lines_down<lines>(map, row, k);
+        }
+      };
+      take(std::integral_constant<int, 4>());
+      take(std::integral_constant<int, 2>());
+    }
+  }
+  for (; k + kLineOfMap <= end; k += kLineOfMap) {
+    map.prefetch(row + k + ahead);
+    map_lines<kStream, 1>(map, row, k);
+  }
+  return k;
 }
 
 /// Elements from p to the next cache line.

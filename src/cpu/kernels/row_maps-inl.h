@@ -136,11 +136,7 @@ HWY_INLINE void map_row_columns(const Map& map, int64_t begin, int64_t end, int6
   for (const int64_t reach = map.reach(); begin < end;) {
     const int64_t n = std::min(reach, end - begin);
     const auto part = map.from(begin);
-    int64_t k = 0;
-    for (; k + kMapLine<Map> <= n; k += kMapLine<Map>) {
-      part.prefetch(k + ahead);
-      map_lines<kStream, 1>(part, 0, k);
-    }
+    const int64_t k = map_whole_lines<kStream>(part, 0, 0, n, ahead);
     if (k < n) {
       part.prefetch(k + ahead);
       map_columns<A>(part, 0, k, n);
