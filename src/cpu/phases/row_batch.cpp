@@ -245,28 +245,27 @@ void RowBatch<T>::sums_in(const GradientRows& rows, int64_t b, int64_t e, bool c
                             columns);
 }
 
-/// Sums in float that are not good, again in double. Of RMS normalization, the first sum where it is needed.
+/// Sums in float that are not good, again in double. Of RMS normalization, the first sum where it is needed. Returns
+/// how many rows were not good.
 template <class T>
-void RowBatch<T>::finish_sums(const GradientRows& rows, BatchSums& out) const noexcept {
+int64_t RowBatch<T>::finish_sums(const GradientRows& rows, BatchSums& out) const noexcept {
   const bool by_mean = center_ == Center::mean;
   const auto count = static_cast<double>(length_);
-  int64_t again = 0;
-  const auto keeps = keeps_x_hat<Sum>(rows.mean, rows.rstd);
-  const auto is_good = [=, this, &out](int64_t r) {
-    return any(std::is_same_v<Sum, double>,
-               every(keeps(r), keeps_parameters_, keeps_gradient_sums<Sum>(0, by_mean ? out.g[r] : 0, out.g_x_hat[r])));
+  const auto is_good = [=, this, in_float = keeps_x_hat<Sum>(rows.mean, rows.rstd), &out](int64_t r) {
+    return any(std::is_same_v<Sum, double>, !in_float(r),
+               every(keeps_parameters_, keeps_gradient_sums<Sum>(0, by_mean ? out.g[r] : 0, out.g_x_hat[r])));
   };
   const auto has_all = [=, &out](int64_t r) { return any(by_mean, tells_size(out.g_x_hat[r] / count)); };
+  int64_t again = 0;
+  const auto finish = [&](int64_t b, int64_t e, bool is_done) {
+    for (int64_t r = b; !is_done && r < e; ++r) {
+      if (!is_good(r)) ++again;
+      sums_in<double>(rows, r, r + 1, true, out, nullptr);
+    }
+  };
   for_runs(
-      rows.rows, [=](int64_t r) { return every(is_good(r), has_all(r)); },
-      [&](int64_t b, int64_t e, bool good) {
-        if (good) return;
-        for (int64_t r = b; r < e; ++r) {
-          if (!is_good(r)) ++again;
-          if (!is_good(r) || !has_all(r)) sums_in<double>(rows, r, r + 1, true, out, nullptr);
-        }
-      });
-  counter_.sums(rows.rows, again);
+      rows.rows, [=](int64_t r) { return every(is_good(r), has_all(r)); }, finish);
+  return again;
 }
 
 template <class T>
@@ -277,16 +276,16 @@ void RowBatch<T>::gradient_sums(const T* x, const T* dy, int64_t rows, const dou
   BatchSums unused;
   BatchSums& to = out == nullptr ? unused : *out;
   if (!centered) std::fill_n(to.g, rows, 0.0);
+  kernels::ColumnTotals<double> wide{};
+  if (columns != nullptr) wide = {columns->wide_first, columns->wide_second, nullptr, nullptr};
   int64_t in_double = 0;
   for_runs(rows, keeps_x_hat<Sum>(mean, rstd), [&](int64_t b, int64_t e, bool is_fast) {
     if (is_fast) return sums_in<Sum>(all, b, e, centered, to, columns);
     in_double += e - b;
-    if (columns == nullptr) return;
-    const kernels::ColumnTotals<double> wide{columns->wide_first, columns->wide_second, nullptr, nullptr};
-    sums_in<double>(all, b, e, centered, to, &wide);
+    sums_in<double>(all, b, e, centered, to, columns == nullptr ? nullptr : &wide);
   });
   if (columns != nullptr) counter_.sums(rows, in_double);
-  if (out != nullptr) finish_sums(all, to);
+  if (out != nullptr) counter_.sums(rows, in_double + finish_sums(all, to));
 }
 
 template <class T>

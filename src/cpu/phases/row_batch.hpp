@@ -60,7 +60,7 @@ class RowBatch {
   template <class S>
   void sums_in(const GradientRows& rows, std::int64_t b, std::int64_t e, bool centered, BatchSums& out,
                const kernels::ColumnTotals<S>* columns) const noexcept;
-  void finish_sums(const GradientRows& rows, BatchSums& out) const noexcept;
+  std::int64_t finish_sums(const GradientRows& rows, BatchSums& out) const noexcept;
 
   /// Calls map(A(), b, e) for runs of the rows, A being Fast where keeps(r) holds for row r, or double.
   template <class Keeps, class Map>
