@@ -169,7 +169,7 @@ HWY_INLINE void stream_rows(const Maps& maps, const RowExtent& rows, int64_t ahe
 }
 
 template <class T, class A, class Maps>
-HWY_INLINE void map_all_rows_of(const Maps& maps, const RowExtent& rows, const Access& access) {
+HWY_INLINE void map_rows_of_batch(const Maps& maps, const RowExtent& rows, const Access& access) {
   if constexpr (kCanStream<T, A>) {
     if (access.stores == Stores::streamed) {
       stream_rows<T, A>(maps, rows, access.ahead);

@@ -17,11 +17,12 @@ HWY_BEFORE_NAMESPACE();
 namespace unitvar::kernels::HWY_NAMESPACE {
 
 /// Vectors of both sums of rows that registers hold.
-constexpr int kSumVectors = kHasVectors ? 4 : 2;
-/// Rows that are taken at a time: a column's sums are loaded and stored once for all of them. It changes no bit. Where
-/// S is not what sums of T are taken in as a rule, a second copy of the code would not pay.
+constexpr int kSumVectors = 4;
+/// Rows that are taken at a time: a column's sums are loaded and stored once for all of them. Whether float holds these
+/// sums is asked once for so many rows, so for 16 bits it fixes the bits, and is the same on every instruction set.
+/// Where S is not what sums of T are taken in as a rule, a second copy of the code would not pay.
 template <class T, class S>
-constexpr int kRowsAtATime = kIsSharedSum<T, S> ? 1 : kSumVectors;
+constexpr int kRowsAtATime = kIsSharedSum<T, S> ? 1 : kSomeRows;
 /// Columns of these rows that are taken at a time, once for each vector of lanes; they stay in L1 meanwhile. Terms in
 /// float are added to double after so many columns, which fixes the bits. Of terms in double it changes none.
 template <class S>
@@ -116,7 +117,7 @@ struct SpanSums {
   static HWY_INLINE void finish_one(typename U::Value sum, double* to, bool is_first) {
     if constexpr (kInDouble) {
       U::store(sum, to);
-    } else if constexpr (U::kWidth == 1 && std::is_same_v<U, ScalarOf<S>>) {
+    } else if constexpr (std::is_same_v<U, ScalarOf<S>>) {
       *to = (is_first ? 0 : *to) + static_cast<double>(sum);
     } else {
       Wide<U> wide;
@@ -180,7 +181,8 @@ struct GradientRows {
   }
   HWY_INLINE GradientRows span(int64_t k) const {
     GradientRows rows = *this;
-    rows.base = gamma.is_absent ? k : 0;
+    rows.gamma = gamma.from(k);
+    rows.base = k;
     return rows;
   }
   template <class U, int n>
@@ -236,12 +238,8 @@ struct GradientRows {
     }
     for (int64_t r = 0; r < n; ++r) {
       const auto g = static_cast<double>(dy[r * cols + k]);
-      double d = static_cast<double>(x[r * cols + k]);
-      if constexpr (kCentered) d -= static_cast<double>(c.center[r]);
-      d *= static_cast<double>(c.scale[r]);
-      if constexpr (kCentered) d += static_cast<double>(c.beta[r]);
       to.wide_first[k] += g;
-      to.wide_second[k] += g * d;
+      to.wide_second[k] += g * x_hat<ScalarOf<double>>(r, k);
     }
   }
   template <class U>
@@ -272,7 +270,7 @@ HWY_INLINE void add_span(const Source& source, int64_t begin, int64_t end, bool 
 
 /// Columns [k, end) of n rows, less than a group of kLanes: whole vectors U. Returns the first column left over.
 template <class U, class S, int n, class Source>
-HWY_INLINE int64_t add_rest(const Source& source, int64_t k, int64_t end, RowLanes<n>& lanes) {
+HWY_INLINE int64_t sum_rest(const Source& source, int64_t k, int64_t end, RowLanes<n>& lanes) {
   for (; k + U::kWidth <= end; k += U::kWidth) {
     SpanSums<U, S, n, Source::kFirst> sums;
     const int lane = static_cast<int>(k % kLanes);
@@ -296,8 +294,8 @@ HWY_NOINLINE void add_columns(const Source& source, int64_t begin, int64_t end, 
   } while (k < whole);
   if (k < end) {
     const auto rest = source.span(k);
-    k = add_rest<U, S>(rest, k, end, lanes);
-    add_rest<ScalarOf<S>, S>(rest, k, end, lanes);
+    k = sum_rest<U, S>(rest, k, end, lanes);
+    sum_rest<ScalarOf<S>, S>(rest, k, end, lanes);
   }
 }
 
@@ -334,7 +332,7 @@ struct PieceTree {
 
 /// Both sums of n rows.
 template <int n, class S, class Source>
-HWY_INLINE void add_rows(const Source& source, int64_t cols, double* first, double* second) {
+HWY_INLINE void sum_rows(const Source& source, int64_t cols, double* first, double* second) {
   RowLanes<n> lanes;
   if (cols <= kPiece) {
     add_columns<S>(source, 0, cols, lanes);
@@ -359,11 +357,11 @@ HWY_INLINE void add_rows(const Source& source, int64_t cols, double* first, doub
 
 /// n rows at a time, and the last ones by themselves.
 template <int n, class S, class Source>
-HWY_INLINE void add_all_rows(const Source& source, const RowExtent& rows, double* first, double* second) {
+HWY_INLINE void sum_all_rows(const Source& source, const RowExtent& rows, double* first, double* second) {
   int64_t r = 0;
-  for (; r + n <= rows.rows; r += n) add_rows<n, S>(source.from(r), rows.length, first + r, second + r);
+  for (; r + n <= rows.rows; r += n) sum_rows<n, S>(source.from(r), rows.length, first + r, second + r);
   if constexpr (n > 1) {
-    for (; r < rows.rows; ++r) add_rows<1, S>(source.from(r), rows.length, first + r, second + r);
+    for (; r < rows.rows; ++r) sum_rows<1, S>(source.from(r), rows.length, first + r, second + r);
   }
 }
 

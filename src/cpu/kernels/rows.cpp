@@ -18,9 +18,9 @@ template <class T, class S>
 struct RowSums {
   static void moments(const T* x, const S* shift, const RowExtent& rows, double* first, double* second) {
     if (shift == nullptr) {
-      add_all_rows<kRowsAtATime<T, S>, S>(MomentRows<T, S, false>{x, shift, rows.length}, rows, first, second);
+      sum_all_rows<kRowsAtATime<T, S>, S>(MomentRows<T, S, false>{x, shift, rows.length}, rows, first, second);
     } else {
-      add_all_rows<kRowsAtATime<T, S>, S>(MomentRows<T, S, true>{x, shift, rows.length}, rows, first, second);
+      sum_all_rows<kRowsAtATime<T, S>, S>(MomentRows<T, S, true>{x, shift, rows.length}, rows, first, second);
     }
   }
   static void gradient_sums(const T* x, const T* dy, const RowExtent& rows, const NormalizeCoefficients<const S*>& c,
@@ -39,10 +39,10 @@ struct RowSums {
                             const ColumnParameter<T>& gamma, double* first, double* second, const ColumnTotals<S>& to) {
     if (c.center == nullptr) {
       const GradientRows<T, S, false, kColumns> source{x, dy, c, gamma, rows.length, to};
-      add_all_rows<kRowsAtATime<T, S>, S>(source, rows, first, second);
+      sum_all_rows<kRowsAtATime<T, S>, S>(source, rows, first, second);
     } else {
       const GradientRows<T, S, true, kColumns> source{x, dy, c, gamma, rows.length, to};
-      add_all_rows<kRowsAtATime<T, S>, S>(source, rows, first, second);
+      sum_all_rows<kRowsAtATime<T, S>, S>(source, rows, first, second);
     }
   }
 };
@@ -51,11 +51,11 @@ template <class T, class A>
 struct RowMaps {
   static void normalize(const T* x, T* y, const NormalizeCoefficients<const A*>& c,
                         const ColumnParameters<T>& parameters, const RowExtent& rows, const Access& access) {
-    map_all_rows_of<T, A>(RowNormalizeMaps<T, A>{x, y, c, parameters, rows.length}, rows, access);
+    map_rows_of_batch<T, A>(RowNormalizeMaps<T, A>{x, y, c, parameters, rows.length}, rows, access);
   }
   static void input_gradient(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c,
                              const ColumnParameter<T>& gamma, const RowExtent& rows, const Access& access) {
-    map_all_rows_of<T, A>(RowGradientMaps<T, A>{x, dy, dx, c, gamma, rows.length}, rows, access);
+    map_rows_of_batch<T, A>(RowGradientMaps<T, A>{x, dy, dx, c, gamma, rows.length}, rows, access);
   }
 };
 

@@ -36,6 +36,9 @@ struct ColumnParameters {
   ColumnParameter<T> beta;
 };
 
+/// Rows whose column sums are added at a time, counted from a batch's first.
+inline constexpr int kSomeRows = 4;
+
 /// Sums of columns, with a value for each column. What S does not hold is added to wide_first and wide_second. Few
 /// enough rows are added for S to keep its digits (kMostFastRows).
 template <class S>

@@ -110,16 +110,11 @@ class RowRunner {
   void for_all_batches(const Pass& pass) const {
     for_all_ranges([&](std::int64_t begin, std::int64_t end) { for_batches(begin, end, pass); });
   }
-  /// range(first tile, last tile + 1, thread) of all tiles, one for each thread.
-  template <class Range>
-  void for_all_tile_ranges(const Range& range) const {
-    for_ranges(schedule_.tiling.tiles, range);
-  }
   /// range(tile, thread, begin, end) for the rows of each tile, on all threads.
   template <class Range>
   void for_all_tiles(const Range& range) const {
     const RowTiling& tiling = schedule_.tiling;
-    for_all_tile_ranges([&](std::int64_t first, std::int64_t last, int thread) {
+    for_ranges(tiling.tiles, [&](std::int64_t first, std::int64_t last, int thread) {
       for (std::int64_t tile = first; tile < last; ++tile) range(tile, thread, tiling.begin(tile), tiling.end(tile));
     });
   }

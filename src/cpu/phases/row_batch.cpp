@@ -226,7 +226,7 @@ void RowBatch<T>::normalize(const T* x, T* y, int64_t rows, const double* mean, 
 
 /// What gradient sums are taken of.
 template <class T>
-struct RowBatch<T>::GradientRows {
+struct RowBatch<T>::GradientInput {
   const T *x, *dy;
   int64_t rows;
   const double *mean, *rstd;
@@ -235,7 +235,7 @@ struct RowBatch<T>::GradientRows {
 /// The sums of rows [b, e), in S. Sums that are not centered are those of RMS normalization, without the first of both.
 template <class T>
 template <class S>
-void RowBatch<T>::sums_in(const GradientRows& rows, int64_t b, int64_t e, bool centered, BatchSums& out,
+void RowBatch<T>::sums_in(const GradientInput& rows, int64_t b, int64_t e, bool centered, BatchSums& out,
                           const kernels::ColumnTotals<S>* columns) const noexcept {
   XHatCoefficients<S> c;
   const int64_t o = b * length_;
@@ -248,7 +248,7 @@ void RowBatch<T>::sums_in(const GradientRows& rows, int64_t b, int64_t e, bool c
 /// Sums in float that are not good, again in double. Of RMS normalization, the first sum where it is needed. Returns
 /// how many rows were not good.
 template <class T>
-int64_t RowBatch<T>::finish_sums(const GradientRows& rows, BatchSums& out) const noexcept {
+int64_t RowBatch<T>::finish_sums(const GradientInput& rows, BatchSums& out) const noexcept {
   const bool by_mean = center_ == Center::mean;
   const auto count = static_cast<double>(length_);
   const auto is_good = [=, this, in_float = keeps_x_hat<Sum>(rows.mean, rows.rstd), &out](int64_t r) {
@@ -271,7 +271,7 @@ int64_t RowBatch<T>::finish_sums(const GradientRows& rows, BatchSums& out) const
 template <class T>
 void RowBatch<T>::gradient_sums(const T* x, const T* dy, int64_t rows, const double* mean, const double* rstd,
                                 BatchSums* out, const Totals* columns, bool with_dbeta) const noexcept {
-  const GradientRows all{x, dy, rows, mean, rstd};
+  const GradientInput all{x, dy, rows, mean, rstd};
   const bool centered = center_ == Center::mean || (columns != nullptr && with_dbeta);
   BatchSums unused;
   BatchSums& to = out == nullptr ? unused : *out;

@@ -56,11 +56,11 @@ class RowBatch {
   void choose_shifts(const T* x, std::int64_t rows, double* shift) const noexcept;
   void finish_moments(const T* x, std::int64_t rows, double* shift, BatchArray& first,
                       BatchMoments& out) const noexcept;
-  struct GradientRows;
+  struct GradientInput;
   template <class S>
-  void sums_in(const GradientRows& rows, std::int64_t b, std::int64_t e, bool centered, BatchSums& out,
+  void sums_in(const GradientInput& rows, std::int64_t b, std::int64_t e, bool centered, BatchSums& out,
                const kernels::ColumnTotals<S>* columns) const noexcept;
-  std::int64_t finish_sums(const GradientRows& rows, BatchSums& out) const noexcept;
+  std::int64_t finish_sums(const GradientInput& rows, BatchSums& out) const noexcept;
 
   /// Calls map(A(), b, e) for runs of the rows, A being Fast where keeps(r) holds for row r, or double.
   template <class Keeps, class Map>

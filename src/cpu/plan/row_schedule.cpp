@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "core/divide_up.hpp"
+#include "cpu/kernels/rows.hpp"
 
 namespace unitvar::cpu {
 namespace {
@@ -16,14 +17,10 @@ constexpr int64_t kTileRows = 256;
 constexpr int64_t kSomeTiles = 16;
 constexpr int64_t kMostTiles = 64;
 /// The rows of a tile are a multiple of this.
-constexpr int64_t kRowStep = 4;
+constexpr int64_t kRowStep = kernels::kSomeRows;
 
 /// Bytes of a batch, of all tensors that are read: what its first pass leaves in L1 for the second.
 constexpr int64_t kBatchBytes = 32 << 10;
-/// Rows of a batch with column sums, at least, if L2 holds them: a column's sums are loaded and stored once for so
-/// many.
-constexpr int64_t kSomeRows = 4;
-
 RowTiling cut(const RowExtent& extent) noexcept {
   const int64_t fewest = divide_up(extent.rows, kMostTiles), most = divide_up(extent.rows, kSomeTiles);
   const int64_t rows = std::max(fewest, std::min(kTileRows, most));
@@ -31,12 +28,13 @@ RowTiling cut(const RowExtent& extent) noexcept {
   return {extent, tile_rows, divide_up(extent.rows, tile_rows)};
 }
 
-/// Rows of a batch: a power of two, so that column sums of kMostFastRows rows end where a batch ends.
+/// Rows of a batch: a power of two, so that column sums of kMostFastRows rows end where a batch ends. With column sums
+/// it depends on the extent alone and is at least kSomeRows, because of their bits.
 int64_t batch_rows(const RowExtent& extent, const ScheduleInput& input) noexcept {
   const int64_t row_bytes = extent.length * input.bytes_per_element * input.tensors_read;
   const bool has_columns = input.tensors_read > 1;
-  const int64_t fewest = has_columns && kSomeRows * row_bytes <= input.cache.l2 ? kSomeRows : 1;
-  const int64_t rows = std::clamp(kBatchBytes / row_bytes, fewest, has_columns ? kMostFastRows : kMostBatchRows);
+  const int64_t fewest = has_columns ? kernels::kSomeRows : 1, most = has_columns ? kMostFastRows : kMostBatchRows;
+  const int64_t rows = std::clamp(kBatchBytes / row_bytes, fewest, most);
   return static_cast<int64_t>(std::bit_floor(static_cast<std::uint64_t>(rows)));
 }
 

@@ -10,7 +10,7 @@ namespace unitvar::cpu {
 /// Rows of a batch, at most.
 inline constexpr std::int64_t kMostBatchRows = 64;
 
-/// Rows whose column sums are added in float, at most; a power of two.
+/// Rows whose column sums are added by themselves before they go to their tile's, at most; a power of two.
 inline constexpr std::int64_t kMostFastRows = 32;
 
 /// Tiles of rows whose column sums are added together. Tiles are merged in a fixed tree, so this fixes the bits. It is

@@ -11,7 +11,7 @@ void measure_groups(const Plan& plan, const Shape& shape, Layout layout, const s
   with_dtype(dtype, [&]<class T>(std::type_identity<T>) {
     TrainingBench<T, GroupProblem<T>, GroupExpectation<T>, OnednnGroups> bench(plan, shape, layout, plan.groups);
     if (plan.against_onednn && onednn_supports_groups(dtype)) {
-      GroupProblem<T>& p = bench.problem();
+      const GroupProblem<T>& p = bench.problem();
       bench.compete_with([&p, &shape, layout] {
         return std::make_unique<OnednnGroups>(
             OnednnGroupProblem{onednn_tensors(p.data), shape, layout, p.groups.per_sample()});

@@ -12,7 +12,7 @@ void measure_rows(const Plan& plan, const Shape& shape, const std::string& dtype
   with_dtype(dtype, [&]<class T>(std::type_identity<T>) {
     TrainingBench<T, RowProblem<T>, RowExpectation<T>, OnednnRows> bench(plan, plan.op, shape);
     if (plan.against_onednn && plan.op == Op::layer_norm && onednn_supports(dtype)) {
-      RowProblem<T>& p = bench.problem();
+      const RowProblem<T>& p = bench.problem();
       bench.compete_with([&p] {
         return std::make_unique<OnednnRows>(OnednnRowProblem{onednn_tensors(p.data), p.extent});
       });

@@ -27,8 +27,8 @@ class TrainingBench {
       : plan_(plan), problem_(args...), expectation_(problem_) {}
 
   [[nodiscard]] Case& problem() { return problem_; }
-  /// `make` makes oneDNN's primitive. It is made anew for each number of threads: some primitives keep the number that
-  /// OpenMP was set to when they were made.
+  /// `make` makes oneDNN's primitive, anew for each measurement: some primitives keep the number of threads that OpenMP
+  /// was set to when they were made.
   void compete_with(std::function<std::unique_ptr<Primitive>()> make) { make_onednn_ = std::move(make); }
 
   Row measure(Pass pass, int threads) {

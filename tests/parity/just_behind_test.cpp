@@ -1,0 +1,98 @@
+// Results past the caches that begin just behind their input, counted within a page of memory: another walk, equal
+// bits.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "support/dtypes.hpp"
+#include "support/isas.hpp"
+#include "support/measure.hpp"
+#include "support/problem.hpp"
+#include "support/run.hpp"
+#include "support/shapes.hpp"
+#include "unitvar/layer_norm.hpp"
+
+namespace unitvar::test {
+namespace {
+
+/// n elements that begin so many bytes behind the beginning of a page.
+template <class T>
+class Placed {
+ public:
+  Placed(std::size_t n, std::size_t bytes) : memory_(n + 2 * page / sizeof(T)), size_(n) {
+    const auto address = reinterpret_cast<std::uintptr_t>(memory_.data());
+    begin_ = ((page - address % page) % page + bytes) / sizeof(T);
+  }
+  Placed(const std::vector<T>& values, std::size_t bytes) : Placed(values.size(), bytes) {
+    std::copy(values.begin(), values.end(), span().begin());
+  }
+  [[nodiscard]] std::span<T> span() { return std::span<T>(memory_).subspan(begin_, size_); }
+  [[nodiscard]] std::vector<T> values() { return {span().begin(), span().end()}; }
+
+ private:
+  static constexpr std::size_t page = 4096;
+  std::vector<T> memory_;
+  std::size_t size_, begin_;
+};
+
+template <class T>
+class JustBehind : public ::testing::Test {};
+TYPED_TEST_SUITE(JustBehind, AllDtypes);
+
+/// More than four second-level caches, so that results are written past them.
+template <class T>
+constexpr std::int64_t streamed_elements = (9 << 20) / static_cast<std::int64_t>(sizeof(T));
+
+TYPED_TEST(JustBehind, ResultsOfBatchNormAreTheSame) {
+  using T = TypeParam;
+  for (const Extent& row : {Extent{1, 16, 784}, Extent{1, 256, 1}, Extent{1, 96, 1}}) {
+    const Extent extent{streamed_elements<T> / row.size() + 1, row.channels, row.inner};
+    const auto p = make_problem<T>(extent, 1);
+    const auto f = run_forward(p);
+    const auto b = run_backward(p, f.mean, f.rstd);
+    Placed<T> x(p.x, 0), dy(p.dy, 2048);
+    for_each_isa([&](Isa isa) {
+      for (const std::size_t bytes : {16, 64, 2064}) {
+        SCOPED_TRACE(describe(extent) + ", " + std::to_string(bytes) + " bytes behind x");
+        const Options options{.cpu = {.threads = 2, .isa = isa}};
+        Placed<T> y(p.x.size(), bytes), dx(p.x.size(), bytes);
+        batch_norm_forward<T>(
+            {.extent = extent, .x = x.span(), .gamma = p.gamma, .beta = p.beta, .y = y.span(), .eps = p.eps}, options);
+        EXPECT_TRUE(same_bits(y.values(), f.y));
+        batch_norm_backward<T>({.extent = extent,
+                                .x = x.span(),
+                                .dy = dy.span(),
+                                .mean = f.mean,
+                                .rstd = f.rstd,
+                                .gamma = p.gamma,
+                                .dx = dx.span()},
+                               options);
+        EXPECT_TRUE(same_bits(dx.values(), b.dx));
+      }
+    });
+  }
+}
+
+TYPED_TEST(JustBehind, ResultsOfLayerNormAreTheSame) {
+  using T = TypeParam;
+  const RowExtent extent{streamed_elements<T> / 1000 + 1, 1000};
+  const auto p = make_problem<T>(Extent{extent.rows, extent.length, 1}, 1);
+  Placed<T> x(p.x, 0);
+  const auto y_at = [&](std::size_t bytes, Isa isa) {
+    Placed<T> y(p.x.size(), bytes);
+    layer_norm_forward<T>({.extent = extent, .x = x.span(), .gamma = p.gamma, .beta = p.beta, .y = y.span()},
+                          {.cpu = {.isa = isa}});
+    return y.values();
+  };
+  const auto far = y_at(2048, Isa::portable);
+  for_each_isa([&](Isa isa) {
+    for (const std::size_t bytes : {16, 64}) EXPECT_TRUE(same_bits(y_at(bytes, isa), far)) << bytes;
+  });
+}
+
+}  // namespace
+}  // namespace unitvar::test
