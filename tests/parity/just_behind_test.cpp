@@ -11,6 +11,7 @@
 #include "support/dtypes.hpp"
 #include "support/isas.hpp"
 #include "support/measure.hpp"
+#include "support/past_caches.hpp"
 #include "support/problem.hpp"
 #include "support/run.hpp"
 #include "support/shapes.hpp"
@@ -43,14 +44,10 @@ template <class T>
 class JustBehind : public ::testing::Test {};
 TYPED_TEST_SUITE(JustBehind, AllDtypes);
 
-/// More than four second-level caches, so that results are written past them.
-template <class T>
-constexpr std::int64_t streamed_elements = (9 << 20) / static_cast<std::int64_t>(sizeof(T));
-
 TYPED_TEST(JustBehind, ResultsOfBatchNormAreTheSame) {
   using T = TypeParam;
   for (const Extent& row : {Extent{1, 16, 784}, Extent{1, 256, 1}, Extent{1, 96, 1}}) {
-    const Extent extent{streamed_elements<T> / row.size() + 1, row.channels, row.inner};
+    const Extent extent{past_caches<T>() / row.size() + 1, row.channels, row.inner};
     const auto p = make_problem<T>(extent, 1);
     const auto f = run_forward(p);
     const auto b = run_backward(p, f.mean, f.rstd);
@@ -79,7 +76,7 @@ TYPED_TEST(JustBehind, ResultsOfBatchNormAreTheSame) {
 
 TYPED_TEST(JustBehind, ResultsOfLayerNormAreTheSame) {
   using T = TypeParam;
-  const RowExtent extent{streamed_elements<T> / 1000 + 1, 1000};
+  const RowExtent extent{past_caches<T>() / 1000 + 1, 1000};
   const auto p = make_problem<T>(Extent{extent.rows, extent.length, 1}, 1);
   Placed<T> x(p.x, 0);
   const auto y_at = [&](std::size_t bytes, Isa isa) {

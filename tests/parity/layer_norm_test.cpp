@@ -96,7 +96,7 @@ TYPED_TEST(RowNorms, HaveTheSameBitsWithoutParametersAsWithOnesAndZeros) {
   using T = TypeParam;
   for (const RowNorm norm : both_row_norms) {
     for (const RowExtent& extent : thinned<RowExtent>(
-             {{7, 5}, {9, 130}, {1, 2048}, {5, 2049}, {3, 4097}, {2, 20001}, {300, 4096}, {41, 12000}, {700, 2200}},
+             {{7, 5}, {9, 130}, {1, 2048}, {5, 2049}, {300, 4096}, {2, 20001}, {41, 12000}, {700, 2200}, {3, 4097}},
              3)) {
       SCOPED_TRACE(describe(norm, extent));
       auto p = make_row_problem<T>(norm, extent, 2);

@@ -9,6 +9,7 @@
 #include "support/guarded.hpp"
 #include "support/isas.hpp"
 #include "support/measure.hpp"
+#include "support/past_caches.hpp"
 #include "support/rows.hpp"
 
 namespace unitvar::test {
@@ -22,9 +23,8 @@ TYPED_TEST_SUITE(RowNormsPastTheCaches, AllDtypes);
 /// too.
 TYPED_TEST(RowNormsPastTheCaches, AreThoseOfTheirRowsAlone) {
   using T = TypeParam;
-  constexpr std::int64_t bytes = 9 << 20;
   for (const std::int64_t length : {64, 1000}) {
-    const RowExtent extent{bytes / length / static_cast<std::int64_t>(sizeof(T)), length};
+    const RowExtent extent{past_caches<T>() / length, length};
     const auto p = make_row_problem<T>(RowNorm::layer, extent, 1);
     const auto f = run_forward(p);
     const auto b = run_backward(p, f);
@@ -61,9 +61,8 @@ void expect_sums_of_column(const RowProblem<T>& p, const RowForwardResult<T>& f,
 /// unless it takes the place of dy; columns whose sums float does not hold are added again.
 TYPED_TEST(RowNormsPastTheCaches, AreTheSameWhereverMemoryBegins) {
   using T = TypeParam;
-  constexpr std::int64_t bytes = 9 << 20;
   for (const std::int64_t length : thinned<std::int64_t>({32, 96, 1000, 4128}, 3)) {
-    const RowExtent extent{bytes / length / static_cast<std::int64_t>(sizeof(T)), length};
+    const RowExtent extent{past_caches<T>() / length, length};
     auto p = make_row_problem<T>(RowNorm::layer, extent, 1);
     if constexpr (!std::is_same_v<T, f16>) {
       for (const std::int64_t column : {std::int64_t{0}, length / 2, length - 1}) {
