@@ -81,6 +81,7 @@ INSTANTIATE_TEST_SUITE_P(
             {"--op", "group_norm", "--groups", "5", "--pass", "inference"}, 2, "--pass is 'inference', want forward"},
         Refusal{{"--op", "instance_norm", "--pass", "inference"}, 2, "--pass is 'inference', want forward, backward"},
         Refusal{{"--op", "instance_norm", "--groups", "5"}, 2, "--groups is of group_norm"},
+        Refusal{{"--compare", ""}, 2, "--compare is empty, want a file"},
         Refusal{{"--explain", "--json", "b.json"}, 2, "--explain measures nothing"}));
 
 INSTANTIATE_TEST_SUITE_P(
@@ -88,6 +89,8 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Refusal{{"--shapes", "/nonexistent.csv"}, 1, "cannot open --shapes /nonexistent.csv: No such file"},
         Refusal{{"--shapes", "/tmp"}, 1, "--shapes /tmp is a folder, want a CSV file"},
+        Refusal{{"--compare", "/nonexistent.json"}, 1, "cannot open --compare /nonexistent.json: No such file"},
+        Refusal{{"--compare", "/tmp"}, 1, "--compare /tmp is a folder, want a file of --json"},
         Refusal{{"--json", "/nonexistent/b.json"}, 1, "cannot write /nonexistent/b.json: No such file"},
         Refusal{{"--json", "/tmp"}, 1, "cannot write /tmp: it is a folder"},
         Refusal{{"--plot", "/nonexistent/b.png"}, 1, "cannot write /nonexistent/b.png: No such file"}));

@@ -11,12 +11,14 @@
 #include "bench/onednn_groups.hpp"
 #include "cli/bench_arguments.hpp"
 #include "cli/process.hpp"
+#include "unitvar/version.hpp"
 
 namespace unitvar::testing {
 namespace {
 
 using nlohmann::json;
 using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
 using ::testing::Not;
 using ::testing::StartsWith;
 
@@ -49,10 +51,10 @@ TEST(Bench, MeasuresNormalizationOfRowsForwardAndBackward) {
                                        "--dtype", "f32,f64,bf16,f16", "--json", folder / "b.json"});
     ASSERT_EQ(ending.code, 0) << ending.errors;
     EXPECT_THAT(ending.output, HasSubstr(op));
-    EXPECT_EQ(json::parse(read_bytes(folder / "b.json")).at("op"), op);
     const json rows = rows_of(folder / "b.json");
     ASSERT_EQ(rows.size(), 16U);
     for (const json& row : rows) {
+      EXPECT_EQ(row.at("op"), op);
       EXPECT_EQ(row.at("shape"), json({70, 33, 1, 1, 1}));
       EXPECT_NE(row.at("pass"), "inference");
       EXPECT_GT(row.at("ms").get<double>(), 0);
@@ -83,10 +85,10 @@ TEST(Bench, MeasuresNormalizationOfGroupsInBothLayouts) {
     ASSERT_EQ(ending.code, 0) << ending.errors;
     EXPECT_THAT(ending.output, HasSubstr(op.front()));
     const json file = json::parse(read_bytes(folder / "b.json"));
-    EXPECT_EQ(file.at("op"), op.front());
-    EXPECT_EQ(file.value("groups", 0), op.front() == "group_norm" ? 3 : 0);
     ASSERT_EQ(file.at("rows").size(), 16U);
     for (const json& row : file.at("rows")) {
+      EXPECT_EQ(row.at("op"), op.front());
+      EXPECT_EQ(row.value("groups", 0), op.front() == "group_norm" ? 3 : 0);
       EXPECT_NE(row.at("pass"), "inference");
       EXPECT_GT(row.at("ms").get<double>(), 0);
     }
@@ -135,12 +137,30 @@ TEST(Bench, WritesARowOfJsonForEachCombination) {
     }
     EXPECT_NEAR(row.at("roofline_fraction").get<double>() * row.at("ms").get<double>(),
                 row.at("roofline_ms").get<double>(), 1e-9);
-    for (const char* name : {"onednn_same_ms", "onednn_best_ms", "onednn_best_format"}) {
+    for (const char* name :
+         {"onednn_same_ms", "onednn_same_ratio", "onednn_best_ms", "onednn_best_ratio", "onednn_best_format"}) {
       EXPECT_TRUE(row.at(name).is_null()) << name;
     }
-    for (const char* name : {"layout", "pass", "isa", "walk", "roofline_kernel"}) EXPECT_TRUE(row.at(name).is_string());
+    for (const char* name : {"op", "suite", "layout", "pass", "isa", "walk", "roofline_kernel"}) {
+      EXPECT_TRUE(row.at(name).is_string()) << name;
+    }
   }
   EXPECT_EQ(files_in(folder.path()), 1U);
+}
+
+TEST(Bench, TellsWhichMachineItMeasured) {
+  const TemporaryFolder folder;
+  const Ending ending = run_program(quick({"--pass", "forward", "--isa", "portable", "--json", folder / "b.json"}));
+  ASSERT_EQ(ending.code, 0) << ending.errors;
+  const std::string text = read_bytes(folder / "b.json");
+  const json file = json::parse(text), machine = file.at("machine");
+  EXPECT_EQ(file.at("unitvar"), version);
+  EXPECT_THAT(file.at("date").get<std::string>(), MatchesRegex("20..-..-..T..:..:..Z"));
+  EXPECT_EQ(machine.at("isa"), "portable");
+  EXPECT_GE(machine.at("processors"), 1);
+  for (const char* name : {"l1", "l2"}) EXPECT_GE(machine.at(name), 0) << name;
+  EXPECT_NE(machine.at("processor"), "");
+  EXPECT_THAT(text, HasSubstr("\n  {\"op\":\"batch_norm\""));  // a row a line
 }
 
 TEST(Bench, ShowsWhichPartFloatWouldNotDoFor) {
@@ -325,7 +345,7 @@ TEST(Bench, ExplainsEveryOption) {
   const Ending help = run_program({"bench", "--help"});
   EXPECT_EQ(help.code, 0);
   for (const char* option : {"--op", "--shapes", "--shape", "--groups", "--layout", "--dtype", "--pass", "--threads",
-                             "--isa", "--against", "--repeat", "--explain", "--json", "--plot"}) {
+                             "--isa", "--against", "--repeat", "--explain", "--json", "--plot", "--compare"}) {
     EXPECT_THAT(help.output, HasSubstr(option));
   }
 }

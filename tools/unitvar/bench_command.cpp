@@ -2,6 +2,8 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <array>
 #include <memory>
 #include <optional>
 
@@ -94,6 +96,17 @@ void add_files(CLI::App& command, Request& request) {
   add_text(command, "--json", request.json, "FILE", "write the rows to this file; - for standard output");
   add_text(command, "--plot", request.plot, "FILE",
            "draw the fractions and ratios into this .png or .svg; - for a PNG on standard output");
+  add_text(
+      command, "--compare", request.compare, "FILE",
+      "measure what this file of --json holds, and compare fractions and ratios; exit code 1 if a row fell by more "
+      "than 15 % and by more than its quartiles in each of three measurements; with options that say what to "
+      "measure, from --op to --threads, these do");
+}
+
+bool chooses_rows(const CLI::App& command) {
+  return std::ranges::any_of(
+      std::array{"--op", "--shapes", "--shape", "--groups", "--layout", "--dtype", "--pass", "--threads"},
+      [&](const char* name) { return command.count(name) > 0; });
 }
 
 }  // namespace
@@ -106,7 +119,10 @@ void add_bench_command(CLI::App& app, Action& action) {
   add_what_to_measure(*command, *request);
   add_how_to_measure(*command, *request);
   add_files(*command, *request);
-  command->callback([request, &action] { action = [request] { return bench::run(*request); }; });
+  command->callback([request, command, &action] {
+    request->chooses = chooses_rows(*command);
+    action = [request] { return bench::run(*request); };
+  });
 }
 
 }  // namespace unitvar::cli

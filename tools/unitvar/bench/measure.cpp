@@ -12,6 +12,7 @@
 #include "bench/library.hpp"
 #include "bench/measure_groups.hpp"
 #include "bench/measure_rows.hpp"
+#include "bench/measure_wanted.hpp"
 #include "bench/onednn.hpp"
 #include "bench/roofline.hpp"
 
@@ -115,7 +116,10 @@ class Bench {
   }
 
   Row row_of(const Results& results, Pass pass, int threads, Walk walk) const {
-    Row row{.shape = problem_.shape,
+    Row row{.op = plan_.op,
+            .groups = plan_.groups,
+            .suite = plan_.suite.name,
+            .shape = problem_.shape,
             .layout = problem_.layout,
             .dtype = std::string(DtypeTraits<T>::name),
             .pass = pass,
@@ -135,8 +139,21 @@ class Bench {
 
 }  // namespace
 
-bool measurable(const Plan& plan, const Shape& shape, Pass pass) {
-  return plan.op != Op::batch_norm || pass == Pass::inference || shape.n * shape.points() > 1;
+bool measurable(Op op, const Shape& shape, Pass pass) {
+  return op != Op::batch_norm || pass == Pass::inference || shape.n * shape.points() > 1;
+}
+
+bool wanted(const Plan& plan, const RowKey& key) {
+  return measurable(key.op, key.shape, key.pass) && (!plan.only || plan.only->contains(key));
+}
+
+bool any_wanted(const Plan& plan, const Shape& shape, Layout layout, const std::string& dtype) {
+  for (const int threads : plan.threads) {
+    for (const Pass pass : plan.passes) {
+      if (wanted(plan, make_key(plan.op, plan.groups, shape, layout, dtype, pass, threads))) return true;
+    }
+  }
+  return false;
 }
 
 void measure_shape(const Plan& plan, const Shape& shape, Layout layout, const std::string& dtype,
@@ -145,11 +162,7 @@ void measure_shape(const Plan& plan, const Shape& shape, Layout layout, const st
   if (is_of_groups(plan.op)) return measure_groups(plan, shape, layout, dtype, done);
   with_dtype(dtype, [&]<class T>(std::type_identity<T>) {
     Bench<T> bench(plan, shape, layout);
-    for (const int threads : plan.threads) {
-      for (const Pass pass : plan.passes) {
-        if (measurable(plan, shape, pass)) done(bench.measure(pass, threads));
-      }
-    }
+    measure_wanted(bench, plan, shape, layout, dtype, done);
   });
 }
 

@@ -1,6 +1,7 @@
 #include "bench/measure_groups.hpp"
 
 #include "bench/group_problem.hpp"
+#include "bench/measure_wanted.hpp"
 #include "bench/onednn_groups.hpp"
 #include "bench/training_bench.hpp"
 
@@ -17,7 +18,7 @@ void measure_groups(const Plan& plan, const Shape& shape, Layout layout, const s
             OnednnGroupProblem{onednn_tensors(p.data), shape, layout, p.groups.per_sample()});
       });
     }
-    measure_all(bench, plan, done);
+    measure_wanted(bench, plan, shape, layout, dtype, done);
   });
 }
 

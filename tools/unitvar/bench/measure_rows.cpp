@@ -1,5 +1,6 @@
 #include "bench/measure_rows.hpp"
 
+#include "bench/measure_wanted.hpp"
 #include "bench/onednn.hpp"
 #include "bench/onednn_rows.hpp"
 #include "bench/row_problem.hpp"
@@ -17,7 +18,7 @@ void measure_rows(const Plan& plan, const Shape& shape, const std::string& dtype
         return std::make_unique<OnednnRows>(OnednnRowProblem{onednn_tensors(p.data), p.extent});
       });
     }
-    measure_all(bench, plan, done);
+    measure_wanted(bench, plan, shape, bench.problem().data.layout, dtype, done);
   });
 }
 

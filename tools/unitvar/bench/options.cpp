@@ -18,7 +18,6 @@ namespace {
 
 using tool::UsageError;
 
-constexpr int max_threads = 1'024;
 constexpr int max_repeat = 1'000'000;
 constexpr std::int64_t usual_groups = 32;
 
@@ -148,17 +147,6 @@ void check_difference(const std::string& json, const std::string& plot) {
   }
 }
 
-void check_files(const Request& request) {
-  if (request.explain && (request.json || request.plot)) {
-    throw UsageError("--explain measures nothing, want it without --json and --plot");
-  }
-  check_names(request.json.value_or("-"), request.plot.value_or("-"));
-  if (request.json && request.plot) check_difference(*request.json, *request.plot);
-  for (const auto& file : {request.json, request.plot}) {
-    if (file) tool::check_writable(*file);
-  }
-}
-
 }  // namespace
 
 std::string_view pass_name(Pass pass) {
@@ -173,8 +161,19 @@ std::string_view pass_name(Pass pass) {
   return "";
 }
 
-Plan make_plan(const Request& request) {
+Plan make_common_plan(const Request& request) {
   Plan plan;
+  choose_isa(request, plan);
+  plan.against_onednn = against_onednn(request);
+  if (request.repeat < 0 || request.repeat > max_repeat) {
+    throw UsageError("--repeat is {}, want 0 to {}", request.repeat, max_repeat);
+  }
+  plan.repeat = request.repeat;
+  return plan;
+}
+
+Plan make_plan(const Request& request) {
+  Plan plan = make_common_plan(request);
   (void)choices("--dtype", request.dtypes, dtype_names());
   plan.dtypes = request.dtypes;
   plan.op = static_cast<Op>(choices("--op", {request.op}, op_names()).front());
@@ -183,16 +182,21 @@ Plan make_plan(const Request& request) {
                              {"forward", "backward", "inference"});
   if (plan.op != Op::batch_norm) choose_training(request, plan);
   plan.threads = threads_of(request);
-  choose_isa(request, plan);
-  plan.against_onednn = against_onednn(request);
-  if (request.repeat < 0 || request.repeat > max_repeat) {
-    throw UsageError("--repeat is {}, want 0 to {}", request.repeat, max_repeat);
-  }
-  plan.repeat = request.repeat;
   plan.suite = suite_of(request, plan.op);
   plan.groups = groups_per_sample(request, plan.op, plan.suite);
-  check_files(request);
   return plan;
+}
+
+void check_files(const Request& request) {
+  if (request.explain && (request.json || request.plot || request.compare)) {
+    throw UsageError("--explain measures nothing, want it without --json, --plot and --compare");
+  }
+  if (request.compare && request.compare->empty()) throw UsageError("--compare is empty, want a file");
+  check_names(request.json.value_or("-"), request.plot.value_or("-"));
+  if (request.json && request.plot) check_difference(*request.json, *request.plot);
+  for (const auto& file : {request.json, request.plot}) {
+    if (file) tool::check_writable(*file);
+  }
 }
 
 }  // namespace unitvar::bench

@@ -17,8 +17,8 @@ namespace unitvar::bench {
 /// and the time of one step of the suite. A step weights the shapes by their counts.
 [[nodiscard]] std::string totals(const std::vector<Row>& rows, const Suite& suite);
 
-/// An object with the suite's name, the version of oneDNN, whether these are all rows that were asked for, and the
-/// rows. Times in ms; what was not measured is null.
+/// An object with version, date, machine, the version of oneDNN, whether these are all rows that were asked for, and
+/// the rows, one a line. Times in ms; what was not measured is null.
 [[nodiscard]] std::string json_text(const std::vector<Row>& rows, const Plan& plan, bool complete);
 
 }  // namespace unitvar::bench

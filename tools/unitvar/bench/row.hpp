@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "bench/options.hpp"
+#include "bench/row_key.hpp"
 #include "bench/shape.hpp"
 #include "bench/timing.hpp"
 #include "unitvar/options.hpp"
@@ -13,6 +14,9 @@ namespace unitvar::bench {
 
 /// What was measured of one shape, layout, dtype, pass and thread count. Times are seconds of one call.
 struct Row {
+  Op op;
+  std::int64_t groups;  ///< as in Plan
+  std::string suite;
   Shape shape;
   Layout layout;
   std::string dtype;
@@ -47,6 +51,10 @@ struct Row {
     return rival->median / ours.median;
   }
 };
+
+[[nodiscard]] inline RowKey key_of(const Row& row) {
+  return make_key(row.op, row.groups, row.shape, row.layout, row.dtype, row.pass, row.threads);
+}
 
 struct Results;
 

@@ -5,11 +5,14 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "bench/baseline.hpp"
+#include "bench/comparison.hpp"
 #include "bench/dtypes.hpp"
 #include "bench/measure.hpp"
 #include "bench/onednn.hpp"
 #include "bench/plot.hpp"
 #include "bench/report.hpp"
+#include "bench/verdict.hpp"
 #include "common/failure.hpp"
 #include "common/interrupt.hpp"
 #include "common/launch.hpp"
@@ -34,7 +37,7 @@ void note_unmeasurable(const Plan& plan) {
   bool any = false;
   for (const Shape& shape : plan.suite.shapes) {
     for (const Pass pass : plan.passes) {
-      const bool possible = measurable(plan, shape, pass);
+      const bool possible = measurable(plan.op, shape, pass);
       any = any || possible;
       if (possible) continue;
       tool::warn("unitvar bench: {} {} left out: 1 value per channel, want at least 2\n", shape_text(shape),
@@ -69,26 +72,74 @@ std::string introduction(const Plan& plan) {
   return text + "; times in ms, medians; ratio: times of ours\n";
 }
 
+/// What is measured, and with what it is compared, if with anything.
+struct Task {
+  std::vector<Plan> plans;
+  std::optional<Baseline> before;
+  std::FILE* table;
+};
+
+std::string head_of(const Plan& plan, const Task& task) {
+  if (!task.before) return introduction(plan) + table_header(plan.against_onednn);
+  return fmt::format("{}, suite {}, on {}, ", op_name(plan.op), plan.suite.name, isa_name(plan.isa)) +
+         comparison_title(*task.before) + comparison_header(plan, *task.before);
+}
+
+std::string line_of(const Row& row, const Plan& plan, const Task& task) {
+  return task.before ? comparison_line(row, plan, *task.before) : table_line(row, plan.against_onednn);
+}
+
 // A row takes seconds: whoever watches sees it at once.
-void measure_all(const Plan& plan, std::FILE* table, std::vector<Row>& rows) {
-  tool::print(introduction(plan) + table_header(plan.against_onednn), table);
+void measure_plan(const Plan& plan, const Task& task, std::vector<Row>& rows) {
   for_each_tensor(plan, [&](const Shape& shape, Layout layout, const std::string& dtype) {
     tool::Interrupt::check();
+    if (!any_wanted(plan, shape, layout, dtype)) return;
     measure_shape(plan, shape, layout, dtype, [&](const Row& row) {
-      tool::print(table_line(row, plan.against_onednn), table);
+      tool::print(line_of(row, plan, task), task.table);
       rows.push_back(row);
     });
   });
 }
 
-// The signal that came before all was measured, or 0.
-int measure_until_signalled(const Plan& plan, std::FILE* table, std::vector<Row>& rows) {
+void measure_all(const Task& task, std::vector<Row>& rows) {
+  for (const Plan& plan : task.plans) {
+    tool::print(head_of(plan, task), task.table);
+    measure_plan(plan, task, rows);
+  }
+}
+
+std::vector<Row> measure_again(const Task& task, const std::set<RowKey>& keys) {
+  tool::print(fmt::format("\nagain, what fell by more than 15 % and by more than its quartiles: {}\n", keys.size()),
+              task.table);
+  std::vector<Row> rows;
+  for (Plan plan : task.plans) {
+    plan.only = keys;
+    measure_plan(plan, task, rows);
+  }
+  return rows;
+}
+
+// What fell three times; nothing where nothing is compared.
+std::vector<Fall> find_falls(const Task& task, std::vector<Row>& rows) {
+  if (!task.before) return {};
+  const bool same_onednn = task.plans.front().against_onednn && task.before->onednn == onednn_version();
+  return confirmed_falls(rows, *task.before, same_onednn ? Peers::count : Peers::do_not_count,
+                         [&](const std::set<RowKey>& keys) { return measure_again(task, keys); });
+}
+
+/// How measuring ended.
+struct Outcome {
+  int signal = 0;  ///< that came before all was measured
+  std::vector<Fall> falls;
+};
+
+Outcome measure_until_signalled(const Task& task, std::vector<Row>& rows) {
   try {
-    measure_all(plan, table, rows);
-    return 0;
+    measure_all(task, rows);
+    return {0, find_falls(task, rows)};
   } catch (const tool::Interrupted&) {
     tool::warn("unitvar bench: stopped after {} rows\n", rows.size());
-    return tool::Interrupt::signal();
+    return {tool::Interrupt::signal(), {}};
   }
 }
 
@@ -109,29 +160,55 @@ bool is_one_of_many() {
                          launch->size);
 }
 
+Task make_task(const Request& request) {
+  Task task;
+  // What reads the JSON or the picture wants nothing else.
+  const bool to_output = request.json == tool::standard_output || request.plot == tool::standard_output;
+  task.table = to_output ? stderr : stdout;
+  if (request.compare && !request.compare->empty()) task.before = read_baseline(*request.compare);
+  const Machine here = this_machine(make_common_plan(request).isa);
+  if (task.before) require_same_kind(*task.before, here);
+  if (task.before && !request.chooses) {
+    task.plans = plans_of(*task.before, request, here);
+  } else {
+    task.plans = {make_plan(request)};
+  }
+  check_files(request);
+  if (request.plot && task.plans.size() > 1) {
+    throw tool::UsageError("--plot draws one operation and suite, and --compare {} holds {}, want --op and --shapes",
+                           *request.compare, task.plans.size());
+  }
+  return task;
+}
+
+void report(const Request& request, const Task& task, const std::vector<Row>& rows, const Outcome& outcome) {
+  const Plan& plan = task.plans.front();
+  tool::print(task.before ? comparison_totals(rows, *task.before) : totals(rows, plan.suite), task.table);
+  note_disturbance(rows);
+  if (!outcome.falls.empty()) {
+    tool::warn("unitvar bench: what fell by more than 15 % and by more than its quartiles, three times:\n");
+  }
+  for (const Fall& fall : outcome.falls) tool::warn("  {}\n", fall_text(fall));
+  if (request.json) tool::write_file(*request.json, json_text(rows, plan, outcome.signal == 0));
+  if (request.plot) draw_bars(*request.plot, rows, plan);
+}
+
 }  // namespace
 
 int run(const Request& request) {
   if (is_one_of_many()) return 0;
-  const Plan plan = make_plan(request);
-  note_unmeasurable(plan);
+  const Task task = make_task(request);
+  if (request.chooses || !task.before) note_unmeasurable(task.plans.front());
   if (request.explain) {
-    print_explanations(plan);
+    print_explanations(task.plans.front());
     return 0;
   }
-  // What reads the JSON or the picture wants nothing else.
-  const bool to_output = request.json == tool::standard_output || request.plot == tool::standard_output;
-  std::FILE* const table = to_output ? stderr : stdout;
   std::vector<Row> rows;
   const tool::Interrupt interrupt;
-  const int signal = measure_until_signalled(plan, table, rows);
-  const int code = signal == 0 ? 0 : 128 + signal;
-  if (rows.empty()) return code;
-  tool::print(totals(rows, plan.suite), table);
-  note_disturbance(rows);
-  if (request.json) tool::write_file(*request.json, json_text(rows, plan, signal == 0));
-  if (request.plot) draw_bars(*request.plot, rows, plan);
-  return code;
+  const Outcome outcome = measure_until_signalled(task, rows);
+  if (!rows.empty()) report(request, task, rows, outcome);
+  if (outcome.signal != 0) return 128 + outcome.signal;
+  return outcome.falls.empty() ? 0 : 1;
 }
 
 }  // namespace unitvar::bench

@@ -1,4 +1,5 @@
 #pragma once
+#include <compare>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -13,7 +14,7 @@ struct Shape {
   std::int64_t count = 1;
 
   [[nodiscard]] std::int64_t points() const { return d * h * w; }
-  friend bool operator==(const Shape&, const Shape&) = default;
+  friend auto operator<=>(const Shape&, const Shape&) = default;
 };
 
 enum class Layout { channels_first, channels_last };

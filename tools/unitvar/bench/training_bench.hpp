@@ -49,7 +49,10 @@ class TrainingBench {
     for (Rival& rival : roofline_rivals(traffic_of(problem_.data, pass, Walk::resident, threads))) {
       contestants.push_back({Role::roofline, std::move(rival)});
     }
-    Row row{.shape = problem_.data.shape,
+    Row row{.op = plan_.op,
+            .groups = plan_.groups,
+            .suite = plan_.suite.name,
+            .shape = problem_.data.shape,
             .layout = problem_.data.layout,
             .dtype = std::string(DtypeTraits<T>::name),
             .pass = pass,
@@ -82,13 +85,5 @@ class TrainingBench {
   std::function<std::unique_ptr<Primitive>()> make_onednn_;
   std::unique_ptr<Primitive> onednn_;
 };
-
-/// Every pass on every number of threads of the bench's plan.
-template <class Bench>
-void measure_all(Bench& bench, const Plan& plan, const std::function<void(const Row&)>& done) {
-  for (const int threads : plan.threads) {
-    for (const Pass pass : plan.passes) done(bench.measure(pass, threads));
-  }
-}
 
 }  // namespace unitvar::bench

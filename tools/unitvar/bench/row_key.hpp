@@ -1,0 +1,34 @@
+#pragma once
+#include <compare>
+#include <cstdint>
+#include <string>
+
+#include "bench/op.hpp"
+#include "bench/shape.hpp"
+#include "unitvar/schedule.hpp"
+
+namespace unitvar::bench {
+
+/// What a row measures, so that two measurements of it find each other.
+struct RowKey {
+  Op op;
+  std::int64_t groups;
+  Shape shape;  ///< count is 1: how often a network has it changes nothing
+  Layout layout;
+  std::string dtype;
+  Pass pass;
+  int threads;
+
+  friend auto operator<=>(const RowKey&, const RowKey&) = default;
+};
+
+[[nodiscard]] inline RowKey make_key(Op op, std::int64_t groups, Shape shape, Layout layout, const std::string& dtype,
+                                     Pass pass, int threads) {
+  shape.count = 1;
+  return {op, groups, shape, layout, dtype, pass, threads};
+}
+
+/// "batch_norm 50x64x56x56 channels_first f32 forward, 1 thread".
+[[nodiscard]] std::string key_text(const RowKey& key);
+
+}  // namespace unitvar::bench
