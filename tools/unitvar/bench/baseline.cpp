@@ -156,14 +156,6 @@ void add_row(Plan& plan, const OldRow& row) {
   plan.only->insert(row.key);
 }
 
-void choose_onednn(Plan& plan, const Baseline& before) {
-  if (plan.against_onednn || !before.onednn) return;
-  plan.against_onednn = onednn_available();
-  if (onednn_available()) return;
-  tool::warn("unitvar bench: {} has ratios to {}, which this program was built without: they are not measured\n",
-             before.path, *before.onednn);
-}
-
 }  // namespace
 
 const OldRow* Baseline::find(const RowKey& key) const {
@@ -187,9 +179,15 @@ void require_same_kind(const Baseline& before, const Machine& here) {
                    before.machine.processor, kind_of(before.machine), kind_of(here));
 }
 
+bool wants_onednn(const Baseline& before) {
+  if (!before.onednn || onednn_available()) return before.onednn.has_value();
+  tool::warn("unitvar bench: {} has ratios to {}, which this program was built without: they are not measured\n",
+             before.path, *before.onednn);
+  return false;
+}
+
 std::vector<Plan> plans_of(const Baseline& before, const Request& request, const Machine& here) {
-  Plan common = make_common_plan(request);
-  choose_onednn(common, before);
+  const Plan common = make_common_plan(request);
   std::vector<Plan> plans;
   std::set<RowKey> seen;
   for (const OldRow& row : before.rows) {

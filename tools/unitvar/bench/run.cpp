@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <iterator>
 
 #include "bench/baseline.hpp"
 #include "bench/comparison.hpp"
@@ -113,7 +114,11 @@ std::vector<Row> measure_again(const Task& task, const std::set<RowKey>& keys) {
               task.table);
   std::vector<Row> rows;
   for (Plan plan : task.plans) {
-    plan.only = keys;
+    std::set<RowKey> of_plan;
+    std::ranges::copy_if(keys, std::inserter(of_plan, of_plan.end()), [&](const RowKey& key) {
+      return key.op == plan.op && (!plan.only || plan.only->contains(key));
+    });
+    plan.only = std::move(of_plan);
     measure_plan(plan, task, rows);
   }
   return rows;
@@ -174,6 +179,9 @@ Task make_task(const Request& request) {
     task.plans = {make_plan(request)};
   }
   check_files(request);
+  if (task.before && wants_onednn(*task.before)) {
+    for (Plan& plan : task.plans) plan.against_onednn = true;
+  }
   if (request.plot && task.plans.size() > 1) {
     throw tool::UsageError("--plot draws one operation and suite, and --compare {} holds {}, want --op and --shapes",
                            *request.compare, task.plans.size());
