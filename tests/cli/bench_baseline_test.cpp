@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "bench/file_plans.hpp"
 #include "cli/files.hpp"
 #include "common/failure.hpp"
 
@@ -161,7 +162,7 @@ TEST_F(BenchBaseline, BecomesAPlanForEachOperationAndSuite) {
   file["rows"].push_back(network);
   file["rows"].push_back(row_json("batch_norm", {2, 3, 1, 4, 5}, "channels_first", 2));
   file["rows"].push_back(file["rows"][0]);
-  const std::vector<Plan> plans = plans_of(read(file), {}, here);
+  const std::vector<Plan> plans = bench::plans_of(read(file), {}, here);
   ASSERT_EQ(plans.size(), 3U);
   EXPECT_EQ(plans[0].op, Op::batch_norm);
   EXPECT_EQ(plans[0].suite.name, "small");
@@ -184,6 +185,35 @@ TEST_F(BenchBaseline, LeavesOutWhatThisMachineCannotMeasure) {
   file = file_json();
   file["rows"][0]["threads"] = 3;
   EXPECT_THROW((void)plans_of(read(file), {}, here), tool::UsageError);
+}
+
+TEST_F(BenchBaseline, LeavesRowsToWhatOptionsChoose) {
+  json file = file_json();
+  file["rows"].push_back(row_json("batch_norm", {2, 3, 1, 4, 5}, "channels_last", 2));
+  file["rows"].push_back(row_json("rms_norm", {7, 9, 1, 1, 1}, "channels_last", 1));
+  const Baseline before = read(file);
+  bench::Plan asked;
+  asked.op = Op::batch_norm;
+  asked.suite.shapes = {{2, 3, 1, 4, 5, 8}};
+  asked.layouts = {bench::Layout::channels_last};
+  asked.dtypes = {"f32"};
+  asked.threads = {1, 2};
+  const auto chosen = [&](const std::set<std::string>& given) {
+    std::vector<std::size_t> places;
+    for (const bench::OldRow& row : chosen_rows(before.rows, asked, given)) {
+      places.push_back(static_cast<std::size_t>(before.find(row.key) - before.rows.data()));
+    }
+    return places;
+  };
+  EXPECT_THAT(chosen({}), ElementsAre(0, 1, 2));
+  EXPECT_THAT(chosen({"--op"}), ElementsAre(0, 1));
+  EXPECT_THAT(chosen({"--layout"}), ElementsAre(1, 2));
+  EXPECT_THAT(chosen({"--shape"}), ElementsAre(0, 1));
+  EXPECT_THAT(chosen({"--shapes", "--threads"}), ElementsAre(0, 1));
+  EXPECT_THAT(chosen({"--layout", "--op", "--dtype"}), ElementsAre(1));
+  EXPECT_THAT(chosen({"--layout", "--op", "--threads"}), ElementsAre());  // not with one thread
+  asked.dtypes = {"f32", "bf16"};
+  EXPECT_THAT(chosen({"--dtype"}), ElementsAre());
 }
 
 }  // namespace

@@ -103,7 +103,18 @@ TEST_F(BenchCompare, MeasuresJustTheRowsOfTheFileWhateverTheyAre) {
   EXPECT_EQ(measured[0]["groups"], 3);
 }
 
-TEST_F(BenchCompare, MeasuresWhatOptionsSayAndListsWhatStandsInOneOfTheTwo) {
+TEST_F(BenchCompare, MeasuresTheRowsThatOptionsChoose) {
+  measure({"--shape", "6,5,4,3", "--threads", "1", "--dtype", "f32,f64"}, nothing);
+  const Ending ending = compare({"--dtype", "f64", "--pass", "forward", "--json", folder_ / "new.json"});
+  EXPECT_EQ(ending.code, 0) << ending.errors;
+  EXPECT_THAT(ending.output, Not(HasSubstr("only ")));
+  const json rows = json::parse(read_bytes(folder_ / "new.json"))["rows"];
+  ASSERT_EQ(rows.size(), 1U);
+  EXPECT_EQ(rows[0]["dtype"], "f64");
+  EXPECT_EQ(rows[0]["shape"], json({6, 5, 1, 4, 3}));
+}
+
+TEST_F(BenchCompare, MeasuresWhatTheFileDoesNotHaveAndListsWhatStandsInOneOfTheTwo) {
   measure({"--shape", "6,5,4,3", "--shape", "2,3,1,1", "--threads", "1", "--pass", "forward"}, nothing);
   const Ending ending = compare({"--shape", "6,5,4,3", "--threads", "1", "--dtype", "f32,f64", "--pass", "forward"});
   EXPECT_EQ(ending.code, 0) << ending.errors;

@@ -2,10 +2,9 @@
 
 #include <fmt/ranges.h>
 
-#include <algorithm>
-#include <array>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "bench/dtypes.hpp"
 #include "bench/run.hpp"
@@ -98,15 +97,18 @@ void add_files(CLI::App& command, Request& request) {
            "draw the fractions and ratios into this .png or .svg; - for a PNG on standard output");
   add_text(
       command, "--compare", request.compare, "FILE",
-      "measure what this file of --json holds, and compare fractions and ratios; exit code 1 if a row fell by more "
-      "than 15 % and by more than its quartiles in each of three measurements; with options that say what to "
-      "measure, from --op to --threads, these do");
+      "measure the rows of this file of --json, or those of them that the options above choose, and compare "
+      "fractions and ratios; exit code 1 if a row fell by more than 15 % and by more than its quartiles in each of "
+      "three measurements");
 }
 
-bool chooses_rows(const CLI::App& command) {
-  return std::ranges::any_of(
-      std::array{"--op", "--shapes", "--shape", "--groups", "--layout", "--dtype", "--pass", "--threads"},
-      [&](const char* name) { return command.count(name) > 0; });
+// Of the options that say what to measure.
+std::set<std::string> given_options(const CLI::App& command) {
+  std::set<std::string> given;
+  for (const char* name : {"--op", "--shapes", "--shape", "--groups", "--layout", "--dtype", "--pass", "--threads"}) {
+    if (command.count(name) > 0) given.insert(name);
+  }
+  return given;
 }
 
 }  // namespace
@@ -120,7 +122,7 @@ void add_bench_command(CLI::App& app, Action& action) {
   add_how_to_measure(*command, *request);
   add_files(*command, *request);
   command->callback([request, command, &action] {
-    request->chooses = chooses_rows(*command);
+    request->given = given_options(*command);
     action = [request] { return bench::run(*request); };
   });
 }

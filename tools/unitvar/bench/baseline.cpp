@@ -11,7 +11,6 @@
 
 #include "bench/dtypes.hpp"
 #include "bench/json_field.hpp"
-#include "bench/measure.hpp"
 #include "bench/onednn.hpp"
 #include "common/failure.hpp"
 #include "common/standard_streams.hpp"
@@ -125,37 +124,6 @@ std::optional<std::string> onednn_of(const JsonField& file) {
   return field.text();
 }
 
-template <class Value>
-void add_new(std::vector<Value>& values, const Value& value) {
-  if (std::ranges::find(values, value) == values.end()) values.push_back(value);
-}
-
-// That of the row's operation and suite, which may be a new one.
-Plan& plan_of(std::vector<Plan>& plans, const OldRow& row, const Plan& common) {
-  const auto found = std::ranges::find_if(plans, [&](const Plan& plan) {
-    return plan.op == row.key.op && plan.groups == row.key.groups && plan.suite.name == row.suite;
-  });
-  if (found != plans.end()) return *found;
-  plans.push_back(common);
-  Plan& plan = plans.back();
-  plan.op = row.key.op;
-  plan.groups = row.key.groups;
-  plan.suite.name = row.suite;
-  plan.only.emplace();
-  return plan;
-}
-
-void add_row(Plan& plan, const OldRow& row) {
-  Shape shape = row.key.shape;
-  shape.count = row.count;
-  add_new(plan.suite.shapes, shape);
-  add_new(plan.layouts, row.key.layout);
-  add_new(plan.dtypes, row.key.dtype);
-  add_new(plan.passes, row.key.pass);
-  add_new(plan.threads, row.key.threads);
-  plan.only->insert(row.key);
-}
-
 }  // namespace
 
 const OldRow* Baseline::find(const RowKey& key) const {
@@ -184,18 +152,6 @@ bool wants_onednn(const Baseline& before) {
   tool::warn("unitvar bench: {} has ratios to {}, which this program was built without: they are not measured\n",
              before.path, *before.onednn);
   return false;
-}
-
-std::vector<Plan> plans_of(const Baseline& before, const Request& request, const Machine& here) {
-  const Plan common = make_common_plan(request);
-  std::vector<Plan> plans;
-  std::set<RowKey> seen;
-  for (const OldRow& row : before.rows) {
-    const bool possible = row.key.threads <= here.processors && measurable(row.key.op, row.key.shape, row.key.pass);
-    if (possible && seen.insert(row.key).second) add_row(plan_of(plans, row, common), row);
-  }
-  if (!plans.empty()) return plans;
-  throw UsageError("--compare {} has no row that {} processors can measure, want one", before.path, here.processors);
 }
 
 }  // namespace unitvar::bench

@@ -40,8 +40,4 @@ void require_same_kind(const Baseline& before, const Machine& here);
 /// Whether oneDNN is to take part because the file has it. Says so if it cannot.
 [[nodiscard]] bool wants_onednn(const Baseline& before);
 
-/// One plan for each operation and suite of the file: its rows and no others, but for those with more threads than this
-/// machine has processors. Throws UsageError or Failure.
-[[nodiscard]] std::vector<Plan> plans_of(const Baseline& before, const Request& request, const Machine& here);
-
 }  // namespace unitvar::bench

@@ -33,7 +33,7 @@ struct Request {
   std::optional<std::string> json, plot;  ///< files to write
   bool explain = false;
   std::optional<std::string> compare;  ///< a file of an earlier --json
-  bool chooses = false;                ///< an option says which rows to measure; else `compare` does
+  std::set<std::string> given;         ///< of the options from --op to --threads, those that are there
 };
 
 /// What the options mean, checked.

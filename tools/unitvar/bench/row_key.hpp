@@ -19,7 +19,8 @@ struct RowKey {
   Pass pass;
   int threads;
 
-  friend auto operator<=>(const RowKey&, const RowKey&) = default;
+  // clang-tidy 14 sees a 0 in what the compiler writes.
+  friend auto operator<=>(const RowKey&, const RowKey&) = default;  // NOLINT(modernize-use-nullptr)
 };
 
 [[nodiscard]] inline RowKey make_key(Op op, std::int64_t groups, Shape shape, Layout layout, const std::string& dtype,

@@ -9,6 +9,7 @@
 #include "bench/baseline.hpp"
 #include "bench/comparison.hpp"
 #include "bench/dtypes.hpp"
+#include "bench/file_plans.hpp"
 #include "bench/measure.hpp"
 #include "bench/onednn.hpp"
 #include "bench/plot.hpp"
@@ -165,19 +166,28 @@ bool is_one_of_many() {
                          launch->size);
 }
 
+// Those of the file's rows, all or those that options choose. If the file does not have what they ask for, they mean
+// what they mean without it.
+std::vector<Plan> plans_beside(Baseline& before, const Request& request) {
+  const Plan common = make_common_plan(request);
+  const Machine here = this_machine(common.isa);
+  require_same_kind(before, here);
+  if (!request.given.empty()) {
+    const Plan asked = make_plan(request);
+    std::vector<OldRow> chosen = chosen_rows(before.rows, asked, request.given);
+    if (chosen.empty()) return {asked};
+    before.rows = std::move(chosen);
+  }
+  return plans_of(before, common, here);
+}
+
 Task make_task(const Request& request) {
   Task task;
   // What reads the JSON or the picture wants nothing else.
   const bool to_output = request.json == tool::standard_output || request.plot == tool::standard_output;
   task.table = to_output ? stderr : stdout;
   if (request.compare && !request.compare->empty()) task.before = read_baseline(*request.compare);
-  const Machine here = this_machine(make_common_plan(request).isa);
-  if (task.before) require_same_kind(*task.before, here);
-  if (task.before && !request.chooses) {
-    task.plans = plans_of(*task.before, request, here);
-  } else {
-    task.plans = {make_plan(request)};
-  }
+  task.plans = task.before ? plans_beside(*task.before, request) : std::vector{make_plan(request)};
   check_files(request);
   if (task.before && wants_onednn(*task.before)) {
     for (Plan& plan : task.plans) plan.against_onednn = true;
@@ -206,7 +216,7 @@ void report(const Request& request, const Task& task, const std::vector<Row>& ro
 int run(const Request& request) {
   if (is_one_of_many()) return 0;
   const Task task = make_task(request);
-  if (request.chooses || !task.before) note_unmeasurable(task.plans.front());
+  if (!task.plans.front().only) note_unmeasurable(task.plans.front());
   if (request.explain) {
     print_explanations(task.plans.front());
     return 0;

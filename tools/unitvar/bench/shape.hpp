@@ -14,7 +14,7 @@ struct Shape {
   std::int64_t count = 1;
 
   [[nodiscard]] std::int64_t points() const { return d * h * w; }
-  friend auto operator<=>(const Shape&, const Shape&) = default;
+  friend auto operator<=>(const Shape&, const Shape&) = default;  // NOLINT(modernize-use-nullptr): see RowKey
 };
 
 enum class Layout { channels_first, channels_last };
