@@ -36,7 +36,7 @@ PARTS = {
                       ["--op", "instance_norm", *LAYOUTS, *F32_ON_TWO]],
 }
 
-# Fifteen rounds give quartiles, and all parts then take less than half an hour on two processors.
+# Fifteen rounds give quartiles, and all parts then take about half an hour on two processors.
 ROUNDS = "15"
 ROUNDS_OF_PYTORCH = "5"
 
