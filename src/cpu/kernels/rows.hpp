@@ -1,4 +1,5 @@
 #pragma once
+#include <concepts>
 #include <cstdint>
 #include <limits>
 
@@ -86,8 +87,8 @@ struct RowMapsInDouble {
   static void input_gradient(const T* x, const T* dy, T* dx, const GradientCoefficients<const double*>& c,
                              const ColumnParameter<T>& gamma, const RowExtent& rows, const Access& access);
 };
-template <>
-struct RowMapsInDouble<double> {};
+template <std::same_as<double> T>
+struct RowMapsInDouble<T> {};
 
 /// As SumsInDouble.
 template <class T>
@@ -97,10 +98,9 @@ struct RowSumsInDouble {
                             const NormalizeCoefficients<const double*>& c, const ColumnParameter<T>& gamma,
                             double* first, double* second, const ColumnTotals<double>* columns);
 };
-template <>
-struct RowSumsInDouble<float> {};
-template <>
-struct RowSumsInDouble<double> {};
+template <class T>
+  requires(!kIsHalf<T>)
+struct RowSumsInDouble<T> {};
 
 /// The kernels of one instruction set.
 template <class T>
