@@ -93,6 +93,10 @@ struct NormalizeMap {
   HWY_INLINE auto channel(int64_t j) const {
     return NormalizeMap<T, A, A>{x, out, {c.center[j], c.scale[j], c.beta[j]}};
   }
+  template <class Arrange>
+  HWY_INLINE auto arranged(const Arrange& to) const {
+    return NormalizeMap<T, A, Arranged>{x, out, {to(c.center), to(c.scale), to(c.beta)}};
+  }
   HWY_INLINE const NormalizeMap& row(int64_t, int64_t) const { return *this; }
 };
 
@@ -121,6 +125,11 @@ struct InputGradientMap {
   }
   HWY_INLINE auto channel(int64_t j) const {
     return InputGradientMap<T, A, A>{x, dy, out, {c.center[j], at<A>(c.level, j), c.slope[j], c.scale[j]}};
+  }
+  template <class Arrange>
+  HWY_INLINE auto arranged(const Arrange& to) const {
+    return InputGradientMap<T, A, Arranged>{
+        x, dy, out, {to(c.center), {to(c.level.hi), to(c.level.lo)}, to(c.slope), to(c.scale)}};
   }
   HWY_INLINE const InputGradientMap& row(int64_t, int64_t) const { return *this; }
 };

@@ -84,6 +84,11 @@ struct VectorOf {
   static HWY_INLINE Value at(const A* v, int64_t k) { return load(v + k); }
 };
 
+/// Coefficients of columns in the order in which a PairOf that does not keep the order of columns holds them.
+struct Arranged {
+  const float* values;
+};
+
 #if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
 /// Two vectors of float for a whole vector of a 16-bit T: its halves, or, if the order of columns does not matter and
 /// that is faster, its even and its odd elements.
@@ -124,6 +129,21 @@ struct PairOf {
   static HWY_INLINE Value at(const float* v, int64_t k) {
     static_assert(kInOrder);
     return {M::at(v, k), M::at(v, k + M::kWidth)};
+  }
+  static HWY_INLINE Value at(const Arranged& v, int64_t k) {
+    static_assert(kAlternate);
+    return {M::at(v.values, k), M::at(v.values, k + M::kWidth)};
+  }
+  /// Arranges columns [begin, end), whole vectors of T.
+  static HWY_INLINE Arranged arranged(const float* from, int64_t begin, int64_t end, float* to) {
+    static_assert(kAlternate);
+    const Tag<float> d;
+    for (int64_t k = begin; k < end; k += kWidth) {
+      const auto a = M::load(from + k), b = M::load(from + k + M::kWidth);
+      M::store(hn::ConcatEven(d, b, a), to + k);
+      M::store(hn::ConcatOdd(d, b, a), to + k + M::kWidth);
+    }
+    return {to};
   }
 
  private:
