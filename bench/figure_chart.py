@@ -15,7 +15,7 @@ STYLE = """set style fill solid 0.9 noborder
 set border 3 lc rgb '#555555'
 set tics nomirror out tc rgb '#222222'
 set grid ytics lc rgb '#DDDDDD' lw 1 lt 1
-set yrange [0:1.1]
+set yrange [0:1.2]
 set ytics 0.2
 set xrange [-0.6:5.6]
 set ylabel 'part of the speed of memory' font ',11'
@@ -31,14 +31,20 @@ def speed(rows, ratio):
     return f"{geometric_mean([row['roofline_fraction'] / (row[ratio] if ratio else 1) for row in rows]):.4g}"
 
 
-def data(name, document):
+def measured_bars(documents):
+    """Those of which any row has a figure."""
+    return [bar for bar in BARS
+            if bar[1] is None or any(bar[1] in row for document in documents for row in document["rows"])]
+
+
+def data(name, document, shown_bars):
     chosen = [row for row in document["rows"] if row["op"] == "batch_norm"
               and (row["suite"], row["dtype"], row["threads"]) == (SUITE, DTYPE, THREADS)]
     lines = []
     for layout in LAYOUTS:
         for of_pass in PASSES:
             rows = [row for row in chosen if row["layout"] == layout and row["pass"] == of_pass]
-            lines.append(" ".join(speed(rows, ratio) for _, ratio, _ in BARS))
+            lines.append(" ".join(speed(rows, ratio) for _, ratio, _ in shown_bars))
     return f"${name} << EOD\n" + "\n".join(lines) + "\nEOD\n"
 
 
@@ -47,10 +53,10 @@ def ticks():
     return "set xtics (" + ", ".join(f"{label} {place}" for place, label in enumerate(labels)) + ")\n"
 
 
-def bars(name):
-    width = 0.84 / len(BARS)
+def bars(name, shown_bars):
+    width = 0.84 / len(shown_bars)
     plots = []
-    for k, (title, _, colour) in enumerate(BARS, start=1):
+    for k, (title, _, colour) in enumerate(shown_bars, start=1):
         left, right = -0.42 + width * (k - 1), -0.42 + width * (k - 0.06)
         box = f"($0 + {left:.3f}):{k}:($0 + {left:.3f}):($0 + {right:.3f}):(0):{k}"
         number = f"($0 + {(left + right) / 2:.3f}):(${k} + 0.035):(sprintf('%.2f', ${k}))"
@@ -69,7 +75,8 @@ def script(figures):
     text = ("# Made by bench/make_docs.py of bench/figures.\n"
             f"set terminal svg size {WIDTH},{height} font 'DejaVu Sans,11' background '#FFFFFF'\n{STYLE}{ticks()}")
     names = {kind: f"data{number}" for number, kind in enumerate(shown)}
-    text += "".join(data(names[kind], document) for kind, document in shown.items())
+    shown_bars = measured_bars(shown.values())
+    text += "".join(data(names[kind], document, shown_bars) for kind, document in shown.items())
     text += ("set multiplot title \"{/=14 Batch normalization beside the speed of memory}\\n"
              "{/=10 shapes of ResNet-50, batch 50, f32, one thread; geometric means, higher is faster}\"\n")
     for number, (kind, document) in enumerate(shown.items()):
@@ -79,5 +86,5 @@ def script(figures):
         text += (f"set tmargin at screen {top - 32 / height:.4f}\n"
                  f"set bmargin at screen {top - (PANEL - 48) / height:.4f}\n"
                  f"set title '{kind}: {processor}' font ',11' noenhanced\n{key if number == 0 else 'unset key'}\n")
-        text += bars(names[kind])
+        text += bars(names[kind], shown_bars)
     return text + "unset multiplot\n"
