@@ -99,8 +99,8 @@ struct RowSumsInDouble {
                             double* first, double* second, const ColumnTotals<double>* columns);
 };
 template <class T>
-  requires(!kIsHalf<T>)
-struct RowSumsInDouble<T> {};
+requires(!kIsHalf<T>) struct RowSumsInDouble<T> {
+};
 
 /// The kernels of one instruction set.
 template <class T>
