@@ -8,6 +8,8 @@
 #endif
 
 #include <algorithm>
+#include <type_traits>
+#include <utility>
 
 #include "cpu/kernels/phases-inl.h"
 
