@@ -112,8 +112,11 @@ UNITVAR_PART void map_arranged_rows(const Map& map, const Rect& rect, int64_t to
   int used = 0;
   const int64_t cols = rect.cols();
   const auto arranged = map.arranged([&](const float* from) HWY_ATTR {
-    for (int64_t k = 0; together > 1 && k < together; ++k) std::copy_n(from, cols, repeated + k * cols);
-    return MapOfArranged<Map>::Vector::arranged(together > 1 ? repeated : from, begin, end, room[used++]);
+    if (together > 1) {
+      for (int64_t k = 0; k < together; ++k) std::copy_n(from, cols, repeated + k * cols);
+      from = repeated;
+    }
+    return MapOfArranged<Map>::Vector::arranged(from, begin, end, room[used++]);
   });
   for (int64_t r = 0; r < rect.rows; r += together) {
     const int64_t row = r * rect.stride, last = row + (together - 1) * cols;
@@ -150,8 +153,7 @@ HWY_INLINE void map_rows(const Map& map, const Rect& rect, int64_t ahead) {
       map_arranged_rows<A, kStream>(map, rect, together, begin, end, ahead);
       return;
     }
-  }
-  if constexpr (kIsHalf<T> && !Map::kHasEpilogue) {
+  } else if constexpr (kIsHalf<T> && !Map::kHasEpilogue) {
     const bool aligned = to_next_line(map.out) == 0 && rect.stride % kMapLine<Map> == 0;
     if (rect.cols() % kMapLine<Map> == 0 && (!kStream || aligned)) {
       for (; r + 2 <= rect.rows; r += 2) map_two_rows<kStream>(map, r * rect.stride, rect, ahead);
