@@ -2,13 +2,12 @@
 // bits.
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cstdint>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "support/dtypes.hpp"
+#include "support/guarded.hpp"
 #include "support/isas.hpp"
 #include "support/measure.hpp"
 #include "support/past_caches.hpp"
@@ -20,25 +19,14 @@
 namespace unitvar::test {
 namespace {
 
-/// n elements that begin so many bytes behind the beginning of a page.
+/// Its offset counts from the beginning of a page.
 template <class T>
-class Placed {
- public:
-  Placed(std::size_t n, std::size_t bytes) : memory_(n + 2 * page / sizeof(T)), size_(n) {
-    const auto address = reinterpret_cast<std::uintptr_t>(memory_.data());
-    begin_ = ((page - address % page) % page + bytes) / sizeof(T);
-  }
-  Placed(const std::vector<T>& values, std::size_t bytes) : Placed(values.size(), bytes) {
-    std::copy(values.begin(), values.end(), span().begin());
-  }
-  [[nodiscard]] std::span<T> span() { return std::span<T>(memory_).subspan(begin_, size_); }
-  [[nodiscard]] std::vector<T> values() { return {span().begin(), span().end()}; }
+using Placed = Guarded<T, 4096>;
 
- private:
-  static constexpr std::size_t page = 4096;
-  std::vector<T> memory_;
-  std::size_t size_, begin_;
-};
+template <class T>
+std::int64_t elements(std::size_t bytes) {
+  return static_cast<std::int64_t>(bytes / sizeof(T));
+}
 
 template <class T>
 class JustBehind : public ::testing::Test {};
@@ -52,12 +40,13 @@ TYPED_TEST(JustBehind, ResultsOfBatchNormAreTheSame) {
     const auto p = make_problem<T>(extent, 1);
     const auto f = run_forward(p);
     const auto b = run_backward(p, f.mean, f.rstd);
-    Placed<T> x(p.x, 0), dy(p.dy, 2048);
+    Placed<T> x(extent.size()), dy(extent.size(), elements<T>(2048));
+    x.fill_with(p.x), dy.fill_with(p.dy);
     for_each_isa([&](Isa isa) {
       for (const std::size_t bytes : {16, 64, 2064}) {
         SCOPED_TRACE(describe(extent) + ", " + std::to_string(bytes) + " bytes behind x");
         const Options options{.cpu = {.threads = 2, .isa = isa}};
-        Placed<T> y(p.x.size(), bytes), dx(p.x.size(), bytes);
+        Placed<T> y(extent.size(), elements<T>(bytes)), dx(extent.size(), elements<T>(bytes));
         batch_norm_forward<T>(
             {.extent = extent, .x = x.span(), .gamma = p.gamma, .beta = p.beta, .y = y.span(), .eps = p.eps}, options);
         EXPECT_TRUE(same_bits(y.values(), f.y));
@@ -70,6 +59,7 @@ TYPED_TEST(JustBehind, ResultsOfBatchNormAreTheSame) {
                                 .dx = dx.span()},
                                options);
         EXPECT_TRUE(same_bits(dx.values(), b.dx));
+        EXPECT_TRUE(y.guards_intact() && dx.guards_intact());
       }
     });
   }
@@ -79,9 +69,10 @@ TYPED_TEST(JustBehind, ResultsOfLayerNormAreTheSame) {
   using T = TypeParam;
   const RowExtent extent{past_caches<T>() / 1000 + 1, 1000};
   const auto p = make_problem<T>(Extent{extent.rows, extent.length, 1}, 1);
-  Placed<T> x(p.x, 0);
+  Placed<T> x(extent.size());
+  x.fill_with(p.x);
   const auto y_at = [&](std::size_t bytes, Isa isa) {
-    Placed<T> y(p.x.size(), bytes);
+    Placed<T> y(extent.size(), elements<T>(bytes));
     layer_norm_forward<T>({.extent = extent, .x = x.span(), .gamma = p.gamma, .beta = p.beta, .y = y.span()},
                           {.cpu = {.isa = isa}});
     return y.values();

@@ -9,8 +9,8 @@
 namespace unitvar::test {
 
 /// An output buffer between guard bytes. The whole of it starts as one byte pattern, so that what was written, inside
-/// or outside, shows. The data stand `offset` elements after a 64-byte boundary.
-template <class T>
+/// or outside, shows. The data stand `offset` elements after a boundary of so many bytes.
+template <class T, std::size_t alignment = 64>
 class Guarded {
  public:
   explicit Guarded(std::int64_t size, std::int64_t offset = 0)
@@ -41,7 +41,6 @@ class Guarded {
   [[nodiscard]] bool untouched() const { return std::all_of(bytes_.begin(), bytes_.end(), is_pattern); }
 
  private:
-  static constexpr std::size_t alignment = 64;
   static constexpr std::size_t margin = 1024;
   static constexpr unsigned char pattern = 0xA5;
   static bool is_pattern(unsigned char byte) { return byte == pattern; }
