@@ -3,8 +3,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cmath>
-#include <map>
+
+#include "bench/geometric_mean.hpp"
+#include "bench/groups.hpp"
 
 namespace unitvar::bench {
 namespace {
@@ -25,8 +26,14 @@ std::string cells_of(const Row& row, const OldRow* old, Quantity quantity) {
 
 // Rows that differ in shape alone.
 std::string group_of(const RowKey& key) {
-  return fmt::format("{} {} {} {}, {} {}", op_name(key.op), layout_name(key.layout), key.dtype, pass_name(key.pass),
-                     key.threads, key.threads == 1 ? "thread" : "threads");
+  return fmt::format("{} {} {} {}, {}", op_name(key.op), layout_name(key.layout), key.dtype, pass_name(key.pass),
+                     threads_text(key.threads));
+}
+
+// "batch_norm 50x64x56x56 channels_first f32 forward, 1 thread".
+std::string key_text(const RowKey& key) {
+  return fmt::format("{} {} {} {} {}, {}", op_name(key.op), shape_text(key.shape), layout_name(key.layout), key.dtype,
+                     pass_name(key.pass), threads_text(key.threads));
 }
 
 /// Grouped in the order in which they come, and what belongs to each.
@@ -45,12 +52,6 @@ class Grouped {
   std::vector<std::pair<std::string, std::vector<Value>>> all_;
 };
 
-double geometric_mean_of(const std::vector<double>& values) {
-  double sum = 0;
-  for (const double value : values) sum += std::log(value);
-  return std::exp(sum / static_cast<double>(values.size()));
-}
-
 std::string mean_changes(const std::vector<Row>& rows, const Baseline& before) {
   Grouped<double> changes;
   for (const Row& row : rows) {
@@ -59,7 +60,7 @@ std::string mean_changes(const std::vector<Row>& rows, const Baseline& before) {
   }
   std::string text = changes.all().empty() ? "" : "\nfraction of the roofline, now over then, geometric means:\n";
   for (const auto& [name, values] : changes.all()) {
-    text += fmt::format("  {}: {:.2f}, lowest {:.2f}\n", name, geometric_mean_of(values), std::ranges::min(values));
+    text += fmt::format("  {}: {:.2f}, lowest {:.2f}\n", name, geometric_mean(values), std::ranges::min(values));
   }
   return text;
 }
@@ -122,11 +123,6 @@ std::string comparison_totals(const std::vector<Row>& rows, const Baseline& befo
 std::string fall_text(const Fall& fall) {
   return fmt::format("{}: {} is {:.3g}, was {:.3g}", key_text(fall.key), quantity_name(fall.quantity),
                      fmt::join(fall.now, ", "), fall.before);
-}
-
-std::string key_text(const RowKey& key) {
-  return fmt::format("{} {} {} {} {}, {} {}", op_name(key.op), shape_text(key.shape), layout_name(key.layout),
-                     key.dtype, pass_name(key.pass), key.threads, key.threads == 1 ? "thread" : "threads");
 }
 
 }  // namespace unitvar::bench

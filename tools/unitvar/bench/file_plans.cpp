@@ -20,11 +20,10 @@ std::vector<Matches> any_of(const std::vector<Value>& values, const Of& of) {
   return matches;
 }
 
-std::vector<RowKey> shapes_of(const Plan& asked) {
-  std::vector<RowKey> keys;
-  keys.reserve(asked.suite.shapes.size());
-  for (const Shape& shape : asked.suite.shapes) keys.push_back(make_key({}, 0, shape, {}, "", {}, 0));
-  return keys;
+std::vector<Shape> shapes_of(const Plan& asked) {
+  std::vector<Shape> shapes = asked.suite.shapes;
+  std::ranges::transform(shapes, shapes.begin(), counted_once);
+  return shapes;
 }
 
 // A list for each option that is given.
@@ -35,7 +34,7 @@ std::vector<std::vector<Matches>> demands_of(const Plan& asked, const std::set<s
   };
   add("--op", any_of(std::vector{asked.op}, [](const OldRow& row) { return row.key.op; }));
   add("--groups", any_of(std::vector{asked.groups}, [](const OldRow& row) { return row.key.groups; }));
-  const auto shape = [](const OldRow& row) { return make_key({}, 0, row.key.shape, {}, "", {}, 0); };
+  const auto shape = [](const OldRow& row) { return row.key.shape; };
   add(given.contains("--shapes") ? "--shapes" : "--shape", any_of(shapes_of(asked), shape));
   add("--layout", any_of(asked.layouts, [](const OldRow& row) { return row.key.layout; }));
   add("--dtype", any_of(asked.dtypes, [](const OldRow& row) { return row.key.dtype; }));

@@ -21,9 +21,10 @@ std::vector<Group> groups_of(const std::vector<Row>& rows) {
   return groups;
 }
 
+std::string threads_text(int threads) { return fmt::format("{} {}", threads, threads == 1 ? "thread" : "threads"); }
+
 std::string group_text(const Group& group) {
-  return fmt::format("{}, {}, {} {}", layout_name(group.layout), group.dtype, group.threads,
-                     group.threads == 1 ? "thread" : "threads");
+  return fmt::format("{}, {}, {}", layout_name(group.layout), group.dtype, threads_text(group.threads));
 }
 
 }  // namespace unitvar::bench

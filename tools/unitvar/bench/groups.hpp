@@ -17,6 +17,9 @@ struct Group {
 /// In the order in which they were measured.
 [[nodiscard]] std::vector<Group> groups_of(const std::vector<Row>& rows);
 
+/// "1 thread", "2 threads".
+[[nodiscard]] std::string threads_text(int threads);
+
 /// "channels_first, f32, 2 threads".
 [[nodiscard]] std::string group_text(const Group& group);
 

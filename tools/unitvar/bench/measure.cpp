@@ -143,17 +143,15 @@ bool measurable(Op op, const Shape& shape, Pass pass) {
   return op != Op::batch_norm || pass == Pass::inference || shape.n * shape.points() > 1;
 }
 
-bool wanted(const Plan& plan, const RowKey& key) {
-  return measurable(key.op, key.shape, key.pass) && (!plan.only || plan.only->contains(key));
-}
-
-bool any_wanted(const Plan& plan, const Shape& shape, Layout layout, const std::string& dtype) {
+std::vector<RowKey> wanted_rows(const Plan& plan, const Shape& shape, Layout layout, const std::string& dtype) {
+  std::vector<RowKey> wanted;
   for (const int threads : plan.threads) {
     for (const Pass pass : plan.passes) {
-      if (wanted(plan, make_key(plan.op, plan.groups, shape, layout, dtype, pass, threads))) return true;
+      const RowKey key = make_key(plan.op, plan.groups, shape, layout, dtype, pass, threads);
+      if (measurable(plan.op, shape, pass) && (!plan.only || plan.only->contains(key))) wanted.push_back(key);
     }
   }
-  return false;
+  return wanted;
 }
 
 void measure_shape(const Plan& plan, const Shape& shape, Layout layout, const std::string& dtype,

@@ -10,12 +10,7 @@ namespace unitvar::bench {
 template <class Bench>
 void measure_wanted(Bench& bench, const Plan& plan, const Shape& shape, Layout layout, const std::string& dtype,
                     const std::function<void(const Row&)>& done) {
-  for (const int threads : plan.threads) {
-    for (const Pass pass : plan.passes) {
-      const RowKey key = make_key(plan.op, plan.groups, shape, layout, dtype, pass, threads);
-      if (wanted(plan, key)) done(bench.measure(pass, threads));
-    }
-  }
+  for (const RowKey& key : wanted_rows(plan, shape, layout, dtype)) done(bench.measure(key.pass, key.threads));
 }
 
 }  // namespace unitvar::bench

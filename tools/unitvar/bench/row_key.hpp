@@ -23,13 +23,9 @@ struct RowKey {
   friend auto operator<=>(const RowKey&, const RowKey&) = default;  // NOLINT(modernize-use-nullptr)
 };
 
-[[nodiscard]] inline RowKey make_key(Op op, std::int64_t groups, Shape shape, Layout layout, const std::string& dtype,
-                                     Pass pass, int threads) {
-  shape.count = 1;
-  return {op, groups, shape, layout, dtype, pass, threads};
+[[nodiscard]] inline RowKey make_key(Op op, std::int64_t groups, const Shape& shape, Layout layout,
+                                     const std::string& dtype, Pass pass, int threads) {
+  return {op, groups, counted_once(shape), layout, dtype, pass, threads};
 }
-
-/// "batch_norm 50x64x56x56 channels_first f32 forward, 1 thread".
-[[nodiscard]] std::string key_text(const RowKey& key);
 
 }  // namespace unitvar::bench

@@ -95,7 +95,7 @@ std::string line_of(const Row& row, const Plan& plan, const Task& task) {
 void measure_plan(const Plan& plan, const Task& task, std::vector<Row>& rows) {
   for_each_tensor(plan, [&](const Shape& shape, Layout layout, const std::string& dtype) {
     tool::Interrupt::check();
-    if (!any_wanted(plan, shape, layout, dtype)) return;
+    if (wanted_rows(plan, shape, layout, dtype).empty()) return;
     measure_shape(plan, shape, layout, dtype, [&](const Row& row) {
       tool::print(line_of(row, plan, task), task.table);
       rows.push_back(row);

@@ -17,6 +17,12 @@ struct Shape {
   friend auto operator<=>(const Shape&, const Shape&) = default;  // NOLINT(modernize-use-nullptr): see RowKey
 };
 
+/// The same shape, however often a network has it.
+[[nodiscard]] inline Shape counted_once(Shape shape) {
+  shape.count = 1;
+  return shape;
+}
+
 enum class Layout { channels_first, channels_last };
 
 [[nodiscard]] std::string_view layout_name(Layout layout);

@@ -1,21 +1,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <functional>
 
+#include "bench/geometric_mean.hpp"
 #include "bench/groups.hpp"
 #include "bench/report.hpp"
 
 namespace unitvar::bench {
 namespace {
-
-template <class Value>
-double geometric_mean(const std::vector<Row>& rows, const Value& value) {
-  double sum = 0;
-  for (const Row& row : rows) sum += std::log(value(row));
-  return std::exp(sum / static_cast<double>(rows.size()));
-}
 
 bool all_against_onednn(const std::vector<Row>& rows) {
   return std::ranges::all_of(rows, [](const Row& row) { return row.onednn_same.has_value(); });
