@@ -1,9 +1,10 @@
 """The chart that make_docs.py draws: bars beside the roofline, per pass and layout, for a reader in a hurry."""
 
-from figure_files import geometric_mean
+from statistics import geometric_mean
+
+from figure_files import PASSES
 
 SUITE, DTYPE, THREADS = "resnet_50", "f32", 1
-PASSES = ("forward", "backward", "inference")
 LAYOUTS = ("channels_first", "channels_last")
 # Safe for colour-blind readers.
 BARS = (("unitvar", None, "#0072B2"), ("oneDNN, same layout", "onednn_same_ratio", "#E69F00"),

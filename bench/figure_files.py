@@ -2,8 +2,8 @@
 
 import json
 import os
-import statistics
 
+PASSES = ("forward", "backward", "inference")
 KEY = ("op", "groups", "shape", "layout", "dtype", "pass", "threads")
 
 
@@ -66,7 +66,3 @@ def shape_text(shape):
 
 def threads_text(threads):
     return f"{threads} thread{'s' * (threads != 1)}"
-
-
-def geometric_mean(values):
-    return statistics.geometric_mean(values)

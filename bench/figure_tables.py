@@ -1,10 +1,11 @@
 """The tables that make_docs.py makes: blocks of docs/performance.md, and a page for each kind of machine."""
 
-from figure_files import geometric_mean, shape_text, threads_text
+from statistics import geometric_mean
+
+from figure_files import PASSES, shape_text, threads_text
 
 MADE = "<!-- Made by bench/make_docs.py, never by hand"
 NOTHING = "Nothing was measured yet: `script/bench --update` does it.\n"
-PASSES = ("forward", "backward", "inference")
 RATIOS = {"onednn_same_ratio": "oneDNN, same layout", "onednn_best_ratio": "oneDNN, its best",
           "pytorch_warm_ratio": "PyTorch, warm heap", "pytorch_plain_ratio": "PyTorch, plain"}
 FIGURES = {"roofline_fraction": "fraction"} | RATIOS

@@ -20,7 +20,7 @@ import sys
 import time
 
 import figure_files
-from figure_files import Refused, geometric_mean, shape_text, threads_text
+from figure_files import Refused, shape_text, threads_text
 
 # glibc reads them when a process starts: nothing is mapped by itself, nothing is given back.
 WARM_HEAP = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "8000000000", "MALLOC_TOP_PAD_": "1000000000"}
@@ -152,7 +152,7 @@ def totals(rows):
         means = []
         for heap in HEAPS:
             values = [row[f"pytorch_{heap}_ratio"] for row in members]
-            means.append(f"{heap} {geometric_mean(values):.2f}, lowest {min(values):.2f}")
+            means.append(f"{heap} {statistics.geometric_mean(values):.2f}, lowest {min(values):.2f}")
         yield f"{group}: geometric means: {'; '.join(means)}"
 
 
