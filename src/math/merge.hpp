@@ -64,4 +64,18 @@ void merge_tree(std::int64_t n, const Combine& combine) {
   }
 }
 
+/// A node of this tree: what `leaves` leaves from `first` on were merged to.
+struct TreeNode {
+  std::int64_t first, leaves;
+
+  [[nodiscard]] constexpr std::int64_t end() const noexcept { return first + leaves; }
+};
+
+/// Whether the tree of n leaves merges node a with node b, which follows it. Who adds leaves in their order, and merges
+/// the last two nodes as long as this holds, builds the same tree with few nodes at a time.
+constexpr bool tree_merges(const TreeNode& a, const TreeNode& b, std::int64_t n) noexcept {
+  const std::int64_t end = a.end() + a.leaves;
+  return a.first % (2 * a.leaves) == 0 && b.end() == (end < n ? end : n);
+}
+
 }  // namespace unitvar::math

@@ -21,9 +21,12 @@ struct Partition {
     return {{1, e.outer * e.channels, e.inner}, 1, group_parts, e.channels};
   }
 
-  [[nodiscard]] std::int64_t sub_batches() const noexcept {
-    return extent.outer / sub_batch_rows + (last_rows() > 0 ? 1 : 0);
-  }
+  [[nodiscard]] std::int64_t whole_sub_batches() const noexcept { return extent.outer / sub_batch_rows; }
+  /// Extents of a whole sub-batch, and of the last if it is shorter.
+  [[nodiscard]] Extent whole_sub_batch() const noexcept { return {sub_batch_rows, extent.channels, extent.inner}; }
+  [[nodiscard]] Extent last_sub_batch() const noexcept { return {last_rows(), extent.channels, extent.inner}; }
+
+  [[nodiscard]] std::int64_t sub_batches() const noexcept { return whole_sub_batches() + (last_rows() > 0 ? 1 : 0); }
   /// Outer rows of the last sub-batch if it is shorter than the others, else 0.
   [[nodiscard]] std::int64_t last_rows() const noexcept { return extent.outer % sub_batch_rows; }
   [[nodiscard]] std::int64_t parts() const noexcept { return sub_batches() * extent.channels; }

@@ -1,6 +1,12 @@
+#include <cstdio>
+
 #include "core/arguments.hpp"
+#include "cpu/passes/sub_batch_runners.hpp"
+#include "cpu/plan/row_schedule.hpp"
+#include "cpu/plan/shares.hpp"
 #include "cpu/runtime/check_options.hpp"
 #include "ops/batch_norm/training.hpp"
+#include "ops/group_norm/group_arguments.hpp"
 #include "unitvar/schedule.hpp"
 
 namespace unitvar {
@@ -17,6 +23,33 @@ void check_arguments(const core::Arguments& check, std::int64_t bytes_per_elemen
   }
 }
 
+/// Of a layer that depends on no statistics of training.
+void check_training_arguments(const core::Arguments& check, std::int64_t bytes_per_element, Pass pass) {
+  check_arguments(check, bytes_per_element, pass);
+  if (pass == Pass::inference) check.fail(ErrorCode::bad_argument, "pass is inference, want forward or backward");
+}
+
+int tensors_read(Pass pass) noexcept { return pass == Pass::backward ? 2 : 1; }
+
+std::string share_text(double share) {
+  char text[32];
+  std::snprintf(text, sizeof text, "; largest share %.2f", share);
+  return text;
+}
+
+Explanation explanation(const cpu::Schedule& s, Pass pass) {
+  const int tensors = tensors_read(pass);
+  const bool twice = pass != Pass::inference && s.walk == Walk::streamed;
+  const int reads = twice ? 2 * tensors : tensors;
+  const double share = cpu::largest_share(pass == Pass::inference ? cpu::without_sums(s) : s);
+  return {twice ? Walk::streamed : Walk::resident,
+          s.threads,
+          reads,
+          1,
+          share,
+          cpu::describe(s) + "; " + std::to_string(reads) + "R + 1W" + share_text(share)};
+}
+
 }  // namespace
 
 Explanation explain(const Extent& extent, std::int64_t bytes_per_element, Pass pass, const Options& options) {
@@ -24,13 +57,31 @@ Explanation explain(const Extent& extent, std::int64_t bytes_per_element, Pass p
   check_arguments(check, bytes_per_element, pass);
   check_extent(check.operation(), extent, bytes_per_element);
   cpu::check_options(check, options);
-  const int tensors = pass == Pass::backward ? 2 : 1;
   const Options run = pass == Pass::inference ? cpu::in_one_pass(options) : ops::between_ranks(options);
-  const cpu::Schedule schedule = cpu::make_schedule(extent, cpu::schedule_input(run, bytes_per_element, tensors));
-  const bool twice = pass != Pass::inference && schedule.walk == Walk::streamed;
-  const int reads = twice ? 2 * tensors : tensors;
-  return {twice ? Walk::streamed : Walk::resident, schedule.threads, reads, 1,
-          cpu::describe(schedule) + "; " + std::to_string(reads) + "R + 1W"};
+  return explanation(cpu::make_schedule(extent, cpu::schedule_input(run, bytes_per_element, tensors_read(pass))), pass);
+}
+
+Explanation explain_groups(const Groups& groups, std::int64_t bytes_per_element, Pass pass, const Options& options) {
+  const core::Arguments check("explain_groups");
+  check_training_arguments(check, bytes_per_element, pass);
+  check_groups(check.operation(), groups, bytes_per_element);
+  cpu::check_options(check, options);
+  const math::Partition p = ops::partition_of(groups);
+  const cpu::ScheduleInput input = cpu::schedule_input(p, options, bytes_per_element, tensors_read(pass));
+  return explanation(cpu::make_schedule(p.whole_sub_batch(), input), pass);
+}
+
+Explanation explain_rows(const RowExtent& extent, std::int64_t bytes_per_element, Pass pass, const Options& options) {
+  const core::Arguments check("explain_rows");
+  check_training_arguments(check, bytes_per_element, pass);
+  check_extent(check.operation(), extent, bytes_per_element);
+  cpu::check_options(check, options);
+  const int reads = tensors_read(pass);
+  const cpu::RowSchedule s = cpu::make_row_schedule(extent, cpu::schedule_input(options, bytes_per_element, reads));
+  const double share = cpu::largest_share(s);
+  return {Walk::resident, s.threads,
+          reads,          1,
+          share,          cpu::describe(s) + "; " + std::to_string(reads) + "R + 1W" + share_text(share)};
 }
 
 }  // namespace unitvar

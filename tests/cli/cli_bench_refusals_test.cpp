@@ -74,7 +74,6 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{{"--op", "batchnorm"}, 2, "--op is 'batchnorm', want batch_norm, layer_norm, rms_norm, group_norm"},
         Refusal{{"--op", "layer_norm"}, 2, "shape 6x5x4x3 has more than two axes, want ROWS,D"},
         Refusal{{"--op", "rms_norm", "--pass", "inference"}, 2, "--pass is 'inference', want forward, backward"},
-        Refusal{{"--op", "rms_norm", "--explain"}, 2, "--explain is of batch_norm"},
         Refusal{{"--op", "group_norm"}, 2, "--groups is 32, want a divisor of the 5 channels of shape 6x5x4x3"},
         Refusal{{"--op", "group_norm", "--groups", "0"}, 2, "--groups is 0, want at least 1"},
         Refusal{

@@ -43,6 +43,37 @@ TEST(Explain, LeavesSmallWorkToOneThread) {
   EXPECT_EQ(explain(Extent::nchw(50, 64, 112, 112), 4, Pass::forward, {.cpu = {.threads = 8}}).threads, 8);
 }
 
+TEST(Explain, SaysWhatTheThreadWithMostTakes) {
+  const Extent extent = Extent::nchw(50, 64, 56, 56);
+  EXPECT_EQ(explain(extent, 4, Pass::forward, {.cpu = {.threads = 1}}).largest_share, 1);
+  const Explanation three = explain(extent, 4, Pass::forward, {.cpu = {.threads = 3}});
+  EXPECT_GT(three.largest_share, 1);
+  EXPECT_LT(three.largest_share, 1.1);
+  EXPECT_NE(three.text.find("largest share 1.0"), std::string::npos) << three.text;
+}
+
+TEST(Explain, KnowsGroupsAndRows) {
+  const Groups groups{Extent::nhwc(32, 56, 56, 64), 56 * 56, 8};
+  const Explanation samples = explain_groups(groups, 4, Pass::backward, {.cpu = {.threads = 2}});
+  EXPECT_NE(samples.text.find("32 sub-batches"), std::string::npos) << samples.text;
+  EXPECT_EQ(samples.largest_share, 1);
+  const Explanation rows = explain_rows({4096, 1024}, 4, Pass::backward, {.cpu = {.threads = 2}});
+  EXPECT_EQ(rows.walk, Walk::resident);
+  EXPECT_EQ(rows.reads, 2);
+  EXPECT_EQ(rows.threads, 2);
+  EXPECT_EQ(rows.largest_share, 1);
+  EXPECT_NE(rows.text.find("rows: 4096 x 1024"), std::string::npos) << rows.text;
+}
+
+TEST(Explain, RefusesInferenceOfLayersThatHaveNone) {
+  expect_error(ErrorCode::bad_argument, {"explain_rows", "pass is inference"}, [] {
+    (void)explain_rows({8, 8}, 4, Pass::inference);
+  });
+  expect_error(ErrorCode::bad_argument, {"explain_groups", "pass is inference"}, [] {
+    (void)explain_groups({{8, 8, 4}}, 4, Pass::inference);
+  });
+}
+
 TEST(Explain, RefusesElementsThatNoStorageTypeHas) {
   for (const std::int64_t bytes : {-4, 0, 1, 3, 16}) {
     expect_error(ErrorCode::bad_argument, {"explain", "bytes_per_element is " + std::to_string(bytes), "2, 4 or 8"},

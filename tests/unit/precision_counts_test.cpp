@@ -28,11 +28,11 @@ namespace {
 
 using std::int64_t;
 
-/// Channels first and last, with three tiles of each channel.
-const Extent both_extents[] = {{6, 5, 1600}, {600, 5, 1}};
-constexpr int64_t kTiles = 3, kChannels = 5, kAll = kTiles * kChannels;
+/// Channels first and last, with four tiles of each channel.
+const Extent both_extents[] = {{8, 5, 1600}, {1200, 5, 1}};
+constexpr int64_t kTiles = 4, kChannels = 5, kAll = kTiles * kChannels;
 
-TEST(PrecisionCounts, TheExtentsOfTheseTestsHaveThreeTiles) {
+TEST(PrecisionCounts, TheExtentsOfTheseTestsHaveFourTiles) {
   for (const Extent& extent : both_extents) EXPECT_EQ(cpu::make_tiling(extent).tiles(), kTiles) << describe(extent);
 }
 

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <numeric>
+#include <string>
 #include <vector>
 
+#include "cpu/plan/shares.hpp"
 #include "math/merge.hpp"
 
 namespace unitvar::norm {
@@ -56,8 +58,10 @@ TEST(Tiling, CountsTheValuesBeforeEachTile) {
 
 TEST(Tiling, OfAnEmptyBatchHasNoTiles) { EXPECT_EQ(0, cpu::make_tiling({0, 3, 5}).tiles()); }
 
-TEST(Tiling, TakesFewRowsAsOneTileAndSomeMoreAsEqualOnes) {
-  EXPECT_EQ(1, cpu::make_tiling(Extent::nhwc(1, 15, 15, 512)).tiles());
+TEST(Tiling, TakesFewRowsAsOneTileAndSomeMoreAsEqualOnesForTwoThreads) {
+  EXPECT_EQ(1, cpu::make_tiling(Extent::nhwc(1, 8, 8, 512)).tiles());
+  EXPECT_EQ(2, cpu::make_tiling(Extent::nhwc(1, 15, 15, 512)).tiles());
+  EXPECT_EQ(4, cpu::make_tiling(Extent::nhwc(1, 29, 29, 128)).tiles());
   const cpu::Tiling some = cpu::make_tiling(Extent::nhwc(1, 29, 29, 128));
   for (int64_t t = 0; t < some.tiles(); ++t) EXPECT_GE(some.tile(t).rows, 150) << t;
 }
@@ -76,9 +80,13 @@ TEST(Schedule, BlocksCoverAllChannelsOnce) {
   for (const Extent& extent : kExtents) {
     for (const int threads : {1, 2, 7, 16}) {
       const cpu::Schedule s = cpu::make_schedule(extent, input(threads));
-      EXPECT_GE(s.block_channels, 1);
-      EXPECT_GE(s.blocks * s.block_channels, extent.channels);
-      EXPECT_LT((s.blocks - 1) * s.block_channels, extent.channels);
+      int64_t next = 0;
+      cpu::for_blocks(s, {0, s.parts()}, [&](core::Range block) {
+        EXPECT_EQ(next, block.begin);
+        EXPECT_LT(block.begin, block.end);
+        next = block.end;
+      });
+      EXPECT_EQ(extent.channels, next);
       EXPECT_NE(Walk::automatic, s.walk);
       EXPECT_GE(s.threads, 1);
       EXPECT_LE(s.threads, threads);
@@ -96,12 +104,26 @@ TEST(Schedule, KeepsSmallWorkOnTheCallingThread) {
 TEST(Schedule, FinishesAPlanarChannelWhileItIsInTheCache) {
   const cpu::Schedule s = cpu::make_schedule(Extent::nchw(32, 64, 56, 56), input(2));
   EXPECT_EQ(Walk::resident, s.walk);
-  EXPECT_EQ(1, s.block_channels);
+  EXPECT_EQ(1, s.block_parts);
 }
 
-TEST(Schedule, StreamsFewPlanarChannelsSoThatAllThreadsWork) {
-  EXPECT_EQ(Walk::streamed, cpu::make_schedule(Extent::nchw(32, 3, 224, 224), input(16)).walk);
-  EXPECT_EQ(Walk::resident, cpu::make_schedule(Extent::nchw(32, 3, 224, 224), input(1)).walk);
+TEST(Schedule, LetsThreadsShareTheChannelsWhereTheyAreTooFewForEachToHaveItsOwn) {
+  const Extent few = Extent::nchw(32, 3, 224, 224);
+  const cpu::Schedule shared = cpu::make_schedule(few, input(16));
+  EXPECT_EQ(Walk::resident, shared.walk);
+  EXPECT_TRUE(shared.together);
+  EXPECT_EQ(1, shared.block_parts) << "the caches of all threads hold one channel";
+  EXPECT_FALSE(cpu::make_schedule(few, input(1)).together);
+  EXPECT_FALSE(cpu::make_schedule(few, input(3)).together);
+}
+
+TEST(Schedule, StaysResidentWhereTheCachesOfAllThreadsHoldWhatThatOfOneDoesNot) {
+  const Extent columns = Extent::nhwc(50, 14, 14, 1024);
+  EXPECT_EQ(Walk::streamed, cpu::make_schedule(columns, input(2)).walk);
+  const cpu::Schedule many = cpu::make_schedule(columns, input(64));
+  EXPECT_EQ(Walk::resident, many.walk);
+  EXPECT_TRUE(many.together);
+  EXPECT_EQ(1024, many.block_parts);
 }
 
 TEST(Schedule, StreamsInterleavedTensorsWhoseColumnsExceedTheCache) {
@@ -115,7 +137,7 @@ TEST(Schedule, ResidentBlocksOfColumnsFitTheCache) {
     for (const int64_t tensors : {1, 2}) {
       const cpu::Schedule s = cpu::make_schedule(Extent{rows, 2048, 1}, input(2, tensors));
       if (s.walk == Walk::resident) {
-        EXPECT_LE(rows * s.block_channels * 4 * tensors, 1 << 20);
+        EXPECT_LE(rows * s.block_parts * 4 * tensors, (s.together ? s.threads : 1) << 20);
       }
     }
   }
@@ -142,7 +164,7 @@ TEST(Schedule, StreamsResultsThatWouldNotStayInTheCache) {
 TEST(Schedule, AsksForTheNextBlockOfColumnsWhileOneIsResident) {
   const cpu::Schedule columns = cpu::make_schedule(Extent::nchw(32, 2048, 7, 7), input(1));
   ASSERT_EQ(Walk::resident, columns.walk);
-  EXPECT_EQ(columns.block_channels * 49, columns.access.ahead);
+  EXPECT_EQ(columns.block_parts * 49, columns.access.ahead);
   const cpu::Schedule streamed = cpu::make_schedule(Extent::nhwc(32, 56, 56, 256), input(1));
   ASSERT_EQ(Walk::streamed, streamed.walk);
   EXPECT_LT(0, streamed.access.ahead);
@@ -150,7 +172,7 @@ TEST(Schedule, AsksForTheNextBlockOfColumnsWhileOneIsResident) {
 
 TEST(Schedule, TakesShortPlanarChannelsInRuns) {
   const auto channels = [](int64_t size, int threads = 1) {
-    return cpu::make_schedule(Extent::nchw(32, 256, size, size), input(threads)).block_channels;
+    return cpu::make_schedule(Extent::nchw(32, 256, size, size), input(threads)).block_parts;
   };
   EXPECT_EQ(1, channels(56));
   EXPECT_LT(1, channels(28));
@@ -184,9 +206,7 @@ TEST(Schedule, FinishesWholeGroupsInRunsThatACellTakes) {
         of_groups.walk = walk;
         const cpu::Schedule s = cpu::make_schedule(extent, of_groups);
         if (s.walk == Walk::streamed) continue;
-        EXPECT_EQ(0, s.block_channels % group_channels);
-        EXPECT_LT((s.runs() - 1) * s.run_channels, s.block_channels);
-        EXPECT_GE(s.runs() * s.run_channels, s.block_channels);
+        EXPECT_EQ(0, s.block_parts % group_channels);
         const bool planar = s.tiling.shape == cpu::Shape::planar;
         const int most_of_planar = extent.outer == 1 ? kernels::kMostRunOfARow : kernels::kMostRun;
         EXPECT_LE(s.run_channels, !planar ? 2048 : s.tiling.col_tiles > 1 ? 1 : most_of_planar);
@@ -207,11 +227,28 @@ TEST(Schedule, AsksForWholeRunsOfShortRowsForward) {
   EXPECT_EQ(near, cpu::make_schedule({32, 1024, 196}, grouped(1, 1)).access.ahead);
 }
 
-TEST(Schedule, StreamsGroupsThatNoCacheHoldsAndThoseTooFewForTheThreads) {
+TEST(Schedule, StreamsGroupsThatNoCacheHolds) {
   EXPECT_EQ(Walk::resident, cpu::make_schedule({1, 32 * 256, 3136}, grouped(2, 8)).walk);
   EXPECT_EQ(Walk::streamed, cpu::make_schedule({1, 32 * 4096, 3136}, grouped(1, 4096)).walk);
-  EXPECT_EQ(Walk::streamed, cpu::make_schedule({1, 2 * 256, 3136}, grouped(2, 256)).walk);
   EXPECT_EQ(Walk::streamed, cpu::make_schedule({3136, 256, 1}, grouped(1, 256)).walk);
+}
+
+TEST(Schedule, LetsThreadsShareGroupsThatAreTooFewForThem) {
+  const cpu::Schedule own = cpu::make_schedule({1, 2 * 256, 3136}, grouped(2, 256));
+  EXPECT_FALSE(own.together);
+  const cpu::Schedule shared = cpu::make_schedule({1, 3 * 256, 3136}, grouped(2, 256));
+  EXPECT_TRUE(shared.together);
+  EXPECT_EQ(256, shared.block_parts);
+}
+
+TEST(Schedule, GivesThreadsWholeSubBatchesIfTheseAreEnoughForAll) {
+  cpu::ScheduleInput of_samples = grouped(2, 8);
+  of_samples.sub_batches = 32;
+  const cpu::Schedule own = cpu::make_schedule({3136, 256, 1}, of_samples);
+  EXPECT_FALSE(own.together);
+  EXPECT_EQ(256, own.share_channels);
+  of_samples.sub_batches = 3;
+  EXPECT_TRUE(cpu::make_schedule({3136, 256, 1}, of_samples).together);
 }
 
 TEST(Schedule, StreamsTheResultsOfAPartAsThoseOfItsWhole) {
@@ -236,6 +273,41 @@ TEST(MergeTree, LeavesTheSumOfAllLeavesInTheFirst) {
       leaves[static_cast<std::size_t>(i)] += leaves[static_cast<std::size_t>(j)];
     });
     EXPECT_EQ(n * (n + 1) / 2, leaves[0]);
+  }
+}
+
+TEST(MergeTree, IsTheSameWhereThreadsMergeTheirOwnLeavesFirst) {
+  struct Node {
+    math::TreeNode of;
+    std::string text;
+  };
+  for (int64_t n = 1; n < 40; ++n) {
+    std::vector<std::string> leaves;
+    for (int64_t i = 0; i < n; ++i) leaves.push_back(std::to_string(i));
+    const auto push = [n](std::vector<Node>& nodes, Node node) {
+      while (!nodes.empty() && math::tree_merges(nodes.back().of, node.of, n)) {
+        const Node a = nodes.back();
+        node = {{a.of.first, a.of.leaves + node.of.leaves}, "(" + a.text + " " + node.text + ")"};
+        nodes.pop_back();
+      }
+      nodes.push_back(node);
+    };
+    for (const int64_t threads : {1, 2, 3, 5, 8, 13}) {
+      std::vector<Node> root;
+      for (int64_t thread = 0; thread < threads; ++thread) {
+        std::vector<Node> own;
+        const core::Range share = core::share_of(n, threads, thread);
+        for (int64_t i = share.begin; i < share.end; ++i) push(own, {{i, 1}, leaves[static_cast<std::size_t>(i)]});
+        for (const Node& node : own) push(root, node);
+      }
+      std::vector<std::string> merged = leaves;
+      math::merge_tree(n, [&](int64_t i, int64_t j, int64_t) {
+        std::string& a = merged[static_cast<std::size_t>(i)];
+        a = "(" + a + " " + merged[static_cast<std::size_t>(j)] + ")";
+      });
+      ASSERT_EQ(1U, root.size());
+      EXPECT_EQ(merged[0], root[0].text);
+    }
   }
 }
 

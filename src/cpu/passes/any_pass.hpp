@@ -14,7 +14,6 @@ struct PassFunctions {
   void (*apply_and_reduce)(const void*, const WorkItem&, const WorkItem&, math::ChannelPairs) noexcept = nullptr;
   void (*finish)(const void*, std::int64_t, std::int64_t) noexcept = nullptr;
   void (*check)(const void*) = nullptr;
-  bool finishes_groups = false;  ///< finish takes whole groups of channels
 };
 
 /// Those of a description.
@@ -48,7 +47,6 @@ struct FunctionsOf {
       of.finish = finish;
       of.check = check;
     }
-    of.finishes_groups = requires { Pass::kGroups; };
     return of;
   }
   static constexpr PassFunctions table = all();

@@ -3,78 +3,13 @@
 #include <cstdint>
 #include <span>
 
-#include "core/vector_loop.hpp"
 #include "core/workspace.hpp"
 #include "cpu/phases/row_batch.hpp"
-#include "cpu/plan/merge_tiles.hpp"
 #include "cpu/plan/row_schedule.hpp"
 #include "cpu/runtime/cache.hpp"
 #include "cpu/runtime/parallel.hpp"
-#include "math/merge.hpp"
 
 namespace unitvar::cpu {
-
-/// Column sums of all rows: in A for kMostFastRows rows, then in double for a tile; tiles are merged in the fixed tree.
-/// Without rows they are 0.
-template <class A>
-class ColumnSums {
- public:
-  ColumnSums(const RowTiling& tiling, int threads)
-      : columns_(tiling.extent.length),
-        tiles_(tiling.tiles),
-        fast_(static_cast<std::size_t>(threads * stride()) * sizeof(A)),
-        wide_(static_cast<std::size_t>(2 * std::max<std::int64_t>(1, tiles_) * columns_) * sizeof(double)) {
-    if (tiles_ == 0) std::fill_n(of(0).first, 2 * columns_, 0.0);
-  }
-
-  /// Those of one tile, columns from k on; those of tile 0 are the whole's once merged.
-  [[nodiscard]] math::ChannelPairs of(std::int64_t tile, std::int64_t k = 0) const noexcept {
-    double* first = wide_.as<double>() + 2 * tile * columns_ + k;
-    return {first, first + columns_};
-  }
-  /// Zeros for a tile that a thread begins. The first rows are added to the tile's own sums, if these are of A.
-  [[nodiscard]] kernels::ColumnTotals<A> start(std::int64_t tile, int thread) const noexcept {
-    const math::ChannelPairs wide = of(tile);
-    std::fill_n(wide.first, 2 * columns_, 0.0);
-    if constexpr (std::is_same_v<A, double>) {
-      return {wide.first, wide.second, wide.first, wide.second};
-    } else {
-      return added_beside(wide, thread);
-    }
-  }
-  /// Moves what was added in A to the tile's sums, before `more` rows follow or none.
-  void flush(kernels::ColumnTotals<A>& to, int thread, bool more) const noexcept {
-    if (static_cast<const void*>(to.first) != to.wide_first) {
-      core::vector_loop(0, 2 * columns_, [fast = to.first, wide = to.wide_first](std::int64_t k) {
-        wide[k] += static_cast<double>(fast[k]);
-      });
-    }
-    if (more) to = added_beside({to.wide_first, to.wide_second}, thread);
-  }
-  void merge(int threads) const {
-    parallel_ranges(threads, columns_, [&](std::int64_t begin, std::int64_t end, int) {
-      math::merge_tree(tiles_, [&](std::int64_t i, std::int64_t j, std::int64_t) {
-        merge_sums(of(i, begin), of(j, begin), end - begin);
-      });
-    });
-  }
-
- private:
-  [[nodiscard]] kernels::ColumnTotals<A> added_beside(math::ChannelPairs wide, int thread) const noexcept {
-    A* fast = fast_.as<A>() + thread * stride();
-    std::fill_n(fast, 2 * columns_, A(0));
-    return {fast, fast + columns_, wide.first, wide.second};
-  }
-  /// Threads are a page of memory apart: a processor that comes to the end of its own asks for the rest of the page,
-  /// and takes it from the thread that writes there.
-  [[nodiscard]] std::int64_t stride() const noexcept {
-    constexpr std::int64_t kPage = 4096 / sizeof(A);
-    return 2 * columns_ + kPage;
-  }
-
-  std::int64_t columns_, tiles_;
-  core::Workspace fast_, wide_;
-};
 
 /// Schedule and kernels of one call, and its parameters, with ones and zeros for those that are absent.
 template <class T>

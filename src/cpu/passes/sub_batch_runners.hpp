@@ -1,7 +1,6 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
-#include <deque>
 #include <optional>
 
 #include "cpu/passes/pass_runner.hpp"
@@ -9,54 +8,61 @@
 
 namespace unitvar::cpu {
 
-/// One sub-batch at work: its first element and part, and the values of each of its parts.
-struct SubBatch {
+/// Equal sub-batches that one PassRunner takes: their first element and part, how many parts they have, and the values
+/// of each of these.
+struct SubBatches {
   std::int64_t element;
-  std::int64_t part;
+  std::int64_t part, parts;
   std::int64_t values;
 };
 
-/// A PassRunner for the sub-batches of a partition. Threads work side by side on sub-batches if these are many, or too
-/// small to be shared, and else together on one after the other. Bits do not depend on it, for a runner's do not.
+/// What the whole sub-batches of a partition are scheduled from.
+inline ScheduleInput schedule_input(const math::Partition& partition, const Options& options,
+                                    std::int64_t bytes_per_element, std::int64_t tensors_read) {
+  ScheduleInput input = schedule_input(options, bytes_per_element, tensors_read);
+  input.group_channels = partition.group_parts;
+  input.sub_batches = partition.whole_sub_batches();
+  input.tensor_bytes = partition.extent.size() * bytes_per_element;
+  return input;
+}
+
+/// PassRunners for the sub-batches of a partition: one for all that are equal, and one for the last if it is shorter.
 template <class T>
 class SubBatchRunners {
-  using int64_t = std::int64_t;
-
  public:
-  SubBatchRunners(const math::Partition& partition, const Options& options, int64_t tensors_read)
-      : p_(partition), full_(p_.extent.outer / p_.sub_batch_rows) {
-    ScheduleInput input = schedule_input(options, sizeof(T), tensors_read);
-    input.group_channels = p_.group_parts;
-    input.tensor_bytes = p_.extent.size() * static_cast<int64_t>(sizeof(T));
-    const Extent sub_batch{p_.sub_batch_rows, p_.extent.channels, p_.extent.inner};
-    if (p_.last_rows() > 0)
-      last_.emplace(Extent{p_.last_rows(), sub_batch.channels, sub_batch.inner}, input, options.cpu);
-    if (full_ == 0) return;
-    const int threads = make_schedule(p_.extent, input).threads;
-    const bool side_by_side = full_ >= int64_t{4} * threads || make_schedule(sub_batch, input).threads == 1;
-    if (side_by_side) input.threads = 1;
-    const auto runners = side_by_side ? std::min<int64_t>(threads, full_) : 1;
-    for (int64_t k = 0; k < runners; ++k) runners_.emplace_back(sub_batch, input, options.cpu);
+  SubBatchRunners(const math::Partition& p, const Options& options, std::int64_t tensors_read) {
+    const Extent each = p.whole_sub_batch(), last = p.last_sub_batch();
+    const std::int64_t whole = p.whole_sub_batches(), parts = whole * p.extent.channels;
+    ScheduleInput input = schedule_input(p, options, sizeof(T), tensors_read);
+    if (whole > 0) {
+      whole_.emplace(input, options.cpu, each,
+                     SubBatches{.element = 0, .part = 0, .parts = parts, .values = each.count()});
+    }
+    if (p.last_rows() == 0) return;
+    input.sub_batches = 1;
+    last_.emplace(
+        input, options.cpu, last,
+        SubBatches{.element = whole * each.size(), .part = parts, .parts = last.channels, .values = last.count()});
   }
 
-  /// Calls f(runner, sub_batch) for each sub-batch.
+  /// Calls f(runner, sub_batches) for all equal sub-batches, and for the shorter one.
   template <class F>
   void for_each(const F& f) {
-    const Extent& e = p_.extent;
-    const int64_t row = e.channels * e.inner;
-    parallel_for(static_cast<int>(runners_.size()), full_, [&](int64_t b, int thread) {
-      f(runners_[static_cast<std::size_t>(thread)],
-        SubBatch{b * p_.sub_batch_rows * row, b * e.channels, p_.sub_batch_rows * e.inner});
-    });
-    if (!last_) return;
-    f(*last_, SubBatch{full_ * p_.sub_batch_rows * row, full_ * e.channels, p_.last_rows() * e.inner});
+    for (std::optional<Equal>* equal : {&whole_, &last_}) {
+      if (*equal) f((*equal)->runner, (*equal)->of);
+    }
   }
 
  private:
-  math::Partition p_;
-  int64_t full_;  ///< sub-batches of sub_batch_rows rows
-  std::deque<PassRunner<T>> runners_;
-  std::optional<PassRunner<T>> last_;
+  struct Equal {
+    Equal(const ScheduleInput& input, const CpuOptions& cpu, const Extent& sub_batch, const SubBatches& all)
+        : runner(sub_batch, input, cpu), of(all) {}
+
+    PassRunner<T> runner;
+    SubBatches of;
+  };
+
+  std::optional<Equal> whole_, last_;
 };
 
 /// Adds the parts of each parameter, sub-batch after sub-batch: add(k) adds part k to add.sum[k - add.first].

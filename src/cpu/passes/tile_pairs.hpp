@@ -67,7 +67,7 @@ class TilePairs {
   /// reduce(phases, item, pair) fills the pair of a few of the channels [begin, end).
   template <class Reduce>
   void add(std::int64_t t, std::int64_t begin, std::int64_t end, const Source& source, const Reduce& reduce) {
-    const std::int64_t step = schedule_.block_channels;
+    const std::int64_t step = schedule_.run_channels;
     const TilePhases<T> phases(cpu_, source.tiling, source.access, nullptr);
     const core::Workspace scratch(static_cast<std::size_t>(scratch_bytes(source.tiling, step)));
     for (std::int64_t c = begin; c < end; c += step) {

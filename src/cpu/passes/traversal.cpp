@@ -2,146 +2,171 @@
 
 #include <algorithm>
 
-#include "core/divide_up.hpp"
 #include "cpu/kernels/kernels.hpp"
 #include "cpu/runtime/parallel.hpp"
 
 namespace unitvar::cpu {
 namespace {
 
+using core::divide_up;
 using std::int64_t;
 
-/// Pairs of all tiles of one block: two slabs per thread if resident, one per block if streamed.
-int64_t slabs(const Schedule& s) noexcept { return s.walk == Walk::resident ? int64_t{2} * s.threads : s.blocks; }
+WorkItem item_of(const Piece& piece, std::byte* scratch) noexcept {
+  return {piece.begin, piece.end, piece.t, piece.tile, scratch};
+}
+
+/// Pairs of a block: two slabs for each thread that has blocks of its own, or one that all share.
+int64_t slabs(const Schedule& s) noexcept { return s.together ? 1 : int64_t{2} * s.threads; }
 
 /// Threads that write their slabs at the same time do so on cache lines of their own.
-int64_t slab_doubles(const Schedule& s) noexcept {
-  const int64_t pairs = 2 * s.tiling.tiles() * s.block_channels;
-  return s.walk == Walk::resident ? (pairs + 31) / 16 * 16 : pairs;
+int64_t slab_doubles(const Schedule& s, int64_t width) noexcept {
+  const int64_t sub_batches = divide_up(std::min(s.block_parts, s.parts()), s.channels());
+  return (2 * sub_batches * s.tiling.tiles() * width + 31) / 16 * 16;
+}
+
+/// Channels that are merged at a time, at least: so few that their pairs stay in L1, and whole groups.
+int64_t merged_channels(const Schedule& s) noexcept {
+  constexpr int64_t kChannels = 64;
+  return divide_up(kChannels, s.share_channels) * s.share_channels;
 }
 
 }  // namespace
 
 Traversal::Traversal(const Schedule& schedule)
     : s_(schedule),
-      last_(s_.tiling.extent.channels),
+      parts_{0, s_.parts()},
+      width_(std::min(s_.block_parts, s_.channels())),
       scratch_bytes_(scratch_bytes(s_.tiling, s_.run_channels)),
-      slab_doubles_(slab_doubles(s_)),
+      slab_doubles_(slab_doubles(s_, width_)),
       pairs_(static_cast<std::size_t>(slabs(s_) * slab_doubles_) * sizeof(double)),
       scratch_(static_cast<std::size_t>(int64_t{2} * s_.threads * scratch_bytes_)) {}
 
-/// A streamed walk's blocks may cut groups of channels, which are finished when all of their channels are merged.
-void Traversal::reduce_and_finish(const AnyPass& passes) {
-  const bool at_once = s_.walk == Walk::streamed && passes.call.finishes_groups;
-  reduce_blocks(passes, !at_once);
-  if (at_once) passes.call.finish(passes.of, first_, last_);
+void Traversal::apply(const AnyPass& pass) const {
+  const Schedule alone = without_sums(s_);
+  apply_together(Cells(alone, parts_), pass, false);
 }
 
-void Traversal::apply(const AnyPass& pass) {
-  parallel_for(
-      s_.threads, items(), [&](int64_t index, int thread) { apply_at(index, thread, pass); }, kernels::finish_stores);
-}
-
-void Traversal::apply_in_reverse(const AnyPass& pass) {
-  const int64_t last = items() - 1;
-  parallel_for(
-      s_.threads, items(), [&](int64_t index, int thread) { apply_at(last - index, thread, pass); },
-      kernels::finish_stores);
-}
+void Traversal::apply_in_reverse(const AnyPass& pass) const { apply_together(Cells(s_, parts_), pass, true); }
 
 void Traversal::reduce_and_apply(const AnyPass& passes) {
-  if (s_.walk == Walk::streamed) {
-    reduce_and_finish(passes);
-    passes.call.check(passes.of);
-    apply_in_reverse(passes);
+  if (!s_.together) {
+    parallel_ranges(s_.threads, share_units(s_), [&](int64_t begin, int64_t end, int thread) {
+      const Range parts = parts_of_units(s_, {begin, end});
+      s_.walk == Walk::resident ? walk_resident(parts, thread, passes) : walk_streamed(parts, thread, passes);
+      kernels::finish_stores();
+    });
     return;
   }
-  parallel_ranges(s_.threads, blocks(), [&](int64_t begin, int64_t end, int thread) {
-    if (begin < end) reduce_block(begin, thread, passes);
-    for (int64_t block = begin; block < end; ++block) {
-      merge(block, slab(block, thread), passes);
-      passes.call.finish(passes.of, begin_of(block), begin_of(block + 1));
-      apply_block(block, block + 1 < end ? runs(block + 1) : 0, thread, passes);
-    }
+  for_blocks(s_, parts_, [&](Range block) {
+    reduce_together(block, passes, true);
+    if (s_.walk == Walk::streamed) passes.call.check(passes.of);
+    apply_together(Cells(s_, block), passes, true);
+  });
+}
+
+Traversal::Place Traversal::place(Range block, int thread, int64_t k) const noexcept {
+  const int64_t slab = int64_t{2} * thread + k % 2;
+  return {block, slab, scratch_.as<std::byte>() + slab * scratch_bytes_};
+}
+
+math::ChannelPairs Traversal::pair(const Place& at, int64_t part, int64_t t) const noexcept {
+  const int64_t k = part - at.block.begin, sub_batch = k < s_.channels() ? 0 : k / s_.channels();
+  const int64_t c = k - sub_batch * s_.channels();
+  double* const first =
+      pairs_.as<double>() + at.slab * slab_doubles_ + 2 * (sub_batch * s_.tiling.tiles() + t) * width_ + c;
+  return {first, first + width_};
+}
+
+void Traversal::reduce_blocks(const AnyPass& pass, bool finishes) {
+  if (s_.together) {
+    for_blocks(s_, parts_, [&](Range block) { reduce_together(block, pass, finishes); });
+    return;
+  }
+  parallel_ranges(s_.threads, share_units(s_), [&](int64_t begin, int64_t end, int thread) {
+    for_blocks(s_, parts_of_units(s_, {begin, end}), [&](Range block) {
+      const Place at = place(block, thread, 0);
+      const Cells cells(s_, block);
+      reduce_share(at, cells, {0, cells.size()}, pass);
+      merge(at, block, pass, finishes);
+    });
+  });
+}
+
+void Traversal::reduce_together(Range block, const AnyPass& pass, bool finishes) {
+  const Cells cells(s_, block);
+  parallel_ranges(s_.threads, cells.size(), [&](int64_t begin, int64_t end, int thread) {
+    const Place at{block, 0, place(block, thread, 0).scratch};
+    reduce_share(at, cells, {begin, end}, pass);
+  });
+  const Place at{block, 0, nullptr};
+  const int64_t step = merged_channels(s_), width = std::min(block.size(), s_.channels());
+  const int64_t steps = divide_up(width, step);
+  parallel_for(s_.threads, block.size() / width * steps, [&](int64_t index, int) {
+    const int64_t first = block.begin + index / steps * s_.channels(), c = index % steps * step;
+    merge(at, {first + c, first + std::min(c + step, width)}, pass, finishes);
+  });
+}
+
+void Traversal::apply_together(const Cells& cells, const AnyPass& pass, bool in_reverse) const {
+  parallel_ranges(s_.threads, cells.size(), [&](int64_t begin, int64_t end, int thread) {
+    apply_share(place({}, thread, 0), cells, {begin, end}, pass, in_reverse);
     kernels::finish_stores();
   });
 }
 
-/// Items in the order of memory: rows of tiles, then runs of channels, then the tiles that share their rows.
-Traversal::Position Traversal::position(int64_t index) const noexcept {
-  const int64_t col_tiles = s_.tiling.col_tiles, all_runs = blocks() * s_.runs();
-  const int64_t run = index / col_tiles % all_runs;
-  return {run / s_.runs(), run % s_.runs(), index / (col_tiles * all_runs) * col_tiles + index % col_tiles};
-}
-
-int64_t Traversal::blocks() const noexcept { return core::divide_up(last_ - first_, s_.block_channels); }
-int64_t Traversal::items() const noexcept { return blocks() * s_.runs() * s_.tiling.tiles(); }
-int64_t Traversal::begin_of(int64_t block) const noexcept {
-  return std::min(first_ + block * s_.block_channels, last_);
-}
-int64_t Traversal::runs(int64_t block) const noexcept {
-  return core::divide_up(begin_of(block + 1) - begin_of(block), s_.run_channels);
-}
-
-WorkItem Traversal::item(int64_t block, int64_t run, int64_t t, int thread) const noexcept {
-  const int64_t begin = begin_of(block) + run * s_.run_channels;
-  return {begin, std::min(begin + s_.run_channels, begin_of(block + 1)), t, s_.tiling.tile(t),
-          scratch_.as<std::byte>() + (int64_t{2} * thread + block % 2) * scratch_bytes_};
-}
-
-math::ChannelPairs Traversal::pair(int64_t slab, int64_t run, int64_t t) const noexcept {
-  double* first = pairs_.as<double>() + slab * slab_doubles_ + 2 * t * s_.block_channels + run * s_.run_channels;
-  return {first, first + s_.block_channels};
-}
-
-void Traversal::reduce_blocks(const AnyPass& pass, bool finishes) {
-  const auto end_block = [&](int64_t block, int64_t slab) {
-    merge(block, slab, pass);
-    if (finishes) pass.call.finish(pass.of, begin_of(block), begin_of(block + 1));
-  };
-  if (s_.walk == Walk::resident) {
-    parallel_for(s_.threads, blocks(), [&](int64_t block, int thread) {
-      reduce_block(block, thread, pass);
-      end_block(block, slab(block, thread));
-    });
-    return;
+void Traversal::reduce_share(const Place& at, const Cells& cells, Range share, const AnyPass& pass) const {
+  for (Cells::Forward pieces(cells, share); !pieces.done();) {
+    const Piece piece = pieces.take();
+    pass.call.reduce(pass.of, item_of(piece, at.scratch), pair(at, piece.begin, piece.t));
   }
-  parallel_for(s_.threads, items(), [&](int64_t index, int thread) {
-    const auto [block, run, t] = position(index);
-    if (run < runs(block)) pass.call.reduce(pass.of, item(block, run, t, thread), pair(block, run, t));
+}
+
+void Traversal::apply_share(const Place& at, const Cells& cells, Range share, const AnyPass& pass,
+                            bool in_reverse) const {
+  const auto apply_piece = [&](const Piece& piece) { pass.call.apply(pass.of, item_of(piece, at.scratch)); };
+  in_reverse ? cells.for_pieces_in_reverse(share, apply_piece) : cells.for_pieces(share, apply_piece);
+}
+
+void Traversal::merge(const Place& at, Range parts, const AnyPass& pass, bool finishes) const {
+  const math::ChannelPairs leaf = pair(at, parts.begin, 0);
+  pass.call.merge(pass.of, parts.begin, parts.end, TileLeaves{leaf.first, leaf.second, 2 * width_});
+  if (finishes) pass.call.finish(pass.of, parts.begin, parts.end);
+}
+
+void Traversal::walk_resident(Range parts, int thread, const AnyPass& passes) const {
+  if (parts.size() == 0) return;
+  int64_t k = 0;
+  Place at = place(block_from(s_, parts.begin, parts.end), thread, k);
+  const Cells first(s_, at.block);
+  reduce_share(at, first, {0, first.size()}, passes);
+  while (at.block.size() > 0) {
+    merge(at, at.block, passes, true);
+    const Place next = place(block_from(s_, at.block.end, parts.end), thread, ++k);
+    apply_and_reduce(at, next, passes);
+    at = next;
+  }
+}
+
+void Traversal::walk_streamed(Range parts, int thread, const AnyPass& passes) const {
+  for_blocks(s_, parts, [&](Range block) {
+    const Place at = place(block, thread, 0);
+    const Cells cells(s_, block);
+    reduce_share(at, cells, {0, cells.size()}, passes);
+    merge(at, block, passes, true);
+    apply_share(at, cells, {0, cells.size()}, passes, true);
   });
-  parallel_for(s_.threads, blocks(), [&](int64_t block, int) { end_block(block, block); });
 }
 
-void Traversal::reduce_block(int64_t block, int thread, const AnyPass& pass) {
-  for (int64_t run = 0; run < runs(block); ++run) {
-    for (int64_t t = 0; t < s_.tiling.tiles(); ++t)
-      pass.call.reduce(pass.of, item(block, run, t, thread), pair(slab(block, thread), run, t));
-  }
-}
-
-void Traversal::merge(int64_t block, int64_t slab, const AnyPass& pass) {
-  const math::ChannelPairs leaf = pair(slab, 0, 0);
-  pass.call.merge(pass.of, begin_of(block), begin_of(block + 1),
-                  TileLeaves{leaf.first, leaf.second, 2 * s_.block_channels});
-}
-
-void Traversal::apply_at(int64_t index, int thread, const AnyPass& pass) const {
-  const auto [block, run, t] = position(index);
-  if (run < runs(block)) pass.call.apply(pass.of, item(block, run, t, thread));
-}
-
-void Traversal::apply_block(int64_t block, int64_t next_runs, int thread, const AnyPass& passes) {
-  for (int64_t run = 0; run < runs(block); ++run) {
-    for (int64_t t = 0; t < s_.tiling.tiles(); ++t) {
-      if (run < next_runs) {
-        passes.call.apply_and_reduce(passes.of, item(block, run, t, thread), item(block + 1, run, t, thread),
-                                     pair(slab(block + 1, thread), run, t));
-      } else {
-        passes.call.apply(passes.of, item(block, run, t, thread));
-      }
-    }
-  }
+void Traversal::apply_and_reduce(const Place& at, const Place& next, const AnyPass& passes) const {
+  const Cells cells(s_, at.block), next_cells(s_, next.block);
+  Cells::Forward next_pieces(next_cells, {0, next_cells.size()});
+  cells.for_pieces({0, cells.size()}, [&](const Piece& piece) {
+    if (next_pieces.done()) return passes.call.apply(passes.of, item_of(piece, at.scratch));
+    const Piece with = next_pieces.take();
+    passes.call.apply_and_reduce(passes.of, item_of(piece, at.scratch), item_of(with, next.scratch),
+                                 pair(next, with.begin, with.t));
+  });
+  reduce_share(next, next_cells, {next_pieces.cell(), next_cells.size()}, passes);
 }
 
 }  // namespace unitvar::cpu

@@ -47,7 +47,7 @@ class TilePhases {
   /// A linear map of up to three tensors.
   void combine(const kernels::CombineTensors<T>& in, T* out, const WorkItem& item,
                const math::CombineArrays& c) const noexcept;
-  /// Phase 2 of `item` and phase 1 of `next`, which has the same tile; in one sweep over memory where that is possible.
+  /// Phase 2 of `item` and phase 1 of `next`, in one sweep over memory where that is possible.
   void normalize_and_moments(const T* x, T* y, const WorkItem& item, const math::NormalizeArrays& c,
                              const WorkItem& next, math::ChannelPairs out) const noexcept;
   /// Phase 4 of `item` and phase 3 of `next`.
@@ -150,7 +150,8 @@ class TilePhases {
   void combine_in(const kernels::CombineTensors<T>& in, T* out, const WorkItem& item,
                   const math::CombineArrays& c) const noexcept;
   [[nodiscard]] bool can_fuse(const WorkItem& item, const WorkItem& next) const noexcept {
-    return planar() && item.channels() == next.channels();
+    return planar() && item.channels() == next.channels() && item.tile.rows == next.tile.rows &&
+           item.tile.cols == next.tile.cols;
   }
 
   /// Array i of the item's scratch: value(c) of each of its channels c for each of its columns.

@@ -1,5 +1,6 @@
 #include "cpu/plan/row_schedule.hpp"
 
+#include <algorithm>
 #include <bit>
 
 #include "core/divide_up.hpp"
@@ -11,41 +12,62 @@ namespace {
 using core::divide_up;
 using std::int64_t;
 
-/// A tile has kTileRows rows. It has fewer if there would not be kSomeTiles tiles for threads to share. It has more if
-/// there would be more than kMostTiles tiles, each of which has two doubles a column.
-constexpr int64_t kTileRows = 256;
-constexpr int64_t kSomeTiles = 16;
-constexpr int64_t kMostTiles = 64;
+/// A tile has up to kMostFastRows rows. It has fewer if there would not be kSomeTiles tiles for threads to share.
+constexpr int64_t kSomeTiles = 64;
 /// The rows of a tile are a multiple of this.
 constexpr int64_t kRowStep = kernels::kSomeRows;
 
-/// Bytes of a batch, of all tensors that are read: what its first pass leaves in L1 for the second.
-constexpr int64_t kBatchBytes = 32 << 10;
-RowTiling cut(const RowExtent& extent) noexcept {
-  const int64_t fewest = divide_up(extent.rows, kMostTiles), most = divide_up(extent.rows, kSomeTiles);
-  const int64_t rows = std::max(fewest, std::min(kTileRows, most));
-  const int64_t tile_rows = std::max(kRowStep, divide_up(rows, kRowStep) * kRowStep);
-  return {extent, tile_rows, divide_up(extent.rows, tile_rows)};
+int64_t power_of_two_within(int64_t n) noexcept {
+  return static_cast<int64_t>(std::bit_floor(static_cast<std::uint64_t>(n)));
 }
 
-/// Rows of a batch: a power of two, so that column sums of kMostFastRows rows end where a batch ends. With column sums
-/// it depends on the extent alone and is at least kSomeRows, because of their bits.
-int64_t batch_rows(const RowExtent& extent, const ScheduleInput& input) noexcept {
-  const int64_t row_bytes = extent.length * input.bytes_per_element * input.tensors_read;
+/// Bytes of a batch, of all tensors that are read: what its first pass leaves in L1 for the second.
+constexpr int64_t kBatchBytes = 32 << 10;
+
+/// A tile has a power of two of rows.
+RowTiling cut(const RowExtent& extent) noexcept {
+  const int64_t rows = power_of_two_within(std::clamp(extent.rows / kSomeTiles, kRowStep, kMostFastRows));
+  return {extent, rows, divide_up(extent.rows, rows)};
+}
+
+/// Rows of a batch: a power of two, so that a tile ends where a batch ends. With column sums it depends on the extent
+/// alone and is at least kSomeRows, because of their bits.
+int64_t batch_rows(const RowTiling& tiling, const ScheduleInput& input) noexcept {
+  const int64_t row_bytes = tiling.extent.length * input.bytes_per_element * input.tensors_read;
   const bool has_columns = input.tensors_read > 1;
-  const int64_t fewest = has_columns ? kernels::kSomeRows : 1, most = has_columns ? kMostFastRows : kMostBatchRows;
-  const int64_t rows = std::clamp(kBatchBytes / row_bytes, fewest, most);
-  return static_cast<int64_t>(std::bit_floor(static_cast<std::uint64_t>(rows)));
+  const int64_t fewest = has_columns ? kRowStep : 1, most = has_columns ? tiling.tile_rows : kMostBatchRows;
+  return power_of_two_within(std::clamp(kBatchBytes / row_bytes, fewest, most));
 }
 
 }  // namespace
 
 RowSchedule make_row_schedule(const RowExtent& extent, const ScheduleInput& input) noexcept {
-  const int64_t rows = batch_rows(extent, input);
-  return {cut(extent),
+  const RowTiling tiling = cut(extent);
+  const int64_t rows = batch_rows(tiling, input);
+  return {tiling,
           rows,
+          input.tensors_read > 1 ? tiling.tile_rows : 1,
           threads_for(extent.size(), input),
           {.stores = stores_for(extent.size(), input), .ahead = rows * extent.length}};
+}
+
+double largest_share(const RowSchedule& s) noexcept {
+  const int64_t rows = s.tiling.extent.rows, units = divide_up(rows, s.share_rows);
+  int64_t most = 0;
+  for (int thread = 0; thread < s.threads; ++thread) {
+    const core::Range share = core::share_of(units, s.threads, thread);
+    most = std::max(most, std::min(share.end * s.share_rows, rows) - share.begin * s.share_rows);
+  }
+  return rows == 0 ? 1 : static_cast<double>(most * s.threads) / static_cast<double>(rows);
+}
+
+std::string describe(const RowSchedule& s) {
+  const auto n = [](int64_t value) { return std::to_string(value); };
+  std::string text = "rows: " + n(s.tiling.extent.rows) + " x " + n(s.tiling.extent.length) + "; batches of " +
+                     n(s.batch_rows) + " rows";
+  if (s.share_rows > 1) text += ", tiles of " + n(s.tiling.tile_rows);
+  text += s.access.stores == kernels::Stores::streamed ? "; streaming stores" : "; cached stores";
+  return text + "; " + n(s.threads) + (s.threads == 1 ? " thread" : " threads");
 }
 
 }  // namespace unitvar::cpu

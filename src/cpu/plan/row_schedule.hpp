@@ -1,6 +1,7 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
+#include <string>
 
 #include "cpu/plan/schedule.hpp"
 #include "unitvar/row_extent.hpp"
@@ -10,11 +11,11 @@ namespace unitvar::cpu {
 /// Rows of a batch, at most.
 inline constexpr std::int64_t kMostBatchRows = 64;
 
-/// Rows whose column sums are added by themselves before they go to their tile's, at most; a power of two.
+/// Rows whose column sums 16 bits' arithmetic can add, at most; a power of two.
 inline constexpr std::int64_t kMostFastRows = 32;
 
-/// Tiles of rows whose column sums are added together. Tiles are merged in a fixed tree, so this fixes the bits. It is
-/// a function of the extent alone, never of threads or caches.
+/// Tiles of rows whose column sums are added together. Tiles are merged in a fixed tree (column_sums.hpp), so this
+/// fixes the bits. It is a function of the extent alone, never of threads or caches.
 struct RowTiling {
   RowExtent extent;
   std::int64_t tile_rows;
@@ -28,11 +29,18 @@ struct RowTiling {
 struct RowSchedule {
   RowTiling tiling;
   std::int64_t batch_rows;
+  std::int64_t share_rows;  ///< a thread's share is a multiple of so many: with column sums, a tile
   int threads;
   kernels::Access access;  ///< of the last pass, which prefetches the next batch
 };
 
 /// A pure function, like make_schedule. `extent` is checked.
 RowSchedule make_row_schedule(const RowExtent& extent, const ScheduleInput& input) noexcept;
+
+/// Rows of the thread that has most, over the mean of all.
+double largest_share(const RowSchedule& schedule) noexcept;
+
+/// One line for people.
+std::string describe(const RowSchedule& schedule);
 
 }  // namespace unitvar::cpu

@@ -2,7 +2,6 @@
 #include <cstdint>
 #include <string>
 
-#include "core/divide_up.hpp"
 #include "cpu/kernels/kernels.hpp"
 #include "cpu/plan/tiling.hpp"
 #include "cpu/runtime/cache.hpp"
@@ -19,8 +18,9 @@ struct ScheduleInput {
   Walk walk = Walk::automatic;
   bool weighted = false;            ///< see make_tiling
   bool has_bits = false;            ///< there is a mask: blocks of columns end where a byte of it ends
-  std::int64_t group_channels = 1;  ///< a resident block holds whole groups of so many consecutive channels
-  std::int64_t tensor_bytes = 0;    ///< of the tensor that the extent is a part of; 0 if it is the whole
+  std::int64_t group_channels = 1;  ///< a block holds whole groups of so many consecutive channels
+  std::int64_t sub_batches = 1;     ///< tensors of this extent, one behind the other
+  std::int64_t tensor_bytes = 0;    ///< of the tensor that they are a part of; 0 if they are the whole
 };
 
 /// Threads that work on tensors of so many elements each: 1 for small work.
@@ -29,27 +29,33 @@ int threads_for(std::int64_t elements, const ScheduleInput& input) noexcept;
 /// Non-temporal stores if the result is much larger than the caches.
 kernels::Stores stores_for(std::int64_t elements, const ScheduleInput& input) noexcept;
 
-/// How the phases walk memory. The tensor is a grid of items, (run of channels) x (tile). A resident walk finishes one
-/// block of channels after the other. A streamed walk passes over all items twice. Changes speed, never bits.
-struct Schedule {
-  Tiling tiling;
-  Walk walk;                    ///< resident or streamed
-  int threads;                  ///< 1 for small work
-  std::int64_t block_channels;  ///< channels that are merged together; the last block may have fewer
-  std::int64_t blocks;
-  kernels::Access access;  ///< of the second pass
-  /// Channels of a work item: those of the block, unless a group is larger than a work item can be.
-  std::int64_t run_channels;
+/// Whether threads that take so many equal units are all busy to the end: none has more than 1.1 times the mean.
+bool shares_evenly(std::int64_t units, int threads) noexcept;
 
-  /// Runs of a block; the last block may have fewer.
-  [[nodiscard]] std::int64_t runs() const noexcept { return core::divide_up(block_channels, run_channels); }
-  [[nodiscard]] std::int64_t items() const noexcept { return blocks * runs() * tiling.tiles(); }
+/// How the phases walk memory. A *part* is a channel of a sub-batch; parts are counted channel by channel, sub-batch by
+/// sub-batch. Both passes go over one *block* of parts before the next. Threads take blocks of their own, or share
+/// every block tile by tile: shares.hpp says who takes what. Changes speed, never bits.
+struct Schedule {
+  Tiling tiling;               ///< of a sub-batch
+  std::int64_t sub_batches;    ///< 1, but for partitions
+  Walk walk;                   ///< resident: a block's second pass finds it in the caches
+  int threads;                 ///< 1 for small work
+  bool together;               ///< threads share every block, and wait for each other between the passes
+  std::int64_t block_parts;    ///< channels of one sub-batch, or those of several whole ones; the last may have fewer
+  std::int64_t run_channels;   ///< of a work item, at most
+  std::int64_t cell_channels;  ///< a thread's share of a block is a multiple of so many channels of a tile
+  std::int64_t
+      share_channels;      ///< a thread's share of the tensor is a multiple of so many, if it has blocks of its own
+  kernels::Access access;  ///< of the second pass
+
+  [[nodiscard]] std::int64_t channels() const noexcept { return tiling.extent.channels; }
+  [[nodiscard]] std::int64_t parts() const noexcept { return sub_batches * channels(); }
 };
 
 /// A pure function: it asks neither clock nor machine, and keeps no state. `extent` is checked.
 Schedule make_schedule(const Extent& extent, const ScheduleInput& input) noexcept;
 
-/// One line for people: "interleaved 1568 x 2048, resident, 43 blocks of 48 channels, 7 tiles of 256 rows x ...".
+/// One line for people: "interleaved: 1568 rows x 2048 columns ...; resident, 43 blocks of 48 channels x 7 tiles ...".
 std::string describe(const Schedule& schedule);
 
 }  // namespace unitvar::cpu

@@ -26,7 +26,8 @@ struct Tiling {
   std::int64_t row_tiles, col_tiles;
 
   [[nodiscard]] std::int64_t tiles() const noexcept { return row_tiles * col_tiles; }
-  [[nodiscard]] Tile tile(std::int64_t t) const noexcept;
+  [[nodiscard]] Tile tile(std::int64_t t) const noexcept { return tile_at(t / col_tiles, t % col_tiles); }
+  [[nodiscard]] Tile tile_at(std::int64_t row_tile, std::int64_t col_tile) const noexcept;
   /// Values of one channel in tiles [0, t).
   [[nodiscard]] std::int64_t values_before(std::int64_t t) const noexcept;
   /// Values of one channel in tiles [i, j).

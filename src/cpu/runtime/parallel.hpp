@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "core/divide_up.hpp"
 #include "core/standard_arithmetic.hpp"
 
 namespace unitvar::cpu {
@@ -29,10 +30,9 @@ void parallel_ranges(int threads, std::int64_t n, const Body& body) {
   {
     const core::StandardArithmetic arithmetic;
     // The runtime may give fewer threads than asked for.
-    const std::int64_t parts = omp_get_num_threads();
-    const std::int64_t part = omp_get_thread_num();
-    body(n / parts * part + n % parts * part / parts, n / parts * (part + 1) + n % parts * (part + 1) / parts,
-         static_cast<int>(part));
+    const int thread = omp_get_thread_num();
+    const core::Range share = core::share_of(n, omp_get_num_threads(), thread);
+    body(share.begin, share.end, thread);
   }
 }
 

@@ -42,14 +42,14 @@ math::GroupDerivativeArrays arrays_in(const cpu::ChannelArrays& m) noexcept {
           .offset_of_grad_x = m[15]};
 }
 
-/// The passes over one sub-batch. Absent v is 0: then it is not read.
+/// The passes over equal sub-batches. Absent v is 0: then it is not read.
 template <class T>
 class SubBatchDoubleBackward {
  public:
   SubBatchDoubleBackward(const GroupNormDoubleBackward<T>& args, const math::Partition& partition,
                          const math::GroupDerivativeArrays& a, cpu::PassRunner<T>& runner,
-                         const cpu::SubBatch& sub_batch)
-      : args_(args), partition_(partition), a_(a), runner_(runner), sub_batch_(sub_batch) {}
+                         const cpu::SubBatches& sub_batches)
+      : args_(args), partition_(partition), a_(a), runner_(runner), sub_batches_(sub_batches) {}
 
   void run() const {
     sum(x(), dy(), a_.mean, a_.sum_dy, a_.sum_dy_xmu);
@@ -68,27 +68,27 @@ class SubBatchDoubleBackward {
                                                             .grad_dgamma = core::data_or_null(args_.grad_dgamma),
                                                             .grad_dbeta = core::data_or_null(args_.grad_dbeta),
                                                             .a = a_});
-    if (!args_.grad_dy.empty()) write_grad_dy(args_.grad_dy.data() + sub_batch_.element);
-    if (!args_.grad_x.empty()) write_grad_x(args_.grad_x.data() + sub_batch_.element);
+    if (!args_.grad_dy.empty()) write_grad_dy(args_.grad_dy.data() + sub_batches_.element);
+    if (!args_.grad_x.empty()) write_grad_x(args_.grad_x.data() + sub_batches_.element);
   }
 
  private:
-  [[nodiscard]] const T* x() const { return args_.x.data() + sub_batch_.element; }
-  [[nodiscard]] const T* dy() const { return args_.dy.data() + sub_batch_.element; }
-  [[nodiscard]] const T* v() const { return args_.grad_dx.data() + sub_batch_.element; }
+  [[nodiscard]] const T* x() const { return args_.x.data() + sub_batches_.element; }
+  [[nodiscard]] const T* dy() const { return args_.dy.data() + sub_batches_.element; }
+  [[nodiscard]] const T* v() const { return args_.grad_dx.data() + sub_batches_.element; }
   [[nodiscard]] bool has_v() const { return !args_.grad_dx.empty(); }
-  [[nodiscard]] int64_t begin() const { return sub_batch_.part; }
-  [[nodiscard]] int64_t end() const { return sub_batch_.part + partition_.extent.channels; }
-  [[nodiscard]] double count() const { return static_cast<double>(sub_batch_.values); }
+  [[nodiscard]] int64_t begin() const { return sub_batches_.part; }
+  [[nodiscard]] int64_t end() const { return sub_batches_.part + sub_batches_.parts; }
+  [[nodiscard]] double count() const { return static_cast<double>(sub_batches_.values); }
 
   /// sum(b) and sum(b * (a - center)) of each part.
   void sum(const T* a, const T* b, const double* center, double* sum_b, double* sum_of_products) const {
-    const int64_t part = sub_batch_.part;
+    const int64_t part = sub_batches_.part;
     runner_.traversal().reduce(runner_.gradient_sums(a, b, center + part, sum_b + part, sum_of_products + part));
   }
 
   void write_grad_dy(T* out) const {
-    const int64_t k = sub_batch_.part;
+    const int64_t k = sub_batches_.part;
     if (!has_v()) {
       runner_.traversal().apply(runner_.normalize(x(), out, {a_.mean + k, a_.mixed + k, a_.w + k}));
       return;
@@ -103,7 +103,7 @@ class SubBatchDoubleBackward {
                                                .offset = a_.w + k}));
   }
   void write_grad_x(T* out) const {
-    const int64_t k = sub_batch_.part;
+    const int64_t k = sub_batches_.part;
     runner_.traversal().apply(runner_.combine({x(), dy(), has_v() ? v() : nullptr}, out,
                                               {.x_center = a_.mean + k,
                                                .x_slope = a_.x_in_grad_x + k,
@@ -118,7 +118,7 @@ class SubBatchDoubleBackward {
   const math::Partition& partition_;
   const math::GroupDerivativeArrays& a_;
   cpu::PassRunner<T>& runner_;
-  const cpu::SubBatch& sub_batch_;
+  const cpu::SubBatches& sub_batches_;
 };
 
 template <class T>
@@ -131,8 +131,8 @@ void double_backward(const char* operation, const GroupNormDoubleBackward<T>& ar
     math::spread(p, args.mean, arrays.mean);
     math::spread(p, args.rstd, arrays.rstd);
     cpu::SubBatchRunners<T> runners(p, cpu::in_one_pass(options), 2);
-    runners.for_each([&](cpu::PassRunner<T>& runner, const cpu::SubBatch& sub_batch) {
-      SubBatchDoubleBackward<T>(args, p, arrays, runner, sub_batch).run();
+    runners.for_each([&](cpu::PassRunner<T>& runner, const cpu::SubBatches& sub_batches) {
+      SubBatchDoubleBackward<T>(args, p, arrays, runner, sub_batches).run();
     });
   }
   cpu::sum_over_sub_batches(p, args.grad_gamma,

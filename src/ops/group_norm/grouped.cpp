@@ -23,16 +23,14 @@ struct PartArrays {
   math::ForwardArrays of;
 };
 
-/// The two passes over a sub-batch (see cpu/passes/passes.hpp).
+/// The two passes over equal sub-batches (see cpu/passes/passes.hpp).
 template <class T>
 struct SubBatchForward {
-  static constexpr bool kGroups = true;  ///< finish takes whole groups of channels
-
   const cpu::PassRunner<T>& runner;
   const GroupedForward<T>& args;
   const T* x;
   T* y;
-  int64_t part;    ///< the sub-batch's first
+  int64_t part;    ///< the first of these sub-batches
   int64_t values;  ///< of each of its parts
   math::ForwardArrays parts;
 
@@ -85,16 +83,14 @@ struct BackwardPartArrays {
   math::BackwardArrays of;
 };
 
-/// The two passes over a sub-batch.
+/// The two passes over equal sub-batches.
 template <class T>
 struct SubBatchBackward {
-  static constexpr bool kGroups = true;  ///< finish takes whole groups of channels
-
   const cpu::PassRunner<T>& runner;
   const GroupedBackward<T>& args;
   const T *x, *dy;
   T* dx;
-  int64_t part;    ///< the sub-batch's first
+  int64_t part;    ///< the first of these sub-batches
   int64_t values;  ///< of each of its parts
   const BackwardPartArrays<T>& a;
 
@@ -185,7 +181,7 @@ void grouped_forward(const char* operation, const GroupedForward<T>& args, const
   cpu::SubBatchRunners<T> runners(p, variance_may_fail ? cpu::in_one_pass(options) : options, 1);
   const PartArrays<T> arrays(p.parts());
   const auto for_sub_batches = [&](const auto& run) {
-    runners.for_each([&](cpu::PassRunner<T>& runner, const cpu::SubBatch& at) {
+    runners.for_each([&](cpu::PassRunner<T>& runner, const cpu::SubBatches& at) {
       run(runner.traversal(), SubBatchForward<T>{.runner = runner,
                                                  .args = args,
                                                  .x = args.x + at.element,
@@ -217,7 +213,7 @@ void grouped_backward(const GroupedBackward<T>& args, const Options& options) {
     math::spread(p, args.mean, arrays.mean);
     math::spread(p, args.rstd, arrays.rstd);
     cpu::SubBatchRunners<T> runners(p, options, needs_x ? 2 : 1);
-    runners.for_each([&](cpu::PassRunner<T>& runner, const cpu::SubBatch& at) {
+    runners.for_each([&](cpu::PassRunner<T>& runner, const cpu::SubBatches& at) {
       const SubBatchBackward<T> passes{.runner = runner,
                                        .args = args,
                                        .x = x + at.element,

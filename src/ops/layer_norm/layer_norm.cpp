@@ -7,6 +7,7 @@
 #include "core/standard_arithmetic.hpp"
 #include "core/text.hpp"
 #include "cpu/passes/channel_arrays.hpp"
+#include "cpu/passes/column_sums.hpp"
 #include "cpu/passes/row_runner.hpp"
 #include "cpu/runtime/check_options.hpp"
 #include "math/channel_math.hpp"
@@ -130,24 +131,23 @@ struct BackwardTile {
   const RowRunner<T>& runner;
   const Backward<T>& a;
   const double* means;
-  const cpu::ColumnSums<Sum>* sums;  ///< null: column sums are not wanted
+  cpu::ColumnSums<Sum>* sums;  ///< null: column sums are not wanted
 
   /// Batch after batch: the sums of rows and columns, then dx, which asks for the next batch. dx may take dy's place.
   void run(int64_t tile, int thread, int64_t begin, int64_t end) const {
     kernels::ColumnTotals<Sum> columns{};
-    if (sums != nullptr) columns = sums->start(tile, thread);
+    if (sums != nullptr) columns = sums->start(thread);
     runner.for_batches(begin, end, [&](int64_t row, int64_t rows) {
-      const int64_t o = row * a.extent.length, done = row + rows;
+      const int64_t o = row * a.extent.length;
       const T *x = a.x + o, *dy = a.dy + o;
       const double *mean = means + row, *rstd = a.rstd + row;
       cpu::BatchSums row_sums;
       runner.batch().gradient_sums(x, dy, rows, mean, rstd, a.dx == nullptr ? nullptr : &row_sums,
                                    sums == nullptr ? nullptr : &columns, !a.dbeta.empty());
-      if (sums != nullptr && (done == end || (done - begin) % cpu::kMostFastRows == 0))
-        sums->flush(columns, thread, done < end);
       if (a.dx != nullptr)
         runner.batch().input_gradient(x, dy, a.dx + o, rows, mean, rstd, row_sums, runner.schedule().access);
     });
+    if (sums != nullptr) sums->finish(tile, thread, columns);
   }
 };
 
@@ -159,17 +159,17 @@ void run_backward(const Backward<T>& a, const Options& options) {
   const cpu::ChannelArrays zeros(1, a.center == Center::mean ? 0 : a.extent.rows);
   if (a.center == Center::zero) std::fill_n(zeros[0], a.extent.rows, 0.0);
   const double* means = a.center == Center::mean ? a.mean : zeros[0];
-  const auto run = [&](const cpu::ColumnSums<kernels::sum_t<T>>* sums) {
+  const auto run = [&](cpu::ColumnSums<kernels::sum_t<T>>* sums) {
     const BackwardTile<T> tiles{runner, a, means, sums};
     runner.for_all_tiles(
         [&](int64_t tile, int thread, int64_t begin, int64_t end) { tiles.run(tile, thread, begin, end); });
   };
   if (!wants_columns) return run(nullptr);
-  const cpu::ColumnSums<kernels::sum_t<T>> sums(runner.schedule().tiling, runner.schedule().threads);
+  cpu::ColumnSums<kernels::sum_t<T>> sums(runner.schedule().tiling, runner.schedule().threads);
   run(&sums);
-  sums.merge(runner.schedule().threads);
-  cpu::store_if_wanted(sums.of(0).second, a.dgamma);
-  cpu::store_if_wanted(sums.of(0).first, a.dbeta);
+  const math::ChannelPairs all = sums.merge(runner.schedule().threads);
+  cpu::store_if_wanted(all.second, a.dgamma);
+  cpu::store_if_wanted(all.first, a.dbeta);
 }
 
 template <class T, class Args>

@@ -4,6 +4,7 @@
 #include "core/standard_arithmetic.hpp"
 #include "core/vector_loop.hpp"
 #include "cpu/passes/channel_arrays.hpp"
+#include "cpu/passes/column_sums.hpp"
 #include "cpu/passes/row_runner.hpp"
 #include "cpu/runtime/check_options.hpp"
 #include "math/channel_math.hpp"
@@ -170,15 +171,15 @@ template <class T>
 void run_double_backward(const DoubleBackward<T>& a, const Options& options) {
   const cpu::RowRunner<T> runner(a.extent, options, 3, a.center, {}, {});
   const int threads = runner.schedule().threads;
-  const cpu::ColumnSums<double> sums(runner.schedule().tiling, threads);
+  cpu::ColumnSums<double> sums(runner.schedule().tiling, threads);
   const cpu::ChannelArrays arrays(Rows<T>::kArrays * threads, a.extent.length);
   runner.for_all_tiles([&](int64_t tile, int thread, int64_t begin, int64_t end) {
     Rows<T> rows(a, arrays[Rows<T>::kArrays * thread]);
-    double* const grad_gamma = sums.start(tile, thread).wide_first;
-    for (int64_t row = begin; row < end; ++row) rows.take(row, grad_gamma);
+    const kernels::ColumnTotals<double> columns = sums.start(thread);
+    for (int64_t row = begin; row < end; ++row) rows.take(row, columns.first);
+    sums.finish(tile, thread, columns);
   });
-  sums.merge(threads);
-  cpu::store_if_wanted(sums.of(0).first, a.grad_gamma);
+  cpu::store_if_wanted(sums.merge(threads).first, a.grad_gamma);
 }
 
 template <class T, class Args>

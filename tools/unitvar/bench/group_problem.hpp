@@ -16,7 +16,7 @@ template <class T>
 struct GroupProblem {
   GroupProblem(const Shape& shape, Layout layout, std::int64_t groups_of_sample)
       : data(shape, layout),
-        groups{data.extent, layout == Layout::channels_first ? 1 : shape.points(), groups_of_sample},
+        groups(sample_groups(shape, layout, groups_of_sample)),
         mean(static_cast<std::size_t>(groups.size())),
         rstd(mean) {}
 

@@ -112,7 +112,6 @@ bool against_onednn(const Request& request) {
 void choose_training(const Request& request, Plan& plan) {
   std::erase(plan.passes, Pass::inference);
   if (plan.passes.empty()) throw UsageError("--pass is 'inference', want forward, backward with --op {}", request.op);
-  if (request.explain) throw UsageError("--explain is of batch_norm, want it without --op {}", request.op);
 }
 
 std::int64_t groups_per_sample(const Request& request, Op op, const Suite& suite) {

@@ -55,12 +55,19 @@ std::int64_t bytes_per_element(const std::string& dtype) {
   return bytes;
 }
 
+Explanation explain_call(const Plan& plan, const Shape& shape, Layout layout, std::int64_t bytes, Pass pass,
+                         const Options& options) {
+  if (is_of_rows(plan.op)) return explain_rows({shape.n, shape.c}, bytes, pass, options);
+  if (is_of_groups(plan.op)) return explain_groups(sample_groups(shape, layout, plan.groups), bytes, pass, options);
+  return explain(extent_of(shape, layout), bytes, pass, options);
+}
+
 void print_explanations(const Plan& plan) {
   for_each_tensor(plan, [&](const Shape& shape, Layout layout, const std::string& dtype) {
     for (const int threads : plan.threads) {
       for (const Pass pass : plan.passes) {
-        const Explanation how = explain(extent_of(shape, layout), bytes_per_element(dtype), pass,
-                                        {.cpu = {.threads = threads, .isa = plan.requested_isa}});
+        const Explanation how = explain_call(plan, shape, layout, bytes_per_element(dtype), pass,
+                                             {.cpu = {.threads = threads, .isa = plan.requested_isa}});
         tool::print(
             fmt::format("{} {} {} {}: {}\n", shape_text(shape), layout_name(layout), dtype, pass_name(pass), how.text));
       }

@@ -50,4 +50,8 @@ Extent extent_of(const Shape& s, Layout layout) {
   return Extent::ndhwc(s.n, s.d, s.h, s.w, s.c);
 }
 
+Groups sample_groups(const Shape& shape, Layout layout, std::int64_t groups) {
+  return {extent_of(shape, layout), layout == Layout::channels_first ? 1 : shape.points(), groups};
+}
+
 }  // namespace unitvar::bench

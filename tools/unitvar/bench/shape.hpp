@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "unitvar/extent.hpp"
+#include "unitvar/group_norm.hpp"
 
 namespace unitvar::bench {
 
@@ -35,5 +36,8 @@ enum class Layout { channels_first, channels_last };
 
 /// Throws Error (overflow) if the tensor's bytes cannot be counted.
 [[nodiscard]] Extent extent_of(const Shape& shape, Layout layout);
+
+/// So many groups of each image's channels; 0: as many as there are channels.
+[[nodiscard]] Groups sample_groups(const Shape& shape, Layout layout, std::int64_t groups);
 
 }  // namespace unitvar::bench
