@@ -199,6 +199,18 @@ TYPED_TEST(PrecisionCountsOf, CountsAreTheSameOnAnyThreadsWalkAndInstructionSetA
   });
 }
 
+/// Second passes alone are cut by the threads.
+TEST(PrecisionCounts, OfInferenceAreTheSameOnAnyThreads) {
+  auto p = make_problem<float>(Extent{784, 512, 1});
+  p.gamma[2] = 1e31F;
+  const auto f = run_forward(p);
+  for (const int threads : {1, 2, 3, 4, 7}) {
+    PrecisionCounts counts;
+    run_inference(p, f.mean, f.var, {.cpu = {.threads = threads, .counts = &counts}});
+    EXPECT_EQ(counts, (PrecisionCounts{0, 0, 2 * 512, 2})) << threads;
+  }
+}
+
 TEST(PrecisionCounts, EachVariantOfBatchNormCountsItsPhases) {
   const Extent extent = both_extents[0];
   const auto p = make_problem<float>(extent);

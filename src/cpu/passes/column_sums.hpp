@@ -26,7 +26,7 @@ class ColumnSums {
   ColumnSums(const RowTiling& tiling, int threads)
       : columns_(tiling.extent.length),
         tiles_(tiling.tiles),
-        most_nodes_(2 * std::bit_width(static_cast<std::uint64_t>(tiles_)) + 2),
+        most_nodes_(2 * static_cast<int64_t>(std::bit_width(static_cast<std::uint64_t>(tiles_))) + 2),
         nodes_(static_cast<std::size_t>(threads)),
         fast_(kInA ? static_cast<std::size_t>(threads * (2 * columns_ + kPage<A>)) * sizeof(A) : 0),
         wide_(static_cast<std::size_t>(threads * (2 * most_nodes_ * columns_ + kPage<double>)) * sizeof(double)) {

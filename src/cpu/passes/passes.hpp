@@ -10,9 +10,9 @@
 /// and a second one
 ///   apply(item).
 /// A description of two passes has these three, and
-///   finish(begin, end)          what stands between the passes, for channels [begin, end): from their pairs, merged,
-///                               to what the second pass takes;
-///   check()                     comes before the first write of a streamed walk; may throw;
+///   finish(begin, end)          what stands between the passes, for parts [begin, end), whole groups of one sub-batch:
+///                               from their pairs, merged, to what the second pass takes;
+///   check()                     comes before the first write of a walk that is streamed as one block; may throw;
 ///   apply_and_reduce(item, next, out)   applies a work item and reduces another one.
 /// A Traversal runs it; where ranks share the batch, a sync::Exchange runs the same by blocks of channels. Both see it
 /// through any_pass.hpp.

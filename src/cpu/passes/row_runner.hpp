@@ -36,8 +36,8 @@ class RowRunner {
     for (std::int64_t row = begin; row < end; row += most) pass(row, std::min(most, end - row));
   }
   /// range(begin, end) of all rows, one for each thread.
-  template <class Range>
-  void for_all_ranges(const Range& range) const {
+  template <class Body>
+  void for_all_ranges(const Body& range) const {
     for_ranges(schedule_.tiling.extent.rows, [&](std::int64_t begin, std::int64_t end, int) { range(begin, end); });
   }
   /// pass(row, rows) for all batches, on all threads.
@@ -46,8 +46,8 @@ class RowRunner {
     for_all_ranges([&](std::int64_t begin, std::int64_t end) { for_batches(begin, end, pass); });
   }
   /// range(tile, thread, begin, end) for the rows of each tile, on all threads.
-  template <class Range>
-  void for_all_tiles(const Range& range) const {
+  template <class Body>
+  void for_all_tiles(const Body& range) const {
     const RowTiling& tiling = schedule_.tiling;
     for_ranges(tiling.tiles, [&](std::int64_t first, std::int64_t last, int thread) {
       for (std::int64_t tile = first; tile < last; ++tile) range(tile, thread, tiling.begin(tile), tiling.end(tile));
@@ -55,8 +55,8 @@ class RowRunner {
   }
 
  private:
-  template <class Range>
-  void for_ranges(std::int64_t n, const Range& range) const {
+  template <class Body>
+  void for_ranges(std::int64_t n, const Body& range) const {
     parallel_ranges(schedule_.threads, n, [&](std::int64_t begin, std::int64_t end, int thread) {
       range(begin, end, thread);
       kernels::finish_stores();

@@ -12,7 +12,7 @@ using core::divide_up;
 using std::int64_t;
 
 WorkItem item_of(const Piece& piece, std::byte* scratch) noexcept {
-  return {piece.begin, piece.end, piece.t, piece.tile, scratch};
+  return {piece.begin, piece.end, piece.t, piece.tile, scratch, piece.counts};
 }
 
 /// Pairs of a block: two slabs for each thread that has blocks of its own, or one that all share.
@@ -42,8 +42,8 @@ Traversal::Traversal(const Schedule& schedule)
       scratch_(static_cast<std::size_t>(int64_t{2} * s_.threads * scratch_bytes_)) {}
 
 void Traversal::apply(const AnyPass& pass) const {
-  const Schedule alone = without_sums(s_);
-  apply_together(Cells(alone, parts_), pass, false);
+  const Schedule cut = without_sums(s_);
+  apply_together(Cells(cut, parts_), pass, false);
 }
 
 void Traversal::apply_in_reverse(const AnyPass& pass) const { apply_together(Cells(s_, parts_), pass, true); }
@@ -64,9 +64,12 @@ void Traversal::reduce_and_apply(const AnyPass& passes) {
   });
 }
 
+std::byte* Traversal::scratch_of(int thread, int64_t k) const noexcept {
+  return scratch_.as<std::byte>() + (int64_t{2} * thread + k % 2) * scratch_bytes_;
+}
+
 Traversal::Place Traversal::place(Range block, int thread, int64_t k) const noexcept {
-  const int64_t slab = int64_t{2} * thread + k % 2;
-  return {block, slab, scratch_.as<std::byte>() + slab * scratch_bytes_};
+  return {block, int64_t{2} * thread + k % 2, scratch_of(thread, k)};
 }
 
 math::ChannelPairs Traversal::pair(const Place& at, int64_t part, int64_t t) const noexcept {
@@ -95,8 +98,7 @@ void Traversal::reduce_blocks(const AnyPass& pass, bool finishes) {
 void Traversal::reduce_together(Range block, const AnyPass& pass, bool finishes) {
   const Cells cells(s_, block);
   parallel_ranges(s_.threads, cells.size(), [&](int64_t begin, int64_t end, int thread) {
-    const Place at{block, 0, place(block, thread, 0).scratch};
-    reduce_share(at, cells, {begin, end}, pass);
+    reduce_share({block, 0, scratch_of(thread, 0)}, cells, {begin, end}, pass);
   });
   const Place at{block, 0, nullptr};
   const int64_t step = merged_channels(s_), width = std::min(block.size(), s_.channels());
@@ -109,7 +111,7 @@ void Traversal::reduce_together(Range block, const AnyPass& pass, bool finishes)
 
 void Traversal::apply_together(const Cells& cells, const AnyPass& pass, bool in_reverse) const {
   parallel_ranges(s_.threads, cells.size(), [&](int64_t begin, int64_t end, int thread) {
-    apply_share(place({}, thread, 0), cells, {begin, end}, pass, in_reverse);
+    apply_share(scratch_of(thread, 0), cells, {begin, end}, pass, in_reverse);
     kernels::finish_stores();
   });
 }
@@ -121,9 +123,9 @@ void Traversal::reduce_share(const Place& at, const Cells& cells, Range share, c
   }
 }
 
-void Traversal::apply_share(const Place& at, const Cells& cells, Range share, const AnyPass& pass,
+void Traversal::apply_share(std::byte* scratch, const Cells& cells, Range share, const AnyPass& pass,
                             bool in_reverse) const {
-  const auto apply_piece = [&](const Piece& piece) { pass.call.apply(pass.of, item_of(piece, at.scratch)); };
+  const auto apply_piece = [&](const Piece& piece) { pass.call.apply(pass.of, item_of(piece, scratch)); };
   in_reverse ? cells.for_pieces_in_reverse(share, apply_piece) : cells.for_pieces(share, apply_piece);
 }
 
@@ -153,7 +155,7 @@ void Traversal::walk_streamed(Range parts, int thread, const AnyPass& passes) co
     const Cells cells(s_, block);
     reduce_share(at, cells, {0, cells.size()}, passes);
     merge(at, block, passes, true);
-    apply_share(at, cells, {0, cells.size()}, passes, true);
+    apply_share(at.scratch, cells, {0, cells.size()}, passes, true);
   });
 }
 

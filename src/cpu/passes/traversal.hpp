@@ -25,7 +25,8 @@ class Traversal {
   void reduce(const AnyPass& pass) { reduce_blocks(pass, false); }
   /// The same, and what stands between the passes.
   void reduce_and_finish(const AnyPass& passes) { reduce_blocks(passes, true); }
-  /// Second pass alone, over all pieces.
+  /// Second pass alone, cut as without_sums does. Threads share the tensor, so with a mask its schedule must be one
+  /// that is shared, as streamed ones are.
   void apply(const AnyPass& pass) const;
   /// The same in the order that follows a first pass.
   void apply_in_reverse(const AnyPass& pass) const;
@@ -39,6 +40,8 @@ class Traversal {
     std::int64_t slab;
     std::byte* scratch;
   };
+  /// A thread has two scratches, for two blocks that may be under way.
+  [[nodiscard]] std::byte* scratch_of(int thread, std::int64_t k) const noexcept;
   /// A thread's own block, the k-th of those that it takes: two may be under way.
   [[nodiscard]] Place place(Range block, int thread, std::int64_t k) const noexcept;
   [[nodiscard]] math::ChannelPairs pair(const Place& at, std::int64_t part, std::int64_t t) const noexcept;
@@ -49,7 +52,7 @@ class Traversal {
   void apply_together(const Cells& cells, const AnyPass& pass, bool in_reverse) const;
   /// By one thread.
   void reduce_share(const Place& at, const Cells& cells, Range share, const AnyPass& pass) const;
-  void apply_share(const Place& at, const Cells& cells, Range share, const AnyPass& pass, bool in_reverse) const;
+  void apply_share(std::byte* scratch, const Cells& cells, Range share, const AnyPass& pass, bool in_reverse) const;
   /// The merge of channels [begin, end) of a block's sub-batch, and perhaps what stands between the passes.
   void merge(const Place& at, Range parts, const AnyPass& pass, bool finishes) const;
   void walk_resident(Range parts, int thread, const AnyPass& passes) const;

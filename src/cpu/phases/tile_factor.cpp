@@ -31,7 +31,7 @@ void TilePhases<T>::normalize(const T* x, T* y, const WorkItem& item, const math
   core::for_runs(item.channels(), is_one, [&](int64_t b, int64_t e, bool once) {
     if (once) return normalize_once(x, y, item.part(b, e), c);
     for (int64_t k = b; k < e; ++k) normalize_twice(x, y, item.part(k, k + 1), c);
-    counter_.maps(e - b, 0);
+    count_maps(item.part(b, e), 0);
   });
 }
 

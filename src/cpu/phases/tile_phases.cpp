@@ -332,7 +332,7 @@ void TilePhases<T>::normalize_and_moments(const T* x, T* y, const WorkItem& item
       kernels_.fused.forward(x + o, y + o, of, rect(item), access(item), to_next, shifts, first, second);
     }
   });
-  counter_.maps(item.channels(), 0);
+  count_maps(item, 0);
   finish_moments(x, next, shift, out);
 }
 
@@ -358,7 +358,7 @@ void TilePhases<T>::input_gradient_and_sums(const T* x, const T* dy, T* dx, cons
       kernels_.fused.backward(x + o, dy + o, dx + o, of, rect(item), access(item), to_next, centers, first, second);
     }
   });
-  counter_.maps(item.channels(), 0);
+  count_maps(item, 0);
   finish_sums(x, dy, next, c.mean, center, out);
 }
 

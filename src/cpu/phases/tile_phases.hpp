@@ -115,6 +115,11 @@ class TilePhases {
   void finish_sums(const T* x, const T* dy, const WorkItem& item, const double* mean, const double* center,
                    math::ChannelPairs out) const noexcept;
 
+  /// All channels of the item were mapped, so many of them in double.
+  void count_maps(const WorkItem& item, std::int64_t in_double) const noexcept {
+    if (item.counts) counter_.maps(item.channels(), in_double);
+  }
+
   /// Calls map(A(), b, e) for runs of the item's channels, A being Fast where keeps(c) holds for channel c, or double.
   template <class Keeps, class Map>
   void for_runs_to_map(const WorkItem& item, const Keeps& keeps, const Map& map) const noexcept;
@@ -180,7 +185,7 @@ void TilePhases<T>::for_runs_to_map(const WorkItem& item, const Keeps& keeps, co
     with_arithmetic<Fast>(is_kept, [&](auto a) { map(a, b, e); });
     if (!is_kept) in_double += e - b;
   });
-  counter_.maps(item.channels(), in_double);
+  count_maps(item, in_double);
 }
 
 template <class T>

@@ -10,14 +10,15 @@ namespace unitvar::cpu {
 /// thread uses.
 struct WorkItem {
   std::int64_t begin, end;
-  std::int64_t t;  ///< the tile's number
+  std::int64_t t;  ///< the tile's number; of a second pass alone, which cuts tiles as it likes, that of its own cut
   Tile tile;
   std::byte* scratch;
+  bool counts = true;  ///< for PrecisionCounts: of a tile that is cut, one piece does
 
   [[nodiscard]] std::int64_t channels() const noexcept { return end - begin; }
   /// The same tile of its channels b .. e - 1, counted from its first.
   [[nodiscard]] WorkItem part(std::int64_t b, std::int64_t e) const noexcept {
-    return {begin + b, begin + e, t, tile, scratch};
+    return {begin + b, begin + e, t, tile, scratch, counts};
   }
 };
 

@@ -44,10 +44,11 @@ int64_t batch_rows(const RowTiling& tiling, const ScheduleInput& input) noexcept
 RowSchedule make_row_schedule(const RowExtent& extent, const ScheduleInput& input) noexcept {
   const RowTiling tiling = cut(extent);
   const int64_t rows = batch_rows(tiling, input);
+  const int64_t units = input.tensors_read > 1 ? tiling.tiles : extent.rows;
   return {tiling,
           rows,
           input.tensors_read > 1 ? tiling.tile_rows : 1,
-          threads_for(extent.size(), input),
+          static_cast<int>(std::min<int64_t>(threads_for(extent.size(), input), std::max<int64_t>(1, units))),
           {.stores = stores_for(extent.size(), input), .ahead = rows * extent.length}};
 }
 

@@ -14,8 +14,9 @@ using std::int64_t;
 /// Bytes read for each thread, at least. Waking a thread costs microseconds, which fewer bytes do not repay.
 constexpr int64_t kBytesPerThread = 128 << 10;
 
-/// The same where threads would share the columns of one tile: each then finds some of its data in another's cache.
-constexpr int64_t kBytesOfSomeColumns = 256 << 10;
+/// So many times as many where threads would share the columns of one tile: each then finds some of its data in
+/// another's cache.
+constexpr int64_t kBytesOfColumnsFactor = 2;
 
 /// Columns of an interleaved item, so that their coefficients (up to 6 floats a column) stay in L1. A row of up to
 /// twice as many is taken whole all the same: one stream of memory is worth more.
@@ -76,8 +77,8 @@ int64_t longest_run(const Tiling& tiling) noexcept {
 /// The longest of the equal runs, none longer than `longest`, that n channels are cut into.
 int64_t equal_run(int64_t n, int64_t longest) noexcept { return divide_up(n, divide_up(n, longest)); }
 
-/// Channels that threads do not cut. Of columns, as many as fill a cache line, and bytes of the mask: threads that
-/// write one line wait for each other.
+/// Channels that threads do not cut. Of columns, as many as fill a cache line of floats, and bytes of the mask: threads
+/// that write one line wait for each other.
 int64_t channels_of_a_cell(const Tiling& tiling, const ScheduleInput& input) noexcept {
   if (tiling.shape == Shape::planar) return 1;
   const int64_t channels = divide_up(kColumnStep, tiling.extent.inner);
@@ -228,8 +229,8 @@ bool shares_evenly(int64_t units, int threads) noexcept {
 Schedule make_schedule(const Extent& extent, const ScheduleInput& input) noexcept {
   const Tiling tiling = make_tiling(extent, input.weighted);
   const int64_t elements = input.sub_batches * extent.size();
-  const bool one_tile = tiling.shape == Shape::interleaved && tiling.tiles() == 1;
-  const int threads = threads_for(one_tile ? elements * kBytesPerThread / kBytesOfSomeColumns : elements, input);
+  const bool one_tile = tiling.shape == Shape::interleaved && input.sub_batches * tiling.tiles() == 1;
+  const int threads = threads_for(one_tile ? elements / kBytesOfColumnsFactor : elements, input);
   Way way = choose_way(tiling, input, threads);
   const bool planar = tiling.shape == Shape::planar;
   const bool alone = !way.together, resident = way.walk == Walk::resident;
@@ -247,6 +248,7 @@ Schedule make_schedule(const Extent& extent, const ScheduleInput& input) noexcep
              .share_channels = alone && !resident         ? tiling.extent.channels
                                : input.group_channels > 1 ? input.group_channels
                                                           : cell,
+             .counted_rows = tiling.tile_rows,
              .access = {.stores = input.weighted ? kernels::Stores::cached : stores_for(elements, input),
                         .ahead = kernels::kNear / input.bytes_per_element}};
   if (!resident || !alone) return s;
@@ -270,8 +272,10 @@ std::string describe(const Schedule& s) {
                  : "interleaved: " + n(e.outer) + " rows x " + n(e.channels * e.inner) + " columns (" + n(e.channels) +
                        " channels x " + n(e.inner) + ")";
   text += s.walk == Walk::resident ? "; resident, " : "; streamed, ";
-  text += "blocks of " + n(s.block_parts) + " channels x " + n(s.tiling.tiles()) + " tiles of " +
-          n(std::min(s.tiling.tile_rows, e.outer)) + " rows x " + n(s.tiling.tile_cols);
+  text += s.block_parts > s.channels() ? "blocks of " + n(s.block_parts / s.channels()) + " sub-batches x "
+                                       : "blocks of " + n(s.block_parts) + " channels x ";
+  text += n(s.tiling.tiles()) + " tiles of " + n(std::min(s.tiling.tile_rows, e.outer)) + " rows x " +
+          n(s.tiling.tile_cols);
   text += s.access.stores == kernels::Stores::streamed ? "; streaming stores" : "; cached stores";
   text += "; " + n(s.threads) + (s.threads == 1 ? " thread" : " threads");
   if (s.threads > 1) text += s.together ? ", which share each block" : ", each with its own blocks";

@@ -44,9 +44,11 @@ struct Schedule {
   std::int64_t block_parts;    ///< channels of one sub-batch, or those of several whole ones; the last may have fewer
   std::int64_t run_channels;   ///< of a work item, at most
   std::int64_t cell_channels;  ///< a thread's share of a block is a multiple of so many channels of a tile
-  std::int64_t
-      share_channels;      ///< a thread's share of the tensor is a multiple of so many, if it has blocks of its own
-  kernels::Access access;  ///< of the second pass
+  /// Channels that stay together, such as a group: in a thread's share of the tensor, if it has blocks of its own, and
+  /// where channels are merged.
+  std::int64_t share_channels;
+  std::int64_t counted_rows;  ///< of the tiles that PrecisionCounts counts: those of the sums
+  kernels::Access access;     ///< of the second pass
 
   [[nodiscard]] std::int64_t channels() const noexcept { return tiling.extent.channels; }
   [[nodiscard]] std::int64_t parts() const noexcept { return sub_batches * channels(); }
@@ -55,7 +57,7 @@ struct Schedule {
 /// A pure function: it asks neither clock nor machine, and keeps no state. `extent` is checked.
 Schedule make_schedule(const Extent& extent, const ScheduleInput& input) noexcept;
 
-/// One line for people: "interleaved: 1568 rows x 2048 columns ...; resident, 43 blocks of 48 channels x 7 tiles ...".
+/// One line for people: "planar: 64 channels of 50 rows x 3136; resident, blocks of 1 channels x 50 tiles of ...".
 std::string describe(const Schedule& schedule);
 
 }  // namespace unitvar::cpu

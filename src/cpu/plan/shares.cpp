@@ -44,8 +44,23 @@ Piece Cells::piece(int64_t sub_batch, int64_t row_tile, int64_t column, int64_t 
   const int64_t first = step * s_.cell_channels, last = std::min(width_, first + steps * s_.cell_channels);
   const int64_t begin = block_.begin + sub_batch * s_.channels();
   Tile tile = tiling.tile_at(row_tile, col_tile);
+  const bool is_cut = tiling.tile_rows != s_.counted_rows;
+  const bool counts =
+      !is_cut || divide_up(tile.row + tile.rows, s_.counted_rows) > divide_up(tile.row, s_.counted_rows);
   if (s_.sub_batches > 1) tile.row += begin / s_.channels() * (tiling.extent.outer - 1);
-  return {begin + first, begin + last, row_tile * tiling.col_tiles + col_tile, tile};
+  return {begin + first, begin + last, row_tile * tiling.col_tiles + col_tile, tile, counts};
+}
+
+int64_t Cells::elements_before(int64_t cell) const noexcept {
+  const Tiling& tiling = s_.tiling;
+  const int64_t inner = tiling.extent.inner, outer = tiling.extent.outer;
+  if (cell == 0) return 0;
+  const int64_t row = cell / row_cells_, column = cell % row_cells_;
+  const int64_t sub_batch = row / tiling.row_tiles, row_tile = row % tiling.row_tiles;
+  const int64_t rows = std::min(tiling.tile_rows, outer - row_tile * tiling.tile_rows);
+  const int64_t channels = column / tiling.col_tiles * s_.cell_channels;
+  const int64_t beside = channels * inner + column % tiling.col_tiles * tiling.tile_cols;
+  return (sub_batch * outer + row_tile * tiling.tile_rows) * width_ * inner + rows * std::min(beside, width_ * inner);
 }
 
 Cells::Forward::Forward(const Cells& cells, Range share) noexcept
@@ -81,40 +96,35 @@ Piece Cells::Forward::take() noexcept {
 }
 
 Schedule without_sums(Schedule s) noexcept {
-  constexpr int64_t kPiecesOfAThread = 1, kRowStep = 8;
   Tiling& t = s.tiling;
-  if (t.shape == Shape::planar || s.threads == 1) return s;
-  const int64_t rows = divide_up(s.sub_batches * t.extent.outer, kPiecesOfAThread * s.threads);
-  t.tile_rows = std::clamp(divide_up(rows, kRowStep) * kRowStep, kRowStep, t.tile_rows);
+  if (t.shape == Shape::planar || s.threads == 1 || t.extent.outer == 0) return s;
+  const int64_t rows = divide_up(s.sub_batches * t.extent.outer, s.threads);
+  t.tile_rows = divide_up(rows, divide_up(rows, t.tile_rows));
   t.row_tiles = divide_up(t.extent.outer, t.tile_rows);
   return s;
 }
 
 double largest_share(const Schedule& s) noexcept {
   const double all = static_cast<double>(s.parts()) * static_cast<double>(s.tiling.extent.count());
-  if (all == 0) return 1;
-  double most = 0;
-  const auto most_of = [&](const auto& elements_of) {
-    double most_here = 0;
-    for (int thread = 0; thread < s.threads; ++thread) most_here = std::max(most_here, elements_of(thread));
-    return most_here;
+  if (all == 0 || s.threads == 1) return 1;
+  const auto most_of = [&](int64_t units, const auto& elements_of) {
+    int64_t most = 0;
+    for (int thread = 0; thread < s.threads; ++thread) {
+      most = std::max(most, elements_of(core::share_of(units, s.threads, thread)));
+    }
+    return static_cast<double>(most);
   };
+  double most = 0;
   if (s.together) {
     for_blocks(s, {0, s.parts()}, [&](Range block) {
       const Cells cells(s, block);
-      most += most_of([&](int thread) {
-        double elements = 0;
-        cells.for_pieces(core::share_of(cells.size(), s.threads, thread), [&](const Piece& piece) {
-          elements += static_cast<double>((piece.end - piece.begin) * piece.tile.rows * piece.tile.cols);
-        });
-        return elements;
+      most += most_of(cells.size(), [&](Range share) {
+        return cells.elements_before(share.end) - cells.elements_before(share.begin);
       });
     });
   } else {
-    most = most_of([&](int thread) {
-      const Range parts = parts_of_units(s, core::share_of(share_units(s), s.threads, thread));
-      return static_cast<double>(parts.size() * s.tiling.extent.count());
-    });
+    most =
+        most_of(share_units(s), [&](Range share) { return parts_of_units(s, share).size() * s.tiling.extent.count(); });
   }
   return most * s.threads / all;
 }

@@ -32,6 +32,7 @@ struct Piece {
   std::int64_t begin, end;
   std::int64_t t;  ///< the tile's number
   Tile tile;       ///< from which parts are found as Extent::index finds channels
+  bool counts;     ///< a tile of the sums begins here
 };
 
 /// A block as a row of cells in the order of memory: sub-batches, rows of tiles, channels, then the tiles that share
@@ -41,6 +42,8 @@ class Cells {
   Cells(const Schedule& s, Range block) noexcept;
 
   [[nodiscard]] std::int64_t size() const noexcept { return size_; }
+  /// Elements of the cells before this one.
+  [[nodiscard]] std::int64_t elements_before(std::int64_t cell) const noexcept;
 
   /// Goes over the pieces of a share. There are some per channel and tile, so it counts on and does not divide.
   class Forward {

@@ -20,7 +20,8 @@ constexpr int64_t kColumnStep = 64;
 /// Rows of an interleaved tile: enough that adding the columns of a channel, once a tile, is cheap; few enough that
 /// many threads share the tiles evenly (cpu/plan/shares.hpp).
 constexpr int64_t kFewestInterleavedRows = 336, kInterleavedRows = 400;
-/// Few rows are one tile or an even number of equal ones: what each of two threads takes is one stretch of memory.
+/// Few rows are one tile, or two or four of about the same size: what each of two threads takes is one stretch of
+/// memory.
 constexpr int64_t kOneTile = 128, kPairOfTiles = 800;
 /// Kernels take up to this many rows at a time.
 constexpr int64_t kRowStep = 8;
