@@ -97,8 +97,10 @@ Piece Cells::Forward::take() noexcept {
 
 Schedule without_sums(Schedule s) noexcept {
   Tiling& t = s.tiling;
-  if (t.shape == Shape::planar || s.threads == 1 || t.extent.outer == 0) return s;
-  const int64_t rows = divide_up(s.sub_batches * t.extent.outer, s.threads);
+  if (t.shape == Shape::planar || s.threads == 1) return s;
+  const int64_t all_rows = s.sub_batches * t.extent.outer;
+  if (all_rows == 0 || !shares_evenly(all_rows, s.threads)) return s;
+  const int64_t rows = divide_up(all_rows, s.threads);
   t.tile_rows = divide_up(rows, divide_up(rows, t.tile_rows));
   t.row_tiles = divide_up(t.extent.outer, t.tile_rows);
   return s;
