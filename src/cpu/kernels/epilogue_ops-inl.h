@@ -120,8 +120,9 @@ struct Activated {
     return {bits + r * bits_row, i - bits_begin, slope};
   }
   /// Prefetches the beginning of the next row of bits. Stores of bits that miss the cache hold up the non-temporal
-  /// stores.
+  /// stores. Where bits are not wanted there is no such row, and a prefetch of no page at all takes hundreds of cycles.
   HWY_INLINE void prefetch_below(int64_t r) const {
+    if (bits == nullptr) return;
     for (int64_t k = 0; k < kBitsAhead; k += 64) {
       kernels::HWY_NAMESPACE::prefetch(bits + (r + 1) * bits_row + (bits_begin >> 3) + k);
     }
