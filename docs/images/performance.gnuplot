@@ -12,12 +12,12 @@ set arrow 1 from graph 0, first 1 to graph 1, first 1 nohead lc rgb '#333333' lw
 set label 1 'roofline' at graph 0.995, first 1.04 right font ',10' tc rgb '#333333'
 set xtics ("forward\nchannels first" 0, "backward\nchannels first" 1, "inference\nchannels first" 2, "forward\nchannels last" 3, "backward\nchannels last" 4, "inference\nchannels last" 5)
 $data0 << EOD
-0.5269 0.1153 0.529
-0.4688 0.1137 0.6136
-0.8543 0.1855 1.001
-0.6458 0.3456 0.7201
-0.802 0.3728 1.087
-0.9366 0.3888 0.9062
+0.4317 0.09093 0.4767
+0.4088 0.09533 0.584
+0.8156 0.1423 0.8817
+0.5479 0.3043 0.7108
+0.7244 0.3488 1.107
+0.868 0.3221 0.8521
 EOD
 set multiplot title "{/=14 Batch normalization beside the speed of memory}\n{/=10 shapes of ResNet-50, batch 50, f32, one thread; geometric means, higher is faster}"
 set tmargin at screen 0.7053
