@@ -29,7 +29,7 @@ std::vector<std::byte> noise(std::size_t size, std::uint64_t stream) {
 }
 
 TEST(BenchTraffic, MovesEveryByteAndNoOther) {
-  for (const std::size_t size : {0, 1, 63, 64, 255, 256, 257, 1000, 4096, 70'001}) {
+  for (const std::size_t size : {0U, 1U, 63U, 64U, 255U, 256U, 257U, 1000U, 4096U, 70'001U}) {
     const auto x = noise(size, 1), dy = noise(size, 2);
     for (const Moving how : all_ways) {
       Buffer<std::byte> out(size + 64);

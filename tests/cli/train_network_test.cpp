@@ -214,7 +214,7 @@ TEST_P(ActivationFunction, IsThatOfTheCLibraryToAFewUnitsInTheLastPlace) {
 
 TEST_P(ActivationFunction, KeepsNanAndKnowsInfinity) {
   constexpr float infinity = std::numeric_limits<float>::infinity();
-  for (std::size_t length : {1, 8, 9}) {
+  for (const std::size_t length : {1U, 8U, 9U}) {
     std::vector<float> x(length, 0.25F);
     x.back() = std::numeric_limits<float>::quiet_NaN();
     EXPECT_TRUE(std::isnan(apply(x).back())) << length;

@@ -43,7 +43,7 @@ TYPED_TEST(JustBehind, ResultsOfBatchNormAreTheSame) {
     Placed<T> x(extent.size()), dy(extent.size(), elements<T>(2048));
     x.fill_with(p.x), dy.fill_with(p.dy);
     for_each_isa([&](Isa isa) {
-      for (const std::size_t bytes : {16, 64, 2064}) {
+      for (const std::size_t bytes : {16U, 64U, 2064U}) {
         SCOPED_TRACE(describe(extent) + ", " + std::to_string(bytes) + " bytes behind x");
         const Options options{.cpu = {.threads = 2, .isa = isa}};
         Placed<T> y(extent.size(), elements<T>(bytes)), dx(extent.size(), elements<T>(bytes));
@@ -79,7 +79,7 @@ TYPED_TEST(JustBehind, ResultsOfLayerNormAreTheSame) {
   };
   const auto far = y_at(2048, Isa::portable);
   for_each_isa([&](Isa isa) {
-    for (const std::size_t bytes : {16, 64}) EXPECT_TRUE(same_bits(y_at(bytes, isa), far)) << bytes;
+    for (const std::size_t bytes : {16U, 64U}) EXPECT_TRUE(same_bits(y_at(bytes, isa), far)) << bytes;
   });
 }
 

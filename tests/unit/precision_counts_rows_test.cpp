@@ -88,7 +88,7 @@ TEST(PrecisionCountsOfAllRows, ALongRowOfFloatsIsSummedAgainAboutItsMean) {
   RowProblem<float> p{RowNorm::layer, extent, std::vector<float>(to_size(extent.length)), {}, {}, {}};
   for (std::size_t k = 0; k < p.x.size(); ++k) p.x[k] = k % 2 == 0 ? 1.0F : -1.0F;
   EXPECT_EQ(counts_of_forward(p), (PrecisionCounts{1, 0, 1, 0}));
-  for (const std::size_t k : {0, 128, 256}) p.x[k] = 1e6F;
+  for (const std::size_t k : {0U, 128U, 256U}) p.x[k] = 1e6F;
   EXPECT_EQ(counts_of_forward(p), (PrecisionCounts{1, 1, 1, 0}));
 }
 

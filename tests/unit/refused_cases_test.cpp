@@ -37,9 +37,10 @@ TYPED_TEST(RefusedCases, OneValuePerChannelInTheFirstOrTheLastGhostBatch) {
   using T = TypeParam;
   const Problem<T> p = make_problem<T>(Extent{5, 12, 1});
   Guarded<T> y(60);
-  for (const auto& [ghost, which] : {std::pair{1, "first"}, {2, "last"}}) {
+  for (const auto& of : {std::pair{1, "first"}, {2, "last"}}) {
+    const int ghost = of.first;
     expect_error(ErrorCode::too_few_values,
-                 {"batch_norm_ghost_forward: the " + std::string(which) + " ghost batch has 1 value per channel"},
+                 {"batch_norm_ghost_forward: the " + std::string(of.second) + " ghost batch has 1 value per channel"},
                  [&] { batch_norm_ghost_forward<T>({.extent = p.extent, .ghost = ghost, .x = p.x, .y = y.span()}); });
   }
   EXPECT_TRUE(y.untouched());

@@ -10,7 +10,6 @@
 #include <algorithm>
 
 #include "cpu/kernels/phases-inl.h"
-#include "cpu/kernels/planar_sums-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace unitvar::kernels::HWY_NAMESPACE {
@@ -18,6 +17,112 @@ namespace unitvar::kernels::HWY_NAMESPACE {
 /// Groups of kLanes that are taken at a time, and whose terms are added as a tree.
 constexpr int kDepth = 4;
 constexpr int64_t kStep = kDepth * kLanes;
+
+/// The lanes of a vector, folded in halves.
+template <class D>
+HWY_INLINE double fold_vector([[maybe_unused]] D d, hn::Vec<D> v) {
+#if HWY_TARGET != HWY_SCALAR  // which has no halves
+  if constexpr (hn::MaxLanes(D()) > 1) {
+    const hn::Half<D> half;
+    return fold_vector(half, hn::Add(hn::LowerHalf(half, v), hn::UpperHalf(half, v)));
+  }
+#endif
+  return hn::GetLane(v);
+}
+
+/// Whether the vectors of a Wide<U> hold its sums in order.
+template <class U>
+constexpr bool kLanesInOrder = false;
+template <class A>
+constexpr bool kLanesInOrder<VectorOf<A>> = true;
+
+/// kLanes partial sums of what is taken a U at a time.
+template <class U>
+struct Lanes {
+  static constexpr int kParts = kLanes / U::kWidth;
+  Wide<U> parts[kParts];
+
+  HWY_INLINE Lanes() {}
+  HWY_INLINE Lanes(const Lanes& from) { *this = from; }
+  HWY_INLINE Lanes& operator=(const Lanes& from) {
+    unrolled<kParts>([&](auto p) HWY_ATTR { parts[p] = from.parts[p]; });
+    return *this;
+  }
+  HWY_INLINE void clear() {
+    unrolled<kParts>([&](auto p) HWY_ATTR { parts[p].clear(); });
+  }
+  HWY_INLINE double fold() const {
+    const Tag<double> d;
+    if constexpr (kLanesInOrder<U>) {
+      return fold_vector(d, fold_to_vector());
+    } else {  // the tree adds even and odd lanes in its last step
+      return fold_vector(d, folded<1, 0>([&](auto p) HWY_ATTR -> const auto& { return parts[p].even; })) +
+             fold_vector(d, folded<1, 0>([&](auto p) HWY_ATTR -> const auto& { return parts[p].odd; }));
+    }
+  }
+  HWY_INLINE VectorOf<double>::Value fold_to_vector() const {
+    return folded<1, 0>([&](auto p) HWY_ATTR -> const auto& { return parts[p]; });
+  }
+
+ private:
+  /// Vector k of n to which all vectors of of(0) .. of(kParts - 1) have been folded, in halves: a fixed tree, whatever
+  /// the vector width. Nothing goes through memory: of a short row this is most of the work.
+  template <int n, int k, class Of>
+  static HWY_INLINE VectorOf<double>::Value folded(const Of& of) {
+    constexpr int kEach = std::remove_cvref_t<decltype(of(std::integral_constant<int, 0>()))>::kVectors;
+    if constexpr (n == kParts * kEach) {
+      return of(std::integral_constant<int, k / kEach>()).v[k % kEach];
+    } else {
+      return VectorOf<double>::add(folded<2 * n, k>(of), folded<2 * n, k + n>(of));
+    }
+  }
+};
+
+/// The sums of one channel while its rows are added.
+template <class U>
+struct Partial {
+  Lanes<U> first, second;
+
+  HWY_INLINE Partial() {}
+  HWY_INLINE Partial(const Partial& from) { *this = from; }
+  HWY_INLINE Partial& operator=(const Partial& from) {
+    first = from.first;
+    second = from.second;
+    return *this;
+  }
+  HWY_INLINE void clear() {
+    first.clear();
+    second.clear();
+  }
+};
+
+/// The sums of a run of channels while its rows are added; of a single row nothing is kept.
+template <class U>
+struct RunSums {
+  double* first;
+  double* second;
+  int64_t rows;
+  Partial<U> kept[kMostRun];
+
+  HWY_INLINE RunSums(double* to_first, double* to_second, int64_t all_rows)
+      : first(to_first), second(to_second), rows(all_rows) {}
+
+  HWY_INLINE void before_row(int64_t r, int64_t j, Partial<U>& own) const {
+    if (r == 0) {
+      own.clear();
+    } else {
+      own = kept[j];
+    }
+  }
+  HWY_INLINE void after_row(int64_t r, int64_t j, const Partial<U>& own) {
+    if (r + 1 < rows) {
+      kept[j] = own;
+    } else {
+      first[j] += own.first.fold();
+      second[j] += own.second.fold();
+    }
+  }
+};
 
 /// The place of the elements that the walk along a row reaches `distance` elements later: in this row or in the next
 /// one. The rectangle ends at `bound`.
@@ -42,9 +147,8 @@ struct Ahead {
 };
 
 /// Element k of a row belongs to lane k % kLanes. n groups of kLanes are taken as a tree: part p of it.
-template <int n, class Sums, class Source>
-HWY_INLINE void add_part(const Source& source, int64_t i, int p, Sums& sums) {
-  using U = typename Sums::Taken;
+template <int n, class U, class Source>
+HWY_INLINE void add_part(const Source& source, int64_t i, int p, Partial<U>& sums) {
   const auto terms = tree<U, n>(source, i + p * U::kWidth, kLanes, 0);
   sums.first.parts[p].add(terms.first);
   sums.second.parts[p].add(terms.second);
@@ -52,9 +156,8 @@ HWY_INLINE void add_part(const Source& source, int64_t i, int p, Sums& sums) {
 
 /// All parts. Recursion instead of a loop keeps the sums in registers. Without vectors there are too many sums for
 /// that, so there it is a loop.
-template <int n, int p = 0, class Sums, class Source>
-UNITVAR_PART void add_groups(const Source& source, int64_t i, Sums& sums) {
-  using U = typename Sums::Taken;
+template <int n, int p = 0, class U, class Source>
+UNITVAR_PART void add_groups(const Source& source, int64_t i, Partial<U>& sums) {
   if constexpr (U::kWidth == 1) {
     for (int part = 0; part < kLanes; ++part) add_part<n>(source, i, part, sums);
   } else {
@@ -64,9 +167,8 @@ UNITVAR_PART void add_groups(const Source& source, int64_t i, Sums& sums) {
 }
 
 /// The same for n < kLanes elements; as many as kLanes are read.
-template <int p = 0, class Sums, class Source>
-UNITVAR_PART void add_some(const Source& source, int64_t i, int64_t n, Sums& sums) {
-  using U = typename Sums::Taken;
+template <int p = 0, class U, class Source>
+UNITVAR_PART void add_some(const Source& source, int64_t i, int64_t n, Partial<U>& sums) {
   const auto terms = source.template terms<U>(i + p * U::kWidth, 0);
   sums.first.parts[p].add(U::first_of(n - p * U::kWidth, terms.first, U::zero()));
   sums.second.parts[p].add(U::first_of(n - p * U::kWidth, terms.second, U::zero()));
@@ -76,18 +178,17 @@ UNITVAR_PART void add_some(const Source& source, int64_t i, int64_t n, Sums& sum
 }
 
 /// Adds one element to each lane. All indices are compile-time constants, so that the sums stay in registers.
-template <int p = 0, class Sums, class A>
-HWY_INLINE void add_lanes(const A* first, const A* second, Sums& sums) {
-  using U = typename Sums::Taken;
+template <int p = 0, class U, class A>
+HWY_INLINE void add_lanes(const A* first, const A* second, Partial<U>& sums) {
   sums.first.parts[p].add(U::load(first + p * U::kWidth));
   sums.second.parts[p].add(U::load(second + p * U::kWidth));
   if constexpr ((p + 1) * U::kWidth < kLanes) add_lanes<p + 1>(first, second, sums);
 }
 
 /// The same one element at a time. Reads no element but these.
-template <class Sums, class Source>
-UNITVAR_PART void add_few(const Source& source, int64_t i, int64_t n, Sums& sums) {
-  using A = typename Sums::Taken::Lane;
+template <class U, class Source>
+UNITVAR_PART void add_few(const Source& source, int64_t i, int64_t n, Partial<U>& sums) {
+  using A = typename U::Lane;
   A first[kLanes] = {}, second[kLanes] = {};
   for (int64_t k = 0; k < n; ++k) {
     const auto terms = source.template terms<ScalarOf<A>>(i + k, 0);
@@ -98,8 +199,8 @@ UNITVAR_PART void add_few(const Source& source, int64_t i, int64_t n, Sums& sums
 }
 
 /// Adds elements [k, cols), fewer than 2 * n groups, of the row that starts at i. Nothing from `bound` on may be read.
-template <class T, int n, class Sums, class Source>
-UNITVAR_PART void add_rest(const Source& source, int64_t i, int64_t k, int64_t cols, int64_t bound, Sums& sums) {
+template <class T, int n, class U, class Source>
+UNITVAR_PART void add_rest(const Source& source, int64_t i, int64_t k, int64_t cols, int64_t bound, Partial<U>& sums) {
   if (k + n * kLanes <= cols) {
     add_groups<n>(step_of(source, i + k), i + k, sums);
     k += n * kLanes;
@@ -149,9 +250,9 @@ HWY_INLINE void prefetch_beside(const Map& map, const Ahead& ahead, int64_t k) {
 }
 
 /// Adds source's terms of the kStep elements from k on, and prefetches later ones.
-template <class T, class Sums, class Source>
+template <class T, class U, class Source>
 HWY_INLINE void add_step(const Source& source, int64_t piece, int64_t k, const Ahead& ahead, int64_t offset,
-                         Sums& sums) {
+                         Partial<U>& sums) {
   ahead.template prefetch<kStep, kLine<T>>(source, offset + k);
   add_groups<kDepth>(step_of(source, piece + k), piece + k, sums);
 }
@@ -164,24 +265,20 @@ UNITVAR_PART void sweep_piece(const Source& source, const Map& map, int64_t piec
   constexpr int64_t kElements = kLine<T>;
   const int64_t offset = j * cols;
   int64_t k = 0, m = begin;
-  SumsOfRow<U, !kIsNothing<Source>> row(sums, r, j);
+  Partial<U> own;
+  if constexpr (!kIsNothing<Source>) sums.before_row(r, j, own);
   if constexpr (!kIsNothing<Source> && !kIsNothing<Map>) {
     for (; std::max(k, m) + kStep <= cols; k += kStep, m += kStep) {
-      row.before(k);
-      add_step<T>(source, piece, k, ahead, offset, row.sums());
+      add_step<T>(source, piece, k, ahead, offset, own);
       prefetch_beside<kElements>(map, ahead, offset + m);
       map_lines<kStream, kStep / kMapLine<Map>>(map, piece, m);
     }
   }
   if constexpr (!kIsNothing<Source>) {
-    for (; k + kStep <= cols; k += kStep) {
-      row.before(k);
-      add_step<T>(source, piece, k, ahead, offset, row.sums());
-    }
+    for (; k + kStep <= cols; k += kStep) add_step<T>(source, piece, k, ahead, offset, own);
     for (int64_t line = k; line < cols; line += kElements) source.prefetch(ahead.at(offset + line));
-    row.before(k);
-    add_rest<T, kDepth / 2>(source, piece, k, cols, ahead.bound, row.sums());
-    row.finish();
+    add_rest<T, kDepth / 2>(source, piece, k, cols, ahead.bound, own);
+    sums.after_row(r, j, own);
   }
   if constexpr (!kIsNothing<Map>) {
     for (; m + kStep <= end; m += kStep) {
@@ -243,7 +340,7 @@ HWY_INLINE void sweep_rows(const Source& source, const Map& map, const Rect& rec
 template <class T, class A, bool kStream, class Source, class Map>
 HWY_INLINE void planar_sweep_as(const Source& source, const Map& map, const Rect& rect, const Access& access,
                                 double* first, double* second) {
-  RunSums<typename Source::Sum> sums(first, second, rect);
+  RunSums<typename Source::Sum> sums(first, second, rect.rows);
   sweep_rows<T, A, kStream>(source, map, rect, access, sums);
 }
 

@@ -150,7 +150,8 @@ std::string harmless(std::string name) {
   constexpr std::size_t longest = 24;
   if (name.size() > longest) name = name.substr(0, longest) + "...";
   const auto harms = [](unsigned char letter) {
-    return letter < ' ' || letter > '~' || std::string_view("\"'`\\{}^@&~$<").find(static_cast<char>(letter)) != std::string_view::npos;
+    return letter < ' ' || letter > '~' ||
+           std::string_view("\"'`\\{}^@&~$<").find(static_cast<char>(letter)) != std::string_view::npos;
   };
   std::ranges::replace_if(name, harms, '?');
   return plain(std::move(name));
