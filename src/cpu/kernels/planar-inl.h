@@ -125,9 +125,12 @@ struct RunSums {
 };
 
 /// The place of the elements that the walk along a row reaches `distance` elements later: in this row or in the next
-/// one. The rectangle ends at `bound`.
+/// one.
 struct Ahead {
-  int64_t row, cols, next, distance, bound;
+  int64_t row, cols, next, distance;
+
+  /// Nothing from here on may be read: behind this part of a row stand channels that another thread may be writing.
+  [[nodiscard]] HWY_INLINE int64_t bound() const { return row + cols; }
 
   [[nodiscard]] HWY_INLINE int64_t at(int64_t k) const {
     const int64_t later = k + distance;
@@ -277,7 +280,7 @@ UNITVAR_PART void sweep_piece(const Source& source, const Map& map, int64_t piec
   if constexpr (!kIsNothing<Source>) {
     for (; k + kStep <= cols; k += kStep) add_step<T>(source, piece, k, ahead, offset, own);
     for (int64_t line = k; line < cols; line += kElements) source.prefetch(ahead.at(offset + line));
-    add_rest<T, kDepth / 2>(source, piece, k, cols, ahead.bound, own);
+    add_rest<T, kDepth / 2>(source, piece, k, cols, ahead.bound(), own);
     sums.after_row(r, j, own);
   }
   if constexpr (!kIsNothing<Map>) {
@@ -323,7 +326,7 @@ HWY_INLINE void sweep_rows(const Source& source, const Map& map, const Rect& rec
   for (int64_t r = 0; r < rect.rows; ++r) {
     const int64_t row = r * rect.stride;
     const Ahead ahead{row, rect.cols(), r + 1 < rect.rows ? row + rect.stride : access.after,
-                      std::min(access.ahead, rect.cols()), (rect.rows - 1) * rect.stride + rect.cols()};
+                      std::min(access.ahead, rect.cols())};
     if constexpr (kStream) {
       stream_row<T, A>(source, map, rect, r, ahead, sums);
       continue;
