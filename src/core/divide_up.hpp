@@ -6,6 +6,11 @@ namespace unitvar::core {
 /// a / b, rounded up: how many pieces of b hold a. For a >= 0 and b > 0.
 constexpr std::int64_t divide_up(std::int64_t a, std::int64_t b) noexcept { return (a + b - 1) / b; }
 
+/// The longest of the equal parts, none longer than `most`, that n is cut into. For n >= 1 and most >= 1.
+constexpr std::int64_t equal_part(std::int64_t n, std::int64_t most) noexcept {
+  return divide_up(n, divide_up(n, most));
+}
+
 /// From begin to end - 1.
 struct Range {
   std::int64_t begin, end;

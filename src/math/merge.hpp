@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <vector>
 
 #include "math/channel_math.hpp"
 
@@ -71,11 +72,24 @@ struct TreeNode {
   [[nodiscard]] constexpr std::int64_t end() const noexcept { return first + leaves; }
 };
 
-/// Whether the tree of n leaves merges node a with node b, which follows it. Who adds leaves in their order, and merges
-/// the last two nodes as long as this holds, builds the same tree with few nodes at a time.
+/// Whether the tree of n leaves merges node a with node b, which follows it. Who adds leaves in their order (add_node)
+/// builds the same tree with few nodes at a time.
 constexpr bool tree_merges(const TreeNode& a, const TreeNode& b, std::int64_t n) noexcept {
   const std::int64_t end = a.end() + a.leaves;
   return a.first % (2 * a.leaves) == 0 && b.end() == (end < n ? end : n);
+}
+
+/// Adds `node` behind the others, and merges the last two as long as the tree of n leaves does: merge(a, b), b into a,
+/// of what they stand for. A Node has a TreeNode `of` and what it stands for, `value`.
+template <class Node, class Merge>
+void add_node(std::vector<Node>& nodes, Node node, std::int64_t n, const Merge& merge) {
+  while (!nodes.empty() && tree_merges(nodes.back().of, node.of, n)) {
+    Node& last = nodes.back();
+    merge(last.value, node.value);
+    node = {{last.of.first, last.of.leaves + node.of.leaves}, last.value};
+    nodes.pop_back();
+  }
+  nodes.push_back(node);
 }
 
 }  // namespace unitvar::math

@@ -31,23 +31,19 @@ void check_training_arguments(const core::Arguments& check, std::int64_t bytes_p
 
 int tensors_read(Pass pass) noexcept { return pass == Pass::backward ? 2 : 1; }
 
-std::string share_text(double share) {
-  char text[32];
-  std::snprintf(text, sizeof text, "; largest share %.2f", share);
-  return text;
+/// Of a schedule that describe() knows.
+template <class Schedule>
+Explanation explanation(const Schedule& s, Pass pass, Walk walk, double share) {
+  const int reads = walk == Walk::streamed ? 2 * tensors_read(pass) : tensors_read(pass);
+  char text[48];
+  std::snprintf(text, sizeof text, "; %dR + 1W; largest share %.2f", reads, share);
+  return {walk, s.threads, reads, 1, share, cpu::describe(s) + text};
 }
 
 Explanation explanation(const cpu::Schedule& s, Pass pass) {
-  const int tensors = tensors_read(pass);
-  const bool twice = pass != Pass::inference && s.walk == Walk::streamed;
-  const int reads = twice ? 2 * tensors : tensors;
-  const double share = cpu::largest_share(pass == Pass::inference ? cpu::without_sums(s) : s);
-  return {twice ? Walk::streamed : Walk::resident,
-          s.threads,
-          reads,
-          1,
-          share,
-          cpu::describe(s) + "; " + std::to_string(reads) + "R + 1W" + share_text(share)};
+  const bool has_sums = pass != Pass::inference;
+  return explanation(s, pass, has_sums ? s.walk : Walk::resident,
+                     cpu::largest_share(has_sums ? s : cpu::without_sums(s)));
 }
 
 }  // namespace
@@ -76,12 +72,9 @@ Explanation explain_rows(const RowExtent& extent, std::int64_t bytes_per_element
   check_training_arguments(check, bytes_per_element, pass);
   check_extent(check.operation(), extent, bytes_per_element);
   cpu::check_options(check, options);
-  const int reads = tensors_read(pass);
-  const cpu::RowSchedule s = cpu::make_row_schedule(extent, cpu::schedule_input(options, bytes_per_element, reads));
-  const double share = cpu::largest_share(s);
-  return {Walk::resident, s.threads,
-          reads,          1,
-          share,          cpu::describe(s) + "; " + std::to_string(reads) + "R + 1W" + share_text(share)};
+  const cpu::RowSchedule s =
+      cpu::make_row_schedule(extent, cpu::schedule_input(options, bytes_per_element, tensors_read(pass)));
+  return explanation(s, pass, Walk::resident, cpu::largest_share(s));
 }
 
 }  // namespace unitvar

@@ -279,26 +279,21 @@ TEST(MergeTree, LeavesTheSumOfAllLeavesInTheFirst) {
 TEST(MergeTree, IsTheSameWhereThreadsMergeTheirOwnLeavesFirst) {
   struct Node {
     math::TreeNode of;
-    std::string text;
+    std::string value;
   };
   for (int64_t n = 1; n < 40; ++n) {
     std::vector<std::string> leaves;
     for (int64_t i = 0; i < n; ++i) leaves.push_back(std::to_string(i));
-    const auto push = [n](std::vector<Node>& nodes, Node node) {
-      while (!nodes.empty() && math::tree_merges(nodes.back().of, node.of, n)) {
-        const Node a = nodes.back();
-        node = {{a.of.first, a.of.leaves + node.of.leaves}, "(" + a.text + " " + node.text + ")"};
-        nodes.pop_back();
-      }
-      nodes.push_back(node);
+    const auto add = [n](std::vector<Node>& nodes, const Node& node) {
+      math::add_node(nodes, node, n, [](std::string& a, const std::string& b) { a = "(" + a + " " + b + ")"; });
     };
     for (const int64_t threads : {1, 2, 3, 5, 8, 13}) {
       std::vector<Node> root;
       for (int64_t thread = 0; thread < threads; ++thread) {
         std::vector<Node> own;
         const core::Range share = core::share_of(n, threads, thread);
-        for (int64_t i = share.begin; i < share.end; ++i) push(own, {{i, 1}, leaves[static_cast<std::size_t>(i)]});
-        for (const Node& node : own) push(root, node);
+        for (int64_t i = share.begin; i < share.end; ++i) add(own, {{i, 1}, leaves[static_cast<std::size_t>(i)]});
+        for (const Node& node : own) add(root, node);
       }
       std::vector<std::string> merged = leaves;
       math::merge_tree(n, [&](int64_t i, int64_t j, int64_t) {
@@ -306,7 +301,7 @@ TEST(MergeTree, IsTheSameWhereThreadsMergeTheirOwnLeavesFirst) {
         a = "(" + a + " " + merged[static_cast<std::size_t>(j)] + ")";
       });
       ASSERT_EQ(1U, root.size());
-      EXPECT_EQ(merged[0], root[0].text);
+      EXPECT_EQ(merged[0], root[0].value);
     }
   }
 }

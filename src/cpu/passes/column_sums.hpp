@@ -53,8 +53,8 @@ class ColumnSums {
         wide[k] += static_cast<double>(fast[k]);
       });
     }
-    push(nodes_[static_cast<std::size_t>(thread)], {{tile, 1}, pair(thread, size(thread))},
-         [this](math::ChannelPairs a, math::ChannelPairs b) { merge_sums(a, b, columns_); });
+    math::add_node(nodes_[static_cast<std::size_t>(thread)], Node{{tile, 1}, pair(thread, size(thread))}, tiles_,
+                   [this](math::ChannelPairs a, math::ChannelPairs b) { merge_sums(a, b, columns_); });
   }
 
   /// The sums of all rows; without rows they are 0.
@@ -64,7 +64,8 @@ class ColumnSums {
     std::vector<std::pair<math::ChannelPairs, math::ChannelPairs>> steps;
     for (const std::vector<Node>& nodes : nodes_) {
       for (const Node& node : nodes) {
-        push(root, node, [&](math::ChannelPairs a, math::ChannelPairs b) { steps.emplace_back(a, b); });
+        math::add_node(root, node, tiles_,
+                       [&](math::ChannelPairs a, math::ChannelPairs b) { steps.emplace_back(a, b); });
       }
     }
     parallel_ranges(threads, columns_, [&](int64_t begin, int64_t end, int) {
@@ -93,18 +94,8 @@ class ColumnSums {
 
   struct Node {
     math::TreeNode of;
-    math::ChannelPairs sums;
+    math::ChannelPairs value;
   };
-  /// Adds a node behind the others, and merges the last two as long as the tree does: merge(a, b), b into a.
-  template <class Merge>
-  void push(std::vector<Node>& nodes, Node node, const Merge& merge) const {
-    while (!nodes.empty() && math::tree_merges(nodes.back().of, node.of, tiles_)) {
-      merge(nodes.back().sums, node.sums);
-      node = {{nodes.back().of.first, nodes.back().of.leaves + node.of.leaves}, nodes.back().sums};
-      nodes.pop_back();
-    }
-    nodes.push_back(node);
-  }
 
   int64_t columns_, tiles_;
   int64_t most_nodes_;  ///< of a thread, and the tile that it works on

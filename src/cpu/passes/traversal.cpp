@@ -89,7 +89,7 @@ void Traversal::reduce_blocks(const AnyPass& pass, bool finishes) {
     for_blocks(s_, parts_of_units(s_, {begin, end}), [&](Range block) {
       const Place at = place(block, thread, 0);
       const Cells cells(s_, block);
-      reduce_share(at, cells, {0, cells.size()}, pass);
+      reduce_share(at, cells, cells.all(), pass);
       merge(at, block, pass, finishes);
     });
   });
@@ -140,7 +140,7 @@ void Traversal::walk_resident(Range parts, int thread, const AnyPass& passes) co
   int64_t k = 0;
   Place at = place(block_from(s_, parts.begin, parts.end), thread, k);
   const Cells first(s_, at.block);
-  reduce_share(at, first, {0, first.size()}, passes);
+  reduce_share(at, first, first.all(), passes);
   while (at.block.size() > 0) {
     merge(at, at.block, passes, true);
     const Place next = place(block_from(s_, at.block.end, parts.end), thread, ++k);
@@ -153,16 +153,16 @@ void Traversal::walk_streamed(Range parts, int thread, const AnyPass& passes) co
   for_blocks(s_, parts, [&](Range block) {
     const Place at = place(block, thread, 0);
     const Cells cells(s_, block);
-    reduce_share(at, cells, {0, cells.size()}, passes);
+    reduce_share(at, cells, cells.all(), passes);
     merge(at, block, passes, true);
-    apply_share(at.scratch, cells, {0, cells.size()}, passes, true);
+    apply_share(at.scratch, cells, cells.all(), passes, true);
   });
 }
 
 void Traversal::apply_and_reduce(const Place& at, const Place& next, const AnyPass& passes) const {
   const Cells cells(s_, at.block), next_cells(s_, next.block);
-  Cells::Forward next_pieces(next_cells, {0, next_cells.size()});
-  cells.for_pieces({0, cells.size()}, [&](const Piece& piece) {
+  Cells::Forward next_pieces(next_cells, next_cells.all());
+  cells.for_pieces(cells.all(), [&](const Piece& piece) {
     if (next_pieces.done()) return passes.call.apply(passes.of, item_of(piece, at.scratch));
     const Piece with = next_pieces.take();
     passes.call.apply_and_reduce(passes.of, item_of(piece, at.scratch), item_of(with, next.scratch),

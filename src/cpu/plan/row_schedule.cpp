@@ -67,8 +67,7 @@ std::string describe(const RowSchedule& s) {
   std::string text = "rows: " + n(s.tiling.extent.rows) + " x " + n(s.tiling.extent.length) + "; batches of " +
                      n(s.batch_rows) + " rows";
   if (s.share_rows > 1) text += ", tiles of " + n(s.tiling.tile_rows);
-  text += s.access.stores == kernels::Stores::streamed ? "; streaming stores" : "; cached stores";
-  return text + "; " + n(s.threads) + (s.threads == 1 ? " thread" : " threads");
+  return text + describe(s.access.stores, s.threads);
 }
 
 }  // namespace unitvar::cpu

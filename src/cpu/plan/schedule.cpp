@@ -14,9 +14,9 @@ using std::int64_t;
 /// Bytes read for each thread, at least. Waking a thread costs microseconds, which fewer bytes do not repay.
 constexpr int64_t kBytesPerThread = 128 << 10;
 
-/// So many times as many where threads would share the columns of one tile: each then finds some of its data in
-/// another's cache.
-constexpr int64_t kBytesOfColumnsFactor = 2;
+/// Where threads would share the columns of a single tile, each needs so many times as many bytes: it finds some of its
+/// data in another's cache.
+constexpr int64_t kTimesOfOneTile = 2;
 
 /// Columns of an interleaved item, so that their coefficients (up to 6 floats a column) stay in L1. A row of up to
 /// twice as many is taken whole all the same: one stream of memory is worth more.
@@ -73,9 +73,6 @@ int64_t longest_run(const Tiling& tiling) noexcept {
   const int64_t most = one_row ? kernels::kMostRunOfARow : kernels::kMostRun;
   return tiling.col_tiles > 1 ? 1 : std::clamp<int64_t>(longest / inner, 1, most);
 }
-
-/// The longest of the equal runs, none longer than `longest`, that n channels are cut into.
-int64_t equal_run(int64_t n, int64_t longest) noexcept { return divide_up(n, divide_up(n, longest)); }
 
 /// Channels that threads do not cut. Of columns, as many as fill a cache line of floats, and bytes of the mask: threads
 /// that write one line wait for each other.
@@ -205,7 +202,7 @@ Way choose_way(const Tiling& tiling, const ScheduleInput& input, int threads) no
 /// Channels of a work item, at most.
 int64_t channels_of_a_run(const Tiling& tiling, const ScheduleInput& input, const Way& way, int64_t cell) noexcept {
   if (way.walk == Walk::resident && !way.together) {
-    return input.group_channels == 1 ? way.block_parts : equal_run(way.block_parts, longest_run(tiling));
+    return input.group_channels == 1 ? way.block_parts : core::equal_part(way.block_parts, longest_run(tiling));
   }
   return std::max(cell, longest_run(tiling) / cell * cell);
 }
@@ -230,7 +227,7 @@ Schedule make_schedule(const Extent& extent, const ScheduleInput& input) noexcep
   const Tiling tiling = make_tiling(extent, input.weighted);
   const int64_t elements = input.sub_batches * extent.size();
   const bool one_tile = tiling.shape == Shape::interleaved && input.sub_batches * tiling.tiles() == 1;
-  const int threads = threads_for(one_tile ? elements / kBytesOfColumnsFactor : elements, input);
+  const int threads = threads_for(one_tile ? elements / kTimesOfOneTile : elements, input);
   Way way = choose_way(tiling, input, threads);
   const bool planar = tiling.shape == Shape::planar;
   const bool alone = !way.together, resident = way.walk == Walk::resident;
@@ -263,6 +260,11 @@ Schedule make_schedule(const Extent& extent, const ScheduleInput& input) noexcep
   return s;
 }
 
+std::string describe(kernels::Stores stores, int threads) {
+  const std::string text = stores == kernels::Stores::streamed ? "; streaming stores; " : "; cached stores; ";
+  return text + std::to_string(threads) + (threads == 1 ? " thread" : " threads");
+}
+
 std::string describe(const Schedule& s) {
   const Extent& e = s.tiling.extent;
   const bool planar = s.tiling.shape == Shape::planar;
@@ -276,8 +278,7 @@ std::string describe(const Schedule& s) {
                                        : "blocks of " + n(s.block_parts) + " channels x ";
   text += n(s.tiling.tiles()) + " tiles of " + n(std::min(s.tiling.tile_rows, e.outer)) + " rows x " +
           n(s.tiling.tile_cols);
-  text += s.access.stores == kernels::Stores::streamed ? "; streaming stores" : "; cached stores";
-  text += "; " + n(s.threads) + (s.threads == 1 ? " thread" : " threads");
+  text += describe(s.access.stores, s.threads);
   if (s.threads > 1) text += s.together ? ", which share each block" : ", each with its own blocks";
   return text;
 }

@@ -57,6 +57,9 @@ struct Schedule {
 /// A pure function: it asks neither clock nor machine, and keeps no state. `extent` is checked.
 Schedule make_schedule(const Extent& extent, const ScheduleInput& input) noexcept;
 
+/// "; streaming stores; 2 threads".
+std::string describe(kernels::Stores stores, int threads);
+
 /// One line for people: "planar: 64 channels of 50 rows x 3136; resident, blocks of 1 channels x 50 tiles of ...".
 std::string describe(const Schedule& schedule);
 

@@ -100,8 +100,7 @@ Schedule without_sums(Schedule s) noexcept {
   if (t.shape == Shape::planar || s.threads == 1) return s;
   const int64_t all_rows = s.sub_batches * t.extent.outer;
   if (all_rows == 0 || !shares_evenly(all_rows, s.threads)) return s;
-  const int64_t rows = divide_up(all_rows, s.threads);
-  t.tile_rows = divide_up(rows, divide_up(rows, t.tile_rows));
+  t.tile_rows = core::equal_part(divide_up(all_rows, s.threads), t.tile_rows);
   t.row_tiles = divide_up(t.extent.outer, t.tile_rows);
   return s;
 }

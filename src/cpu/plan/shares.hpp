@@ -42,6 +42,7 @@ class Cells {
   Cells(const Schedule& s, Range block) noexcept;
 
   [[nodiscard]] std::int64_t size() const noexcept { return size_; }
+  [[nodiscard]] Range all() const noexcept { return {0, size_}; }
   /// Elements of the cells before this one.
   [[nodiscard]] std::int64_t elements_before(std::int64_t cell) const noexcept;
 

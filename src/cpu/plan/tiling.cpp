@@ -38,7 +38,7 @@ Shape shape_of(const Extent& extent, bool weighted) noexcept {
 
 /// The size of equal pieces of n, none larger than `most`, rounded up to a multiple of `step`.
 int64_t equal(int64_t n, int64_t most, int64_t step) noexcept {
-  return divide_up(divide_up(n, divide_up(n, most)), step) * step;
+  return divide_up(core::equal_part(n, most), step) * step;
 }
 
 /// Rows of an interleaved tile: of a few numbers, the smallest of those that leave the last tile fullest.
