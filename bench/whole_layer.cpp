@@ -1,11 +1,11 @@
 #include <cstdio>
 #include <cstring>
 #include <functional>
-#include <new>
 #include <string>
 #include <vector>
 
 #include "bench/data.hpp"
+#include "bench/line_allocator.hpp"
 #include "bench/timing.hpp"
 #include "unitvar/reference.hpp"
 #include "unitvar/unitvar.hpp"
@@ -15,23 +15,6 @@ namespace unitvar::bench {
 namespace {
 
 constexpr double kSlope = 0.01;
-
-/// Tensors begin at a cache line, as frameworks allocate them.
-template <class T>
-struct LineAllocator {
-  using value_type = T;
-  static constexpr std::align_val_t kLine{64};
-
-  T* allocate(std::size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), kLine)); }
-  void deallocate(T* p, std::size_t) { ::operator delete(p, kLine); }
-  bool operator==(const LineAllocator&) const = default;
-};
-using Tensor = std::vector<float, LineAllocator<float>>;
-
-Tensor random_tensor(std::int64_t size, double mean, double std, std::uint64_t seed) {
-  const auto values = random_values<float>(size, mean, std, seed);
-  return {values.begin(), values.end()};
-}
 
 class Layer {
  public:

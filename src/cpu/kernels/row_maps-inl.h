@@ -13,11 +13,32 @@
 HWY_BEFORE_NAMESPACE();
 namespace unitvar::kernels::HWY_NAMESPACE {
 
-/// ((x - center) * scale + shift) * gamma + beta: center is the mean as A holds it, shift what that leaves of it.
+/// Whether there are maps that take even and odd columns apart.
 template <class T, class A>
+constexpr bool kTakesApart = kHasVectors&& std::is_same_v<T, bf16>&& std::is_same_v<A, float>;
+
+/// Whether they can write rows of `cols` elements, which begin at `out`: whole cache lines begin at even columns.
+template <class T>
+HWY_INLINE bool can_take_apart(const ColumnParameter<T>& parameter, const T* out, int64_t cols, Stores stores) {
+  const bool lines_are_even = cols % 2 == 0 && to_next_line(out) % 2 == 0;
+  return parameter.apart.even != nullptr && (stores != Stores::streamed || lines_are_even);
+}
+
+/// What a map takes at a time. A parameter has a value for each column, so order matters unless they are taken apart.
+template <class T, class A, bool kApart>
+struct RowVectorOf {
+  using U = Widest<T, A, const A*>;
+};
+template <class T, class A>
+struct RowVectorOf<T, A, true> {
+  using U = Widest<T, A, A>;
+};
+
+/// ((x - center) * scale + shift) * gamma + beta: center is the mean as A holds it, shift what that leaves of it.
+template <class T, class A, bool kApart>
 struct RowNormalizeMap {
   static constexpr bool kHasEpilogue = false;
-  using Vector = Widest<T, A, const A*>;
+  using Vector = typename RowVectorOf<T, A, kApart>::U;
   const T* x;
   T* out;
   NormalizeCoefficients<A> c;
@@ -38,10 +59,10 @@ struct RowNormalizeMap {
 };
 
 /// ((gamma * dy - level) - (x - center) * slope) * scale.
-template <class T, class A>
+template <class T, class A, bool kApart>
 struct RowGradientMap {
   static constexpr bool kHasEpilogue = false;
-  using Vector = Widest<T, A, const A*>;
+  using Vector = typename RowVectorOf<T, A, kApart>::U;
   const T* x;
   const T* dy;
   T* out;
@@ -82,7 +103,7 @@ struct SharedLines {
 
 // The maps of all rows: row(r) is that of row r.
 
-template <class T, class A>
+template <class T, class A, bool kApart = false>
 struct RowNormalizeMaps {
   const T* x;
   T* y;
@@ -91,15 +112,15 @@ struct RowNormalizeMaps {
   int64_t cols;
 
   HWY_INLINE T* out() const { return y; }
-  HWY_INLINE RowNormalizeMaps at_shared_lines(SharedLines<T>& of) const {
+  HWY_INLINE RowNormalizeMaps<T, A> at_shared_lines(SharedLines<T>& of) const {
     return {x, y, c, {of.copied(parameters.gamma, cols, of.gamma), of.copied(parameters.beta, cols, of.beta)}, cols};
   }
   HWY_INLINE auto row(int64_t r) const {
-    return RowNormalizeMap<T, A>{x + r * cols, y + r * cols, {c.center[r], c.scale[r], c.beta[r]}, parameters};
+    return RowNormalizeMap<T, A, kApart>{x + r * cols, y + r * cols, {c.center[r], c.scale[r], c.beta[r]}, parameters};
   }
 };
 
-template <class T, class A>
+template <class T, class A, bool kApart = false>
 struct RowGradientMaps {
   const T* x;
   const T* dy;
@@ -109,12 +130,12 @@ struct RowGradientMaps {
   int64_t cols;
 
   HWY_INLINE T* out() const { return dx; }
-  HWY_INLINE RowGradientMaps at_shared_lines(SharedLines<T>& of) const {
+  HWY_INLINE RowGradientMaps<T, A> at_shared_lines(SharedLines<T>& of) const {
     return {x, dy, dx, c, of.copied(gamma, cols, of.gamma), cols};
   }
   HWY_INLINE auto row(int64_t r) const {
     const GradientCoefficients<A> own{c.center[r], at<A>(c.level, r), c.slope[r], c.scale[r]};
-    return RowGradientMap<T, A>{x + r * cols, dy + r * cols, dx + r * cols, own, gamma};
+    return RowGradientMap<T, A, kApart>{x + r * cols, dy + r * cols, dx + r * cols, own, gamma};
   }
 };
 
@@ -154,7 +175,7 @@ HWY_INLINE void stream_rows(const Maps& maps, const RowExtent& rows, int64_t ahe
     return;
   }
   SharedLines<T> shared_lines(maps.out(), cols);
-  const Maps shared_maps = maps.at_shared_lines(shared_lines);
+  const auto shared_maps = maps.at_shared_lines(shared_lines);
   for (int64_t r = 0; r < rows.rows; ++r) {
     const auto map = maps.row(r);
     const bool joins_before = shared_lines.split > 0 && r > 0, joins_next = shared_lines.split > 0 && r + 1 < rows.rows;

@@ -35,10 +35,20 @@ static_assert(kPiece % kSpan<double> == 0 && kPiece % kSpan<float> == 0);
 template <class S>
 using RowVector = std::conditional_t<kHasVectors, VectorOf<S>, ScalarOf<S>>;
 
+/// Whether U holds even and odd columns apart.
+template <class U>
+constexpr bool kIsApart = false;
+#if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
+template <class T>
+constexpr bool kIsApart<PairOf<T, false>> = PairOf<T, false>::kAlternate;
+#endif
+
 /// A parameter at column k, in the arithmetic of U.
 template <class U, class T>
 HWY_INLINE typename U::Value parameter(const ColumnParameter<T>& p, int64_t k) {
-  if constexpr (requires { U::at(p.values, k); }) {
+  if constexpr (kIsApart<U>) {
+    return {U::M::load(p.apart.even + k / 2), U::M::load(p.apart.odd + k / 2)};
+  } else if constexpr (requires { U::at(p.values, k); }) {
     return U::at(p.values, k);
   } else {
     return U::load(p.values + k);

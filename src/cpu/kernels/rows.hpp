@@ -14,6 +14,20 @@ namespace unitvar::kernels {
 /// The most values that stand for an absent parameter: they fit the first-level cache.
 inline constexpr std::int64_t kMostRepeated = 2048;
 
+/// A parameter once more, for maps that are faster if they take even and odd columns apart: the values of even columns,
+/// and those of odd ones. Null where there are none.
+template <class T>
+struct Apart {};
+template <>
+struct Apart<bf16> {
+  const float* even = nullptr;
+  const float* odd = nullptr;
+
+  [[nodiscard]] Apart from(std::int64_t k) const noexcept {
+    return even == nullptr ? Apart() : Apart{even + k / 2, odd + k / 2};
+  }
+};
+
 /// A parameter: one value per column. An absent parameter is an array of equal values, one per column but at most
 /// kMostRepeated. A walk along the row therefore starts at the first value again where it continues (`from`), after at
 /// most `reach` columns.
@@ -21,10 +35,15 @@ template <class T>
 struct ColumnParameter {
   const param_t<T>* values;
   bool is_absent = false;
+  [[no_unique_address]] Apart<T> apart = {};
 
-  /// The values from column k on, valid for `reach` columns.
+  /// The values from column k on, valid for `reach` columns. Those apart are valid if k is even.
   [[nodiscard]] ColumnParameter from(std::int64_t k) const noexcept {
-    return {is_absent ? values : values + k, is_absent};
+    if (is_absent) return *this;
+    ColumnParameter later = *this;
+    later.values += k;
+    if constexpr (requires { apart.from(k); }) later.apart = apart.from(k);
+    return later;
   }
   [[nodiscard]] std::int64_t reach() const noexcept {
     return is_absent ? kMostRepeated : std::numeric_limits<std::int64_t>::max();

@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <span>
+#include <type_traits>
 
+#include "core/vector_loop.hpp"
 #include "core/workspace.hpp"
 #include "cpu/phases/row_batch.hpp"
 #include "cpu/plan/row_schedule.hpp"
@@ -21,9 +23,11 @@ class RowRunner {
             std::span<const P> beta)
       : schedule_(
             make_row_schedule(extent, {sizeof(T), tensors_read, cache_sizes(), threads_for_call(options.cpu.threads)})),
-        constants_(static_cast<std::size_t>(2 * repeated(extent.length)) * sizeof(P)),
+        takes_apart_(std::is_same_v<T, bf16> && extent.rows >= kFewestRowsApart),
+        room_(static_cast<std::size_t>(2 * room_for_one()) * sizeof(P)),
         batch_(kernels::row_kernels_for<T>(options.cpu.isa), center, extent.length,
-               {or_constant(gamma, P(1), 0), or_constant(beta, P(0), repeated(extent.length))}, options.cpu.counts) {}
+               {parameter(gamma, P(1), room_.as<P>()), parameter(beta, P(0), room_.as<P>() + room_for_one())},
+               options.cpu.counts) {}
 
   [[nodiscard]] const RowBatch<T>& batch() const noexcept { return batch_; }
   [[nodiscard]] const RowSchedule& schedule() const noexcept { return schedule_; }
@@ -62,17 +66,39 @@ class RowRunner {
       kernels::finish_stores();
     });
   }
-  static std::int64_t repeated(std::int64_t length) noexcept { return std::min(length, kernels::kMostRepeated); }
-  kernels::ColumnParameter<T> or_constant(std::span<const P> parameter, P constant,
-                                          std::int64_t offset) const noexcept {
-    if (!parameter.empty()) return {parameter.data()};
-    P* const values = constants_.as<P>() + offset;
-    std::fill_n(values, repeated(length()), constant);
-    return {values, true};
+  /// Fewer do not pay for taking the parameters apart.
+  static constexpr std::int64_t kFewestRowsApart = 8;
+
+  [[nodiscard]] std::int64_t repeated() const noexcept { return std::min(length(), kernels::kMostRepeated); }
+  [[nodiscard]] std::int64_t room_for_one() const noexcept { return takes_apart_ ? length() + 1 : repeated(); }
+
+  /// The constant if the parameter is absent. `room` is for that, or for its even and odd values.
+  kernels::ColumnParameter<T> parameter(std::span<const P> given, P constant, P* room) const noexcept {
+    kernels::ColumnParameter<T> result{given.data(), given.empty()};
+    if (result.is_absent) {
+      std::fill_n(room, repeated(), constant);
+      result.values = room;
+    }
+    if constexpr (std::is_same_v<T, bf16>) {
+      if (takes_apart_ && result.is_absent) result.apart = {room, room};
+      if (takes_apart_ && !result.is_absent) result.apart = taken_apart(given.data(), room);
+    }
+    return result;
+  }
+  kernels::Apart<T> taken_apart(const P* values, P* even) const noexcept {
+    const std::int64_t n = length();
+    P* const odd = even + (n + 1) / 2;
+    core::vector_loop(0, n / 2, [=](std::int64_t k) {
+      even[k] = values[2 * k];
+      odd[k] = values[2 * k + 1];
+    });
+    if (n % 2 != 0) even[n / 2] = values[n - 1];
+    return {even, odd};
   }
 
   RowSchedule schedule_;
-  core::Workspace constants_;  ///< in place of absent parameters
+  bool takes_apart_;
+  core::Workspace room_;  ///< of the parameters
   RowBatch<T> batch_;
 };
 
