@@ -18,10 +18,13 @@ struct LineAllocator {
   void deallocate(T* p, std::size_t) { ::operator delete(p, kLine); }
   bool operator==(const LineAllocator&) const = default;
 };
-using Tensor = std::vector<float, LineAllocator<float>>;
+template <class T>
+using TensorOf = std::vector<T, LineAllocator<T>>;
+using Tensor = TensorOf<float>;
 
-inline Tensor random_tensor(std::int64_t size, double mean, double std, std::uint64_t seed) {
-  const auto values = random_values<float>(size, mean, std, seed);
+template <class T = float>
+TensorOf<T> random_tensor(std::int64_t size, double mean, double std, std::uint64_t seed) {
+  const auto values = random_values<T>(size, mean, std, seed);
   return {values.begin(), values.end()};
 }
 

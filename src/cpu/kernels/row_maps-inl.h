@@ -54,7 +54,7 @@ struct RowNormalizeMap {
   HWY_INLINE RowNormalizeMap from(int64_t k) const {
     return {x + k, out + k, c, {parameters.gamma.from(k), parameters.beta.from(k)}};
   }
-  HWY_INLINE int64_t reach() const { return std::min(parameters.gamma.reach(), parameters.beta.reach()); }
+  HWY_INLINE int64_t reach() const { return parameters.reach(); }
   HWY_INLINE void prefetch(int64_t i) const { kernels::HWY_NAMESPACE::prefetch(x + i); }
 };
 
@@ -112,6 +112,7 @@ struct RowNormalizeMaps {
   int64_t cols;
 
   HWY_INLINE T* out() const { return y; }
+  HWY_INLINE int64_t reach() const { return parameters.reach(); }
   HWY_INLINE RowNormalizeMaps<T, A> at_shared_lines(SharedLines<T>& of) const {
     return {x, y, c, {of.copied(parameters.gamma, cols, of.gamma), of.copied(parameters.beta, cols, of.beta)}, cols};
   }
@@ -130,6 +131,7 @@ struct RowGradientMaps {
   int64_t cols;
 
   HWY_INLINE T* out() const { return dx; }
+  HWY_INLINE int64_t reach() const { return gamma.reach(); }
   HWY_INLINE RowGradientMaps<T, A> at_shared_lines(SharedLines<T>& of) const {
     return {x, dy, dx, c, of.copied(gamma, cols, of.gamma), cols};
   }
@@ -170,8 +172,8 @@ HWY_INLINE void map_row_columns(const Map& map, int64_t begin, int64_t end, int6
 template <class T, class A, class Maps>
 HWY_INLINE void stream_rows(const Maps& maps, const RowExtent& rows, int64_t ahead) {
   const int64_t cols = rows.length;
-  if (meeting_place(maps.out(), cols) == 0) {
-    for (int64_t r = 0; r < rows.rows; ++r) map_row_columns<A, true>(maps.row(r), 0, cols, ahead);
+  if (meeting_place(maps.out(), cols) == 0 && maps.reach() >= cols) {  // short rows feel what comes with parts of them
+    for (int64_t r = 0; r < rows.rows; ++r) map_whole_lines<true>(maps.row(r), 0, 0, cols, ahead);
     return;
   }
   SharedLines<T> shared_lines(maps.out(), cols);

@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <concepts>
 #include <cstdint>
 #include <limits>
@@ -54,6 +55,8 @@ template <class T>
 struct ColumnParameters {
   ColumnParameter<T> gamma;
   ColumnParameter<T> beta;
+
+  [[nodiscard]] std::int64_t reach() const noexcept { return std::min(gamma.reach(), beta.reach()); }
 };
 
 /// Rows whose column sums are added at a time, counted from a batch's first.

@@ -1,0 +1,266 @@
+#include <immintrin.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "bench/data.hpp"
+#include "bench/line_allocator.hpp"
+#include "bench/timing.hpp"
+#include "unitvar/unitvar.hpp"
+
+/// Batch norm with channels first beside bare loops in AVX2, one thread: the loads, stores and sums of the library, for
+/// planes of whole cache lines, with nothing around them. As bare_rows.cpp.
+namespace unitvar::bench {
+namespace {
+
+using std::int64_t;
+
+constexpr int64_t kAheadBytes = 2048;
+constexpr double kEps = 1e-5;
+
+/// Sixteen elements in float: the first and the last eight, or of bf16 the even and the odd ones.
+struct Floats {
+  __m256 a, b;
+};
+inline Floats loaded(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+inline Floats loaded(const bf16* p) {
+  const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  const __m256i odd = _mm256_and_si256(bits, _mm256_set1_epi32(-65536));
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(bits, 16)), _mm256_castsi256_ps(odd)};
+}
+inline void stream(const Floats& v, float* p) {
+  _mm256_stream_ps(p, v.a);
+  _mm256_stream_ps(p + 8, v.b);
+}
+/// To nearest even: 1 is added to the upper half where the lower one, less 1 if the upper is even, is half a step or
+/// more.
+inline void stream(const Floats& v, bf16* p) {
+  const __m256i even = _mm256_castps_si256(v.a), odd = _mm256_castps_si256(v.b);
+  const __m256i upper = _mm256_blend_epi16(odd, _mm256_srli_epi32(even, 16), 0x55);
+  const __m256i lower = _mm256_blend_epi16(_mm256_slli_epi32(odd, 16), even, 0x55);
+  const __m256i excess = _mm256_subs_epu16(lower, _mm256_andnot_si256(upper, _mm256_set1_epi16(1)));
+  _mm256_stream_si256(reinterpret_cast<__m256i*>(p), _mm256_sub_epi16(upper, _mm256_srai_epi16(excess, 15)));
+}
+inline Floats operator+(const Floats& v, const Floats& w) { return {_mm256_add_ps(v.a, w.a), _mm256_add_ps(v.b, w.b)}; }
+inline Floats operator-(const Floats& v, const Floats& w) { return {_mm256_sub_ps(v.a, w.a), _mm256_sub_ps(v.b, w.b)}; }
+inline Floats operator*(const Floats& v, const Floats& w) { return {_mm256_mul_ps(v.a, w.a), _mm256_mul_ps(v.b, w.b)}; }
+inline Floats all(double s) {
+  const __m256 v = _mm256_set1_ps(static_cast<float>(s));
+  return {v, v};
+}
+
+inline __m256d low(__m256 v) { return _mm256_cvtps_pd(_mm256_castps256_ps128(v)); }
+inline __m256d high(__m256 v) { return _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1)); }
+
+/// Sixteen sums in double.
+struct Lanes {
+  __m256d v[4] = {_mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd()};
+
+  void add(const Floats& terms) {
+    const __m256d wide[4] = {low(terms.a), high(terms.a), low(terms.b), high(terms.b)};
+    for (int k = 0; k < 4; ++k) v[k] = _mm256_add_pd(v[k], wide[k]);
+  }
+  [[nodiscard]] double total() const {
+    alignas(32) double lanes[4];
+    _mm256_store_pd(lanes, _mm256_add_pd(_mm256_add_pd(v[0], v[1]), _mm256_add_pd(v[2], v[3])));
+    return (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]);
+  }
+};
+
+/// Both sums of a channel: of d = x - center and d * d, or of dy and dy * d. Terms of float are added in double, those
+/// of bf16 in float, four vectors at a time.
+template <class T, bool kBackward>
+struct Sums {
+  static constexpr int64_t kStep = std::is_same_v<T, float> ? 16 : 64;
+  Lanes first, second;
+
+  void add(const T* x, const T* dy, double center) {
+    if constexpr (std::is_same_v<T, float>) {
+      const __m256d c = _mm256_set1_pd(center);
+      for (int k = 0; k < 4; ++k) {
+        const __m256d d = _mm256_sub_pd(_mm256_cvtps_pd(_mm_loadu_ps(x + 4 * k)), c);
+        const __m256d term = kBackward ? _mm256_cvtps_pd(_mm_loadu_ps(dy + 4 * k)) : d;
+        first.v[k] = _mm256_add_pd(first.v[k], term);
+        second.v[k] = _mm256_add_pd(second.v[k], _mm256_mul_pd(term, d));
+      }
+    } else {
+      Floats one[4], two[4];
+      for (int k = 0; k < 4; ++k) {
+        const Floats d = loaded(x + 16 * k) - all(center);
+        one[k] = kBackward ? loaded(dy + 16 * k) : d;
+        two[k] = one[k] * d;
+      }
+      first.add((one[0] + one[1]) + (one[2] + one[3]));
+      second.add((two[0] + two[1]) + (two[2] + two[3]));
+    }
+  }
+};
+
+struct Coefficients {
+  double center = 0, scale = 0, beta = 0;  ///< y = (x - center) * scale + beta
+  double level = 0, slope = 0;             ///< dx = ((dy - level) - (x - center) * slope) * scale
+};
+
+template <class T, bool kBackward>
+inline void map(const T* x, const T* dy, T* out, const Coefficients& c) {
+  const Floats d = loaded(x) - all(c.center);
+  if constexpr (kBackward) {
+    const double rest = c.level - static_cast<double>(static_cast<float>(c.level));
+    stream((((loaded(dy) - all(c.level)) - all(rest)) - d * all(c.slope)) * all(c.scale), out);
+  } else {
+    stream(d * all(c.scale) + all(c.beta), out);
+  }
+}
+
+template <class T>
+struct Problem {
+  Extent extent;
+  TensorOf<T> x, dy, out, y, dx;
+  Tensor gamma, beta, dgamma, dbeta;
+  std::vector<double> mean, var, rstd;
+
+  explicit Problem(const Extent& e)
+      : extent(e),
+        x(random_tensor<T>(e.size(), 0.5, 1, 1)),
+        dy(random_tensor<T>(e.size(), 0, 1, 2)),
+        out(x.size()),
+        y(x.size()),
+        dx(x.size()),
+        gamma(random_tensor(e.channels, 1, 0.1, 3)),
+        beta(random_tensor(e.channels, 0, 0.1, 4)),
+        dgamma(gamma.size()),
+        dbeta(gamma.size()),
+        mean(gamma.size()),
+        var(gamma.size()),
+        rstd(gamma.size()) {}
+};
+
+template <class T>
+void library(Problem<T>& p, bool is_forward) {
+  const Options options{.cpu = {.threads = 1}};
+  if (is_forward) {
+    batch_norm_forward<T>({.extent = p.extent,
+                           .x = p.x,
+                           .gamma = p.gamma,
+                           .beta = p.beta,
+                           .y = p.y,
+                           .mean = p.mean,
+                           .var = p.var,
+                           .rstd = p.rstd,
+                           .eps = kEps},
+                          options);
+  } else {
+    batch_norm_backward<T>({.extent = p.extent,
+                            .x = p.x,
+                            .dy = p.dy,
+                            .mean = p.mean,
+                            .rstd = p.rstd,
+                            .gamma = p.gamma,
+                            .dx = p.dx,
+                            .dgamma = p.dgamma,
+                            .dbeta = p.dbeta},
+                           options);
+  }
+}
+
+/// A channel is summed while the one before is mapped.
+template <class T, bool kBackward>
+void bare(Problem<T>& p) {
+  const int64_t N = p.extent.outer, C = p.extent.channels, S = p.extent.inner;
+  constexpr int64_t kStep = Sums<T, kBackward>::kStep, kAhead = kAheadBytes / int64_t{sizeof(T)};
+  Coefficients c;
+  for (int64_t channel = 0; channel <= C; ++channel) {
+    Sums<T, kBackward> sums;
+    const auto at = static_cast<std::size_t>(std::min(channel, C - 1));
+    const double center = kBackward ? p.mean[at] : 0.5;
+    for (int64_t n = 0; n < N; ++n) {
+      const int64_t row = (n * C + channel) * S;
+      for (int64_t k = 0; k < S; k += kStep) {
+        const int64_t i = row + k;
+        if (channel < C) {
+          for (int64_t line = 0; line < kStep * int64_t{sizeof(T)}; line += 64) {
+            const int64_t element = i + line / int64_t{sizeof(T)} + kAhead;
+            _mm_prefetch(reinterpret_cast<const char*>(p.x.data() + element), _MM_HINT_T1);
+            if (kBackward) _mm_prefetch(reinterpret_cast<const char*>(p.dy.data() + element), _MM_HINT_T1);
+          }
+          sums.add(p.x.data() + i, p.dy.data() + i, center);
+        }
+        if (channel == 0) continue;
+        for (int64_t j = i - S; j < i - S + kStep; j += 16) {
+          map<T, kBackward>(p.x.data() + j, p.dy.data() + j, p.out.data() + j, c);
+        }
+      }
+    }
+    const double count = static_cast<double>(N * S), first = sums.first.total() / count;
+    const double second = sums.second.total() / count;
+    const double gamma = static_cast<double>(p.gamma[at]);
+    if (kBackward) {
+      c = {center, gamma * p.rstd[at], 0, first, second * p.rstd[at] * p.rstd[at]};
+    } else {
+      c = {center + first, gamma / std::sqrt(second - first * first + kEps), static_cast<double>(p.beta[at]), 0, 0};
+    }
+  }
+  _mm_sfence();
+}
+
+/// What memory allows: x, and dy backward, read once, and written once.
+template <class T>
+void move(Problem<T>& p, bool with_dy) {
+  for (int64_t i = 0; i < p.extent.size(); i += 64 / int64_t{sizeof(T)}) {
+    for (int k = 0; k < 2; ++k) {
+      const auto vector = [&](auto* of) { return reinterpret_cast<__m256i*>(of + i) + k; };
+      __m256i v = _mm256_load_si256(vector(p.x.data()));
+      if (with_dy) v = _mm256_xor_si256(v, _mm256_load_si256(vector(p.dy.data())));
+      _mm256_stream_si256(vector(p.out.data()), v);
+    }
+  }
+  _mm_sfence();
+}
+
+template <class T, bool kBackward>
+void compare(Problem<T>& p, const char* dtype) {
+  library(p, !kBackward);
+  bare<T, kBackward>(p);
+  const double tolerance = std::is_same_v<T, float> ? 3e-7 : 1e-4;  // bf16: one value in thousands is a step off
+  require_close("a bare loop", p.out, kBackward ? p.dx : p.y, tolerance);
+  const std::vector<Work> works{[&] { move(p, kBackward); }, [&] { library(p, !kBackward); },
+                                [&] { bare<T, kBackward>(p); }};
+  const std::vector<double> seconds = median_seconds(works, 3);
+  std::printf("%-5s %-8s %4lld x %-5lld %8.3f ms %5.2f %8.3f ms %5.2f %6.2f\n", dtype,
+              kBackward ? "backward" : "forward", static_cast<long long>(p.extent.channels),
+              static_cast<long long>(p.extent.inner), seconds[1] * 1e3, seconds[0] / seconds[1], seconds[2] * 1e3,
+              seconds[0] / seconds[2], seconds[1] / seconds[2]);
+  std::fflush(stdout);
+}
+
+template <class T>
+void compare_all(const char* dtype) {
+  for (const auto& [C, S] : {std::pair<int64_t, int64_t>{64, 12544}, {64, 3136}, {256, 3136}, {512, 784}}) {
+    if (S % Sums<T, false>::kStep != 0) continue;
+    Problem<T> p(Extent{.outer = 50, .channels = C, .inner = S});
+    compare<T, false>(p, dtype);
+    compare<T, true>(p, dtype);
+  }
+}
+
+int run() {
+  if (!__builtin_cpu_supports("avx2")) {
+    std::fprintf(stderr, "bare_planes: this processor has no AVX2\n");
+    return EXIT_FAILURE;
+  }
+  std::printf("%-28s %17s %17s %6s\n", "batch norm, 50 x C x S", "library, of copy", "bare, of copy", "ratio");
+  compare_all<float>("f32");
+  compare_all<bf16>("bf16");
+  return EXIT_SUCCESS;
+}
+
+}  // namespace
+}  // namespace unitvar::bench
+
+int main() { return unitvar::bench::run(); }
