@@ -180,12 +180,13 @@ void bare(Problem<T>& p) {
     const auto at = static_cast<std::size_t>(std::min(channel, C - 1));
     const double center = kBackward ? p.mean[at] : 0.5;
     for (int64_t n = 0; n < N; ++n) {
-      const int64_t row = (n * C + channel) * S;
+      const int64_t row = (n * C + channel) * S, next = n + 1 < N ? row + C * S : (channel + 1) * S;
       for (int64_t k = 0; k < S; k += kStep) {
         const int64_t i = row + k;
         if (channel < C) {
           for (int64_t line = 0; line < kStep * int64_t{sizeof(T)}; line += 64) {
-            const int64_t element = i + line / int64_t{sizeof(T)} + kAhead;
+            const int64_t later = k + line / int64_t{sizeof(T)} + kAhead;
+            const int64_t element = later < S ? row + later : next + (later - S);
             _mm_prefetch(reinterpret_cast<const char*>(p.x.data() + element), _MM_HINT_T1);
             if (kBackward) _mm_prefetch(reinterpret_cast<const char*>(p.dy.data() + element), _MM_HINT_T1);
           }

@@ -29,13 +29,13 @@
 /// - Outputs may not overlap any other argument, except where a function says so. Inputs may overlap one another.
 /// - D = 1 is legal (layer normalization then gives y = beta), and so is an empty batch: rows = 0 gives
 ///   dgamma = dbeta = 0.
-/// - Memory: an absent parameter costs 16 KiB at most, however long a row is. Of bf16, gamma and beta are copied, for 8
-///   rows or more. Where dgamma or dbeta is asked for, their sums need up to 4 * (log2(rows) + 3) * D doubles for each thread.
+/// - Memory: an absent parameter costs 16 KiB at most, however long a row is. From 8 rows on, gamma and beta of bf16 are
+///   copied, 4 * D bytes each. Where dgamma or dbeta is asked for, their sums need up to 4 * (log2(rows) + 3) * D
+///   doubles for each thread.
 /// - Re-entrant; no global state. Up to options.cpu.threads OpenMP threads share the rows. options.cpu.walk has no
 ///   effect: a row goes through all passes while it is cached.
 /// - The result has the same bits for every thread count and instruction set, and for all floating-point settings of
-/// the
-///   caller. The sign and payload of a NaN are not part of that (options.hpp).
+///   the caller. The sign and payload of a NaN are not part of that (options.hpp).
 /// - Ranks: statistics are of one row, so a communicator is ignored. dgamma and dbeta are of the rank's rows.
 /// - NaN and Inf in one row reach that row's results alone, and, in its columns, dgamma and dbeta.
 ///

@@ -2,10 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "support/dtypes.hpp"
+#include "support/fenced.hpp"
 #include "support/guarded.hpp"
 #include "support/isas.hpp"
 #include "support/measure.hpp"
@@ -61,7 +63,7 @@ void expect_sums_of_column(const RowProblem<T>& p, const RowForwardResult<T>& f,
 /// unless it takes the place of dy; columns whose sums float does not hold are added again.
 TYPED_TEST(RowNormsPastTheCaches, AreTheSameWhereverMemoryBegins) {
   using T = TypeParam;
-  for (const std::int64_t length : thinned<std::int64_t>({32, 96, 1000, 4128}, 3)) {
+  for (const std::int64_t length : thinned<std::int64_t>({32, 96, 1000, 1001, 4128}, 3)) {
     const RowExtent extent{past_caches<T>() / length, length};
     auto p = make_row_problem<T>(RowNorm::layer, extent, 1);
     if constexpr (!std::is_same_v<T, f16>) {
@@ -96,6 +98,41 @@ TYPED_TEST(RowNormsPastTheCaches, AreTheSameWhereverMemoryBegins) {
       }
     });
   }
+}
+
+/// Absent parameters begin again after 2048 columns, also in rows that begin and end with a cache line.
+TYPED_TEST(RowNormsPastTheCaches, HaveTheSameBitsWithoutOneParameterAsWithOnesOrZeros) {
+  using T = TypeParam;
+  for (const std::int64_t length : {96, 4128}) {
+    const RowExtent extent{past_caches<T>() / length, length};
+    const auto p = make_row_problem<T>(RowNorm::layer, extent, 1);
+    const std::vector<param_t<T>> ones(p.gamma.size(), 1), zeros(p.gamma.size(), 0);
+    using Parameter = std::span<const param_t<T>>;
+    const auto run = [&](Parameter gamma, Parameter beta, Guarded<T>& y) {
+      layer_norm_forward<T>({.extent = extent, .x = p.x, .gamma = gamma, .beta = beta, .y = y.span()});
+      return y.values();
+    };
+    for (const std::int64_t offset : {0, 6}) {
+      Guarded<T> y(extent.size(), offset);
+      EXPECT_TRUE(same_bits(run(Parameter(), p.beta, y), run(ones, p.beta, y)));
+      EXPECT_TRUE(same_bits(run(p.gamma, Parameter(), y), run(p.gamma, zeros, y)));
+    }
+  }
+}
+
+/// Rows shorter than a cache line: no parameter is read beyond its end.
+TYPED_TEST(RowNormsPastTheCaches, ReadNothingBesideShortParameters) {
+  using T = TypeParam;
+  const RowExtent extent{past_caches<T>() / 9, 9};
+  const auto p = make_row_problem<T>(RowNorm::layer, extent, 1);
+  Fenced<param_t<T>> gamma(p.gamma, Fence::after), beta(p.beta, Fence::after);
+  const auto f = run_forward(p);
+  std::vector<T> y(p.x.size()), dx(p.x.size());
+  layer_norm_forward<T>({.extent = extent, .x = p.x, .gamma = gamma.span(), .beta = beta.span(), .y = y});
+  layer_norm_backward<T>(
+      {.extent = extent, .x = p.x, .dy = p.dy, .mean = f.mean, .rstd = f.rstd, .gamma = gamma.span(), .dx = dx});
+  EXPECT_TRUE(same_bits(y, f.y));
+  EXPECT_TRUE(same_bits(dx, run_backward(p, f).dx));
 }
 
 }  // namespace

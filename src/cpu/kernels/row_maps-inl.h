@@ -17,7 +17,8 @@ namespace unitvar::kernels::HWY_NAMESPACE {
 template <class T, class A>
 constexpr bool kTakesApart = kHasVectors&& std::is_same_v<T, bf16>&& std::is_same_v<A, float>;
 
-/// Whether they can write rows of `cols` elements, which begin at `out`: whole cache lines begin at even columns.
+/// Whether they can write rows of `cols` elements, which begin at `out`: whole cache lines begin at even columns. All
+/// parameters are there apart, or none.
 template <class T>
 HWY_INLINE bool can_take_apart(const ColumnParameter<T>& parameter, const T* out, int64_t cols, Stores stores) {
   const bool lines_are_even = cols % 2 == 0 && to_next_line(out) % 2 == 0;
@@ -95,8 +96,10 @@ struct SharedLines {
   HWY_INLINE SharedLines(const T* out, int64_t cols) : split(std::max<int64_t>(0, meeting_place(out, cols))) {}
   /// Of the last `split` columns, and then the first.
   HWY_INLINE ColumnParameter<T> copied(const ColumnParameter<T>& of, int64_t cols, param_t<T> (&to)[kElements]) const {
-    std::copy_n(of.from(cols - split).values, split, to);
-    std::copy_n(of.values, kElements - split, to + split);
+    if (split > 0) {  // rows are longer than a line then
+      std::copy_n(of.from(cols - split).values, split, to);
+      std::copy_n(of.values, kElements - split, to + split);
+    }
     return {to};
   }
 };
@@ -172,7 +175,7 @@ HWY_INLINE void map_row_columns(const Map& map, int64_t begin, int64_t end, int6
 template <class T, class A, class Maps>
 HWY_INLINE void stream_rows(const Maps& maps, const RowExtent& rows, int64_t ahead) {
   const int64_t cols = rows.length;
-  if (meeting_place(maps.out(), cols) == 0 && maps.reach() >= cols) {  // short rows feel what comes with parts of them
+  if (meeting_place(maps.out(), cols) == 0 && maps.reach() >= cols) {  // no parts, which cost short rows time
     for (int64_t r = 0; r < rows.rows; ++r) map_whole_lines<true>(maps.row(r), 0, 0, cols, ahead);
     return;
   }

@@ -4,6 +4,7 @@
 #include <span>
 #include <type_traits>
 
+#include "core/divide_up.hpp"
 #include "core/vector_loop.hpp"
 #include "core/workspace.hpp"
 #include "cpu/phases/row_batch.hpp"
@@ -24,9 +25,9 @@ class RowRunner {
       : schedule_(
             make_row_schedule(extent, {sizeof(T), tensors_read, cache_sizes(), threads_for_call(options.cpu.threads)})),
         takes_apart_(std::is_same_v<T, bf16> && extent.rows >= kFewestRowsApart),
-        room_(static_cast<std::size_t>(2 * room_for_one()) * sizeof(P)),
+        room_(static_cast<std::size_t>(room_for(gamma) + room_for(beta)) * sizeof(P)),
         batch_(kernels::row_kernels_for<T>(options.cpu.isa), center, extent.length,
-               {parameter(gamma, P(1), room_.as<P>()), parameter(beta, P(0), room_.as<P>() + room_for_one())},
+               {prepared(gamma, P(1), room_.as<P>()), prepared(beta, P(0), room_.as<P>() + room_for(gamma))},
                options.cpu.counts) {}
 
   [[nodiscard]] const RowBatch<T>& batch() const noexcept { return batch_; }
@@ -70,10 +71,21 @@ class RowRunner {
   static constexpr std::int64_t kFewestRowsApart = 8;
 
   [[nodiscard]] std::int64_t repeated() const noexcept { return std::min(length(), kernels::kMostRepeated); }
-  [[nodiscard]] std::int64_t room_for_one() const noexcept { return takes_apart_ ? length() + 1 : repeated(); }
+  /// So many values and what is left of their last cache line.
+  static constexpr std::int64_t in_lines(std::int64_t values) noexcept {
+    constexpr std::int64_t kLine = 64 / sizeof(P);
+    return core::divide_up(values, kLine) * kLine;
+  }
+  /// The even values, or the odd ones.
+  [[nodiscard]] std::int64_t room_for_half() const noexcept { return in_lines(core::divide_up(length(), 2)); }
+  [[nodiscard]] std::int64_t room_for(std::span<const P> given) const noexcept {
+    if (given.empty()) return in_lines(repeated());
+    return takes_apart_ ? 2 * room_for_half() : 0;
+  }
 
-  /// The constant if the parameter is absent. `room` is for that, or for its even and odd values.
-  kernels::ColumnParameter<T> parameter(std::span<const P> given, P constant, P* room) const noexcept {
+  /// What kernels take: the constant if the parameter is absent; its values apart, of both parameters or of neither.
+  /// `room` is for one or the other.
+  kernels::ColumnParameter<T> prepared(std::span<const P> given, P constant, P* room) const noexcept {
     kernels::ColumnParameter<T> result{given.data(), given.empty()};
     if (result.is_absent) {
       std::fill_n(room, repeated(), constant);
@@ -87,7 +99,7 @@ class RowRunner {
   }
   kernels::Apart<T> taken_apart(const P* values, P* even) const noexcept {
     const std::int64_t n = length();
-    P* const odd = even + (n + 1) / 2;
+    P* const odd = even + room_for_half();
     core::vector_loop(0, n / 2, [=](std::int64_t k) {
       even[k] = values[2 * k];
       odd[k] = values[2 * k + 1];

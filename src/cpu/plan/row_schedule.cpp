@@ -21,15 +21,8 @@ int64_t power_of_two_within(int64_t n) noexcept {
   return static_cast<int64_t>(std::bit_floor(static_cast<std::uint64_t>(n)));
 }
 
-/// What L1 has room for, or nearly.
-constexpr int64_t kMostBatchBytes = 32 << 10;
-
-/// Bytes of a batch, of all tensors that are read. The second pass takes them from L1, which also holds the parameters,
-/// the column sums, and lines of the next batch. In 16 bits, twice as many elements are computed a byte, and what comes
-/// with a batch weighs more than what L1 misses.
-int64_t batch_bytes(const ScheduleInput& input) noexcept {
-  return input.bytes_per_element == 2 ? kMostBatchBytes : 8 << 10;
-}
+/// Bytes of a batch, of all tensors that are read: what its first pass leaves in L1 for the second.
+constexpr int64_t kBatchBytes = 32 << 10;
 
 /// A tile has a power of two of rows.
 RowTiling cut(const RowExtent& extent) noexcept {
@@ -42,9 +35,8 @@ RowTiling cut(const RowExtent& extent) noexcept {
 int64_t batch_rows(const RowTiling& tiling, const ScheduleInput& input) noexcept {
   const int64_t row_bytes = tiling.extent.length * input.bytes_per_element * input.tensors_read;
   const bool has_columns = input.tensors_read > 1;
-  const int64_t pair = std::clamp<int64_t>(kMostBatchBytes / row_bytes, 1, 2);  // of long rows
-  const int64_t fewest = has_columns ? kRowStep : pair, most = has_columns ? tiling.tile_rows : kMostBatchRows;
-  return power_of_two_within(std::clamp(batch_bytes(input) / row_bytes, fewest, most));
+  const int64_t fewest = has_columns ? kRowStep : 1, most = has_columns ? tiling.tile_rows : kMostBatchRows;
+  return power_of_two_within(std::clamp(kBatchBytes / row_bytes, fewest, most));
 }
 
 }  // namespace
