@@ -24,6 +24,9 @@ using std::int64_t;
 constexpr int64_t kAheadBytes = 2048;
 constexpr double kEps = 1e-5;
 
+enum class Pass { forward, backward, inference };
+constexpr const char* kNames[] = {"forward", "backward", "inference"};
+
 /// Sixteen elements in float: the first and the last eight, or of bf16 the even and the odd ones.
 struct Floats {
   __m256 a, b;
@@ -33,6 +36,10 @@ inline Floats loaded(const bf16* p) {
   const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
   const __m256i odd = _mm256_and_si256(bits, _mm256_set1_epi32(-65536));
   return {_mm256_castsi256_ps(_mm256_slli_epi32(bits, 16)), _mm256_castsi256_ps(odd)};
+}
+inline Floats loaded(const f16* p) {
+  const auto* const bits = reinterpret_cast<const __m128i*>(p);
+  return {_mm256_cvtph_ps(_mm_loadu_si128(bits)), _mm256_cvtph_ps(_mm_loadu_si128(bits + 1))};
 }
 inline void stream(const Floats& v, float* p) {
   _mm256_stream_ps(p, v.a);
@@ -46,6 +53,11 @@ inline void stream(const Floats& v, bf16* p) {
   const __m256i lower = _mm256_blend_epi16(_mm256_slli_epi32(odd, 16), even, 0x55);
   const __m256i excess = _mm256_subs_epu16(lower, _mm256_andnot_si256(upper, _mm256_set1_epi16(1)));
   _mm256_stream_si256(reinterpret_cast<__m256i*>(p), _mm256_sub_epi16(upper, _mm256_srai_epi16(excess, 15)));
+}
+inline void stream(const Floats& v, f16* p) {
+  auto* const bits = reinterpret_cast<__m128i*>(p);
+  _mm_stream_si128(bits, _mm256_cvtps_ph(v.a, _MM_FROUND_TO_NEAREST_INT));
+  _mm_stream_si128(bits + 1, _mm256_cvtps_ph(v.b, _MM_FROUND_TO_NEAREST_INT));
 }
 inline Floats operator+(const Floats& v, const Floats& w) { return {_mm256_add_ps(v.a, w.a), _mm256_add_ps(v.b, w.b)}; }
 inline Floats operator-(const Floats& v, const Floats& w) { return {_mm256_sub_ps(v.a, w.a), _mm256_sub_ps(v.b, w.b)}; }
@@ -74,7 +86,7 @@ struct Lanes {
 };
 
 /// Both sums of a channel: of d = x - center and d * d, or of dy and dy * d. Terms of float are added in double, those
-/// of bf16 in float, four vectors at a time.
+/// of 16 bits in float, four vectors at a time.
 template <class T, bool kBackward>
 struct Sums {
   static constexpr int64_t kStep = std::is_same_v<T, float> ? 16 : 64;
@@ -142,9 +154,9 @@ struct Problem {
 };
 
 template <class T>
-void library(Problem<T>& p, bool is_forward) {
+void library(Problem<T>& p, Pass pass) {
   const Options options{.cpu = {.threads = 1}};
-  if (is_forward) {
+  if (pass == Pass::forward) {
     batch_norm_forward<T>({.extent = p.extent,
                            .x = p.x,
                            .gamma = p.gamma,
@@ -155,6 +167,16 @@ void library(Problem<T>& p, bool is_forward) {
                            .rstd = p.rstd,
                            .eps = kEps},
                           options);
+  } else if (pass == Pass::inference) {
+    batch_norm_inference<T>({.extent = p.extent,
+                             .x = p.x,
+                             .mean = p.mean,
+                             .var = p.var,
+                             .gamma = p.gamma,
+                             .beta = p.beta,
+                             .y = p.y,
+                             .eps = kEps},
+                            options);
   } else {
     batch_norm_backward<T>({.extent = p.extent,
                             .x = p.x,
@@ -167,6 +189,23 @@ void library(Problem<T>& p, bool is_forward) {
                             .dbeta = p.dbeta},
                            options);
   }
+}
+
+/// In the order of memory.
+template <class T>
+void bare_inference(Problem<T>& p) {
+  const int64_t S = p.extent.inner;
+  constexpr int64_t kAhead = kAheadBytes / int64_t{sizeof(T)};
+  for (int64_t plane = 0; plane < p.extent.outer * p.extent.channels; ++plane) {
+    const auto at = static_cast<std::size_t>(plane % p.extent.channels);
+    const double scale = static_cast<double>(p.gamma[at]) / std::sqrt(p.var[at] + kEps);
+    const Coefficients c{p.mean[at], scale, static_cast<double>(p.beta[at]), 0, 0};
+    for (int64_t i = plane * S; i < (plane + 1) * S; i += 16) {
+      _mm_prefetch(reinterpret_cast<const char*>(p.x.data() + i + kAhead), _MM_HINT_T1);
+      map<T, false>(p.x.data() + i, nullptr, p.out.data() + i, c);
+    }
+  }
+  _mm_sfence();
 }
 
 /// A channel is summed while the one before is mapped.
@@ -224,19 +263,25 @@ void move(Problem<T>& p, bool with_dy) {
   _mm_sfence();
 }
 
-template <class T, bool kBackward>
+template <class T, Pass pass>
 void compare(Problem<T>& p, const char* dtype) {
-  library(p, !kBackward);
-  bare<T, kBackward>(p);
-  const double tolerance = std::is_same_v<T, float> ? 3e-7 : 1e-4;  // bf16: one value in thousands is a step off
+  constexpr bool kBackward = pass == Pass::backward;
+  const auto bare_loop = [&] {
+    if constexpr (pass == Pass::inference) {
+      bare_inference(p);
+    } else {
+      bare<T, kBackward>(p);
+    }
+  };
+  library(p, pass);
+  bare_loop();
+  const double tolerance = std::is_same_v<T, float> ? 3e-7 : 1e-4;  // 16 bits: one value in thousands is a step off
   require_close("a bare loop", p.out, kBackward ? p.dx : p.y, tolerance);
-  const std::vector<Work> works{[&] { move(p, kBackward); }, [&] { library(p, !kBackward); },
-                                [&] { bare<T, kBackward>(p); }};
+  const std::vector<Work> works{[&] { move(p, kBackward); }, [&] { library(p, pass); }, bare_loop};
   const std::vector<double> seconds = median_seconds(works, 3);
-  std::printf("%-5s %-8s %4lld x %-5lld %8.3f ms %5.2f %8.3f ms %5.2f %6.2f\n", dtype,
-              kBackward ? "backward" : "forward", static_cast<long long>(p.extent.channels),
-              static_cast<long long>(p.extent.inner), seconds[1] * 1e3, seconds[0] / seconds[1], seconds[2] * 1e3,
-              seconds[0] / seconds[2], seconds[1] / seconds[2]);
+  std::printf("%-5s %-9s %4lld x %-5lld %8.3f ms %5.2f %8.3f ms %5.2f %6.2f\n", dtype, kNames[static_cast<int>(pass)],
+              static_cast<long long>(p.extent.channels), static_cast<long long>(p.extent.inner), seconds[1] * 1e3,
+              seconds[0] / seconds[1], seconds[2] * 1e3, seconds[0] / seconds[2], seconds[1] / seconds[2]);
   std::fflush(stdout);
 }
 
@@ -245,19 +290,21 @@ void compare_all(const char* dtype) {
   for (const auto& [C, S] : {std::pair<int64_t, int64_t>{64, 12544}, {64, 3136}, {256, 3136}, {512, 784}}) {
     if (S % Sums<T, false>::kStep != 0) continue;
     Problem<T> p(Extent{.outer = 50, .channels = C, .inner = S});
-    compare<T, false>(p, dtype);
-    compare<T, true>(p, dtype);
+    compare<T, Pass::forward>(p, dtype);
+    compare<T, Pass::backward>(p, dtype);
+    compare<T, Pass::inference>(p, dtype);
   }
 }
 
 int run() {
-  if (!__builtin_cpu_supports("avx2")) {
-    std::fprintf(stderr, "bare_planes: this processor has no AVX2\n");
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("f16c")) {
+    std::fprintf(stderr, "bare_planes: this processor has no AVX2 or no F16C\n");
     return EXIT_FAILURE;
   }
-  std::printf("%-28s %17s %17s %6s\n", "batch norm, 50 x C x S", "library, of copy", "bare, of copy", "ratio");
+  std::printf("%-29s %17s %17s %6s\n", "batch norm, 50 x C x S", "library, of copy", "bare, of copy", "ratio");
   compare_all<float>("f32");
   compare_all<bf16>("bf16");
+  compare_all<f16>("f16");
   return EXIT_SUCCESS;
 }
 

@@ -29,7 +29,7 @@
 /// - Outputs may not overlap any other argument, except where a function says so. Inputs may overlap one another.
 /// - D = 1 is legal (layer normalization then gives y = beta), and so is an empty batch: rows = 0 gives
 ///   dgamma = dbeta = 0.
-/// - Memory: an absent parameter costs 16 KiB at most, however long a row is. From 8 rows on, gamma and beta of bf16 are
+/// - Memory: an absent parameter costs 16 KiB at most, however long a row is. From 8 rows on, parameters of bf16 are
 ///   copied, 4 * D bytes each. Where dgamma or dbeta is asked for, their sums need up to 4 * (log2(rows) + 3) * D
 ///   doubles for each thread.
 /// - Re-entrant; no global state. Up to options.cpu.threads OpenMP threads share the rows. options.cpu.walk has no
