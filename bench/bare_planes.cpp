@@ -41,23 +41,36 @@ inline Floats loaded(const f16* p) {
   const auto* const bits = reinterpret_cast<const __m128i*>(p);
   return {_mm256_cvtph_ps(_mm_loadu_si128(bits)), _mm256_cvtph_ps(_mm_loadu_si128(bits + 1))};
 }
-inline void stream(const Floats& v, float* p) {
-  _mm256_stream_ps(p, v.a);
-  _mm256_stream_ps(p + 8, v.b);
+/// Past the caches, or into them.
+template <bool kStream>
+void put(const Floats& v, float* p) {
+  if constexpr (kStream) {
+    _mm256_stream_ps(p, v.a);
+    _mm256_stream_ps(p + 8, v.b);
+  } else {
+    _mm256_storeu_ps(p, v.a);
+    _mm256_storeu_ps(p + 8, v.b);
+  }
 }
 /// To nearest even: 1 is added to the upper half where the lower one, less 1 if the upper is even, is half a step or
 /// more.
-inline void stream(const Floats& v, bf16* p) {
+template <bool kStream>
+void put(const Floats& v, bf16* p) {
   const __m256i even = _mm256_castps_si256(v.a), odd = _mm256_castps_si256(v.b);
   const __m256i upper = _mm256_blend_epi16(odd, _mm256_srli_epi32(even, 16), 0x55);
   const __m256i lower = _mm256_blend_epi16(_mm256_slli_epi32(odd, 16), even, 0x55);
   const __m256i excess = _mm256_subs_epu16(lower, _mm256_andnot_si256(upper, _mm256_set1_epi16(1)));
-  _mm256_stream_si256(reinterpret_cast<__m256i*>(p), _mm256_sub_epi16(upper, _mm256_srai_epi16(excess, 15)));
+  const __m256i rounded = _mm256_sub_epi16(upper, _mm256_srai_epi16(excess, 15));
+  auto* const to = reinterpret_cast<__m256i*>(p);
+  kStream ? _mm256_stream_si256(to, rounded) : _mm256_storeu_si256(to, rounded);
 }
-inline void stream(const Floats& v, f16* p) {
-  auto* const bits = reinterpret_cast<__m128i*>(p);
-  _mm_stream_si128(bits, _mm256_cvtps_ph(v.a, _MM_FROUND_TO_NEAREST_INT));
-  _mm_stream_si128(bits + 1, _mm256_cvtps_ph(v.b, _MM_FROUND_TO_NEAREST_INT));
+template <bool kStream>
+void put(const Floats& v, f16* p) {
+  const __m128i a = _mm256_cvtps_ph(v.a, _MM_FROUND_TO_NEAREST_INT),
+                b = _mm256_cvtps_ph(v.b, _MM_FROUND_TO_NEAREST_INT);
+  auto* const to = reinterpret_cast<__m128i*>(p);
+  kStream ? _mm_stream_si128(to, a) : _mm_storeu_si128(to, a);
+  kStream ? _mm_stream_si128(to + 1, b) : _mm_storeu_si128(to + 1, b);
 }
 inline Floats operator+(const Floats& v, const Floats& w) { return {_mm256_add_ps(v.a, w.a), _mm256_add_ps(v.b, w.b)}; }
 inline Floats operator-(const Floats& v, const Floats& w) { return {_mm256_sub_ps(v.a, w.a), _mm256_sub_ps(v.b, w.b)}; }
@@ -119,14 +132,14 @@ struct Coefficients {
   double level = 0, slope = 0;             ///< dx = ((dy - level) - (x - center) * slope) * scale
 };
 
-template <class T, bool kBackward>
+template <bool kStream, bool kBackward, class T>
 inline void map(const T* x, const T* dy, T* out, const Coefficients& c) {
   const Floats d = loaded(x) - all(c.center);
   if constexpr (kBackward) {
     const double rest = c.level - static_cast<double>(static_cast<float>(c.level));
-    stream((((loaded(dy) - all(c.level)) - all(rest)) - d * all(c.slope)) * all(c.scale), out);
+    put<kStream>((((loaded(dy) - all(c.level)) - all(rest)) - d * all(c.slope)) * all(c.scale), out);
   } else {
-    stream(d * all(c.scale) + all(c.beta), out);
+    put<kStream>(d * all(c.scale) + all(c.beta), out);
   }
 }
 
@@ -192,7 +205,7 @@ void library(Problem<T>& p, Pass pass) {
 }
 
 /// In the order of memory.
-template <class T>
+template <bool kStream, class T>
 void bare_inference(Problem<T>& p) {
   const int64_t S = p.extent.inner;
   constexpr int64_t kAhead = kAheadBytes / int64_t{sizeof(T)};
@@ -202,14 +215,14 @@ void bare_inference(Problem<T>& p) {
     const Coefficients c{p.mean[at], scale, static_cast<double>(p.beta[at]), 0, 0};
     for (int64_t i = plane * S; i < (plane + 1) * S; i += 16) {
       _mm_prefetch(reinterpret_cast<const char*>(p.x.data() + i + kAhead), _MM_HINT_T1);
-      map<T, false>(p.x.data() + i, nullptr, p.out.data() + i, c);
+      map<kStream, false>(p.x.data() + i, static_cast<const T*>(nullptr), p.out.data() + i, c);
     }
   }
   _mm_sfence();
 }
 
 /// A channel is summed while the one before is mapped.
-template <class T, bool kBackward>
+template <bool kStream, bool kBackward, class T>
 void bare(Problem<T>& p) {
   const int64_t N = p.extent.outer, C = p.extent.channels, S = p.extent.inner;
   constexpr int64_t kStep = Sums<T, kBackward>::kStep, kAhead = kAheadBytes / int64_t{sizeof(T)};
@@ -233,7 +246,7 @@ void bare(Problem<T>& p) {
         }
         if (channel == 0) continue;
         for (int64_t j = i - S; j < i - S + kStep; j += 16) {
-          map<T, kBackward>(p.x.data() + j, p.dy.data() + j, p.out.data() + j, c);
+          map<kStream, kBackward>(p.x.data() + j, p.dy.data() + j, p.out.data() + j, c);
         }
       }
     }
@@ -249,15 +262,22 @@ void bare(Problem<T>& p) {
   _mm_sfence();
 }
 
-/// What memory allows: x, and dy backward, read once, and written once.
+/// Whether results are written into the caches.
+template <class T>
+bool in_caches(const Problem<T>& p) {
+  return p.extent.size() * int64_t{sizeof(T)} <= (int64_t{2} << 20);
+}
+
+/// What memory, or a cache, allows: x, and dy backward, read once, and written once.
 template <class T>
 void move(Problem<T>& p, bool with_dy) {
+  const bool streams = !in_caches(p);
   for (int64_t i = 0; i < p.extent.size(); i += 64 / int64_t{sizeof(T)}) {
     for (int k = 0; k < 2; ++k) {
       const auto vector = [&](auto* of) { return reinterpret_cast<__m256i*>(of + i) + k; };
       __m256i v = _mm256_load_si256(vector(p.x.data()));
       if (with_dy) v = _mm256_xor_si256(v, _mm256_load_si256(vector(p.dy.data())));
-      _mm256_stream_si256(vector(p.out.data()), v);
+      streams ? _mm256_stream_si256(vector(p.out.data()), v) : _mm256_store_si256(vector(p.out.data()), v);
     }
   }
   _mm_sfence();
@@ -266,20 +286,22 @@ void move(Problem<T>& p, bool with_dy) {
 template <class T, Pass pass>
 void compare(Problem<T>& p, const char* dtype) {
   constexpr bool kBackward = pass == Pass::backward;
-  const auto bare_loop = [&] {
+  const auto bare_with = [&](auto streams) {
     if constexpr (pass == Pass::inference) {
-      bare_inference(p);
+      bare_inference<streams.value>(p);
     } else {
-      bare<T, kBackward>(p);
+      bare<streams.value, kBackward>(p);
     }
   };
+  const auto bare_loop = [&] { in_caches(p) ? bare_with(std::false_type()) : bare_with(std::true_type()); };
   library(p, pass);
   bare_loop();
   const double tolerance = std::is_same_v<T, float> ? 3e-7 : 1e-4;  // 16 bits: one value in thousands is a step off
   require_close("a bare loop", p.out, kBackward ? p.dx : p.y, tolerance);
   const std::vector<Work> works{[&] { move(p, kBackward); }, [&] { library(p, pass); }, bare_loop};
   const std::vector<double> seconds = median_seconds(works, 3);
-  std::printf("%-5s %-9s %4lld x %-5lld %8.3f ms %5.2f %8.3f ms %5.2f %6.2f\n", dtype, kNames[static_cast<int>(pass)],
+  std::printf("%-5s %-9s %2lld x %3lld x %-5lld %8.3f ms %5.2f %8.3f ms %5.2f %6.2f\n", dtype,
+              kNames[static_cast<int>(pass)], static_cast<long long>(p.extent.outer),
               static_cast<long long>(p.extent.channels), static_cast<long long>(p.extent.inner), seconds[1] * 1e3,
               seconds[0] / seconds[1], seconds[2] * 1e3, seconds[0] / seconds[2], seconds[1] / seconds[2]);
   std::fflush(stdout);
@@ -287,9 +309,11 @@ void compare(Problem<T>& p, const char* dtype) {
 
 template <class T>
 void compare_all(const char* dtype) {
-  for (const auto& [C, S] : {std::pair<int64_t, int64_t>{64, 12544}, {64, 3136}, {256, 3136}, {512, 784}}) {
-    if (S % Sums<T, false>::kStep != 0) continue;
-    Problem<T> p(Extent{.outer = 50, .channels = C, .inner = S});
+  const Extent extents[] = {{50, 64, 12544}, {50, 64, 3136}, {50, 256, 3136},
+                            {50, 512, 784},  {1, 416, 832},  {1, 864, 64}};
+  for (const Extent& extent : extents) {
+    if (extent.inner % Sums<T, false>::kStep != 0) continue;
+    Problem<T> p(extent);
     compare<T, Pass::forward>(p, dtype);
     compare<T, Pass::backward>(p, dtype);
     compare<T, Pass::inference>(p, dtype);
@@ -301,7 +325,7 @@ int run() {
     std::fprintf(stderr, "bare_planes: this processor has no AVX2 or no F16C\n");
     return EXIT_FAILURE;
   }
-  std::printf("%-29s %17s %17s %6s\n", "batch norm, 50 x C x S", "library, of copy", "bare, of copy", "ratio");
+  std::printf("%-32s %17s %17s %6s\n", "batch norm, N x C x S", "library, of copy", "bare, of copy", "ratio");
   compare_all<float>("f32");
   compare_all<bf16>("bf16");
   compare_all<f16>("f16");
