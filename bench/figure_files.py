@@ -55,11 +55,6 @@ def key(row):
     return tuple(tuple(row[name]) if name == "shape" else row.get(name) for name in KEY)
 
 
-def kind(machine):
-    """Instruction set and L2, between whose machines figures compare: "avx2-512k"."""
-    return f"{machine['isa']}-" + (f"{machine['l2'] >> 10}k" if machine["l2"] else "unknown")
-
-
 def shape_text(shape):
     return "x".join(str(axis) for index, axis in enumerate(shape) if index != 2 or axis != 1)
 

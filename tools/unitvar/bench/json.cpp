@@ -73,7 +73,8 @@ ordered_json machine_json(const Machine& machine) {
           {"isa", isa_name(machine.isa)},
           {"l1", machine.l1},
           {"l2", machine.l2},
-          {"processors", machine.processors}};
+          {"processors", machine.processors},
+          {"kind", kind_of(machine)}};
 }
 
 }  // namespace
