@@ -69,12 +69,8 @@ std::string now() {
 }
 
 ordered_json machine_json(const Machine& machine) {
-  return {{"processor", machine.processor},
-          {"isa", isa_name(machine.isa)},
-          {"l1", machine.l1},
-          {"l2", machine.l2},
-          {"processors", machine.processors},
-          {"kind", kind_of(machine)}};
+  return {{"processor", machine.processor},   {"isa", isa_name(machine.isa)}, {"l1", machine.l1}, {"l2", machine.l2},
+          {"processors", machine.processors}, {"kind", kind_of(machine)}};
 }
 
 }  // namespace
