@@ -17,29 +17,30 @@ namespace unitvar::kernels::HWY_NAMESPACE {
 template <class T, class A>
 constexpr bool kTakesApart = kHasVectors&& std::is_same_v<T, bf16>&& std::is_same_v<A, float>;
 
-/// Whether they can write rows of `cols` elements, which begin at `out`: whole cache lines begin at even columns. All
-/// parameters are there apart, or none.
-template <class T>
-HWY_INLINE bool can_take_apart(const ColumnParameter<T>& parameter, const T* out, int64_t cols, Stores stores) {
-  const bool lines_are_even = cols % 2 == 0 && to_next_line(out) % 2 == 0;
-  return parameter.apart.even != nullptr && (stores != Stores::streamed || lines_are_even);
+/// Calls map(apart) with true where such a map can write rows of `cols` elements, which begin at `out`: whole cache
+/// lines begin at even columns. All parameters are there apart, or none.
+template <class T, class A, class Map>
+HWY_INLINE void map_apart_or_in_order(const ColumnParameter<T>& parameter, const T* out, int64_t cols, Stores stores,
+                                      const Map& map) {
+  if constexpr (kTakesApart<T, A>) {
+    const bool lines_are_even = cols % 2 == 0 && to_next_line(out) % 2 == 0;
+    if (parameter.apart.even != nullptr && (stores != Stores::streamed || lines_are_even)) {
+      map(std::true_type());
+      return;
+    }
+  }
+  map(std::false_type());
 }
 
 /// What a map takes at a time. A parameter has a value for each column, so order matters unless they are taken apart.
 template <class T, class A, bool kApart>
-struct RowVectorOf {
-  using U = Widest<T, A, const A*>;
-};
-template <class T, class A>
-struct RowVectorOf<T, A, true> {
-  using U = Widest<T, A, A>;
-};
+using RowMapVector = Widest<T, A, std::conditional_t<kApart, A, const A*>>;
 
 /// ((x - center) * scale + shift) * gamma + beta: center is the mean as A holds it, shift what that leaves of it.
 template <class T, class A, bool kApart>
 struct RowNormalizeMap {
   static constexpr bool kHasEpilogue = false;
-  using Vector = typename RowVectorOf<T, A, kApart>::U;
+  using Vector = RowMapVector<T, A, kApart>;
   const T* x;
   T* out;
   NormalizeCoefficients<A> c;
@@ -55,7 +56,7 @@ struct RowNormalizeMap {
   HWY_INLINE RowNormalizeMap from(int64_t k) const {
     return {x + k, out + k, c, {parameters.gamma.from(k), parameters.beta.from(k)}};
   }
-  HWY_INLINE int64_t reach() const { return parameters.reach(); }
+  HWY_INLINE int64_t reach() const { return std::min(parameters.gamma.reach(), parameters.beta.reach()); }
   HWY_INLINE void prefetch(int64_t i) const { kernels::HWY_NAMESPACE::prefetch(x + i); }
 };
 
@@ -63,7 +64,7 @@ struct RowNormalizeMap {
 template <class T, class A, bool kApart>
 struct RowGradientMap {
   static constexpr bool kHasEpilogue = false;
-  using Vector = typename RowVectorOf<T, A, kApart>::U;
+  using Vector = RowMapVector<T, A, kApart>;
   const T* x;
   const T* dy;
   T* out;
@@ -115,7 +116,6 @@ struct RowNormalizeMaps {
   int64_t cols;
 
   HWY_INLINE T* out() const { return y; }
-  HWY_INLINE int64_t reach() const { return parameters.reach(); }
   HWY_INLINE RowNormalizeMaps<T, A> at_shared_lines(SharedLines<T>& of) const {
     return {x, y, c, {of.copied(parameters.gamma, cols, of.gamma), of.copied(parameters.beta, cols, of.beta)}, cols};
   }
@@ -134,7 +134,6 @@ struct RowGradientMaps {
   int64_t cols;
 
   HWY_INLINE T* out() const { return dx; }
-  HWY_INLINE int64_t reach() const { return gamma.reach(); }
   HWY_INLINE RowGradientMaps<T, A> at_shared_lines(SharedLines<T>& of) const {
     return {x, dy, dx, c, of.copied(gamma, cols, of.gamma), cols};
   }
@@ -175,8 +174,8 @@ HWY_INLINE void map_row_columns(const Map& map, int64_t begin, int64_t end, int6
 template <class T, class A, class Maps>
 HWY_INLINE void stream_rows(const Maps& maps, const RowExtent& rows, int64_t ahead) {
   const int64_t cols = rows.length;
-  if (meeting_place(maps.out(), cols) == 0 && maps.reach() >= cols) {  // no parts, which cost short rows time
-    for (int64_t r = 0; r < rows.rows; ++r) map_whole_lines<true>(maps.row(r), 0, 0, cols, ahead);
+  if (meeting_place(maps.out(), cols) == 0) {
+    for (int64_t r = 0; r < rows.rows; ++r) map_row_columns<A, true>(maps.row(r), 0, cols, ahead);
     return;
   }
   SharedLines<T> shared_lines(maps.out(), cols);

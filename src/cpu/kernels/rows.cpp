@@ -51,23 +51,15 @@ template <class T, class A>
 struct RowMaps {
   static void normalize(const T* x, T* y, const NormalizeCoefficients<const A*>& c,
                         const ColumnParameters<T>& parameters, const RowExtent& rows, const Access& access) {
-    if constexpr (kTakesApart<T, A>) {
-      if (can_take_apart(parameters.gamma, y, rows.length, access.stores)) {
-        map_rows_of_batch<T, A>(RowNormalizeMaps<T, A, true>{x, y, c, parameters, rows.length}, rows, access);
-        return;
-      }
-    }
-    map_rows_of_batch<T, A>(RowNormalizeMaps<T, A>{x, y, c, parameters, rows.length}, rows, access);
+    map_apart_or_in_order<T, A>(parameters.gamma, y, rows.length, access.stores, [&](auto apart) HWY_ATTR {
+      map_rows_of_batch<T, A>(RowNormalizeMaps<T, A, apart.value>{x, y, c, parameters, rows.length}, rows, access);
+    });
   }
   static void input_gradient(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c,
                              const ColumnParameter<T>& gamma, const RowExtent& rows, const Access& access) {
-    if constexpr (kTakesApart<T, A>) {
-      if (can_take_apart(gamma, dx, rows.length, access.stores)) {
-        map_rows_of_batch<T, A>(RowGradientMaps<T, A, true>{x, dy, dx, c, gamma, rows.length}, rows, access);
-        return;
-      }
-    }
-    map_rows_of_batch<T, A>(RowGradientMaps<T, A>{x, dy, dx, c, gamma, rows.length}, rows, access);
+    map_apart_or_in_order<T, A>(gamma, dx, rows.length, access.stores, [&](auto apart) HWY_ATTR {
+      map_rows_of_batch<T, A>(RowGradientMaps<T, A, apart.value>{x, dy, dx, c, gamma, rows.length}, rows, access);
+    });
   }
 };
 

@@ -1,5 +1,4 @@
 #pragma once
-#include <algorithm>
 #include <concepts>
 #include <cstdint>
 #include <limits>
@@ -55,8 +54,6 @@ template <class T>
 struct ColumnParameters {
   ColumnParameter<T> gamma;
   ColumnParameter<T> beta;
-
-  [[nodiscard]] std::int64_t reach() const noexcept { return std::min(gamma.reach(), beta.reach()); }
 };
 
 /// Rows whose column sums are added at a time, counted from a batch's first.

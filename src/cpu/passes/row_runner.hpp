@@ -92,8 +92,8 @@ class RowRunner {
       result.values = room;
     }
     if constexpr (std::is_same_v<T, bf16>) {
-      if (takes_apart_ && result.is_absent) result.apart = {room, room};
-      if (takes_apart_ && !result.is_absent) result.apart = taken_apart(given.data(), room);
+      if (takes_apart_)
+        result.apart = result.is_absent ? kernels::Apart<T>{room, room} : taken_apart(given.data(), room);
     }
     return result;
   }
