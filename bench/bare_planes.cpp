@@ -6,9 +6,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <type_traits>
-#include <utility>
 #include <vector>
 
+#include "bench/bare.hpp"
 #include "bench/data.hpp"
 #include "bench/line_allocator.hpp"
 #include "bench/timing.hpp"
@@ -92,9 +92,7 @@ struct Lanes {
     for (int k = 0; k < 4; ++k) v[k] = _mm256_add_pd(v[k], wide[k]);
   }
   [[nodiscard]] double total() const {
-    alignas(32) double lanes[4];
-    _mm256_store_pd(lanes, _mm256_add_pd(_mm256_add_pd(v[0], v[1]), _mm256_add_pd(v[2], v[3])));
-    return (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]);
+    return bench::total(_mm256_add_pd(_mm256_add_pd(v[0], v[1]), _mm256_add_pd(v[2], v[3])));
   }
 };
 
@@ -262,48 +260,37 @@ void bare(Problem<T>& p) {
   _mm_sfence();
 }
 
-/// Whether results are written into the caches.
-template <class T>
-bool in_caches(const Problem<T>& p) {
-  return p.extent.size() * int64_t{sizeof(T)} <= (int64_t{2} << 20);
-}
-
-/// What memory, or a cache, allows: x, and dy backward, read once, and written once.
-template <class T>
-void move(Problem<T>& p, bool with_dy) {
-  const bool streams = !in_caches(p);
-  for (int64_t i = 0; i < p.extent.size(); i += 64 / int64_t{sizeof(T)}) {
-    for (int k = 0; k < 2; ++k) {
-      const auto vector = [&](auto* of) { return reinterpret_cast<__m256i*>(of + i) + k; };
-      __m256i v = _mm256_load_si256(vector(p.x.data()));
-      if (with_dy) v = _mm256_xor_si256(v, _mm256_load_si256(vector(p.dy.data())));
-      streams ? _mm256_stream_si256(vector(p.out.data()), v) : _mm256_store_si256(vector(p.out.data()), v);
-    }
+template <Pass pass, bool kStream, class T>
+void bare_pass(Problem<T>& p) {
+  if constexpr (pass == Pass::inference) {
+    bare_inference<kStream>(p);
+  } else {
+    bare<kStream, pass == Pass::backward>(p);
   }
-  _mm_sfence();
 }
 
-template <class T, Pass pass>
+/// Copies and loops with both kinds of stores: the faster one counts, as which that is depends on the caches.
+template <Pass pass, class T>
 void compare(Problem<T>& p, const char* dtype) {
   constexpr bool kBackward = pass == Pass::backward;
-  const auto bare_with = [&](auto streams) {
-    if constexpr (pass == Pass::inference) {
-      bare_inference<streams.value>(p);
-    } else {
-      bare<streams.value, kBackward>(p);
-    }
-  };
-  const auto bare_loop = [&] { in_caches(p) ? bare_with(std::false_type()) : bare_with(std::true_type()); };
-  library(p, pass);
-  bare_loop();
+  const T* const dy = kBackward ? p.dy.data() : nullptr;
+  const std::vector<Work> works{[&] { move<true>(p.x.data(), dy, p.out.data(), p.extent.size()); },
+                                [&] { move<false>(p.x.data(), dy, p.out.data(), p.extent.size()); },
+                                [&] { library(p, pass); }, [&] { bare_pass<pass, true>(p); },
+                                [&] { bare_pass<pass, false>(p); }};
+  works[2]();
   const double tolerance = std::is_same_v<T, float> ? 3e-7 : 1e-4;  // 16 bits: one value in thousands is a step off
-  require_close("a bare loop", p.out, kBackward ? p.dx : p.y, tolerance);
-  const std::vector<Work> works{[&] { move(p, kBackward); }, [&] { library(p, pass); }, bare_loop};
+  for (const std::size_t loop : {3U, 4U}) {
+    works[0]();
+    works[loop]();
+    require_close("a bare loop", p.out, kBackward ? p.dx : p.y, tolerance);
+  }
   const std::vector<double> seconds = median_seconds(works, 3);
+  const double copy = std::min(seconds[0], seconds[1]), own = seconds[2], loop = std::min(seconds[3], seconds[4]);
   std::printf("%-5s %-9s %2lld x %3lld x %-5lld %8.3f ms %5.2f %8.3f ms %5.2f %6.2f\n", dtype,
               kNames[static_cast<int>(pass)], static_cast<long long>(p.extent.outer),
-              static_cast<long long>(p.extent.channels), static_cast<long long>(p.extent.inner), seconds[1] * 1e3,
-              seconds[0] / seconds[1], seconds[2] * 1e3, seconds[0] / seconds[2], seconds[1] / seconds[2]);
+              static_cast<long long>(p.extent.channels), static_cast<long long>(p.extent.inner), own * 1e3, copy / own,
+              loop * 1e3, copy / loop, own / loop);
   std::fflush(stdout);
 }
 
@@ -314,9 +301,9 @@ void compare_all(const char* dtype) {
   for (const Extent& extent : extents) {
     if (extent.inner % Sums<T, false>::kStep != 0) continue;
     Problem<T> p(extent);
-    compare<T, Pass::forward>(p, dtype);
-    compare<T, Pass::backward>(p, dtype);
-    compare<T, Pass::inference>(p, dtype);
+    compare<Pass::forward>(p, dtype);
+    compare<Pass::backward>(p, dtype);
+    compare<Pass::inference>(p, dtype);
   }
 }
 

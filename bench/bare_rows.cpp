@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <vector>
 
+#include "bench/bare.hpp"
 #include "bench/data.hpp"
 #include "bench/line_allocator.hpp"
 #include "bench/timing.hpp"
@@ -75,11 +76,7 @@ inline Doubles operator*(const Doubles& v, const Doubles& w) {
   return {_mm256_mul_pd(v.low, w.low), _mm256_mul_pd(v.high, w.high)};
 }
 inline Doubles operator*(const Doubles& v, double s) { return v * Doubles{_mm256_set1_pd(s), _mm256_set1_pd(s)}; }
-inline double total(const Doubles& v) {
-  alignas(32) double lanes[4];
-  _mm256_store_pd(lanes, _mm256_add_pd(v.low, v.high));
-  return (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]);
-}
+inline double total(const Doubles& v) { return bench::total(_mm256_add_pd(v.low, v.high)); }
 inline Doubles none() { return {_mm256_setzero_pd(), _mm256_setzero_pd()}; }
 
 /// sum(x - shift) and sum((x - shift)^2) of n rows.
@@ -206,17 +203,6 @@ void backward(const Problem& p, int64_t batch, Results& out) {
   _mm_sfence();
 }
 
-/// What memory allows: x, and dy backward, read once, and written once.
-void move(const Problem& p, bool with_dy, Results& out) {
-  const int64_t size = p.extent.size();
-  for (int64_t i = 0; i < size; i += kWidth) {
-    __m256 v = _mm256_loadu_ps(p.x.data() + i);
-    if (with_dy) v = _mm256_add_ps(v, _mm256_loadu_ps(p.dy.data() + i));
-    _mm256_stream_ps(out.dx.data() + i, v);
-  }
-  _mm_sfence();
-}
-
 void library_forward(const Problem& p, Results& out) {
   layer_norm_forward<float>({.extent = p.extent,
                              .x = p.x,
@@ -254,7 +240,8 @@ void compare(const Problem& p, bool is_forward, const std::vector<Loop>& loops) 
   Results bare(p.extent);
   bare.mean = library.mean;
   bare.rstd = library.rstd;
-  std::vector<Work> works{[&] { move(p, !is_forward, bare); },
+  const float* const dy = is_forward ? nullptr : p.dy.data();
+  std::vector<Work> works{[&] { move<true>(p.x.data(), dy, bare.dx.data(), p.extent.size()); },
                           [&] { is_forward ? library_forward(p, library) : library_backward(p, library); }};
   works.back()();
   for (const Loop& loop : loops) {
