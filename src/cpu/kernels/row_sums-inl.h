@@ -103,6 +103,12 @@ struct SpanSums {
   typename U::Value first[n], second[n];
 
   HWY_INLINE SpanSums() {}
+  HWY_INLINE void clear() {
+    unrolled<n>([&](auto r) HWY_ATTR {
+      if constexpr (kFirst) first[r] = U::zero();
+      second[r] = U::zero();
+    });
+  }
   HWY_INLINE void start(const RowLanes<n>& lanes, int p, bool is_first) {
     unrolled<n>([&](auto r) HWY_ATTR {
       if constexpr (kFirst) first[r] = started(lanes.first[r] + p, is_first);
@@ -142,10 +148,16 @@ struct SpanSums {
   }
 };
 
+/// Whether registers hold both sums of a row in all lanes.
+template <class S>
+constexpr bool kLanesFitRegisters =
+    std::is_same_v<S, double>&& kHasVectors&& kLanes / VectorOf<double>::kWidth <= kSumVectors;
+
 /// The terms of moments: d = x - shift and d * d. Without shift, x * x alone.
 template <class T, class S, bool kShifted>
 struct MomentRows {
   static constexpr bool kFirst = kShifted;
+  static constexpr bool kInRegisters = kLanesFitRegisters<S>;
   const T* x;
   const S* shift;
   int64_t cols;
@@ -170,6 +182,7 @@ struct MomentRows {
 template <class T, class S, bool kCentered, bool kColumns>
 struct GradientRows {
   static constexpr bool kFirst = kCentered;
+  static constexpr bool kInRegisters = false;  // the terms need too many themselves
   const T* x;
   const T* dy;
   NormalizeCoefficients<const S*> c;
@@ -309,6 +322,59 @@ HWY_NOINLINE void add_columns(const Source& source, int64_t begin, int64_t end, 
   }
 }
 
+/// Columns [k, end) of a row, less than a group of kLanes, whose sums registers hold.
+template <class U, class Source>
+HWY_INLINE void add_rest(const Source& source, int64_t k, int64_t end,
+                         SpanSums<U, double, 1, Source::kFirst> (&sums)[kLanes / U::kWidth]) {
+  unrolled<kLanes / U::kWidth>([&](auto p) HWY_ATTR {
+    constexpr int kLane = p * U::kWidth;
+    if (k + kLane + U::kWidth <= end) {
+      source.add(k + kLane, sums[p]);
+    } else if (k + kLane < end) {
+      RowLanes<1> lanes;
+      sums[p].finish(lanes, kLane, false);
+      sum_rest<ScalarOf<double>, double>(source, k + kLane, end, lanes);
+      sums[p].start(lanes, kLane, false);
+    }
+  });
+}
+
+/// Both sums of columns [begin, end) of one row, a piece at most. No lanes go through memory, which is a third of the
+/// time of a short row.
+template <class Source>
+HWY_INLINE void sum_piece_in_registers(const Source& source, int64_t begin, int64_t end, double* first,
+                                       double* second) {
+  using U = VectorOf<double>;
+  constexpr int kVectors = kLanes / U::kWidth;
+  const int64_t rest = begin + (end - begin) / kLanes * kLanes;
+  SpanSums<U, double, 1, Source::kFirst> sums[kVectors];
+  unrolled<kVectors>([&](auto p) HWY_ATTR { sums[p].clear(); });
+  for (int64_t k = begin; k < rest; k += kLanes) {
+    unrolled<kVectors>([&](auto p) HWY_ATTR { source.add(k + p * U::kWidth, sums[p]); });
+  }
+  if (rest < end) add_rest<U>(source, rest, end, sums);
+  const auto folded = [&](auto of) HWY_ATTR {
+    Lanes<U> lanes;
+    unrolled<kVectors>([&](auto p) HWY_ATTR { lanes.parts[p].v[0] = of(sums[p]); });
+    return lanes.fold();
+  };
+  if constexpr (Source::kFirst) *first = folded([](const auto& s) HWY_ATTR { return s.first[0]; });
+  *second = folded([](const auto& s) HWY_ATTR { return s.second[0]; });
+}
+
+/// Both sums of columns [begin, end) of n rows, a piece at most.
+template <int n, class S, class Source>
+HWY_INLINE void sum_piece(const Source& source, int64_t begin, int64_t end, double* first, double* second) {
+  if constexpr (Source::kInRegisters) {
+    sum_piece_in_registers(source, begin, end, first, second);
+  } else {
+    RowLanes<n> lanes;
+    add_columns<S>(source, begin, end, lanes);
+    if constexpr (Source::kFirst) fold_rows<n>(lanes.first, first);
+    fold_rows<n>(lanes.second, second);
+  }
+}
+
 /// Sums of n rows over pieces of kPiece columns, added in the tree of merge_tree: neighbours first. Level l holds the
 /// sum of 2^l pieces if that bit of `pieces` is set.
 template <int n>
@@ -343,31 +409,22 @@ struct PieceTree {
 /// Both sums of n rows.
 template <int n, class S, class Source>
 HWY_INLINE void sum_rows(const Source& source, int64_t cols, double* first, double* second) {
-  RowLanes<n> lanes;
-  if (cols <= kPiece) {
-    add_columns<S>(source, 0, cols, lanes);
-    if constexpr (Source::kFirst) fold_rows<n>(lanes.first, first);
-    fold_rows<n>(lanes.second, second);
-    return;
-  }
+  if (cols <= kPiece) return sum_piece<n, S>(source, 0, cols, first, second);
   PieceTree<n> firsts, seconds;
-  double piece[n];
+  double first_piece[n], second_piece[n];
   for (int64_t k = 0; k < cols; k += kPiece) {
-    add_columns<S>(source, k, std::min(cols, k + kPiece), lanes);
-    if constexpr (Source::kFirst) {
-      fold_rows<n>(lanes.first, piece);
-      firsts.add(piece);
-    }
-    fold_rows<n>(lanes.second, piece);
-    seconds.add(piece);
+    sum_piece<n, S>(source, k, std::min(cols, k + kPiece), first_piece, second_piece);
+    if constexpr (Source::kFirst) firsts.add(first_piece);
+    seconds.add(second_piece);
   }
   if constexpr (Source::kFirst) firsts.finish(first);
   seconds.finish(second);
 }
 
-/// n rows at a time, and the last ones by themselves.
-template <int n, class S, class Source>
+/// `most` rows at a time, unless registers hold the sums of one, and the last ones by themselves.
+template <int most, class S, class Source>
 HWY_INLINE void sum_all_rows(const Source& source, const RowExtent& rows, double* first, double* second) {
+  constexpr int n = Source::kInRegisters ? 1 : most;
   int64_t r = 0;
   for (; r + n <= rows.rows; r += n) sum_rows<n, S>(source.from(r), rows.length, first + r, second + r);
   if constexpr (n > 1) {
