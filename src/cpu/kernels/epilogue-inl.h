@@ -12,14 +12,14 @@ HWY_BEFORE_NAMESPACE();
 namespace unitvar::kernels::HWY_NAMESPACE {
 
 /// Phase 1 with weights: w * d and w * d * d, nothing of what has no weight.
-template <class T, class A, class V>
+template <class T, class A, class V, class Op>
 struct WeightedMomentTerms {
   static constexpr bool kHasEpilogue = true;
   static constexpr int kTensors = 1;
   using Sum = VectorOf<A>;
   const T* x;
   V shift;
-  Weighted<T, A> op;
+  Op op;
 
   template <class U>
   HWY_INLINE Terms<typename U::Value> terms(int64_t i, int64_t k) const {
@@ -28,7 +28,7 @@ struct WeightedMomentTerms {
     return {wd, U::mul(wd, d)};
   }
   HWY_INLINE void prefetch(int64_t i) const { kernels::HWY_NAMESPACE::prefetch(x + i); }
-  HWY_INLINE auto channel(int64_t j) const { return WeightedMomentTerms<T, A, A>{x, shift[j], op.channel(j)}; }
+  HWY_INLINE auto channel(int64_t j) const { return WeightedMomentTerms<T, A, A, Op>{x, shift[j], op.channel(j)}; }
   HWY_INLINE auto row(int64_t r, int64_t i) const { return WeightedMomentTerms{x, shift, op.row(r, i)}; }
   HWY_INLINE const WeightedMomentTerms& step(int64_t) const { return *this; }
 };
@@ -187,22 +187,21 @@ struct ActivatedNormalizeMap {
   }
 };
 
-/// Phase 2, and 0 where there is no weight.
-template <class T, class A, class V>
+/// Phase 2, and 0 where the weight is op.none.
+template <class T, class A, class V, class Op>
 struct WeightedNormalizeMap {
   static constexpr bool kHasEpilogue = true;
   using Vector = InOrder<T, A>;
   const T* x;
   T* out;
   NormalizeCoefficients<V> c;
-  Weighted<T, A> op;
-  bool zero_unweighted;
+  Op op;
 
   template <class U>
   HWY_INLINE typename U::Value value(int64_t i, int64_t k) const {
     const auto d = U::sub(U::load(x + i), U::at(c.center, k));
     const auto v = U::add(U::mul(d, U::at(c.scale, k)), U::at(c.beta, k));
-    return zero_unweighted ? op.template zero_unweighted<U>(v, i) : v;
+    return op.template zero_unweighted<U>(v, i);
   }
   template <bool kStream, class U>
   HWY_INLINE void write(typename U::Value value, int64_t i) const {
@@ -219,11 +218,9 @@ struct WeightedNormalizeMap {
   HWY_INLINE void prefetch(int64_t i) const { kernels::HWY_NAMESPACE::prefetch(x + i); }
   static constexpr bool kBeside = false;
   HWY_INLINE auto channel(int64_t j) const {
-    return WeightedNormalizeMap<T, A, A>{x, out, {c.center[j], c.scale[j], c.beta[j]}, op.channel(j), zero_unweighted};
+    return WeightedNormalizeMap<T, A, A, Op>{x, out, {c.center[j], c.scale[j], c.beta[j]}, op.channel(j)};
   }
-  HWY_INLINE auto row(int64_t r, int64_t i) const {
-    return WeightedNormalizeMap{x, out, c, op.row(r, i), zero_unweighted};
-  }
+  HWY_INLINE auto row(int64_t r, int64_t i) const { return WeightedNormalizeMap{x, out, c, op.row(r, i)}; }
 };
 
 /// Phase 4 behind any operation: ((g - level) - (x - center) * slope) * scale, level and slope times the weights if
@@ -232,7 +229,7 @@ template <class T, class A, class V, class Op>
 struct EpilogueInputGradientMap {
   static constexpr bool kHasEpilogue = true;
   static constexpr bool kBeside = false;
-  static constexpr bool kWeighted = std::is_same_v<Op, Weighted<T, A>>;
+  static constexpr bool kWeighted = kIsWeighted<Op>;
   static constexpr bool kMayHaveSide = Op::kIsActivation;
   using Vector = InOrder<T, A>;
   const T* x;

@@ -54,9 +54,9 @@ HWY_INLINE void with_activation(const Epilogue<T>& epilogue, const F& f) {
 }
 
 /// Calls f with the operation of the epilogue.
-template <class T, class A, class F>
+template <class Shape, class T, class A, class F>
 HWY_INLINE void with_op(const Epilogue<T>& epilogue, const F& f) {
-  if (epilogue.weights != nullptr) return f(Weighted<T, A>(epilogue));
+  if (epilogue.weights != nullptr) return f(Weighted<T, A, Shape::kPlanar>(epilogue));
   if (epilogue.x_is_output) return f(ActivatedOutput<T, A>(epilogue));
   with_activation<A>(epilogue, f);
 }
@@ -75,12 +75,13 @@ template <class Shape, class T, class A>
 struct EpilogueSums {
   static void moments(const T* x, const A* shift, const Rect& rect, const Access& access, const Epilogue<T>& epilogue,
                       double* first, double* second) {
-    Shape::template add<T, A>(WeightedMomentTerms<T, A, const A*>{x, shift, Weighted<T, A>(epilogue)}, rect, access,
-                              first, second);
+    using Op = Weighted<T, A, Shape::kPlanar>;
+    const WeightedMomentTerms<T, A, const A*, Op> source{x, shift, Op(epilogue)};
+    Shape::template add<T, A>(source, rect, access, first, second);
   }
   static void gradient_sums(const T* x, const T* dy, const A* center, const Rect& rect, const Access& access,
                             const Epilogue<T>& epilogue, double* first, double* second) {
-    with_op<T, A>(epilogue, [&](const auto& op) HWY_ATTR {
+    with_op<Shape, T, A>(epilogue, [&](const auto& op) HWY_ATTR {
       using Op = std::remove_cvref_t<decltype(op)>;
       const EpilogueGradientTerms<T, A, const A*, Op> source{x, dy, center, op};
       Shape::template add<T, A>(source, rect, access, first, second);
@@ -93,7 +94,9 @@ struct EpilogueMaps {
   static void normalize(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Rect& rect,
                         const Access& access, const Epilogue<T>& epilogue) {
     if (epilogue.weights != nullptr) {
-      const WeightedNormalizeMap<T, A, const A*> map{x, y, c, Weighted<T, A>(epilogue), epilogue.zero_unweighted};
+      using Op = Weighted<T, A, Shape::kPlanar>;
+      const WeightedNormalizeMap<T, A, const A*, Op> map{x, y, c,
+                                                         Op(epilogue, epilogue.zero_unweighted ? A(0) : A(-1))};
       write_cached<Shape, T, A>(map, rect, access);
       return;
     }
@@ -103,10 +106,10 @@ struct EpilogueMaps {
   static void input_gradient(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c, const Rect& rect,
                              const Access& access, const Epilogue<T>& epilogue) {
     const Access own = access_of_both(access, dx, epilogue.dresidual);
-    with_op<T, A>(epilogue, [&](const auto& op) HWY_ATTR {
+    with_op<Shape, T, A>(epilogue, [&](const auto& op) HWY_ATTR {
       using Op = std::remove_cvref_t<decltype(op)>;
       const EpilogueInputGradientMap<T, A, const A*, Op> map{x, dy, dx, epilogue.dresidual, c, op};
-      if constexpr (std::is_same_v<Op, Weighted<T, A>>) {
+      if constexpr (kIsWeighted<Op>) {
         write_cached<Shape, T, A>(map, rect, own);
       } else {
         MapShape<Shape>::template write<T, A>(map, rect, own);

@@ -26,11 +26,10 @@ struct Epilogue {
   /// The gradients' x is the y that the activation gave: its sign stands for the bits, and it is taken back.
   bool x_is_output = false;
 
-  /// A weight >= 0 for each element of a row, or, if weights_step is 0, for the row. Where it is 0, nothing of the
-  /// element is used; its y is 0 if `zero_unweighted`, its dx always.
+  /// A weight >= 0, planar for each element of a row, interleaved for the row. Where it is 0, nothing of the element is
+  /// used; its y is 0 if `zero_unweighted`, its dx always.
   const param_t<T>* weights = nullptr;
   std::int64_t weights_row = 0;
-  std::int64_t weights_step = 0;
   bool zero_unweighted = false;
 };
 

@@ -150,16 +150,18 @@ struct ActivatedOutput {
   }
 };
 
-/// Weights, one for each element of a row, or one for the row.
-template <class T, class A>
+/// Weights, one for each element of a row if kEach, or one for the row. What has a weight of at most `none` becomes 0:
+/// where that is negative, nothing does.
+template <class T, class A, bool kEach>
 struct Weighted {
   static constexpr bool kIsActivation = false;
   const param_t<T>* weights;
-  int64_t weights_row, weights_step;
+  int64_t weights_row;
+  A none;
   int64_t origin = 0;
 
-  explicit HWY_INLINE Weighted(const Epilogue<T>& e)
-      : weights(e.weights), weights_row(e.weights_row), weights_step(e.weights_step) {}
+  explicit HWY_INLINE Weighted(const Epilogue<T>& e, A at_most = 0)
+      : weights(e.weights), weights_row(e.weights_row), none(at_most) {}
   HWY_INLINE const Weighted& channel(int64_t) const { return *this; }
   HWY_INLINE Weighted row(int64_t r, int64_t i) const {
     Weighted of = *this;
@@ -171,8 +173,9 @@ struct Weighted {
 
   template <class U>
   HWY_INLINE typename U::Value weight(int64_t i) const {
-    if (weights_step == 0) return U::at(static_cast<A>(*weights), 0);
-    if constexpr (std::is_same_v<A, param_t<T>>) {
+    if constexpr (!kEach) {
+      return U::at(static_cast<A>(*weights), 0);
+    } else if constexpr (std::is_same_v<A, param_t<T>>) {
       return U::at(weights + (i - origin), 0);
     } else {
       return U::load(weights + (i - origin));
@@ -180,7 +183,7 @@ struct Weighted {
   }
   template <class U>
   HWY_INLINE typename U::Value zero_unweighted(typename U::Value v, int64_t i) const {
-    return Masks<U>::zero_where(Masks<U>::at_most_zero(weight<U>(i)), v);
+    return Masks<U>::zero_where(Masks<U>::at_most(weight<U>(i), U::at(none, 0)), v);
   }
   template <class U>
   HWY_INLINE void gradient(typename U::Value& x, typename U::Value& g, int64_t i) const {
@@ -188,6 +191,10 @@ struct Weighted {
     g = zero_unweighted<U>(g, i);
   }
 };
+template <class Op>
+constexpr bool kIsWeighted = false;
+template <class T, class A, bool kEach>
+constexpr bool kIsWeighted<Weighted<T, A, kEach>> = true;
 
 }  // namespace unitvar::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -33,7 +33,8 @@ template <class A>
 struct Masks<VectorOf<A>> {
   using Value = typename VectorOf<A>::Value;
   using Mask = hn::Mask<Tag<A>>;
-  static HWY_INLINE Mask at_most_zero(Value v) { return hn::Le(v, VectorOf<A>::zero()); }
+  static HWY_INLINE Mask at_most(Value v, Value most) { return hn::Le(v, most); }
+  static HWY_INLINE Mask at_most_zero(Value v) { return at_most(v, VectorOf<A>::zero()); }
   static HWY_INLINE Value select(Mask m, Value yes, Value no) { return hn::IfThenElse(m, yes, no); }
   static HWY_INLINE Value zero_where(Mask m, Value v) { return hn::IfThenZeroElse(m, v); }
   /// Puts the part of the word that has the bits into every lane. Each lane then tests its own bit.
@@ -61,6 +62,9 @@ struct Masks<PairOf<T, true>> {
     Half::Mask a, b;
   };
   static constexpr int kHalf = VectorOf<float>::kWidth;
+  static HWY_INLINE Mask at_most(Value v, Value most) {
+    return {Half::at_most(v.a, most.a), Half::at_most(v.b, most.b)};
+  }
   static HWY_INLINE Mask at_most_zero(Value v) { return {Half::at_most_zero(v.a), Half::at_most_zero(v.b)}; }
   static HWY_INLINE Value select(Mask m, Value yes, Value no) {
     return {Half::select(m.a, yes.a, no.a), Half::select(m.b, yes.b, no.b)};
@@ -78,6 +82,7 @@ struct Masks<PairOf<T, true>> {
 template <class A>
 struct Masks<ScalarOf<A>> {
   using Mask = bool;
+  static HWY_INLINE Mask at_most(A v, A most) { return v <= most; }
   static HWY_INLINE Mask at_most_zero(A v) { return v <= 0; }
   // No branches: which way they go would be as random as the data.
   static HWY_INLINE A select(Mask m, A yes, A no) { return from((to(yes) & -Bits{m}) | (to(no) & (Bits{m} - 1))); }

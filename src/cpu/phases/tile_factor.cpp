@@ -12,13 +12,13 @@ using std::int64_t;
 
 /// Epilogue `row` rows and `i` columns further on; rows are `stride` elements apart.
 template <class T>
-kernels::Epilogue<T> moved(kernels::Epilogue<T> e, int64_t row, int64_t i, int64_t stride) noexcept {
+kernels::Epilogue<T> moved(kernels::Epilogue<T> e, Shape shape, int64_t row, int64_t i, int64_t stride) noexcept {
   if (e.residual != nullptr) e.residual += row * stride + i;
   if (e.bits != nullptr) {
     e.bits += row * e.bits_row;
     e.bits_begin += i;
   }
-  if (e.weights != nullptr) e.weights += row * e.weights_row + i * e.weights_step;
+  if (e.weights != nullptr) e.weights += row * e.weights_row + (shape == Shape::planar ? i : 0);
   return e;
 }
 
@@ -56,7 +56,7 @@ void TilePhases<T>::normalize_twice(const T* x, T* y, const WorkItem& item,
         plain.normalize(x_hat, y + o, of, part, {});
       } else {
         phases<double>(*epilogue_kernels_)
-            .normalize(x_hat, y + o, of, part, {}, moved(epilogue(item), row, i, all.stride));
+            .normalize(x_hat, y + o, of, part, {}, moved(epilogue(item), tiling_.shape, row, i, all.stride));
       }
     }
   }

@@ -101,7 +101,6 @@ kernels::Epilogue<T> TilePhases<T>::epilogue(const WorkItem& item) const noexcep
   if (e.weights != nullptr) {
     e.weights += tile.row * of.inner + tile.col;
     e.weights_row = of.inner;
-    e.weights_step = planar() ? 1 : 0;
   }
   return e;
 }
