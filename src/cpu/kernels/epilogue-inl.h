@@ -212,6 +212,10 @@ struct WeightedNormalizeMap {
     using U = Vector;
     for (int64_t j = 0; j < n; j += U::kWidth) write<kStream, U>(value<U>(i + j, k + j), i + j);
   }
+  template <class U>
+  static HWY_INLINE void write_shared_line(const auto& before, const auto& after, int64_t i, int64_t n) {
+    after.template write<true, U>(U::first_of(n, before.template value<U>(i, 0), after.template value<U>(i, 0)), i);
+  }
   HWY_INLINE const WeightedNormalizeMap& step(int64_t) const { return *this; }
   HWY_INLINE void finish(int64_t, int64_t) const {}
 

@@ -15,18 +15,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace unitvar::kernels::HWY_NAMESPACE {
 
-/// Maps with weights. make_schedule never asks for non-temporal stores there.
-template <class Shape, class T, class A, class Map>
-HWY_INLINE void write_cached(const Map& map, const Rect& rect, const Access& access) {
-  if constexpr (std::is_same_v<MapShape<Shape>, Planar>) {
-    planar_sweep_as<T, A, false>(Nothing(), map, rect, access, nullptr, nullptr);
-  } else if constexpr (std::is_same_v<MapShape<Shape>, Interleaved>) {
-    map_rows<T, A, false>(map, rect, access.ahead);
-  } else {
-    MapShape<Shape>::template write<T, A>(map, rect, access);
-  }
-}
-
 /// Floats have kernels of their own for ReLU and for leaky ones. The other types share theirs, and so do targets
 /// outside the fast group, which few processors are limited to: each kernel takes its time to compile.
 template <class T>
@@ -97,7 +85,7 @@ struct EpilogueMaps {
       using Op = Weighted<T, A, Shape::kPlanar>;
       const WeightedNormalizeMap<T, A, const A*, Op> map{x, y, c,
                                                          Op(epilogue, epilogue.zero_unweighted ? A(0) : A(-1))};
-      write_cached<Shape, T, A>(map, rect, access);
+      MapShape<Shape>::template write<T, A>(map, rect, access);
       return;
     }
     with_activated_map<T, A>(
@@ -110,7 +98,7 @@ struct EpilogueMaps {
       using Op = std::remove_cvref_t<decltype(op)>;
       const EpilogueInputGradientMap<T, A, const A*, Op> map{x, dy, dx, epilogue.dresidual, c, op};
       if constexpr (kIsWeighted<Op>) {
-        write_cached<Shape, T, A>(map, rect, own);
+        MapShape<Shape>::template write<T, A>(map, rect, own);
       } else {
         MapShape<Shape>::template write<T, A>(map, rect, own);
       }

@@ -1,5 +1,7 @@
 #include "cpu/phases/call_epilogue.hpp"
 
+#include <algorithm>
+
 #include "unitvar/dtype.hpp"
 
 namespace unitvar::cpu {
@@ -16,6 +18,27 @@ int64_t place_of(const P* weights, const Tile& tile, int64_t inner, int64_t stri
     }
   }
   return 0;
+}
+
+struct Total {
+  double sum;
+  int64_t positive;  ///< so many weights are > 0
+};
+
+/// Lanes of it, as one sum would wait for each addition.
+template <class P>
+Total total_of(const P* weights, const Tile& tile, int64_t inner) {
+  constexpr int64_t kSums = 8;
+  double sums[kSums] = {};
+  int64_t positive = 0;
+  for (int64_t r = tile.row; r < tile.row + tile.rows; ++r) {
+    const P* const row = weights + r * inner + tile.col;
+    for (int64_t i = 0; i < tile.cols; ++i) {
+      sums[i % kSums] += static_cast<double>(row[i]);
+      positive += row[i] > 0 ? 1 : 0;
+    }
+  }
+  return {((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7])), positive};
 }
 
 }  // namespace
@@ -36,19 +59,12 @@ TileWeights::TileWeights(const Tiling& tiling, const P* weights) {
   const Extent& e = tiling.extent;
   for (int64_t t = 0; t < tiling.tiles(); ++t) {
     const Tile tile = tiling.tile(t);
-    double sum = 0;
-    int64_t positive = 0;
-    for (int64_t r = tile.row; r < tile.row + tile.rows; ++r) {
-      for (int64_t i = r * e.inner + tile.col; i < r * e.inner + tile.col + tile.cols; ++i) {
-        sum += static_cast<double>(weights[i]);
-        positive += weights[i] > 0 ? 1 : 0;
-      }
-    }
+    const auto [sum, positive] = total_of(weights, tile, e.inner);
     sums_.push_back(sum);
     std::array<int64_t, 4> places{};
+    const int64_t near = std::min<int64_t>(positive, tiling.shape == Shape::planar ? kernels::kNear / sizeof(P) : 4);
     for (int64_t k = 0; k < 4 && positive > 0; ++k) {
-      places[static_cast<std::size_t>(k)] =
-          place_of(weights, tile, e.inner, e.channels * e.inner, k * (positive - 1) / 3);
+      places[static_cast<std::size_t>(k)] = place_of(weights, tile, e.inner, e.channels * e.inner, k * (near - 1) / 3);
     }
     samples_.push_back(places);
   }

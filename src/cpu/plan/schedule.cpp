@@ -246,8 +246,7 @@ Schedule make_schedule(const Extent& extent, const ScheduleInput& input) noexcep
                                : input.group_channels > 1 ? input.group_channels
                                                           : cell,
              .counted_rows = tiling.tile_rows,
-             .access = {.stores = input.weighted ? kernels::Stores::cached : stores_for(elements, input),
-                        .ahead = kernels::kNear / input.bytes_per_element}};
+             .access = {.stores = stores_for(elements, input), .ahead = kernels::kNear / input.bytes_per_element}};
   if (!resident || !alone) return s;
   // A resident block's second pass finds its data in the cache. It prefetches the next block instead.
   if (!planar) s.access.ahead = s.block_parts * extent.inner;
