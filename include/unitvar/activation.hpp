@@ -17,10 +17,10 @@
 /// each element in `mask`. The order of the bits depends on the extent alone: a mask made on one machine serves on
 /// another. It is not part of the interface.
 ///
-///   std::vector<std::uint8_t> mask(unitvar::batch_norm_act_mask_bytes(extent));
-///   unitvar::batch_norm_act_forward<float>({.extent = extent, .x = x, .y = y, .mask = mask, .mean = mean, .rstd =
-///   rstd}); unitvar::batch_norm_act_backward<float>(
-///       {.extent = extent, .x = x, .dy = dy, .mask = mask, .mean = mean, .rstd = rstd, .dx = dx});
+///   std::vector<std::uint8_t> mask(unitvar::batch_norm_act_mask_bytes(e));
+///   unitvar::batch_norm_act_forward<float>({.extent = e, .x = x, .y = y, .mask = mask, .mean = mean, .rstd = rstd});
+///   unitvar::batch_norm_act_backward<float>(
+///       {.extent = e, .x = x, .dy = dy, .mask = mask, .mean = mean, .rstd = rstd, .dx = dx});
 ///
 /// The rules at the top of batch_norm.hpp hold here too: layout, optional spans, errors, overlap, threads, ranks, bits,
 /// accuracy. negative_slope that is not finite is bad_argument.
