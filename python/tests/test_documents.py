@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ("docs/python.md", "docs/site/cheat-sheet.md", "python/README.md")
+DOCUMENTS = ("README.md", "docs/python.md", "docs/site/cheat-sheet.md", "python/README.md")
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
