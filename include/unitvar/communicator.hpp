@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "unitvar/api.hpp"
@@ -81,7 +82,8 @@ class UNITVAR_API Communicator {
   void wait();
 
  protected:
-  /// Throws Error (bad_argument) if options.block_channels is no multiple of 8 from 8 to 2^20.
+  /// Throws Error (bad_argument) if rank is not in [0, size), or options.block_channels no multiple of 8 from 8 to
+  /// 2^20.
   Communicator(int rank, int size, const SyncOptions& options);
 
   /// Begins to make frame(), on all ranks, the merge of all ranks' frames by merge_frames. Order and grouping are free,
@@ -102,5 +104,14 @@ class UNITVAR_API Communicator {
 /// by adding. Both have frame_bytes() bytes. Commutative to the last bit: a frame knows the lowest rank in it, and that
 /// side comes first. Frames that disagree become one that says so.
 UNITVAR_API void merge_frames(const std::byte* in, std::byte* inout) noexcept;
+
+/// The same for bytes that may have been damaged on their way. Throws Error (communication), before anything is
+/// written, unless both are frames of communicators with the same block_channels, aligned for double, and apart.
+UNITVAR_API void merge_frames(std::span<const std::byte> in, std::span<std::byte> inout);
+
+/// Tells the other ranks that this one refuses the call that they make, and why: they throw Error (disagreement) with
+/// this message. For bindings that check arguments before the library does; operations do it themselves. Nothing with
+/// one rank. Throws Error (communication).
+UNITVAR_API void refuse_call(Communicator& ranks, const char* why);
 
 }  // namespace unitvar

@@ -29,6 +29,10 @@ void check_block_channels(int64_t block_channels) {
                                          ", want a multiple of 8 from 8 to " + std::to_string(kMostChannels));
 }
 
+bool is_aligned(const std::byte* frame) noexcept {
+  return reinterpret_cast<std::uintptr_t>(frame) % alignof(double) == 0;
+}
+
 /// Whether two ranks' headers disagree; if so, writes into `to` about what.
 bool describe_difference(const FrameHeader& low, const FrameHeader& high, char (&to)[FrameHeader::kText]) noexcept {
   const auto differ = [&](const char* what, const char* a, const char* b) {
@@ -112,6 +116,11 @@ void merge_frames(const std::byte* in, std::byte* inout) noexcept {
 
 Communicator::Communicator(int rank, int size, const SyncOptions& options)
     : rank_(rank), size_(size), options_(options) {
+  if (size < 1 || rank < 0 || rank >= size) {
+    core::Arguments("Communicator")
+        .fail(ErrorCode::bad_argument,
+              "rank is " + std::to_string(rank) + " of " + std::to_string(size) + ", want 0 <= rank < size");
+  }
   check_block_channels(options.block_channels);
   frame_.assign(static_cast<std::size_t>(sync::bytes_of_frame(options.block_channels)) / sizeof(double), 0);
 }
@@ -126,6 +135,20 @@ void Communicator::wait() {
   const auto begin = std::chrono::steady_clock::now();
   do_wait();
   counters_.seconds_waited += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+void merge_frames(std::span<const std::byte> in, std::span<std::byte> inout) {
+  const core::Arguments check("merge_frames");
+  const auto bytes = static_cast<int64_t>(inout.size());
+  const bool alike = in.size() == inout.size() && is_aligned(in.data()) && is_aligned(inout.data());
+  if (!alike || !sync::is_frame(in.data(), bytes) || !sync::is_frame(inout.data(), bytes)) {
+    check.fail(ErrorCode::communication, std::to_string(in.size()) + " and " + std::to_string(inout.size()) +
+                                             " bytes, want two whole frames of one kind of communicator");
+  }
+  if (in.data() < inout.data() + bytes && inout.data() < in.data() + bytes) {
+    check.fail(ErrorCode::communication, "the frames overlap, want separate memory");
+  }
+  merge_frames(in.data(), inout.data());
 }
 
 }  // namespace unitvar

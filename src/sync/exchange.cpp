@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/arguments.hpp"
+#include "core/standard_arithmetic.hpp"
 
 namespace unitvar::sync {
 namespace {
@@ -55,6 +56,14 @@ void Exchange::wait(int64_t block, math::ChannelPairs all) {
   ranks_.wait();
   FrameHeader header;
   std::memcpy(&header, ranks_.frame(), sizeof header);
+  const int64_t used = end_of(block) - begin_of(block);
+  const bool is_whole = sync::is_frame(ranks_.frame(), ranks_.frame_bytes());
+  if (!is_whole || (header.state == FrameState::good && header.used != used)) {
+    core::Arguments(terms_.operation)
+        .fail(ErrorCode::communication,
+              "the communicator gave back a damaged frame, want the merge of all ranks' frames");
+  }
+  header.text[FrameHeader::kText - 1] = 0;
   check_state(terms_.operation, header);
   if (header.values == 1) {
     core::Arguments(terms_.operation)
@@ -62,8 +71,8 @@ void Exchange::wait(int64_t block, math::ChannelPairs all) {
   }
   count_ = header.count;
   const math::ChannelPairs pair = arrays_of(ranks_.frame(), header.frame_bytes);
-  std::copy_n(pair.first, header.used, all.first + begin_of(block));
-  std::copy_n(pair.second, header.used, all.second + begin_of(block));
+  std::copy_n(pair.first, used, all.first + begin_of(block));
+  std::copy_n(pair.second, used, all.second + begin_of(block));
 }
 
 void refuse(Communicator& ranks, const char* why) {
@@ -78,3 +87,8 @@ void refuse(Communicator& ranks, const char* why) {
 }
 
 }  // namespace unitvar::sync
+
+void unitvar::refuse_call(Communicator& ranks, const char* why) {
+  const core::StandardArithmetic arithmetic;
+  if (ranks.size() > 1) sync::refuse(ranks, why);
+}

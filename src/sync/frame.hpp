@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "math/merge.hpp"
 
@@ -50,6 +51,15 @@ inline math::ChannelPairs arrays_of(std::byte* frame, std::int64_t frame_bytes) 
 /// Bytes of a frame for blocks of up to block_channels channels.
 inline std::int64_t bytes_of_frame(std::int64_t block_channels) noexcept {
   return static_cast<std::int64_t>(sizeof(FrameHeader)) + 2 * block_channels * std::int64_t{sizeof(double)};
+}
+
+/// Whether so many bytes are a frame as far as its numbers tell.
+inline bool is_frame(const std::byte* frame, std::int64_t bytes) noexcept {
+  if (bytes < bytes_of_frame(0)) return false;
+  FrameHeader header;
+  std::memcpy(&header, frame, sizeof header);
+  const std::int64_t most = (bytes - bytes_of_frame(0)) / (bytes_of_frame(1) - bytes_of_frame(0));
+  return header.frame_bytes == bytes && header.used >= 0 && header.used <= most;
 }
 
 }  // namespace unitvar::sync

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cstring>
+#include <span>
 
 #include "support/dtypes.hpp"
 #include "support/expect_error.hpp"
@@ -258,6 +260,69 @@ TEST(ThreadGroupCounters, CountFramesOfAForwardAndABackward) {
     EXPECT_EQ(ranks.counters().bytes, 6 * ranks.frame_bytes());
     EXPECT_GE(ranks.counters().seconds_waited, 0);
   });
+}
+
+/// An engine that does to the frame what it is told.
+class DamagingRanks final : public Communicator {
+ public:
+  using Damage = void (*)(std::byte* frame);
+  DamagingRanks(int rank, int size, Damage damage = nullptr)
+      : Communicator(rank, size, {.block_channels = 8}), damage_(damage) {}
+
+ private:
+  void do_start() override {}
+  void do_wait() override {
+    if (damage_ != nullptr) damage_(frame());
+  }
+  Damage damage_;
+};
+
+TEST(DamagedFrames, AreAnErrorBeforeAnythingIsWritten) {
+  const auto set = [](std::byte* frame, std::size_t at, std::int64_t value) {
+    std::memcpy(frame + at, &value, sizeof value);
+  };
+  static const auto put = set;
+  const DamagingRanks::Damage damages[] = {[](std::byte* frame) { put(frame, 16, std::int64_t{1} << 40); },  // bytes
+                                           [](std::byte* frame) { put(frame, 40, std::int64_t{1} << 60); },  // channels
+                                           [](std::byte* frame) { put(frame, 40, 7); },
+                                           [](std::byte* frame) { put(frame, 40, -1); }};
+  for (const auto damage : damages) {
+    DamagingRanks ranks(0, 2, damage);
+    const Problem<float> p = make_problem<float>({4, 20, 9}, 0.0);
+    std::vector<float> y(p.x.size(), 7.0F);
+    expect_error(ErrorCode::communication, {"batch_norm_forward", "damaged frame"},
+                 [&] { batch_norm_forward<float>({.extent = p.extent, .x = p.x, .y = y}, {.communicator = &ranks}); });
+    EXPECT_EQ(y, std::vector<float>(y.size(), 7.0F));
+  }
+}
+
+TEST(DamagedFrames, AreNotMerged) {
+  DamagingRanks one(0, 2), other(1, 2);
+  Problem<float> p = make_problem<float>({4, 20, 9}, 0.0);
+  run_forward(p, {.communicator = &one});
+  run_forward(p, {.communicator = &other});
+  const auto bytes = to_size(one.frame_bytes());
+  const std::span<std::byte> a(one.frame(), bytes), b(other.frame(), bytes);
+  merge_frames(a, b);
+  expect_error(ErrorCode::communication, {"two whole frames"}, [&] { merge_frames(a.first(8), b.first(8)); });
+  expect_error(ErrorCode::communication, {"two whole frames"}, [&] { merge_frames(a.first(bytes - 8), b); });
+  expect_error(ErrorCode::communication, {"overlap"}, [&] { merge_frames(b, b); });
+  const std::int64_t far = std::int64_t{1} << 60;
+  std::memcpy(one.frame() + 40, &far, sizeof far);
+  expect_error(ErrorCode::communication, {"two whole frames"}, [&] { merge_frames(a, b); });
+}
+
+TEST(Refusal, ReachesTheOtherRanks) {
+  const auto seen =
+      errors_of([](Communicator& ranks) { refuse_call(ranks, "x is a list"); }, forward_of<float>({4, 3, 9}));
+  EXPECT_EQ(seen[0], "");
+  EXPECT_TRUE(has(seen[1], "refused by rank 0: x is a list")) << seen[1];
+}
+
+TEST(Communicators, KnowTheirRank) {
+  expect_error(ErrorCode::bad_argument, {"rank is 2 of 2"}, [] { DamagingRanks(2, 2); });
+  expect_error(ErrorCode::bad_argument, {"rank is -1 of 2"}, [] { DamagingRanks(-1, 2); });
+  expect_error(ErrorCode::bad_argument, {"rank is 0 of 0"}, [] { DamagingRanks(0, 0); });
 }
 
 TEST(ThreadGroupArguments, AreChecked) {
