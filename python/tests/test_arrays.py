@@ -17,6 +17,10 @@ import unitvar
 X = np.random.default_rng(0).normal(size=(4, 3, 5)).astype(np.float32)
 
 
+BASE = np.random.default_rng(1).normal(size=(8, 3))
+SIX = np.zeros((2, 3))
+
+
 class Foreign:
     """An array with DLPack and nothing else."""
 
@@ -36,6 +40,25 @@ def test_arrays_with_dlpack_or_a_buffer_are_taken() -> None:
     assert np.array_equal(unitvar.batch_norm(memoryview(X)).y, y)
     rows = array.array("d", [1.0, 3.0])
     assert unitvar.layer_norm(rows, eps=0.0).y.tolist() == [-1, 1]
+
+
+def test_misaligned_arrays_are_copied() -> None:
+    memory = np.zeros(X.nbytes + 1, np.uint8)
+    x = memory[1:].view(np.float32).reshape(X.shape)
+    x[:] = X
+    assert not x.flags.aligned and np.array_equal(unitvar.batch_norm(x).y, unitvar.batch_norm(X).y)
+    assert np.array_equal(unitvar.reference.forward(x).y, unitvar.reference.forward(X).y)
+    with pytest.raises(ValueError, match="misaligned"):
+        unitvar.batch_norm(X, out=x)
+
+
+def test_a_mask_serves_arrays_that_lie_otherwise() -> None:
+    x = np.random.default_rng(0).normal(size=(4, 8, 8))
+    r = unitvar.batch_norm_act(x)
+    args = r.mask, r.mean, r.rstd
+    one = unitvar.batch_norm_act_backward(x, x, *args).dx
+    other = unitvar.batch_norm_act_backward(np.asfortranarray(x), np.asfortranarray(x), *args).dx
+    assert np.array_equal(one, other)
 
 
 def test_read_only_inputs_are_taken_and_stay() -> None:
@@ -68,6 +91,18 @@ REFUSED: list[tuple[type, str, Callable[[], Any]]] = [
         lambda: unitvar.batch_norm_backward(X, X.astype(float), np.ones(3), np.ones(3)),
     ),
     (ValueError, "groups is 2, want a divisor of the 3", lambda: unitvar.group_norm(X, 2)),
+    (TypeError, "groups is 1.0, want an int", lambda: unitvar.group_norm(X, 1.0)),  # type: ignore
+    (ValueError, "ghost is 0, want 1 or more", lambda: unitvar.batch_norm_ghost(X, 0)),
+    (TypeError, "eps is None, want a number", lambda: unitvar.batch_norm(X, eps=None)),  # type: ignore
+    (TypeError, "options is a int, want unitvar.Options", lambda: unitvar.batch_norm(X, options=2)),  # type: ignore
+    (TypeError, "x is a masked array", lambda: unitvar.batch_norm(np.ma.masked_less(X, 0))),
+    (TypeError, "m2 is None, want an array", lambda: unitvar.phases.finish_moments(1, None)),
+    (ValueError, "no empty axis but the batch's", lambda: unitvar.group_norm(X[:, :, :0], 1)),
+    (ValueError, "no empty axis but the batch's", lambda: unitvar.batch_norm(X[:, :0], channel_axis=-1)),
+    (ValueError, "out overlaps x", lambda: unitvar.batch_norm(BASE[::2], out=BASE[:4])),
+    (ValueError, "not needed", lambda: unitvar.batch_norm_backward(X, X, X, X, need_dx=False, out=X.copy())),
+    (TypeError, "mask is no Mask", lambda: unitvar.batch_norm_act_backward(X, X, np.ones(9, np.uint8), X, X)),  # type: ignore
+    (ValueError, r"a has shape \(2, 3\) and b \(3, 2\)", lambda: unitvar.gradcheck.rel_error(SIX, SIX.T)),
     (ValueError, "want samples on axis 0", lambda: unitvar.group_norm(X, 1, channel_axis=0)),
     (ValueError, "isa", lambda: unitvar.Options(isa="mmx")),
     (ValueError, "walk is 'run'", lambda: unitvar.Options(walk="run")),
@@ -157,5 +192,5 @@ def test_importing_loads_no_library_beside_numpy() -> None:
 def test_a_callback_that_raises_comes_through() -> None:
     with pytest.raises(ZeroDivisionError):
         unitvar.gradcheck.numeric_gradient(lambda x: 1 / 0, np.ones(2))
-    with pytest.raises(ValueError, match="elements, want as many as dy"):
+    with pytest.raises(ValueError, match=r"f\(x\) has shape \(1,\), want that of dy"):
         unitvar.gradcheck.numeric_vjp(lambda x: x[:1], np.ones(2), np.ones(2))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,6 +97,58 @@ def test_arrays_outlive_the_layer() -> None:
     gamma = unitvar.BatchNorm(3).gamma
     gamma[:] = 7
     assert gamma.tolist() == [7, 7, 7]
+
+
+def test_parameters_are_assigned_and_changed_in_place() -> None:
+    layer = unitvar.BatchNorm(3)
+    layer.gamma -= np.array([0.5, 0.25, 0])
+    layer.beta = np.array([1, 2, 3])
+    assert layer.gamma.tolist() == [0.5, 0.75, 1] and layer.beta.tolist() == [1, 2, 3]
+    with pytest.raises(ValueError):
+        layer.gamma = np.ones(4)
+    with pytest.raises(AttributeError):
+        layer.eps = 1.0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_copies_share_nothing(copied: Callable[[unitvar.BatchNorm], unitvar.BatchNorm]) -> None:
+    layer = unitvar.BatchNorm(3, momentum=None, running_variance="biased")
+    layer(_x())
+    other = copied(layer.eval())
+    assert not other.training and np.array_equal(other(_x(2)), layer(_x(2)))
+    other.train()(_x(3))
+    other.gamma[:] = 9
+    assert layer.batches_tracked == 1 and other.batches_tracked == 2 and layer.gamma.tolist() == [1, 1, 1]
+
+
+def test_backward_refuses_another_16_bit_type() -> None:
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    layer, x = unitvar.BatchNorm(3, np.float16), _x(dtype=np.float16)
+    layer(x)
+    other = x.astype(ml_dtypes.bfloat16)
+    with pytest.raises(TypeError, match="bfloat16, want the layer's, float16"):
+        layer.backward(other, other)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("running_var", np.array(["a", "b", "c"])), ("gamma", np.ones(3, complex)), ("batches_tracked", np.array(-1)),
+     ("batches_tracked", np.array(2**63 - 1)), ("running_mean", np.ones((1, 3)))],
+)  # fmt: skip
+def test_a_state_is_checked_before_anything_changes(name: str, value: np.ndarray) -> None:
+    layer = unitvar.BatchNorm(3)
+    state = {key: np.array(array) + 4 for key, array in layer.state_dict().items()} | {name: value}
+    with pytest.raises((TypeError, ValueError)):
+        layer.load_state_dict(state)
+    assert layer.batches_tracked == 0 and layer.gamma.tolist() == [1, 1, 1] and layer.running_var.tolist() == [1, 1, 1]
+
+
+def test_a_state_of_views_is_read_before_it_is_written() -> None:
+    layer = unitvar.BatchNorm(3)
+    layer.beta = np.array([1, 2, 3])
+    state: dict[str, Any] = dict(layer.state_dict()) | {"gamma": layer.beta, "beta": layer.gamma}
+    layer.load_state_dict(state)
+    assert layer.gamma.tolist() == [1, 2, 3] and layer.beta.tolist() == [1, 1, 1]
 
 
 def test_wrong_dtypes_and_policies_are_refused() -> None:

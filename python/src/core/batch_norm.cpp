@@ -17,7 +17,7 @@ void define_batch_norm(nb::module_& m) {
                                            .var = var.of<double>(c),
                                            .rstd = rstd.of<double>(c),
                                            .eps = eps};
-            return without_lock([&] { return batch_norm_forward<T>(args, options.get()); });
+            return without_lock(options, [&](const Options& own) { return batch_norm_forward<T>(args, own); });
           });
         });
   m.def("batch_norm_inference",
@@ -33,7 +33,7 @@ void define_batch_norm(nb::module_& m) {
                                              .beta = beta.of<P>(c),
                                              .y = y.of<T>(n * c * s),
                                              .eps = eps};
-            without_lock([&] { batch_norm_inference<T>(args, options.get()); });
+            without_lock(options, [&](const Options& own) { batch_norm_inference<T>(args, own); });
           });
         });
   m.def("batch_norm_backward",
@@ -50,7 +50,7 @@ void define_batch_norm(nb::module_& m) {
                                             .dx = dx.of<T>(n * c * s),
                                             .dgamma = dgamma.of<P>(c),
                                             .dbeta = dbeta.of<P>(c)};
-            without_lock([&] { batch_norm_backward<T>(args, options.get()); });
+            without_lock(options, [&](const Options& own) { batch_norm_backward<T>(args, own); });
           });
         });
   m.def("batch_norm_frozen_backward", [](int dtype, int64_t n, int64_t c, int64_t s, const In& x, const In& dy,
@@ -68,7 +68,7 @@ void define_batch_norm(nb::module_& m) {
                                             .dgamma = dgamma.of<P>(c),
                                             .dbeta = dbeta.of<P>(c),
                                             .eps = eps};
-      without_lock([&] { batch_norm_frozen_backward<T>(args, options.get()); });
+      without_lock(options, [&](const Options& own) { batch_norm_frozen_backward<T>(args, own); });
     });
   });
 }

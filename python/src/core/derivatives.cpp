@@ -23,11 +23,11 @@ void define_double_backward(nb::module_& m, const char* name) {
                                             .grad_x = grad_x.of<T>(n * c * s),
                                             .grad_dy = grad_dy.of<T>(n * c * s),
                                             .grad_gamma = grad_gamma.of<P>(c)};
-      without_lock([&] {
+      without_lock(options, [&](const Options& own) {
         if constexpr (kFrozen) {
-          batch_norm_frozen_double_backward<T>(args, options.get());
+          batch_norm_frozen_double_backward<T>(args, own);
         } else {
-          batch_norm_double_backward<T>(args, options.get());
+          batch_norm_double_backward<T>(args, own);
         }
       });
     });
@@ -52,11 +52,11 @@ void define_jvp(nb::module_& m, const char* name) {
                                  .y_dot = y_dot.of<T>(n * c * s),
                                  .mean_dot = mean_dot.of<double>(c),
                                  .var_dot = var_dot.of<double>(c)};
-      without_lock([&] {
+      without_lock(options, [&](const Options& own) {
         if constexpr (kFrozen) {
-          batch_norm_frozen_jvp<T>(args, options.get());
+          batch_norm_frozen_jvp<T>(args, own);
         } else {
-          batch_norm_jvp<T>(args, options.get());
+          batch_norm_jvp<T>(args, own);
         }
       });
     });
@@ -83,7 +83,7 @@ void define_derivatives(nb::module_& m) {
                                                       .dx = dx.of<T>(n * c * s),
                                                       .dgamma = dgamma.of<P>(c),
                                                       .dbeta = dbeta.of<P>(c)};
-            without_lock([&] { batch_norm_statistics_backward<T>(args, options.get()); });
+            without_lock(options, [&](const Options& own) { batch_norm_statistics_backward<T>(args, own); });
           });
         });
   define_double_backward<false>(m, "batch_norm_double_backward");

@@ -43,7 +43,7 @@ struct Memory {
   Array array;
   std::uintptr_t address = 0;
 
-  /// As elements of T. bf16 comes as any type of 16 bits: few libraries know it.
+  /// As elements of T. bf16 may come as uint16: few libraries know it.
   template <class T>
   [[nodiscard]] std::span<std::conditional_t<kOutput, T, const T>> of(int64_t wanted) const {
     using Element = std::conditional_t<kOutput, T, const T>;
@@ -51,23 +51,26 @@ struct Memory {
       return {reinterpret_cast<Element*>(address), address == 0 ? 0 : static_cast<std::size_t>(wanted)};
     }
     const nb::dlpack::dtype dtype = array.dtype();
-    constexpr bool kHalf = sizeof(T) == 2;
-    if (dtype.bits != 8 * sizeof(T) || dtype.lanes != 1 || (!kHalf && dtype != nb::dtype<std::remove_cv_t<T>>())) {
-      throw nb::type_error(("an array has " + std::to_string(dtype.bits) + " bits an element, or not the type, want " +
-                            std::string(DtypeName<T>::value))
-                               .c_str());
+    if (dtype.bits != 8 * sizeof(T) || dtype.lanes != 1 || !is_code_of<T>(dtype.code)) {
+      throw nb::type_error((std::string("an array has another type, want ") + name_of<T>()).c_str());
     }
     return {static_cast<Element*>(const_cast<void*>(static_cast<const void*>(array.data()))), array.size()};
   }
 
  private:
   template <class T>
-  struct DtypeName {
-    static constexpr const char* value = sizeof(T) == 1   ? "uint8"
-                                         : sizeof(T) == 2 ? "16 bits"
-                                         : sizeof(T) == 4 ? "float32"
-                                                          : "float64";
-  };
+  static bool is_code_of(std::uint8_t code) {
+    using Code = nb::dlpack::dtype_code;
+    const auto is = [code](Code wanted) { return code == static_cast<std::uint8_t>(wanted); };
+    if constexpr (std::is_same_v<T, bf16>) return is(Code::UInt) || is(Code::Bfloat);
+    if constexpr (std::is_same_v<T, std::uint8_t>) return is(Code::UInt);
+    return is(Code::Float);
+  }
+  template <class T>
+  static const char* name_of() {
+    if constexpr (std::is_same_v<T, bf16>) return "bfloat16 or uint16";
+    return sizeof(T) == 1 ? "uint8" : sizeof(T) == 2 ? "float16" : sizeof(T) == 4 ? "float32" : "float64";
+  }
 };
 using In = Memory<false>;
 using Out = Memory<true>;

@@ -31,6 +31,19 @@ Pass pass_from_name(const std::string& name) {
   if (name == "inference") return Pass::inference;
   throw nb::value_error(("explain: pass is '" + name + "', want forward, backward or inference").c_str());
 }
+// A communicator may hold the options that name it.
+int traverse(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  if (nb::inst_ready(self)) Py_VISIT(nb::inst_ptr<CallOptions>(self)->communicator.ptr());
+  return 0;
+}
+int clear(PyObject* self) {
+  nb::inst_ptr<CallOptions>(self)->communicator.reset();
+  return 0;
+}
+PyType_Slot kSlots[] = {
+    {Py_tp_traverse, reinterpret_cast<void*>(traverse)}, {Py_tp_clear, reinterpret_cast<void*>(clear)}, {0, nullptr}};
+
 nb::dict to_dict(const Explanation& e) {
   nb::dict d;
   d["walk"] = name_of(e.walk);
@@ -45,12 +58,16 @@ nb::dict to_dict(const Explanation& e) {
 }  // namespace
 
 void define_options(nb::module_& m) {
-  nb::class_<CallOptions>(m, "Options", "How a call runs: threads, instruction set, walk over memory, ranks.")
+  nb::class_<CallOptions>(m, "Options", nb::type_slots(kSlots),
+                          "How a call runs: threads, instruction set, walk over memory, ranks.")
       .def(
           "__init__",
           [](CallOptions* self, int threads, const std::string& isa, const std::string& walk, nb::object communicator) {
             if (!communicator.is_none() && !nb::isinstance<Communicator>(communicator)) {
               throw nb::type_error("Options: communicator is not a unitvar.ranks.Communicator");
+            }
+            if (!communicator.is_none() && !nb::inst_ready(communicator)) {
+              throw nb::type_error("Options: communicator was not made, want a call of super().__init__(rank, size)");
             }
             new (self) CallOptions{threads, isa_from_name(isa), walk_from_name(walk), std::move(communicator)};
           },
@@ -77,18 +94,20 @@ void define_options(nb::module_& m) {
   m.def(
       "selected_isa", [](const std::string& isa) { return std::string(isa_name(selected_isa(isa_from_name(isa)))); },
       nb::arg("isa") = "automatic", "The instruction set that Options(isa=isa) runs on this machine.");
-  // NumPy knows no bf16, so its import of DLPack refuses it.
-  m.def("bits_of", [](const nb::object& x) -> nb::object {
-    const auto a = nb::cast<nb::ndarray<nb::ro, nb::device::cpu>>(x);
-    if (a.dtype().bits != 16) throw nb::type_error("an element has another size, want 16 bits");
-    std::vector<std::size_t> shape(a.ndim());
-    std::vector<int64_t> strides(a.ndim());
-    for (std::size_t k = 0; k < a.ndim(); ++k) {
-      shape[k] = a.shape(k);
-      strides[k] = a.stride(k);
+  // NumPy knows no bf16, so its import of DLPack refuses it. The result is read-only, and keeps what it reads alive.
+  m.def("bits_of", [](const nb::object& x) {
+    using Array = nb::ndarray<nb::ro, nb::device::cpu>;
+    auto* const a = new Array(nb::cast<Array>(x));
+    const nb::capsule owner(a, [](void* p) noexcept { delete static_cast<Array*>(p); });
+    if (a->dtype().bits != 16) throw nb::type_error("an element has another size, want 16 bits");
+    std::vector<std::size_t> shape(a->ndim());
+    std::vector<int64_t> strides(a->ndim());
+    for (std::size_t k = 0; k < a->ndim(); ++k) {
+      shape[k] = a->shape(k);
+      strides[k] = a->stride(k);
     }
-    return nb::cast(nb::ndarray<nb::numpy, std::uint16_t>(const_cast<void*>(static_cast<const void*>(a.data())),
-                                                          a.ndim(), shape.data(), x, strides.data()));
+    return nb::cast(
+        nb::ndarray<nb::numpy, const std::uint16_t>(a->data(), a->ndim(), shape.data(), owner, strides.data()));
   });
   m.def("explain", [](int64_t n, int64_t c, int64_t s, int64_t bytes, const std::string& pass, const CallOptions& o) {
     return to_dict(explain(Extent{n, c, s}, bytes, pass_from_name(pass), o.get()));

@@ -15,11 +15,17 @@ struct CallOptions {
   [[nodiscard]] Options get() const;
 };
 
-/// Runs f without the interpreter's lock. Callbacks take it again.
+/// Runs f without the interpreter's lock. Callbacks take it again. f touches no object of Python's.
 template <class F>
 decltype(auto) without_lock(const F& f) {
   const nb::gil_scoped_release unlocked;
   return f();
+}
+/// f(options) likewise.
+template <class F>
+decltype(auto) without_lock(const CallOptions& options, const F& f) {
+  const Options own = options.get();
+  return without_lock([&]() -> decltype(auto) { return f(own); });
 }
 
 /// Each defines its functions in the module.

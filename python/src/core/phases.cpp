@@ -11,7 +11,7 @@ void define_phases(nb::module_& m) {
     with_dtype(dtype, [&]<class T>() {
       const Moments<T> args{
           .extent = {n, c, s}, .x = x.of<T>(n * c * s), .mean = mean.of<double>(c), .m2 = m2.of<double>(c)};
-      without_lock([&] { moments<T>(args, options.get()); });
+      without_lock(options, [&](const Options& own) { moments<T>(args, own); });
     });
   });
   m.def("merge_moments",
@@ -33,7 +33,7 @@ void define_phases(nb::module_& m) {
                               .gamma = gamma.of<P>(c),
                               .beta = beta.of<P>(c),
                               .y = y.of<T>(n * c * s)};
-      without_lock([&] { normalize<T>(args, options.get()); });
+      without_lock(options, [&](const Options& own) { normalize<T>(args, own); });
     });
   });
   m.def("gradient_sums", [](int dtype, int64_t n, int64_t c, int64_t s, const In& x, const In& dy, const In& mean,
@@ -45,7 +45,7 @@ void define_phases(nb::module_& m) {
                                  .mean = mean.of<double>(c),
                                  .sum_dy = sum_dy.of<double>(c),
                                  .sum_dy_xmu = sum_dy_xmu.of<double>(c)};
-      without_lock([&] { gradient_sums<T>(args, options.get()); });
+      without_lock(options, [&](const Options& own) { gradient_sums<T>(args, own); });
     });
   });
   m.def("input_gradient", [](int dtype, int64_t n, int64_t c, int64_t s, const In& x, const In& dy, const In& mean,
@@ -63,7 +63,7 @@ void define_phases(nb::module_& m) {
                                   .sum_dy_xmu = sum_dy_xmu.of<double>(c),
                                   .count = count,
                                   .dx = dx.of<T>(n * c * s)};
-      without_lock([&] { input_gradient<T>(args, options.get()); });
+      without_lock(options, [&](const Options& own) { input_gradient<T>(args, own); });
     });
   });
 }

@@ -12,12 +12,14 @@ namespace unitvar::python {
 namespace {
 
 /// A communicator whose start and wait are methods of a Python object. They get the frame's bytes as a writable array
-/// of uint8, the same for both. What they raise comes out of the call, and other ranks learn of it as of any failure.
+/// of uint8, the same for both. What they raise comes out of the call; the other ranks learn of it as the engine tells
+/// them.
 class PythonCommunicator final : public Communicator {
  public:
   PythonCommunicator(int rank, int size, const SyncOptions& options) : Communicator(rank, size, options) {}
 
   nb::object start, wait;
+  int64_t starts = 0;  ///< of exchanges, also of those that failed
 
  private:
   nb::object bytes() {
@@ -26,6 +28,7 @@ class PythonCommunicator final : public Communicator {
   }
   void do_start() override {
     const nb::gil_scoped_acquire locked;
+    ++starts;
     start(bytes());
   }
   void do_wait() override {
@@ -60,16 +63,14 @@ void define_ranks(nb::module_& m) {
             made->wait = std::move(wait);
           },
           nb::arg("rank"), nb::arg("size"), nb::arg("start"), nb::arg("wait"), nb::arg("block_channels"),
-          nb::arg("overlap"), nb::arg("global_gradients"));
+          nb::arg("overlap"), nb::arg("global_gradients"))
+      .def_ro("starts", &PythonCommunicator::starts);
   m.def("merge_frames", [](const In& in, const Out& inout) {
-    const auto from = in.of<std::uint8_t>(0);
-    const auto to = inout.of<std::uint8_t>(0);
-    if (from.size() != to.size() || from.size() % sizeof(double) != 0 || to.empty()) {
-      throw nb::value_error(("merge_frames: frames have " + std::to_string(from.size()) + " and " +
-                             std::to_string(to.size()) + " bytes, want two frames of one communicator")
-                                .c_str());
-    }
-    merge_frames(reinterpret_cast<const std::byte*>(from.data()), reinterpret_cast<std::byte*>(to.data()));
+    merge_frames(std::as_bytes(in.of<std::uint8_t>(0)), std::as_writable_bytes(inout.of<std::uint8_t>(0)));
+  });
+  m.def("refuse", [](const CallOptions& options, const std::string& why) {
+    const Options own = options.get();
+    if (own.communicator != nullptr) without_lock([&] { refuse_call(*own.communicator, why.c_str()); });
   });
 }
 

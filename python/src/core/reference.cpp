@@ -76,18 +76,34 @@ nb::dict staged(const Extent& extent, Values x, Values dy, Values gamma, Values 
 }
 
 void define_partials(nb::module_& m) {
-  m.def("partial_y_x_hat", [](double gamma) { return reference::partial_y_x_hat<double>(gamma); });
-  m.def("partial_x_hat_x", [](double rstd) { return reference::partial_x_hat_x<double>(rstd); });
-  m.def("partial_x_hat_var",
-        [](double x, double mean, double rstd) { return reference::partial_x_hat_var<double>(x, mean, rstd); });
-  m.def("partial_var_x", [](double x, double mean, int64_t n) { return reference::partial_var_x<double>(x, mean, n); });
-  m.def("partial_x_hat_mean", [](double rstd) { return reference::partial_x_hat_mean<double>(rstd); });
-  m.def("partial_var_mean",
-        [](const In& x, double mean) { return reference::partial_var_mean<double>(x.of<double>(0), mean); });
-  m.def("partial_mean_x", [](int64_t n) { return reference::partial_mean_x<double>(n); });
-  m.def("partial_rstd_x", [](double x, double mean, double rstd, int64_t n) {
-    return reference::partial_rstd_x<double>(x, mean, rstd, n);
-  });
+  using nb::arg;
+  m.def(
+      "partial_y_x_hat", [](double gamma) { return reference::partial_y_x_hat<double>(gamma); }, arg("gamma"),
+      "dy_i / dx_hat_i (B13).");
+  m.def(
+      "partial_x_hat_x", [](double rstd) { return reference::partial_x_hat_x<double>(rstd); }, arg("rstd"),
+      "dx_hat_i / dx_i, mean and var held.");
+  m.def(
+      "partial_x_hat_var",
+      [](double x, double mean, double rstd) { return reference::partial_x_hat_var<double>(x, mean, rstd); }, arg("x"),
+      arg("mean"), arg("rstd"), "dx_hat_i / dvar.");
+  m.def(
+      "partial_var_x", [](double x, double mean, int64_t n) { return reference::partial_var_x<double>(x, mean, n); },
+      arg("x"), arg("mean"), arg("n"), "dvar / dx_i of the biased variance of n values.");
+  m.def(
+      "partial_x_hat_mean", [](double rstd) { return reference::partial_x_hat_mean<double>(rstd); }, arg("rstd"),
+      "dx_hat_i / dmean, var held.");
+  m.def(
+      "partial_var_mean",
+      [](const In& x, double mean) { return reference::partial_var_mean<double>(x.of<double>(0), mean); }, arg("x"),
+      arg("mean"), "dvar / dmean: 0 at the mean of x (B21).");
+  m.def(
+      "partial_mean_x", [](int64_t n) { return reference::partial_mean_x<double>(n); }, arg("n"),
+      "dmean / dx_i of n values.");
+  m.def(
+      "partial_rstd_x",
+      [](double x, double mean, double rstd, int64_t n) { return reference::partial_rstd_x<double>(x, mean, rstd, n); },
+      arg("x"), arg("mean"), arg("rstd"), arg("n"), "drstd / dx_i of n values.");
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ void define_layer_norm(nb::module_& m) {
                                            .mean = mean.of<double>(rows),
                                            .rstd = rstd.of<double>(rows),
                                            .eps = eps};
-            without_lock([&] { layer_norm_forward<T>(args, options.get()); });
+            without_lock(options, [&](const Options& own) { layer_norm_forward<T>(args, own); });
           });
         });
   m.def("layer_norm_backward",
@@ -35,7 +35,7 @@ void define_layer_norm(nb::module_& m) {
                                             .dx = dx.of<T>(rows * length),
                                             .dgamma = dgamma.of<P>(length),
                                             .dbeta = dbeta.of<P>(length)};
-            without_lock([&] { layer_norm_backward<T>(args, options.get()); });
+            without_lock(options, [&](const Options& own) { layer_norm_backward<T>(args, own); });
           });
         });
   m.def("layer_norm_double_backward",
@@ -56,7 +56,7 @@ void define_layer_norm(nb::module_& m) {
                                                   .grad_x = grad_x.of<T>(rows * length),
                                                   .grad_dy = grad_dy.of<T>(rows * length),
                                                   .grad_gamma = grad_gamma.of<P>(length)};
-            without_lock([&] { layer_norm_double_backward<T>(args, options.get()); });
+            without_lock(options, [&](const Options& own) { layer_norm_double_backward<T>(args, own); });
           });
         });
 }
@@ -73,7 +73,7 @@ void define_rms_norm(nb::module_& m) {
                                    .y = y.of<T>(rows * length),
                                    .rstd = rstd.of<double>(rows),
                                    .eps = eps};
-      without_lock([&] { rms_norm_forward<T>(args, options.get()); });
+      without_lock(options, [&](const Options& own) { rms_norm_forward<T>(args, own); });
     });
   });
   m.def("rms_norm_backward",
@@ -89,7 +89,7 @@ void define_rms_norm(nb::module_& m) {
                                           .dx = dx.of<T>(rows * length),
                                           .dgamma = dgamma.of<P>(length),
                                           .dbeta = dbeta.of<P>(length)};
-            without_lock([&] { rms_norm_backward<T>(args, options.get()); });
+            without_lock(options, [&](const Options& own) { rms_norm_backward<T>(args, own); });
           });
         });
   m.def("rms_norm_double_backward",
@@ -109,7 +109,7 @@ void define_rms_norm(nb::module_& m) {
                                                 .grad_x = grad_x.of<T>(rows * length),
                                                 .grad_dy = grad_dy.of<T>(rows * length),
                                                 .grad_gamma = grad_gamma.of<P>(length)};
-            without_lock([&] { rms_norm_double_backward<T>(args, options.get()); });
+            without_lock(options, [&](const Options& own) { rms_norm_double_backward<T>(args, own); });
           });
         });
 }
@@ -132,8 +132,8 @@ void define_group_norm(nb::module_& m, const std::string& name) {
                                      .mean = mean.of<double>(groups.size()),
                                      .rstd = rstd.of<double>(groups.size()),
                                      .eps = eps};
-      without_lock([&] {
-        kInstance ? instance_norm_forward<T>(args, options.get()) : group_norm_forward<T>(args, options.get());
+      without_lock(options, [&](const Options& own) {
+        kInstance ? instance_norm_forward<T>(args, own) : group_norm_forward<T>(args, own);
       });
     });
   });
@@ -154,8 +154,8 @@ void define_group_norm(nb::module_& m, const std::string& name) {
                                             .dx = dx.of<T>(n * c * s),
                                             .dgamma = dgamma.of<P>(c),
                                             .dbeta = dbeta.of<P>(c)};
-            without_lock([&] {
-              kInstance ? instance_norm_backward<T>(args, options.get()) : group_norm_backward<T>(args, options.get());
+            without_lock(options, [&](const Options& own) {
+              kInstance ? instance_norm_backward<T>(args, own) : group_norm_backward<T>(args, own);
             });
           });
         });
@@ -180,9 +180,8 @@ void define_group_norm(nb::module_& m, const std::string& name) {
                                                   .grad_x = grad_x.of<T>(n * c * s),
                                                   .grad_dy = grad_dy.of<T>(n * c * s),
                                                   .grad_gamma = grad_gamma.of<P>(c)};
-            without_lock([&] {
-              kInstance ? instance_norm_double_backward<T>(args, options.get())
-                        : group_norm_double_backward<T>(args, options.get());
+            without_lock(options, [&](const Options& own) {
+              kInstance ? instance_norm_double_backward<T>(args, own) : group_norm_double_backward<T>(args, own);
             });
           });
         });

@@ -27,7 +27,7 @@ void define_activation(nb::module_& m) {
                                               .rstd = rstd.of<double>(c),
                                               .eps = eps,
                                               .negative_slope = negative_slope};
-            without_lock([&] { batch_norm_act_forward<T>(args, options.get()); });
+            without_lock(options, [&](const Options& own) { batch_norm_act_forward<T>(args, own); });
           });
         });
   m.def("batch_norm_act_inference", [](int dtype, int64_t n, int64_t c, int64_t s, const In& x, const In& residual,
@@ -45,7 +45,7 @@ void define_activation(nb::module_& m) {
                                           .y = y.of<T>(n * c * s),
                                           .eps = eps,
                                           .negative_slope = negative_slope};
-      without_lock([&] { batch_norm_act_inference<T>(args, options.get()); });
+      without_lock(options, [&](const Options& own) { batch_norm_act_inference<T>(args, own); });
     });
   });
   m.def("batch_norm_act_backward",
@@ -67,7 +67,7 @@ void define_activation(nb::module_& m) {
                                                .dgamma = dgamma.of<P>(c),
                                                .dbeta = dbeta.of<P>(c),
                                                .negative_slope = negative_slope};
-            without_lock([&] { batch_norm_act_backward<T>(args, options.get()); });
+            without_lock(options, [&](const Options& own) { batch_norm_act_backward<T>(args, own); });
           });
         });
 }
@@ -88,7 +88,7 @@ void define_in_place(nb::module_& m) {
                                             .eps = eps,
                                             .negative_slope = negative_slope,
                                             .max_lost_digits = max_lost_digits};
-      without_lock([&] { batch_norm_in_place_forward<T>(args, options.get()); });
+      without_lock(options, [&](const Options& own) { batch_norm_in_place_forward<T>(args, own); });
     });
   });
   m.def("batch_norm_in_place_backward",
@@ -108,7 +108,7 @@ void define_in_place(nb::module_& m) {
                                                    .dbeta = dbeta.of<P>(c),
                                                    .negative_slope = negative_slope,
                                                    .max_lost_digits = max_lost_digits};
-            without_lock([&] { batch_norm_in_place_backward<T>(args, options.get()); });
+            without_lock(options, [&](const Options& own) { batch_norm_in_place_backward<T>(args, own); });
           });
         });
 }
@@ -131,7 +131,7 @@ void define_weighted(nb::module_& m) {
                                                    .rstd = rstd.of<double>(c),
                                                    .eps = eps,
                                                    .zero_unweighted = zero_unweighted};
-            return without_lock([&] { return batch_norm_weighted_forward<T>(args, options.get()); });
+            return without_lock(options, [&](const Options& own) { return batch_norm_weighted_forward<T>(args, own); });
           });
         });
   m.def("batch_norm_weighted_backward",
@@ -150,7 +150,7 @@ void define_weighted(nb::module_& m) {
                                                     .dx = dx.of<T>(n * c * s),
                                                     .dgamma = dgamma.of<P>(c),
                                                     .dbeta = dbeta.of<P>(c)};
-            without_lock([&] { batch_norm_weighted_backward<T>(args, options.get()); });
+            without_lock(options, [&](const Options& own) { batch_norm_weighted_backward<T>(args, own); });
           });
         });
 }
@@ -173,7 +173,7 @@ void define_ghost(nb::module_& m) {
                                                 .var = var.of<double>(saved),
                                                 .rstd = rstd.of<double>(saved),
                                                 .eps = eps};
-            without_lock([&] { batch_norm_ghost_forward<T>(args, options.get()); });
+            without_lock(options, [&](const Options& own) { batch_norm_ghost_forward<T>(args, own); });
           });
         });
   m.def("batch_norm_ghost_backward", [](int dtype, int64_t n, int64_t c, int64_t s, int64_t ghost, const In& x,
@@ -193,7 +193,7 @@ void define_ghost(nb::module_& m) {
                                            .dx = dx.of<T>(n * c * s),
                                            .dgamma = dgamma.of<P>(c),
                                            .dbeta = dbeta.of<P>(c)};
-      without_lock([&] { batch_norm_ghost_backward<T>(args, options.get()); });
+      without_lock(options, [&](const Options& own) { batch_norm_ghost_backward<T>(args, own); });
     });
   });
 }
@@ -220,7 +220,7 @@ void define_renorm(nb::module_& m) {
                                            .r_max = r_max,
                                            .d_max = d_max,
                                            .eps = eps};
-      without_lock([&] { batch_norm_renorm_forward<T>(args, options.get()); });
+      without_lock(options, [&](const Options& own) { batch_norm_renorm_forward<T>(args, own); });
     });
   });
   m.def("batch_norm_renorm_backward",
@@ -240,7 +240,7 @@ void define_renorm(nb::module_& m) {
                                                   .dx = dx.of<T>(n * c * s),
                                                   .dgamma = dgamma.of<P>(c),
                                                   .dbeta = dbeta.of<P>(c)};
-            without_lock([&] { batch_norm_renorm_backward<T>(args, options.get()); });
+            without_lock(options, [&](const Options& own) { batch_norm_renorm_backward<T>(args, own); });
           });
         });
 }

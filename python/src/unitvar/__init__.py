@@ -39,6 +39,8 @@ from ._weighted import *
 from .layer import *
 from .schedule import *
 
+Error.__doc__ = "What the library itself refuses; a ValueError. The message names what was seen and what was wanted."
+
 __all__ = [
     "Error",
     "Options",

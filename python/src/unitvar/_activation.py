@@ -7,23 +7,32 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _core
-from ._arrays import DEFAULT, Array, Layout, as_array, as_tensor
+from ._arrays import DEFAULT, Array, Layout, as_tensor, collective, real
 
 __all__ = [
     "ActGradients",
     "ActResult",
+    "Mask",
     "batch_norm_act",
     "batch_norm_act_backward",
     "batch_norm_act_inference",
 ]
 
 
+class Mask(NamedTuple):
+    """Which elements were above zero before the activation: what a backward needs to know of y."""
+
+    #: uint8, one bit an element, in the order of memory
+    bits: np.ndarray
+    #: x's axes from the slowest to the fastest, as the bits have them
+    order: tuple[int, ...]
+
+
 class ActResult(NamedTuple):
     """What batch_norm_act gives. Pass mask, mean and rstd to the backward."""
 
     y: np.ndarray
-    #: one bit an element, in the order of memory: whether it was above zero before the activation
-    mask: np.ndarray
+    mask: Mask
     mean: np.ndarray
     #: biased
     var: np.ndarray
@@ -39,6 +48,7 @@ class ActGradients(NamedTuple):
     dbeta: Any
 
 
+@collective
 def batch_norm_act(
     x: Array,
     gamma: Array | None = None,
@@ -69,15 +79,15 @@ def batch_norm_act(
     op = "batch_norm_act"
     x = as_tensor(op, "x", x)
     layout = Layout(op, x, channel_axis)
-    y, memory = layout.result(op, "out", out)
+    y, memory = layout.result_apart(op, x, out)
     mask = np.empty(_core.batch_norm_act_mask_bytes(*layout.extent), np.uint8)
     mean, var, rstd = layout.statistics(3)
     _core.batch_norm_act_forward(
         layout.code, *layout.extent, layout.take(op, "x", x), layout.take(op, "residual", residual),
-        layout.parameter(op, "gamma", gamma), layout.parameter(op, "beta", beta), memory, mask, mean, var, rstd, eps,
-        negative_slope, options,
+        layout.parameter(op, "gamma", gamma), layout.parameter(op, "beta", beta), memory, mask, mean, var, rstd,
+        real(op, "eps", eps), negative_slope, options,
     )  # fmt: skip
-    return ActResult(y, mask, mean, var, rstd)
+    return ActResult(y, Mask(mask, layout.order), mean, var, rstd)
 
 
 def batch_norm_act_inference(
@@ -107,15 +117,16 @@ def batch_norm_act_inference(
     _core.batch_norm_act_inference(
         layout.code, *layout.extent, layout.take(op, "x", x), layout.take(op, "residual", residual),
         layout.statistic(op, "mean", mean), layout.statistic(op, "var", var), layout.parameter(op, "gamma", gamma),
-        layout.parameter(op, "beta", beta), memory, eps, negative_slope, options,
+        layout.parameter(op, "beta", beta), memory, real(op, "eps", eps), negative_slope, options,
     )  # fmt: skip
     return y
 
 
+@collective
 def batch_norm_act_backward(
     x: Array,
     dy: Array,
-    mask: Array,
+    mask: Mask,
     mean: Array,
     rstd: Array,
     gamma: Array | None = None,
@@ -128,7 +139,7 @@ def batch_norm_act_backward(
     out: Array | None = None,
     options: _core.Options = DEFAULT,
 ) -> ActGradients:
-    """Gradients of batch_norm_act (docs/derivation.md B48, B49). x must lie in memory as in the forward.
+    """Gradients of batch_norm_act (docs/derivation.md B48, B49). x is copied if it lies otherwise than in the forward.
 
     Args:
         mask: the forward's.
@@ -143,15 +154,14 @@ def batch_norm_act_backward(
     """
     op = "batch_norm_act_backward"
     x = as_tensor(op, "x", x)
-    layout = Layout(op, x, channel_axis)
+    if not isinstance(mask, Mask) or len(mask.order) != x.ndim:
+        raise TypeError(f"{op}: mask is no Mask of an array with {x.ndim} axes, want the forward's")
+    layout = Layout(op, x, channel_axis, order=mask.order)
     dx, memory = layout.gradient(op, need_dx, out)
     dresidual, side = layout.gradient(op, need_dresidual)
     dgamma, dbeta, to_gamma, to_beta = layout.parameter_gradients(need_params)
-    bits = np.ascontiguousarray(as_array(op, "mask", mask))
-    if bits.dtype != np.uint8:
-        raise TypeError(f"{op}: mask has dtype {bits.dtype}, want the forward's, uint8")
     _core.batch_norm_act_backward(
-        layout.code, *layout.extent, layout.take(op, "x", x), layout.take(op, "dy", dy), bits,
+        layout.code, *layout.extent, layout.take(op, "x", x), layout.take(op, "dy", dy), mask.bits,
         layout.statistic(op, "mean", mean), layout.statistic(op, "rstd", rstd), layout.parameter(op, "gamma", gamma),
         memory, side, to_gamma, to_beta, negative_slope, options,
     )  # fmt: skip

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import operator
+from collections.abc import Callable
 from math import prod
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -18,11 +21,15 @@ DTYPES = ("float32", "float64", "bfloat16", "float16")
 _CODES: dict[np.dtype, int] = {np.dtype(np.float32): 0, np.dtype(np.float64): 1, np.dtype(np.float16): 3}
 _BF16 = 2
 _F64 = np.dtype(np.float64)
+DEFAULT = _core.Options()
 _CPU_DEVICES = (1, 3, 11)  # DLPack: CPU, and host memory that CUDA or ROCm pinned
 
 
 def _from_dlpack(op: str, name: str, x: Any) -> np.ndarray:
-    device = int(x.__dlpack_device__()[0])
+    try:
+        device = int(x.__dlpack_device__()[0])
+    except Exception as error:
+        raise TypeError(f"{op}: {name} has no memory on the CPU: {error}") from None
     if device not in _CPU_DEVICES:
         raise TypeError(f"{op}: {name} is on DLPack device {device}, want an array on the CPU")
     try:
@@ -43,6 +50,8 @@ def _bf16_from_dlpack(x: Any) -> np.ndarray:
 def as_array(op: str, name: str, x: Any) -> np.ndarray:
     """A NumPy array on the memory of x. TypeError unless x is a CPU array."""
     if isinstance(x, np.ndarray):
+        if isinstance(x, np.ma.MaskedArray):
+            raise TypeError(f"{op}: {name} is a masked array, want plain memory: batch_norm_weighted takes a mask")
         return x
     if hasattr(x, "__dlpack__"):
         return _from_dlpack(op, name, x)
@@ -70,6 +79,62 @@ def param_dtype(dtype: np.dtype) -> np.dtype:
     return np.dtype(np.float64 if dtype == np.float64 else np.float32)
 
 
+def contiguous(array: np.ndarray, dtype: np.dtype | None = None) -> np.ndarray:
+    """In C order and aligned: array itself, or a copy."""
+    memory = np.ascontiguousarray(array, dtype)
+    return memory if memory.flags.aligned else memory.copy()
+
+
+def needed(op: str, name: str, x: Any) -> Any:
+    """x, which may not be None."""
+    if x is None:
+        raise TypeError(f"{op}: {name} is None, want an array")
+    return x
+
+
+def natural(op: str, name: str, value: Any) -> int:
+    """A number of things, 1 or more."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{op}: {name} is {value!r}, want an int") from None
+    if not 1 <= number < 2**62:
+        raise ValueError(f"{op}: {name} is {number}, want 1 or more")
+    return number
+
+
+def real(op: str, name: str, value: Any) -> float:
+    """A number as float."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{op}: {name} is {value!r}, want a number") from None
+
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def collective(call: Function) -> Function:
+    """A call of all ranks of a communicator: if this one refuses its arguments, the others learn why."""
+
+    @functools.wraps(call)
+    def checked(*args: Any, options: _core.Options = DEFAULT, **kwargs: Any) -> Any:
+        if not isinstance(options, _core.Options):
+            raise TypeError(f"{call.__name__}: options is a {type(options).__name__}, want unitvar.Options")
+        ranks = options.communicator
+        if ranks is None:
+            return call(*args, options=options, **kwargs)
+        before = ranks.starts  # type: ignore[attr-defined]
+        try:
+            return call(*args, options=options, **kwargs)
+        except (TypeError, ValueError) as problem:
+            if ranks.starts == before:  # type: ignore[attr-defined]
+                _core.refuse(options, str(problem))
+            raise
+
+    return cast(Function, checked)
+
+
 def flat(array: np.ndarray) -> np.ndarray:
     """What the compiled module takes of a contiguous array: bf16 as 16-bit integers, which every library knows."""
     return array.view(np.uint16) if _CODES[array.dtype] == _BF16 else array
@@ -88,7 +153,7 @@ def as_vector(op: str, name: str, x: Any, dtype: np.dtype, shape: tuple[int, ...
         raise ValueError(f"{op}: {name} has shape {array.shape}, want {shape}")
     if array.dtype != dtype and array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
         raise TypeError(f"{op}: {name} has dtype {array.dtype}, want real numbers")
-    return np.ascontiguousarray(array, dtype)
+    return contiguous(array, dtype)
 
 
 def as_axis(op: str, name: str, axis: Any, ndim: int) -> int:
@@ -105,7 +170,7 @@ def as_axis(op: str, name: str, axis: Any, ndim: int) -> int:
     except AttributeError:
         raise TypeError(f"{op}: {name} is {axis!r}, want an int") from None
     if not -ndim <= index < ndim:
-        raise ValueError(f"{op}: {name} is {index}, want an axis of an array with {ndim}")
+        raise ValueError(f"{op}: {name} is {index}, want an axis of an array with {ndim} axes")
     return index % ndim
 
 
@@ -146,7 +211,7 @@ class Tensor:
 
     def take(self, op: str, name: str, x: Any) -> Memory:
         """A tensor like x as flat memory, copied only if it lies otherwise. None is ABSENT."""
-        return ABSENT if x is None else flat(np.ascontiguousarray(self._like_x(op, name, x)))
+        return ABSENT if x is None else flat(contiguous(self._like_x(op, name, x)))
 
     def result(self, op: str, name: str, out: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """An output like x, and its flat memory. `out` must lie as x is taken."""
@@ -154,12 +219,23 @@ class Tensor:
             memory = np.empty([self.shape[axis] for axis in self.order], self.dtype)
             return memory.transpose(self.inverse), flat(memory)
         memory = self._like_x(op, name, out)
-        if not memory.flags.c_contiguous or not memory.flags.writeable:
-            raise ValueError(f"{op}: {name} is read-only or lies in memory otherwise than x, want an array like x")
+        if not (memory.flags.c_contiguous and memory.flags.writeable and memory.flags.aligned):
+            raise ValueError(
+                f"{op}: {name} is read-only, misaligned or lies in memory otherwise than x, want an array like x"
+            )
         return as_array(op, name, out), flat(memory)
+
+    def result_apart(self, op: str, x: np.ndarray, out: Any) -> tuple[np.ndarray, np.ndarray]:
+        """The same where the backward needs x: the library sees an overlap only if x is not copied."""
+        y, memory = self.result(op, "out", out)
+        if out is not None and np.may_share_memory(memory, x):
+            raise ValueError(f"{op}: out overlaps x, want separate memory: the backward needs x")
+        return y, memory
 
     def gradient(self, op: str, needed: bool, out: Any = None, name: str = "out") -> tuple[np.ndarray | None, Memory]:
         """An output like x if it is needed, and its flat memory."""
+        if not needed and out is not None:
+            raise ValueError(f"{op}: {name} is given for a gradient that is not needed")
         return self.result(op, name, out) if needed else (None, ABSENT)
 
     def parameter(self, op: str, name: str, x: Any) -> Memory:
@@ -190,15 +266,25 @@ class Layout(Tensor):
     """A tensor with channels.
 
     An array that covers its memory without gaps is taken as it lies, whatever the order of its axes. Any other is
-    copied once, in C order. `outer_first` wants axis 0 to be the slowest one, as a sample's statistics do.
+    copied once, in C order. `outer_first` wants axis 0 to be the slowest one, as a sample's statistics do. With
+    `order`, x is taken in that order of its axes.
     """
 
     __slots__ = ("outer", "channels", "inner", "channel_axis")
 
-    def __init__(self, op: str, x: np.ndarray, channel_axis: Any, outer_first: bool = False) -> None:
+    def __init__(
+        self,
+        op: str,
+        x: np.ndarray,
+        channel_axis: Any,
+        outer_first: bool = False,
+        order: tuple[int, ...] | None = None,
+    ) -> None:
         if x.ndim == 0:
             raise ValueError(f"{op}: x has no axis, want a channel axis")
-        order = _order_of(x)
+        if 0 in x.shape[1:]:
+            raise ValueError(f"{op}: x has shape {x.shape}, want no empty axis but the batch's, axis 0")
+        order = _order_of(x) if order is None else order
         if order is None or (outer_first and not self._is_first(order, x.shape)):
             order = _IN_ORDER[x.ndim]
         super().__init__(x, order)
@@ -235,6 +321,3 @@ class Rows(Tensor):
     def extent(self) -> tuple[int, int]:
         """rows, length."""
         return self.rows, self.length
-
-
-DEFAULT = _core.Options()

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _core
-from ._arrays import DEFAULT, Array, Layout, as_tensor
+from ._arrays import DEFAULT, Array, Layout, as_tensor, collective, real
 
 __all__ = [
     "BatchNormResult",
@@ -39,6 +39,7 @@ class Gradients(NamedTuple):
     dbeta: Any
 
 
+@collective
 def batch_norm(
     x: Array,
     gamma: Array | None = None,
@@ -82,11 +83,11 @@ def batch_norm(
     op = "batch_norm"
     x = as_tensor(op, "x", x)
     layout = Layout(op, x, channel_axis)
-    y, memory = layout.result(op, "out", out)
+    y, memory = layout.result_apart(op, x, out)
     mean, var, rstd = layout.statistics(3)
     _core.batch_norm_forward(
         layout.code, *layout.extent, layout.take(op, "x", x), layout.parameter(op, "gamma", gamma),
-        layout.parameter(op, "beta", beta), memory, mean, var, rstd, eps, options,
+        layout.parameter(op, "beta", beta), memory, mean, var, rstd, real(op, "eps", eps), options,
     )  # fmt: skip
     return BatchNormResult(y, mean, var, rstd)
 
@@ -121,11 +122,12 @@ def batch_norm_inference(
     _core.batch_norm_inference(
         layout.code, *layout.extent, layout.take(op, "x", x), layout.statistic(op, "mean", mean),
         layout.statistic(op, "var", var), layout.parameter(op, "gamma", gamma), layout.parameter(op, "beta", beta),
-        memory, eps, options,
+        memory, real(op, "eps", eps), options,
     )  # fmt: skip
     return y
 
 
+@collective
 def batch_norm_backward(
     x: Array,
     dy: Array,
@@ -209,6 +211,6 @@ def batch_norm_frozen_backward(
     _core.batch_norm_frozen_backward(
         layout.code, *layout.extent, layout.take(op, "x", x), layout.take(op, "dy", dy),
         layout.statistic(op, "mean", mean), layout.statistic(op, "var", var), layout.parameter(op, "gamma", gamma),
-        dx_memory, to_gamma, to_beta, eps, options,
+        dx_memory, to_gamma, to_beta, real(op, "eps", eps), options,
     )  # fmt: skip
     return Gradients(dx, dgamma, dbeta)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _core
-from ._arrays import DEFAULT, Array, Layout, Rows, as_tensor
+from ._arrays import DEFAULT, Array, Layout, Rows, as_tensor, collective
 from ._batch_norm import Gradients
 from ._relatives import Groups
 
@@ -56,6 +56,7 @@ def _batch(op: str, kernel: Any, x: Any, dy: Any, mean: Any, rstd: Any, gamma: A
     return _double(op, kernel, layout, layout.extent, x, dy, statistics, gamma, grads, options)
 
 
+@collective
 def batch_norm_double_backward(
     x: Array,
     dy: Array,
@@ -100,7 +101,7 @@ def batch_norm_frozen_double_backward(
     channel_axis: int = 1,
     options: _core.Options = DEFAULT,
 ) -> DoubleGradients:
-    """The same where mean and rstd are constants (docs/derivation.md B55).
+    """batch_norm_double_backward where mean and rstd are constants (docs/derivation.md B55).
 
     >>> import numpy as np, unitvar
     >>> x = np.ones((2, 1))
@@ -209,6 +210,7 @@ def instance_norm_double_backward(
     )  # fmt: skip
 
 
+@collective
 def batch_norm_statistics_backward(
     x: Array,
     dy: Array,
@@ -272,6 +274,7 @@ def _jvp(op: str, kernel: Any, x: Any, mean: Any, rstd: Any, gamma: Any, dots: t
     return Tangents(y_dot, mean_dot, var_dot)
 
 
+@collective
 def batch_norm_jvp(
     x: Array,
     mean: Array,
@@ -321,7 +324,7 @@ def batch_norm_frozen_jvp(
     channel_axis: int = 1,
     options: _core.Options = DEFAULT,
 ) -> np.ndarray:
-    """The same where mean and rstd are constants (docs/derivation.md B57): y_dot alone.
+    """batch_norm_jvp where mean and rstd are constants (docs/derivation.md B57): y_dot alone.
 
     >>> import numpy as np, unitvar
     >>> x = np.ones((2, 1))

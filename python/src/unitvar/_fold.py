@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import _core
-from ._arrays import _CODES, Array, as_tensor, as_vector, flat, param_dtype
+from ._arrays import _CODES, Array, as_tensor, as_vector, contiguous, flat, needed, param_dtype, real
 
 __all__ = ["Folded", "ScaleShift", "batch_norm_fold", "batch_norm_scale_and_shift"]
 
@@ -48,10 +48,17 @@ def batch_norm_scale_and_shift(
     own = np.dtype(dtype)
     if own not in (np.dtype(np.float32), _F64):
         raise TypeError(f"{op}: dtype is {own}, want float32 or float64")
-    m, v = as_vector(op, "mean", mean, _F64), as_vector(op, "var", var, _F64)
+    m, v = (as_vector(op, name, needed(op, name, a), _F64) for name, a in (("mean", mean), ("var", var)))
     scale, shift = np.empty_like(m, own), np.empty_like(m, own)
     _core.batch_norm_scale_and_shift(
-        _CODES[own], m, v, as_vector(op, "gamma", gamma, own), as_vector(op, "beta", beta, own), scale, shift, eps
+        _CODES[own],
+        m,
+        v,
+        as_vector(op, "gamma", gamma, own),
+        as_vector(op, "beta", beta, own),
+        scale,
+        shift,
+        real(op, "eps", eps),
     )
     return ScaleShift(scale, shift)
 
@@ -111,9 +118,9 @@ def batch_norm_fold(
     folded, folded_bias = np.empty(array.shape, array.dtype), np.empty(channels, params)
     shape = (channels,)
     _core.batch_norm_fold(
-        _CODES[array.dtype], *extent, flat(np.ascontiguousarray(array)), as_vector(op, "bias", bias, params, shape),
+        _CODES[array.dtype], *extent, flat(contiguous(array)), as_vector(op, "bias", bias, params, shape),
         as_vector(op, "mean", mean, _F64, shape), as_vector(op, "var", var, _F64, shape),
         as_vector(op, "gamma", gamma, params, shape), as_vector(op, "beta", beta, params, shape), flat(folded),
-        folded_bias, eps,
+        folded_bias, real(op, "eps", eps),
     )  # fmt: skip
     return Folded(folded, folded_bias)

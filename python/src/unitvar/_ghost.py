@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _core
-from ._arrays import DEFAULT, Array, Layout, as_tensor
+from ._arrays import DEFAULT, Array, Layout, as_tensor, collective, natural, real
 from ._batch_norm import BatchNormResult, Gradients
 
 __all__ = [
@@ -28,8 +28,7 @@ class _Ghosts(Layout):
         super().__init__(op, x, channel_axis, outer_first=True)
         if self.channel_axis == 0:
             raise ValueError(f"{op}: channel_axis is 0, want samples on axis 0")
-        if ghost < 1:
-            raise ValueError(f"{op}: ghost is {ghost}, want 1 sample or more")
+        ghost = natural(op, "ghost", ghost)
         samples = self.shape[0]
         self.rows = ghost * (self.outer // samples if samples else 1)
         self.statistic_shape = -(-samples // ghost), self.channels
@@ -65,11 +64,11 @@ def batch_norm_ghost(
     op = "batch_norm_ghost"
     x = as_tensor(op, "x", x)
     layout = _Ghosts(op, x, ghost, channel_axis)
-    y, memory = layout.result(op, "out", out)
+    y, memory = layout.result_apart(op, x, out)
     mean, var, rstd = layout.statistics(3)
     _core.batch_norm_ghost_forward(
         layout.code, *layout.extent, layout.rows, layout.take(op, "x", x), layout.parameter(op, "gamma", gamma),
-        layout.parameter(op, "beta", beta), memory, mean, var, rstd, eps, options,
+        layout.parameter(op, "beta", beta), memory, mean, var, rstd, real(op, "eps", eps), options,
     )  # fmt: skip
     return BatchNormResult(y, mean, var, rstd)
 
@@ -123,6 +122,7 @@ class RenormResult(NamedTuple):
     d: np.ndarray
 
 
+@collective
 def batch_norm_renorm(
     x: Array,
     running_mean: Array,
@@ -153,17 +153,18 @@ def batch_norm_renorm(
     op = "batch_norm_renorm"
     x = as_tensor(op, "x", x)
     layout = Layout(op, x, channel_axis)
-    y, memory = layout.result(op, "out", out)
+    y, memory = layout.result_apart(op, x, out)
     mean, var, rstd, r, d = layout.statistics(5)
     _core.batch_norm_renorm_forward(
         layout.code, *layout.extent, layout.take(op, "x", x), layout.parameter(op, "gamma", gamma),
         layout.parameter(op, "beta", beta), layout.statistic(op, "running_mean", running_mean),
-        layout.statistic(op, "running_var", running_var), memory, mean, var, rstd, r, d, float(r_max), float(d_max),
-        eps, options,
+        layout.statistic(op, "running_var", running_var), memory, mean, var, rstd, r, d,
+        real(op, "r_max", r_max), real(op, "d_max", d_max), real(op, "eps", eps), options,
     )  # fmt: skip
     return RenormResult(y, mean, var, rstd, r, d)
 
 
+@collective
 def batch_norm_renorm_backward(
     x: Array,
     dy: Array,

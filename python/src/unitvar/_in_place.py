@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import _core
-from ._arrays import DEFAULT, Array, Layout, as_tensor
+from ._arrays import DEFAULT, Array, Layout, as_tensor, collective, real
 from ._batch_norm import Gradients
 
 __all__ = [
@@ -27,6 +27,7 @@ class InPlaceResult(NamedTuple):
     rstd: np.ndarray
 
 
+@collective
 def batch_norm_in_place(
     x: Array,
     gamma: Array | None = None,
@@ -62,11 +63,12 @@ def batch_norm_in_place(
     mean, var, rstd = layout.statistics(3)
     _core.batch_norm_in_place_forward(
         layout.code, *layout.extent, memory, layout.parameter(op, "gamma", gamma), layout.parameter(op, "beta", beta),
-        mean, var, rstd, eps, negative_slope, max_lost_digits, options,
+        mean, var, rstd, real(op, "eps", eps), negative_slope, max_lost_digits, options,
     )  # fmt: skip
     return InPlaceResult(y, mean, var, rstd)
 
 
+@collective
 def batch_norm_in_place_backward(
     y: Array,
     dy: Array,

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _core
-from ._arrays import DEFAULT, Array, Layout, Rows, as_tensor
+from ._arrays import DEFAULT, Array, Layout, Rows, as_tensor, natural, real
 from ._batch_norm import Gradients
 
 __all__ = [
@@ -86,7 +86,7 @@ def layer_norm(
     mean, rstd = rows.statistics(2)
     _core.layer_norm_forward(
         rows.code, *rows.extent, rows.take(op, "x", x), rows.parameter(op, "gamma", gamma),
-        rows.parameter(op, "beta", beta), memory, mean, rstd, eps, options,
+        rows.parameter(op, "beta", beta), memory, mean, rstd, real(op, "eps", eps), options,
     )  # fmt: skip
     return LayerNormResult(y, mean, rstd)
 
@@ -150,7 +150,7 @@ def rms_norm(
     (rstd,) = rows.statistics(1)
     _core.rms_norm_forward(
         rows.code, *rows.extent, rows.take(op, "x", x), rows.parameter(op, "gamma", gamma),
-        rows.parameter(op, "beta", beta), memory, rstd, eps, options,
+        rows.parameter(op, "beta", beta), memory, rstd, real(op, "eps", eps), options,
     )  # fmt: skip
     return RmsNormResult(y, rstd)
 
@@ -198,9 +198,9 @@ class Groups(Layout):
             raise ValueError(
                 f"{op}: x has shape {x.shape} with channels on axis {self.channel_axis}, want samples on axis 0"
             )
-        if groups is not None and (groups < 1 or self.channels % groups != 0):
+        self.groups = self.channels if groups is None else natural(op, "groups", groups)
+        if self.channels % self.groups != 0:
             raise ValueError(f"{op}: groups is {groups}, want a divisor of the {self.channels} channels")
-        self.groups = self.channels if groups is None else int(groups)
         self.statistic_shape = self.shape[0], self.groups
 
     @property
@@ -216,11 +216,11 @@ def _forward(
 ) -> GroupNormResult:  # fmt: skip
     x = as_tensor(op, "x", x)
     layout = Groups(op, x, groups, channel_axis)
-    y, memory = layout.result(op, "out", out)
+    y, memory = layout.result_apart(op, x, out)
     mean, rstd = layout.statistics(2)
     kernel(
         layout.code, *layout.group_extent, layout.take(op, "x", x), layout.parameter(op, "gamma", gamma),
-        layout.parameter(op, "beta", beta), memory, mean, rstd, eps, options,
+        layout.parameter(op, "beta", beta), memory, mean, rstd, real(op, "eps", eps), options,
     )  # fmt: skip
     return GroupNormResult(y, mean, rstd)
 
@@ -265,6 +265,7 @@ def group_norm(
     >>> unitvar.group_norm(np.array([[1.0, 3.0, 10.0, 30.0]]), 2, eps=0.0).y
     array([[-1.,  1., -1.,  1.]])
     """
+    groups = natural("group_norm", "groups", groups)
     return _forward("group_norm", _core.group_norm_forward, groups, x, gamma, beta, channel_axis, eps, out, options)
 
 
@@ -290,6 +291,7 @@ def group_norm_backward(
     >>> unitvar.group_norm_backward(x, np.ones_like(x), mean, rstd, 2).dbeta
     array([6., 6., 6., 6.])
     """
+    groups = natural("group_norm_backward", "groups", groups)
     return _backward(
         "group_norm_backward", _core.group_norm_backward, groups, x, dy, mean, rstd, gamma, channel_axis, need_dx,
         need_params, out, options,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import _core
-from ._arrays import DEFAULT, Array, Layout, Memory, as_array, as_tensor, as_vector
+from ._arrays import DEFAULT, Array, Layout, Memory, as_array, as_tensor, as_vector, collective, real
 from ._batch_norm import Gradients
 
 __all__ = [
@@ -39,6 +39,7 @@ def _weight(op: str, layout: Layout, weight: Array) -> Memory:
     return as_vector(op, "weight", array.transpose(order), layout.param_dtype)
 
 
+@collective
 def batch_norm_weighted(
     x: Array,
     weight: Array,
@@ -56,8 +57,9 @@ def batch_norm_weighted(
     Equations B62 to B64 of docs/derivation.md.
 
     Args:
-        weight: >= 0, of x's shape without the channel axis; 0 and 1, or booleans, are a mask.
-        zero_unweighted: y is 0 where the weight is 0; otherwise it is normalized there, too.
+        weight: >= 0, of x's shape without the channel axis; 0 and 1, or booleans, are a mask. Converted as gamma is.
+        zero_unweighted: y is 0 where the weight is 0; otherwise it is normalized there, too, without a gradient: the
+            backward takes dy for 0 where the weight is 0.
         x, gamma, beta, eps, channel_axis, out, options: as in batch_norm.
 
     >>> import numpy as np, unitvar
@@ -69,16 +71,17 @@ def batch_norm_weighted(
     op = "batch_norm_weighted"
     x = as_tensor(op, "x", x)
     layout = Layout(op, x, channel_axis)
-    y, memory = layout.result(op, "out", out)
+    y, memory = layout.result_apart(op, x, out)
     mean, var, rstd = layout.statistics(3)
     total = _core.batch_norm_weighted_forward(
         layout.code, *layout.extent, layout.take(op, "x", x), _weight(op, layout, weight),
-        layout.parameter(op, "gamma", gamma), layout.parameter(op, "beta", beta), memory, mean, var, rstd, eps,
-        zero_unweighted, options,
+        layout.parameter(op, "gamma", gamma), layout.parameter(op, "beta", beta), memory, mean, var, rstd,
+        real(op, "eps", eps), bool(zero_unweighted), options,
     )  # fmt: skip
     return WeightedResult(y, mean, var, rstd, total)
 
 
+@collective
 def batch_norm_weighted_backward(
     x: Array,
     dy: Array,

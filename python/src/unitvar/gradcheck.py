@@ -59,8 +59,23 @@ def _doubles(op: str, name: str, x: Array) -> np.ndarray:
     return np.array(as_array(op, name, x), np.float64, order="C")
 
 
-def _flat_function(f: Callable[[np.ndarray], Any], shape: tuple[int, ...]) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda flat: np.ascontiguousarray(f(flat.reshape(shape)), np.float64).ravel()
+def _flat_function(
+    f: Callable[[np.ndarray], Any], shape: tuple[int, ...], wanted: tuple[int, ...] | None = None
+) -> Callable[[np.ndarray], np.ndarray]:
+    def call(flat: np.ndarray) -> np.ndarray:
+        y = np.ascontiguousarray(f(flat.reshape(shape)), np.float64)
+        if wanted is not None and y.shape != wanted:
+            raise ValueError(f"gradcheck: f(x) has shape {y.shape}, want that of dy, {wanted}")
+        return y.ravel()
+
+    return call
+
+
+def _pair(op: str, a: Array, b: Array) -> tuple[np.ndarray, np.ndarray]:
+    one, other = _doubles(op, "a", a), _doubles(op, "b", b)
+    if one.shape != other.shape:
+        raise ValueError(f"{op}: a has shape {one.shape} and b {other.shape}, want the same")
+    return one.ravel(), other.ravel()
 
 
 def numeric_gradient(f: Callable[[np.ndarray], float], x: Array, *, step: float = 0.125, levels: int = 10) -> Numeric:
@@ -84,7 +99,7 @@ def numeric_vjp(
 ) -> Numeric:
     """d sum(dy * f(x)) / dx, each element differentiated before it is added up: more digits than numeric_gradient."""
     own, g = _doubles("numeric_vjp", "x", x), _doubles("numeric_vjp", "dy", dy)
-    value, error = _core.numeric_vjp(_flat_function(f, own.shape), own.ravel(), g.ravel(), step, levels)
+    value, error = _core.numeric_vjp(_flat_function(f, own.shape, g.shape), own.ravel(), g.ravel(), step, levels)
     return Numeric(value.reshape(own.shape), error.reshape(own.shape))
 
 
@@ -133,16 +148,18 @@ def gradcheck(
         found = _core.gradcheck_scalar(lambda v: float(f(v.reshape(own.shape))), own.ravel(), a.ravel(), step, levels)
     else:
         g = _doubles("gradcheck", "dy", dy)
-        found = _core.gradcheck_vector(_flat_function(f, own.shape), own.ravel(), g.ravel(), a.ravel(), step, levels)
+        found = _core.gradcheck_vector(
+            _flat_function(f, own.shape, g.shape), own.ravel(), g.ravel(), a.ravel(), step, levels
+        )
     worst = tuple(int(i) for i in np.unravel_index(found[2], own.shape)) if own.size else ()
     return Report(found[0], found[1], worst, *found[3:])
 
 
 def rel_error(a: Array, b: Array) -> float:
     """max |a - b| / max(1e-8, |a| + |b|), as CS231n's notebooks have it."""
-    return float(_core.rel_error(_doubles("rel_error", "a", a).ravel(), _doubles("rel_error", "b", b).ravel()))
+    return float(_core.rel_error(*_pair("rel_error", a, b)))
 
 
 def l2_error(a: Array, b: Array) -> float:
     """||a - b|| / max(1e-8, ||b||)."""
-    return float(_core.l2_error(_doubles("l2_error", "a", a).ravel(), _doubles("l2_error", "b", b).ravel()))
+    return float(_core.l2_error(*_pair("l2_error", a, b)))

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
 
 from . import _core
-from ._arrays import _CODES, DEFAULT, Array, Layout, as_tensor, as_vector
+from ._arrays import _CODES, DEFAULT, Array, Layout, as_tensor, as_vector, collective, natural, needed, real
 
 __all__ = ["BatchNorm", "update_running_statistics"]
+
+
+def _batches(op: str, value: Any) -> int:
+    """A counter of batches that may still be incremented."""
+    try:
+        batches = operator.index(value.item() if isinstance(value, np.ndarray) else value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{op}: batches_tracked is {value!r}, want an int") from None
+    if not 0 <= batches < 2**63 - 1:
+        raise ValueError(f"{op}: batches_tracked is {batches}, want 0 or more")
+    return batches
+
 
 _SENSES = ("weight_of_new", "weight_of_old")
 _VARIANCES = ("unbiased", "biased")
@@ -25,7 +38,7 @@ def _policy(
         raise ValueError(f"{op}: running_variance is {variance!r}, want one of {_VARIANCES}")
     return (
         momentum is None,
-        0.0 if momentum is None else float(momentum),
+        0.0 if momentum is None else real(op, "momentum", momentum),
         sense == "weight_of_old",
         variance == "biased",
         bool(skip_nonfinite),
@@ -65,13 +78,16 @@ def update_running_statistics(
     """
     op = "update_running_statistics"
     for name, array in (("running_mean", running_mean), ("running_var", running_var)):
-        if not isinstance(array, np.ndarray) or array.dtype != np.float64 or not array.flags.c_contiguous:
-            raise TypeError(f"{op}: {name} is no contiguous NumPy array of float64; it is updated in place")
+        if not isinstance(array, np.ndarray) or array.dtype != np.float64 or array.ndim != 1:
+            raise TypeError(f"{op}: {name} is no NumPy array of float64, (C,); it is updated in place")
+        if not (array.flags.c_contiguous and array.flags.writeable):
+            raise ValueError(f"{op}: {name} is read-only or has gaps; it is updated in place")
     f64 = np.dtype(np.float64)
     return str(
         _core.update_running_statistics(
-            running_mean, running_var, batches_tracked, float(count), as_vector(op, "mean", mean, f64),
-            as_vector(op, "var", var, f64),
+            running_mean, running_var, _batches(op, batches_tracked), real(op, "count", count),
+            as_vector(op, "mean", needed(op, "mean", mean), f64, running_mean.shape),
+            as_vector(op, "var", needed(op, "var", var), f64, running_mean.shape),
             *_policy(op, momentum, momentum_sense, running_variance, skip_nonfinite),
         )
     )  # fmt: skip
@@ -81,7 +97,8 @@ class BatchNorm:
     """Batch normalization with parameters, running statistics and the last forward's saved statistics.
 
     A new layer is in training mode, with gamma 1, beta 0, running mean 0, running variance 1. It keeps no copy of x:
-    backward takes the forward's x again. Not safe for concurrent calls on one object.
+    backward takes the forward's x again. Not safe for concurrent calls on one object. A copy (copy.copy, copy.deepcopy)
+    has arrays of its own, and no saved statistics.
 
     Args:
         channels: C.
@@ -90,9 +107,11 @@ class BatchNorm:
         momentum: of the running statistics, by default PyTorch's 0.1; None averages over all batches.
         momentum_sense: "weight_of_new" or "weight_of_old"; see update_running_statistics.
         running_variance: "unbiased" or "biased".
+        skip_nonfinite: a batch with NaN or Inf leaves the running statistics as they are.
         affine: hold gamma and beta.
         track_running_statistics: if not, eval mode uses the batch's statistics too, as PyTorch does.
         channel_axis: 1 for NCHW, -1 for NHWC.
+        options: as in batch_norm.
 
     >>> import numpy as np, unitvar
     >>> layer = unitvar.BatchNorm(3)
@@ -119,12 +138,51 @@ class BatchNorm:
         channel_axis: int = 1,
         options: _core.Options = DEFAULT,
     ) -> None:
-        self.dtype = as_tensor("BatchNorm", "dtype", np.empty(0, dtype)).dtype
-        self.channels, self.channel_axis, self.eps = channels, channel_axis, eps
-        self._layer = _core.BatchNormLayer(
-            _CODES[self.dtype], channels, eps, affine, track_running_statistics,
-            *_policy("BatchNorm", momentum, momentum_sense, running_variance, skip_nonfinite), options,
+        try:
+            self._dtype = as_tensor("BatchNorm", "dtype", np.empty(0, dtype)).dtype
+        except TypeError:
+            raise TypeError(f"BatchNorm: dtype is {dtype!r}, want float32, float64, bfloat16 or float16") from None
+        self._channels, self._channel_axis = natural("BatchNorm", "channels", channels), channel_axis
+        self._eps = real("BatchNorm", "eps", eps)
+        self._options, self._arguments = options, (
+            bool(affine), bool(track_running_statistics),
+            *_policy("BatchNorm", momentum, momentum_sense, running_variance, skip_nonfinite),
         )  # fmt: skip
+        self._layer = _core.BatchNormLayer(_CODES[self._dtype], self._channels, self._eps, *self._arguments, options)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> BatchNorm:
+        other = BatchNorm.__new__(BatchNorm)
+        other.__dict__.update(self.__dict__)
+        other._layer = _core.BatchNormLayer(
+            _CODES[self._dtype], self._channels, self._eps, *self._arguments, self._options
+        )
+        other.load_state_dict(self.state_dict())
+        if self.frozen:
+            other.freeze()
+        return other.track(bool(self._layer.tracking)).train(self.training)
+
+    def __copy__(self) -> BatchNorm:
+        return self.__deepcopy__({})
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of x and y."""
+        return self._dtype
+
+    @property
+    def channels(self) -> int:
+        """C."""
+        return self._channels
+
+    @property
+    def channel_axis(self) -> int:
+        """Of x."""
+        return self._channel_axis
+
+    @property
+    def eps(self) -> float:
+        """Added to the variance."""
+        return self._eps
 
     def __repr__(self) -> str:
         mode = "frozen" if self.frozen else "training" if self.training else "eval"
@@ -134,37 +192,58 @@ class BatchNorm:
         """The same as forward."""
         return self.forward(x, out)
 
-    def _arrays(self, op: str, x: Array, out: Array | None) -> tuple[Layout, np.ndarray, np.ndarray]:
+    def _take(self, op: str, x: Array) -> Layout:
         array = as_tensor(op, "x", x)
         if array.dtype != self.dtype:
             raise TypeError(f"{op}: x has dtype {array.dtype}, want the layer's, {self.dtype}")
-        layout = Layout(op, array, self.channel_axis)
-        return layout, *layout.result(op, "out", out)
+        return Layout(op, array, self.channel_axis)
 
     def forward(self, x: Array, out: Array | None = None) -> np.ndarray:
-        """y. Training: by the batch's statistics, which move the running ones; eval: by the running statistics."""
-        layout, y, memory = self._arrays("BatchNorm.forward", x, out)
-        self._layer.forward(*layout.extent, layout.take("BatchNorm.forward", "x", x), memory)
+        """y. Training: by the batch's statistics, which move the running ones; eval: by the running statistics.
+
+        In eval mode out may be x itself.
+        """
+        return self._forward(x, out, options=self._options)
+
+    @collective
+    def _forward(self, x: Array, out: Array | None, *, options: _core.Options) -> np.ndarray:
+        op = "BatchNorm.forward"
+        layout = self._take(op, x)
+        by_batch = self.training and not self.frozen
+        if by_batch:
+            y, memory = layout.result_apart(op, as_tensor(op, "x", x), out)
+        else:
+            y, memory = layout.result(op, "out", out)
+        self._layer.forward(*layout.extent, layout.take(op, "x", x), memory)
         return y
 
     def infer(self, x: Array, out: Array | None = None) -> np.ndarray:
         """y by the running statistics, whatever the mode; safe for concurrent calls."""
-        layout, y, memory = self._arrays("BatchNorm.infer", x, out)
-        self._layer.infer(*layout.extent, layout.take("BatchNorm.infer", "x", x), memory)
+        op = "BatchNorm.infer"
+        layout = self._take(op, x)
+        y, memory = layout.result(op, "out", out)
+        self._layer.infer(*layout.extent, layout.take(op, "x", x), memory)
         return y
 
-    def backward(self, x: Array, dy: Array, *, need_dx: bool = True, out: Array | None = None) -> np.ndarray | None:
-        """dx of the last training forward of x; writes dgamma and dbeta. out may be dy itself."""
+    def backward(self, x: Array, dy: Array, *, need_dx: bool = True, out: Array | None = None) -> Any:
+        """dx of the last training forward of x, or None if it is not needed; writes dgamma and dbeta. out may be dy.
+
+        A forward in eval mode saves nothing: the backward after it is still that of the last training forward. For
+        gradients by the running statistics, freeze the layer.
+        """
+        return self._backward(x, dy, need_dx, out, options=self._options)
+
+    @collective
+    def _backward(self, x: Array, dy: Array, need_dx: bool, out: Array | None, *, options: _core.Options) -> Any:
         op = "BatchNorm.backward"
-        array = as_tensor(op, "x", x)
-        layout = Layout(op, array, self.channel_axis)
+        layout = self._take(op, x)
         dx, memory = layout.gradient(op, need_dx, out)
         self._layer.backward(*layout.extent, layout.take(op, "x", x), layout.take(op, "dy", dy), memory)
         return dx
 
     def train(self, on: bool = True) -> BatchNorm:
         """Training mode, or eval mode."""
-        self._layer.train(on)
+        self._layer.train(bool(on))
         return self
 
     def eval(self) -> BatchNorm:
@@ -173,20 +252,22 @@ class BatchNorm:
 
     def freeze(self, on: bool = True) -> BatchNorm:
         """Training with the running statistics as constants: fine-tuning, detectors with small batches."""
-        self._layer.freeze(on)
+        self._layer.freeze(bool(on))
         return self
 
     def track(self, on: bool = True) -> BatchNorm:
         """Whether training moves the running statistics: off while activations are recomputed."""
-        self._layer.track(on)
+        self._layer.track(bool(on))
         return self
 
     @property
     def training(self) -> bool:
+        """Whether forward takes the batch's statistics."""
         return bool(self._layer.training)
 
     @property
     def frozen(self) -> bool:
+        """Whether training takes the running statistics for constants."""
         return bool(self._layer.frozen)
 
     @property
@@ -194,10 +275,18 @@ class BatchNorm:
         """The scale, (C,), writable; empty without affine."""
         return np.asarray(self._layer.gamma)
 
+    @gamma.setter
+    def gamma(self, values: Array) -> None:
+        np.asarray(self._layer.gamma)[:] = values
+
     @property
     def beta(self) -> np.ndarray:
         """The shift, (C,), writable; empty without affine."""
         return np.asarray(self._layer.beta)
+
+    @beta.setter
+    def beta(self, values: Array) -> None:
+        np.asarray(self._layer.beta)[:] = values
 
     @property
     def dgamma(self) -> np.ndarray:
@@ -214,10 +303,18 @@ class BatchNorm:
         """(C,) float64, writable."""
         return np.asarray(self._layer.running_mean)
 
+    @running_mean.setter
+    def running_mean(self, values: Array) -> None:
+        np.asarray(self._layer.running_mean)[:] = values
+
     @property
     def running_var(self) -> np.ndarray:
         """(C,) float64, writable; unbiased or biased as the layer was made."""
         return np.asarray(self._layer.running_var)
+
+    @running_var.setter
+    def running_var(self, values: Array) -> None:
+        np.asarray(self._layer.running_var)[:] = values
 
     @property
     def batches_tracked(self) -> int:
@@ -246,10 +343,9 @@ class BatchNorm:
         op, own = "BatchNorm.load_state_dict", self.state_dict()
         if set(state) != set(own):
             raise ValueError(f"{op}: state has {sorted(state)}, want {sorted(own)}")
-        new = {name: np.asarray(state[name]) for name in own}
-        for name, array in new.items():
-            if array.shape != own[name].shape:
-                raise ValueError(f"{op}: {name} has shape {array.shape}, want {own[name].shape}")
-        self._layer.batches_tracked = int(new.pop("batches_tracked"))
+        own.pop("batches_tracked")
+        tracked = _batches(op, state["batches_tracked"])
+        new = {name: np.array(as_vector(op, name, state[name], old.dtype, old.shape)) for name, old in own.items()}
+        self._layer.batches_tracked = tracked
         for name, array in new.items():
             getattr(self, name)[:] = array

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _core
-from ._arrays import DEFAULT, Array, Layout, as_tensor, as_vector
+from ._arrays import DEFAULT, Array, Layout, as_tensor, as_vector, needed, real
 
 __all__ = [
     "GradientSums",
@@ -90,19 +90,22 @@ def merge_moments(
 ) -> MergedMoments:
     """Moments of two parts together, by Chan's formula (docs/derivation.md B8). The arguments stay as they are."""
     op = "merge_moments"
-    mean, m2 = (np.array(as_vector(op, name, x, _F64)) for name, x in (("mean_a", mean_a), ("m2_a", m2_a)))
-    count = _core.merge_moments(
-        count_a, mean, m2, count_b, as_vector(op, "mean_b", mean_b, _F64), as_vector(op, "m2_b", m2_b, _F64)
+    mean, m2 = (
+        np.array(as_vector(op, name, needed(op, name, x), _F64)) for name, x in (("mean_a", mean_a), ("m2_a", m2_a))
     )
+    count = _core.merge_moments(
+        count_a, mean, m2, count_b, as_vector(op, "mean_b", needed(op, "mean_b", mean_b), _F64, mean.shape),
+        as_vector(op, "m2_b", needed(op, "m2_b", m2_b), _F64, mean.shape),
+    )  # fmt: skip
     return MergedMoments(count, mean, m2)
 
 
 def finish_moments(count: float, m2: Array, *, eps: float = 1e-5) -> Spread:
     """``var = m2 / count`` (biased) and ``rstd = 1 / sqrt(var + eps)``."""
     op = "finish_moments"
-    own = as_vector(op, "m2", m2, _F64)
+    own = as_vector(op, "m2", needed(op, "m2", m2), _F64)
     var, rstd = np.empty_like(own), np.empty_like(own)
-    _core.finish_moments(count, own, eps, var, rstd)
+    _core.finish_moments(count, own, real(op, "eps", eps), var, rstd)
     return Spread(var, rstd)
 
 

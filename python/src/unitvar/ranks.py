@@ -20,7 +20,7 @@ def merge_frames(frame_in: np.ndarray, frame_inout: np.ndarray) -> None:
     """Merges a frame into another: moments by Chan's formula (docs/derivation.md B8), sums by adding.
 
     Args:
-        frame_in, frame_inout: uint8 arrays of the communicator's frame_bytes.
+        frame_in, frame_inout: uint8 arrays of the communicator's frame_bytes. Damaged ones are refused.
 
     Commutative to the last bit. Merge in the same order on all ranks: rank 0, 1, 2, ...
     """
@@ -39,7 +39,7 @@ class Communicator(_core.PythonCommunicator):
     A subclass has `start(frame)`, which sends this rank's frame, and `wait(frame)`, which returns when the frame holds
     the merge of all ranks' frames, in rank order. frame is a writable uint8 array on the library's memory, the same in
     both.
-    What these methods raise comes out of the call that made them.
+    Do not keep it: it keeps the communicator alive. What these methods raise comes out of the call that made them.
 
     Args:
         rank, size: of this process.

@@ -89,11 +89,11 @@ class _Doubles:
 
     def __init__(self, op: str, x: Array, channel_axis: int) -> None:
         self.op = op
-        self.x = np.asarray(as_array(op, "x", x), np.float64)
+        self.x = np.require(as_array(op, "x", x), np.float64, "A")
         self.layout = Layout(op, self.x, channel_axis)
 
     def take(self, name: str, x: Array) -> np.ndarray:
-        wide = np.asarray(as_array(self.op, name, x), np.float64)
+        wide = np.require(as_array(self.op, name, x), np.float64, "A")
         return np.asarray(self.layout.take(self.op, name, wide)).ravel()
 
     def parameter(self, name: str, x: Array | None) -> np.ndarray:

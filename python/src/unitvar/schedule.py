@@ -45,7 +45,7 @@ def explain(x: Array, what: str = "forward", *, channel_axis: int = 1, options: 
 def explain_groups(
     x: Array, groups: int, what: str = "forward", *, channel_axis: int = 1, options: _core.Options = DEFAULT
 ) -> Explanation:
-    """The same of group norm."""
+    """How group norm of x would walk memory: explain, with groups as in group_norm."""
     from ._relatives import Groups
 
     array = as_tensor("explain_groups", "x", x)
@@ -54,7 +54,7 @@ def explain_groups(
 
 
 def explain_rows(x: Array, what: str = "forward", *, axis: int = -1, options: _core.Options = DEFAULT) -> Explanation:
-    """The same of layer and RMS norm."""
+    """How layer or RMS norm of x would walk memory: explain, forward or backward, with axis as in layer_norm."""
     array = as_tensor("explain_rows", "x", x)
     rows = Rows("explain_rows", array, axis)
     return Explanation(**_core.explain_rows(*rows.extent, array.dtype.itemsize, what, options))
