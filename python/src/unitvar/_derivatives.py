@@ -128,7 +128,17 @@ def layer_norm_double_backward(
     axis: int = -1,
     options: _core.Options = DEFAULT,
 ) -> DoubleGradients:
-    """Gradients of layer_norm_backward's outputs (B82). Arguments as in batch_norm_double_backward."""
+    """Gradients of layer_norm_backward's outputs (docs/derivation.md B82).
+
+    Arguments as in batch_norm_double_backward.
+
+    >>> import numpy as np, unitvar
+    >>> x = np.random.default_rng(0).normal(size=(2, 8))
+    >>> y, mean, rstd = unitvar.layer_norm(x)
+    >>> g = unitvar.layer_norm_double_backward(x, 0 * x, mean, rstd, grad_dbeta=np.ones(8))
+    >>> g.grad_dy[0]
+    array([1., 1., 1., 1., 1., 1., 1., 1.])
+    """
     op = "layer_norm_double_backward"
     x = as_tensor(op, "x", x)
     rows = Rows(op, x, axis)
@@ -151,7 +161,15 @@ def rms_norm_double_backward(
     axis: int = -1,
     options: _core.Options = DEFAULT,
 ) -> DoubleGradients:
-    """Gradients of rms_norm_backward's outputs (docs/derivation.md B85). Arguments as in batch_norm_double_backward."""
+    """Gradients of rms_norm_backward's outputs (docs/derivation.md B85). Arguments as in batch_norm_double_backward.
+
+    >>> import numpy as np, unitvar
+    >>> x = np.array([[3.0, 4.0]])
+    >>> rstd = unitvar.rms_norm(x, eps=0.0).rstd
+    >>> g = unitvar.rms_norm_double_backward(x, 0 * x, rstd, grad_dx=x)  # x is a direction in which y does not move
+    >>> bool(abs(g.grad_dy).max() < 1e-15)
+    True
+    """
     op = "rms_norm_double_backward"
     x = as_tensor(op, "x", x)
     rows = Rows(op, x, axis)
@@ -183,7 +201,17 @@ def group_norm_double_backward(
     channel_axis: int = 1,
     options: _core.Options = DEFAULT,
 ) -> DoubleGradients:
-    """Gradients of group_norm_backward's outputs (B79). Arguments as in batch_norm_double_backward."""
+    """Gradients of group_norm_backward's outputs (docs/derivation.md B79).
+
+    Arguments as in batch_norm_double_backward.
+
+    >>> import numpy as np, unitvar
+    >>> x = np.random.default_rng(0).normal(size=(2, 4, 3))
+    >>> y, mean, rstd = unitvar.group_norm(x, 2)
+    >>> g = unitvar.group_norm_double_backward(x, 0 * x, mean, rstd, 2, grad_dbeta=np.ones(4))
+    >>> bool((g.grad_dy == 1).all())
+    True
+    """
     return _groups(
         "group_norm_double_backward", _core.group_norm_double_backward, x, dy, mean, rstd, groups, gamma,
         (grad_dx, grad_dgamma, grad_dbeta), channel_axis, options,
@@ -203,7 +231,15 @@ def instance_norm_double_backward(
     channel_axis: int = 1,
     options: _core.Options = DEFAULT,
 ) -> DoubleGradients:
-    """Gradients of instance_norm_backward's outputs. Arguments as in batch_norm_double_backward."""
+    """Gradients of instance_norm_backward's outputs. Arguments as in batch_norm_double_backward.
+
+    >>> import numpy as np, unitvar
+    >>> x = np.random.default_rng(0).normal(size=(2, 4, 3))
+    >>> y, mean, rstd = unitvar.instance_norm(x)
+    >>> g = unitvar.instance_norm_double_backward(x, 0 * x, mean, rstd, grad_dbeta=np.ones(4))
+    >>> bool((g.grad_dy == 1).all())
+    True
+    """
     return _groups(
         "instance_norm_double_backward", _core.instance_norm_double_backward, x, dy, mean, rstd, None, gamma,
         (grad_dx, grad_dgamma, grad_dbeta), channel_axis, options,

@@ -97,7 +97,14 @@ def numeric_gradient(f: Callable[[np.ndarray], float], x: Array, *, step: float 
 def numeric_vjp(
     f: Callable[[np.ndarray], Array], x: Array, dy: Array, *, step: float = 0.125, levels: int = 10
 ) -> Numeric:
-    """d sum(dy * f(x)) / dx, each element differentiated before it is added up: more digits than numeric_gradient."""
+    """d sum(dy * f(x)) / dx, each element differentiated before it is added up.
+
+    That keeps more digits than numeric_gradient of the sum.
+
+    >>> import numpy as np
+    >>> numeric_vjp(lambda x: x**2, np.array([1.0, 2.0]), np.array([1.0, 10.0])).value.round(12)
+    array([ 2., 40.])
+    """
     own, g = _doubles("numeric_vjp", "x", x), _doubles("numeric_vjp", "dy", dy)
     value, error = _core.numeric_vjp(_flat_function(f, own.shape, g.shape), own.ravel(), g.ravel(), step, levels)
     return Numeric(value.reshape(own.shape), error.reshape(own.shape))
@@ -156,10 +163,20 @@ def gradcheck(
 
 
 def rel_error(a: Array, b: Array) -> float:
-    """max |a - b| / max(1e-8, |a| + |b|), as CS231n's notebooks have it."""
+    """max |a - b| / max(1e-8, |a| + |b|), as CS231n's notebooks have it.
+
+    >>> import numpy as np
+    >>> rel_error(np.array([1.0]), np.array([3.0]))
+    0.5
+    """
     return float(_core.rel_error(*_pair("rel_error", a, b)))
 
 
 def l2_error(a: Array, b: Array) -> float:
-    """||a - b|| / max(1e-8, ||b||)."""
+    """||a - b|| / max(1e-8, ||b||).
+
+    >>> import numpy as np
+    >>> l2_error(np.array([3.0]), np.array([2.0]))
+    0.5
+    """
     return float(_core.l2_error(*_pair("l2_error", a, b)))

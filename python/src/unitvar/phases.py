@@ -88,7 +88,16 @@ def moments(x: Array, *, channel_axis: int = 1, options: _core.Options = DEFAULT
 def merge_moments(
     count_a: float, mean_a: Array, m2_a: Array, count_b: float, mean_b: Array, m2_b: Array
 ) -> MergedMoments:
-    """Moments of two parts together, by Chan's formula (docs/derivation.md B8). The arguments stay as they are."""
+    """Moments of two parts together, by Chan's formula (docs/derivation.md B8). The arguments stay as they are.
+
+    Args:
+        count_a, count_b: values of a channel in each part.
+        mean_a, m2_a, mean_b, m2_b: what moments gave, (C,).
+
+    >>> import numpy as np
+    >>> merge_moments(1, np.array([1.0]), np.zeros(1), 1, np.array([3.0]), np.zeros(1))
+    MergedMoments(n=2.0, mean=array([2.]), m2=array([2.]))
+    """
     op = "merge_moments"
     mean, m2 = (
         np.array(as_vector(op, name, needed(op, name, x), _F64)) for name, x in (("mean_a", mean_a), ("m2_a", m2_a))
@@ -101,7 +110,12 @@ def merge_moments(
 
 
 def finish_moments(count: float, m2: Array, *, eps: float = 1e-5) -> Spread:
-    """``var = m2 / count`` (biased) and ``rstd = 1 / sqrt(var + eps)``."""
+    """``var = m2 / count`` (biased) and ``rstd = 1 / sqrt(var + eps)`` (docs/derivation.md B3).
+
+    >>> import numpy as np
+    >>> finish_moments(2, np.array([8.0]), eps=0.0)
+    Spread(var=array([4.]), rstd=array([0.5]))
+    """
     op = "finish_moments"
     own = as_vector(op, "m2", needed(op, "m2", m2), _F64)
     var, rstd = np.empty_like(own), np.empty_like(own)
@@ -120,7 +134,13 @@ def normalize(
     out: Array | None = None,
     options: _core.Options = DEFAULT,
 ) -> np.ndarray:
-    """Phase 2: ``y = gamma * (x - mean) * rstd + beta`` (docs/derivation.md B4, B5); out may be x itself."""
+    """Phase 2: ``y = gamma * (x - mean) * rstd + beta`` (docs/derivation.md B4, B5); out may be x itself.
+
+    >>> import numpy as np
+    >>> normalize(np.array([[1.0], [3.0]]), np.array([2.0]), np.array([1.0]))
+    array([[-1.],
+           [ 1.]])
+    """
     op = "normalize"
     x = as_tensor(op, "x", x)
     layout = Layout(op, x, channel_axis)
@@ -168,7 +188,18 @@ def input_gradient(
     out: Array | None = None,
     options: _core.Options = DEFAULT,
 ) -> np.ndarray:
-    """Phase 4: dx from the sums over the whole batch of `count` values a channel; out may be dy itself."""
+    """Phase 4: dx from the sums over the whole batch of `count` values a channel (docs/derivation.md B31).
+
+    Args:
+        sum_dy, sum_dy_xmu: what gradient_sums gave, added over all parts of the batch, (C,).
+        out: where dx goes; may be dy itself.
+
+    >>> import numpy as np
+    >>> x, mean, rstd = np.array([[1.0], [3.0]]), np.array([2.0]), np.array([1.0])
+    >>> input_gradient(x, x, mean, rstd, *gradient_sums(x, x, mean), 2)
+    array([[0.],
+           [0.]])
+    """
     op = "input_gradient"
     x = as_tensor(op, "x", x)
     layout = Layout(op, x, channel_axis)

@@ -23,6 +23,10 @@ def merge_frames(frame_in: np.ndarray, frame_inout: np.ndarray) -> None:
         frame_in, frame_inout: uint8 arrays of the communicator's frame_bytes. Damaged ones are refused.
 
     Commutative to the last bit. Merge in the same order on all ranks: rank 0, 1, 2, ...
+
+    >>> merge_frames(np.zeros(8, np.uint8), np.zeros(8, np.uint8))
+    Traceback (most recent call last):
+    unitvar._core.Error: merge_frames: 8 and 8 bytes, want two whole frames of one kind of communicator
     """
     _core.merge_frames(frame_in, frame_inout)
 

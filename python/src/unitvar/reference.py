@@ -147,7 +147,12 @@ def backward(
 def frozen_backward(
     x: Array, dy: Array, mean: Array, rstd: Array, gamma: Array | None = None, *, channel_axis: int = 1
 ) -> Gradients:
-    """Gradients where mean and rstd are constants (B42)."""
+    """Gradients where mean and rstd are constants (B42).
+
+    >>> import numpy as np
+    >>> frozen_backward(np.ones((2, 1)), np.ones((2, 1)), np.zeros(1), np.ones(1)).dgamma
+    array([2.])
+    """
     d = _Doubles("reference.frozen_backward", x, channel_axis)
     dx, dgamma, dbeta = _core.reference_frozen_backward(
         *d.layout.extent, d.take("x", d.x), d.take("dy", dy), d.parameter("mean", mean), d.parameter("rstd", rstd),
@@ -216,5 +221,10 @@ def jacobian(x: Array, gamma: float = 1.0, *, eps: float = 1e-5) -> np.ndarray:
 
 
 def partial_var_mean(x: Array, mean: float) -> float:
-    """d var / d mean: 0 up to rounding where mean is x's (B21)."""
+    """d var / d mean: 0 up to rounding where mean is x's (B21).
+
+    >>> import numpy as np
+    >>> partial_var_mean(np.array([1.0, 3.0]), 2.0) == 0
+    True
+    """
     return float(_core.partial_var_mean(_channel("reference.partial_var_mean", x), mean))
