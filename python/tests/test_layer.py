@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -110,7 +111,7 @@ def test_parameters_are_assigned_and_changed_in_place() -> None:
         layer.eps = 1.0  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))])
 def test_copies_share_nothing(copied: Callable[[unitvar.BatchNorm], unitvar.BatchNorm]) -> None:
     layer = unitvar.BatchNorm(3, momentum=None, running_variance="biased")
     layer(_x())

@@ -97,8 +97,8 @@ class BatchNorm:
     """Batch normalization with parameters, running statistics and the last forward's saved statistics.
 
     A new layer is in training mode, with gamma 1, beta 0, running mean 0, running variance 1. It keeps no copy of x:
-    backward takes the forward's x again. Not safe for concurrent calls on one object. A copy (copy.copy, copy.deepcopy)
-    has arrays of its own, and no saved statistics.
+    backward takes the forward's x again. Not safe for concurrent calls on one object. A copy (copy.copy, copy.deepcopy,
+    pickle) has arrays of its own, and no saved statistics.
 
     Args:
         channels: C.
@@ -150,16 +150,37 @@ class BatchNorm:
         )  # fmt: skip
         self._layer = _core.BatchNormLayer(_CODES[self._dtype], self._channels, self._eps, *self._arguments, options)
 
+    def _modes(self) -> tuple[bool, bool, bool]:
+        return self.training, self.frozen, bool(self._layer.tracking)
+
+    def _set(self, state: dict[str, np.ndarray], modes: tuple[bool, bool, bool]) -> BatchNorm:
+        """The compiled layer, with this state in these modes."""
+        self._layer = _core.BatchNormLayer(
+            _CODES[self._dtype], self._channels, self._eps, *self._arguments, self._options
+        )  # fmt: skip
+        self.load_state_dict(state)
+        if modes[1]:
+            self.freeze()
+        return self.train(modes[0]).track(modes[2])
+
     def __deepcopy__(self, memo: dict[int, Any]) -> BatchNorm:
         other = BatchNorm.__new__(BatchNorm)
         other.__dict__.update(self.__dict__)
-        other._layer = _core.BatchNormLayer(
-            _CODES[self._dtype], self._channels, self._eps, *self._arguments, self._options
-        )
-        other.load_state_dict(self.state_dict())
-        if self.frozen:
-            other.freeze()
-        return other.track(bool(self._layer.tracking)).train(self.training)
+        return other._set(self.state_dict(), self._modes())
+
+    def __getstate__(self) -> dict[str, Any]:
+        o = self._options
+        if o.communicator is not None:
+            raise TypeError("BatchNorm: a layer with a communicator cannot be pickled: its ranks are this process's")
+        own = {name: value for name, value in self.__dict__.items() if name not in ("_layer", "_options")}
+        own["_options"] = {"threads": o.threads, "isa": o.isa, "walk": o.walk}
+        return own | {"state": self.state_dict(), "modes": self._modes()}
+
+    def __setstate__(self, own: dict[str, Any]) -> None:
+        state, modes = own.pop("state"), own.pop("modes")
+        self.__dict__.update(own, _options=_core.Options(**own["_options"]))
+        as_tensor("BatchNorm", "dtype", np.empty(0, self._dtype))  # makes bfloat16 known
+        self._set(state, modes)
 
     def __copy__(self) -> BatchNorm:
         return self.__deepcopy__({})
