@@ -1,4 +1,4 @@
-"""Checks that every link of the HTML pages to a file or an anchor among them leads there. Fetches nothing.
+"""Checks that every link of pages and style sheets to a file or an anchor among them leads there. Fetches nothing.
 
     check_pages.py FOLDER
 
@@ -7,6 +7,7 @@ Also refused: what a page would load from the network (scripts, style sheets, im
 
 from __future__ import annotations
 
+import re
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -56,6 +57,14 @@ def problems_of(folder: Path) -> tuple[list[str], int]:
                 problems.append(f"{name}: no file {link}")
             elif parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].anchors:
                 problems.append(f"{name}: no anchor {link}")
+    for path in sorted(folder.rglob("*.css")):
+        for link in re.findall(r"url\(['\"]?([^'\")]+)", path.read_text(encoding="utf-8")):
+            parts = urlsplit(link)
+            if parts.scheme == "data":
+                continue
+            count += 1
+            if parts.netloc or not (path.parent / unquote(parts.path)).is_file():
+                problems.append(f"{path.relative_to(folder)}: no file {link}")
     return problems, count
 
 
