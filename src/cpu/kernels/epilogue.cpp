@@ -97,11 +97,7 @@ struct EpilogueMaps {
     with_op<Shape, T, A>(epilogue, [&](const auto& op) HWY_ATTR {
       using Op = std::remove_cvref_t<decltype(op)>;
       const EpilogueInputGradientMap<T, A, const A*, Op> map{x, dy, dx, epilogue.dresidual, c, op};
-      if constexpr (kIsWeighted<Op>) {
-        MapShape<Shape>::template write<T, A>(map, rect, own);
-      } else {
-        MapShape<Shape>::template write<T, A>(map, rect, own);
-      }
+      MapShape<Shape>::template write<T, A>(map, rect, own);
     });
   }
 };
