@@ -29,8 +29,11 @@ void check_block_channels(int64_t block_channels) {
                                          ", want a multiple of 8 from 8 to " + std::to_string(kMostChannels));
 }
 
-bool is_aligned(const std::byte* frame) noexcept {
-  return reinterpret_cast<std::uintptr_t>(frame) % alignof(double) == 0;
+/// Whether the bytes are a frame, as far as its numbers tell.
+bool is_frame(std::span<const std::byte> bytes) noexcept {
+  const auto size = static_cast<int64_t>(bytes.size());
+  return reinterpret_cast<std::uintptr_t>(bytes.data()) % alignof(double) == 0 && size >= sync::bytes_of_frame(0) &&
+         sync::fits(sync::header_of(bytes.data()), size);
 }
 
 /// Whether two ranks' headers disagree; if so, writes into `to` about what.
@@ -92,9 +95,7 @@ void merge_pairs(const FrameHeader& low, ChannelPairs low_pair, const FrameHeade
 
 void merge_frames(const std::byte* in, std::byte* inout) noexcept {
   const core::StandardArithmetic arithmetic;
-  FrameHeader a, b;
-  std::memcpy(&a, in, sizeof a);
-  std::memcpy(&b, inout, sizeof b);
+  const FrameHeader a = sync::header_of(in), b = sync::header_of(inout);
   const ChannelPairs pair_a = sync::arrays_of(const_cast<std::byte*>(in), a.frame_bytes),
                      pair_b = sync::arrays_of(inout, b.frame_bytes);
   const bool a_first = a.rank < b.rank;
@@ -139,13 +140,11 @@ void Communicator::wait() {
 
 void merge_frames(std::span<const std::byte> in, std::span<std::byte> inout) {
   const core::Arguments check("merge_frames");
-  const auto bytes = static_cast<int64_t>(inout.size());
-  const bool alike = in.size() == inout.size() && is_aligned(in.data()) && is_aligned(inout.data());
-  if (!alike || !sync::is_frame(in.data(), bytes) || !sync::is_frame(inout.data(), bytes)) {
+  if (in.size() != inout.size() || !is_frame(in) || !is_frame(inout)) {
     check.fail(ErrorCode::communication, std::to_string(in.size()) + " and " + std::to_string(inout.size()) +
                                              " bytes, want two whole frames of one kind of communicator");
   }
-  if (in.data() < inout.data() + bytes && inout.data() < in.data() + bytes) {
+  if (in.data() < inout.data() + inout.size() && inout.data() < in.data() + in.size()) {
     check.fail(ErrorCode::communication, "the frames overlap, want separate memory");
   }
   merge_frames(in.data(), inout.data());

@@ -54,11 +54,9 @@ void Exchange::start(int64_t block, math::ChannelPairs here) {
 
 void Exchange::wait(int64_t block, math::ChannelPairs all) {
   ranks_.wait();
-  FrameHeader header;
-  std::memcpy(&header, ranks_.frame(), sizeof header);
+  FrameHeader header = header_of(ranks_.frame());
   const int64_t used = end_of(block) - begin_of(block);
-  const bool is_whole = sync::is_frame(ranks_.frame(), ranks_.frame_bytes());
-  if (!is_whole || (header.state == FrameState::good && header.used != used)) {
+  if (!fits(header, ranks_.frame_bytes()) || (header.state == FrameState::good && header.used != used)) {
     core::Arguments(terms_.operation)
         .fail(ErrorCode::communication,
               "the communicator gave back a damaged frame, want the merge of all ranks' frames");

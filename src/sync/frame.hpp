@@ -53,11 +53,15 @@ inline std::int64_t bytes_of_frame(std::int64_t block_channels) noexcept {
   return static_cast<std::int64_t>(sizeof(FrameHeader)) + 2 * block_channels * std::int64_t{sizeof(double)};
 }
 
-/// Whether so many bytes are a frame as far as its numbers tell.
-inline bool is_frame(const std::byte* frame, std::int64_t bytes) noexcept {
-  if (bytes < bytes_of_frame(0)) return false;
+/// The header of a frame.
+inline FrameHeader header_of(const std::byte* frame) noexcept {
   FrameHeader header;
   std::memcpy(&header, frame, sizeof header);
+  return header;
+}
+
+/// Whether a frame of so many bytes can have this header.
+inline bool fits(const FrameHeader& header, std::int64_t bytes) noexcept {
   const std::int64_t most = (bytes - bytes_of_frame(0)) / (bytes_of_frame(1) - bytes_of_frame(0));
   return header.frame_bytes == bytes && header.used >= 0 && header.used <= most;
 }

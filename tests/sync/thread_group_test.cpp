@@ -277,11 +277,9 @@ class DamagingRanks final : public Communicator {
   Damage damage_;
 };
 
+void put(std::byte* frame, std::size_t at, std::int64_t value) { std::memcpy(frame + at, &value, sizeof value); }
+
 TEST(DamagedFrames, AreAnErrorBeforeAnythingIsWritten) {
-  const auto set = [](std::byte* frame, std::size_t at, std::int64_t value) {
-    std::memcpy(frame + at, &value, sizeof value);
-  };
-  static const auto put = set;
   const DamagingRanks::Damage damages[] = {[](std::byte* frame) { put(frame, 16, std::int64_t{1} << 40); },  // bytes
                                            [](std::byte* frame) { put(frame, 40, std::int64_t{1} << 60); },  // channels
                                            [](std::byte* frame) { put(frame, 40, 7); },
@@ -307,8 +305,7 @@ TEST(DamagedFrames, AreNotMerged) {
   expect_error(ErrorCode::communication, {"two whole frames"}, [&] { merge_frames(a.first(8), b.first(8)); });
   expect_error(ErrorCode::communication, {"two whole frames"}, [&] { merge_frames(a.first(bytes - 8), b); });
   expect_error(ErrorCode::communication, {"overlap"}, [&] { merge_frames(b, b); });
-  const std::int64_t far = std::int64_t{1} << 60;
-  std::memcpy(one.frame() + 40, &far, sizeof far);
+  put(one.frame(), 40, std::int64_t{1} << 60);
   expect_error(ErrorCode::communication, {"two whole frames"}, [&] { merge_frames(a, b); });
 }
 
