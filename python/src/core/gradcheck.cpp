@@ -6,18 +6,17 @@
 namespace unitvar::python {
 namespace {
 
-nb::object view_of(std::span<const double> values) {
+nb::object copy_of(std::span<const double> values) {
   return nb::cast(nb::ndarray<nb::numpy, const double, nb::ndim<1>>(values.data(), {values.size()}, nb::handle()),
                   nb::rv_policy::copy);
 }
-nb::object copy_of(std::span<const double> values) { return view_of(values); }
 
 ScalarFunction scalar_function(const nb::callable& f) {
-  return [&f](std::span<const double> x) { return nb::cast<double>(f(view_of(x))); };
+  return [&f](std::span<const double> x) { return nb::cast<double>(f(copy_of(x))); };
 }
 VectorFunction vector_function(const nb::callable& f) {
   return [&f](std::span<const double> x, std::span<double> y) {
-    const nb::object result = f(view_of(x));
+    const nb::object result = f(copy_of(x));
     const In memory = nb::cast<In>(result);
     const auto values = memory.of<double>(static_cast<int64_t>(y.size()));
     if (values.size() != y.size()) {

@@ -37,30 +37,28 @@ auto on_each(const F& f) {
   return [f](Layer& self, bool on) { std::visit([&](auto& layer) { f(layer, on); }, self.any); };
 }
 
-template <class T>
-BatchNorm<T> made(int64_t channels, const BatchNormConfig& config) {
-  return BatchNorm<T>(channels, config);
+RunningPolicy policy_of(bool cumulative, double momentum, bool weight_of_old, bool biased, bool skip_nonfinite) {
+  return {.average = cumulative ? RunningAverage::cumulative : RunningAverage::exponential,
+          .momentum = momentum,
+          .sense = weight_of_old ? MomentumSense::weight_of_old : MomentumSense::weight_of_new,
+          .variance = biased ? VarianceKind::biased : VarianceKind::unbiased,
+          .skip_nonfinite = skip_nonfinite};
 }
 
 }  // namespace
 
 void define_layer(nb::module_& m) {
   nb::class_<Layer> layer(m, "BatchNormLayer");
-  layer.def("__init__",
-            [](Layer* self, int dtype, int64_t channels, double eps, bool affine, bool track, bool cumulative,
-               double momentum, bool weight_of_old, bool biased, bool skip_nonfinite, const CallOptions& options) {
-              const BatchNormConfig config{
-                  .eps = eps,
-                  .affine = affine,
-                  .track_running_statistics = track,
-                  .running = {.average = cumulative ? RunningAverage::cumulative : RunningAverage::exponential,
-                              .momentum = momentum,
-                              .sense = weight_of_old ? MomentumSense::weight_of_old : MomentumSense::weight_of_new,
-                              .variance = biased ? VarianceKind::biased : VarianceKind::unbiased,
-                              .skip_nonfinite = skip_nonfinite},
-                  .options = options.get()};
-              with_dtype(dtype, [&]<class T>() { new (self) Layer{made<T>(channels, config), options.communicator}; });
-            });
+  layer.def("__init__", [](Layer* self, int dtype, int64_t channels, double eps, bool affine, bool track,
+                           bool cumulative, double momentum, bool weight_of_old, bool biased, bool skip_nonfinite,
+                           const CallOptions& options) {
+    const BatchNormConfig config{.eps = eps,
+                                 .affine = affine,
+                                 .track_running_statistics = track,
+                                 .running = policy_of(cumulative, momentum, weight_of_old, biased, skip_nonfinite),
+                                 .options = options.get()};
+    with_dtype(dtype, [&]<class T>() { new (self) Layer{BatchNorm<T>(channels, config), options.communicator}; });
+  });
   layer.def("forward", [](Layer& self, int64_t n, int64_t c, int64_t s, const In& x, const Out& y) {
     std::visit(
         [&]<class T>(BatchNorm<T>& own) {
@@ -108,25 +106,21 @@ void define_layer(nb::module_& m) {
   define_array(layer, "saved_mean", [](auto& own) { return own.saved_mean(); });
   define_array(layer, "saved_var", [](auto& own) { return own.saved_var(); });
   define_array(layer, "saved_rstd", [](auto& own) { return own.saved_rstd(); });
-  m.def("update_running_statistics", [](const Out& mean, const Out& var, int64_t tracked, double count,
-                                        const In& batch_mean, const In& batch_var, bool cumulative, double momentum,
-                                        bool weight_of_old, bool biased, bool skip_nonfinite) {
-    int64_t skipped = 0;
-    const RunningUpdate update =
-        update_running_statistics({.mean = mean.of<double>(0),
-                                   .var = var.of<double>(0),
-                                   .batches_tracked = &tracked,
-                                   .batches_skipped = &skipped},
-                                  count, batch_mean.of<double>(0), batch_var.of<double>(0),
-                                  {.average = cumulative ? RunningAverage::cumulative : RunningAverage::exponential,
-                                   .momentum = momentum,
-                                   .sense = weight_of_old ? MomentumSense::weight_of_old : MomentumSense::weight_of_new,
-                                   .variance = biased ? VarianceKind::biased : VarianceKind::unbiased,
-                                   .skip_nonfinite = skip_nonfinite});
-    return std::string(update == RunningUpdate::updated ? "updated"
-                       : update == RunningUpdate::empty ? "empty"
-                                                        : "skipped");
-  });
+  m.def("update_running_statistics",
+        [](const Out& mean, const Out& var, int64_t tracked, double count, const In& batch_mean, const In& batch_var,
+           bool cumulative, double momentum, bool weight_of_old, bool biased, bool skip_nonfinite) {
+          int64_t skipped = 0;
+          const RunningUpdate update =
+              update_running_statistics({.mean = mean.of<double>(0),
+                                         .var = var.of<double>(0),
+                                         .batches_tracked = &tracked,
+                                         .batches_skipped = &skipped},
+                                        count, batch_mean.of<double>(0), batch_var.of<double>(0),
+                                        policy_of(cumulative, momentum, weight_of_old, biased, skip_nonfinite));
+          return std::string(update == RunningUpdate::updated ? "updated"
+                             : update == RunningUpdate::empty ? "empty"
+                                                              : "skipped");
+        });
 }
 
 }  // namespace unitvar::python

@@ -86,7 +86,6 @@ struct type_caster<unitvar::python::Memory<kOutput>> {
 
   bool from_python(handle from, uint32_t, cleanup_list* cleanup) noexcept {
     value = Memory();
-    if (from.is_none()) return true;
     if (PyLong_Check(from.ptr())) {
       value.address = PyLong_AsSize_t(from.ptr());
       if (PyErr_Occurred() == nullptr) return true;
