@@ -68,7 +68,7 @@ void define_jvp(nb::module_& m, const char* name) {
 void define_derivatives(nb::module_& m) {
   m.def("batch_norm_statistics_backward",
         [](int dtype, int64_t n, int64_t c, int64_t s, const In& x, const In& dy, const In& mean, const In& rstd,
-           const In& gamma, const In& dmean, const In& dvar, const Out& dx, const Out& dgamma, const Out& dbeta,
+           const In& dmean, const In& dvar, const In& gamma, const Out& dx, const Out& dgamma, const Out& dbeta,
            const CallOptions& options) {
           with_dtype(dtype, [&]<class T>() {
             using P = param_t<T>;

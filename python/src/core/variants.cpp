@@ -135,8 +135,8 @@ void define_weighted(nb::module_& m) {
           });
         });
   m.def("batch_norm_weighted_backward",
-        [](int dtype, int64_t n, int64_t c, int64_t s, const In& x, const In& dy, const In& weight, const In& mean,
-           const In& rstd, const In& gamma, const Out& dx, const Out& dgamma, const Out& dbeta,
+        [](int dtype, int64_t n, int64_t c, int64_t s, const In& x, const In& dy, const In& mean, const In& rstd,
+           const In& gamma, const Out& dx, const Out& dgamma, const Out& dbeta, const In& weight,
            const CallOptions& options) {
           with_dtype(dtype, [&]<class T>() {
             using P = param_t<T>;

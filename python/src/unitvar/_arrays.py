@@ -92,12 +92,17 @@ def needed(op: str, name: str, x: Any) -> Any:
     return x
 
 
-def natural(op: str, name: str, value: Any) -> int:
-    """A number of things, 1 or more."""
+def integer(op: str, name: str, value: Any) -> int:
+    """A number as int."""
     try:
-        number = operator.index(value)
+        return operator.index(value)
     except TypeError:
         raise TypeError(f"{op}: {name} is {value!r}, want an int") from None
+
+
+def natural(op: str, name: str, value: Any) -> int:
+    """A number of things, 1 or more."""
+    number = integer(op, name, value)
     if not 1 <= number < 2**62:
         raise ValueError(f"{op}: {name} is {number}, want 1 or more")
     return number
@@ -165,10 +170,7 @@ def as_axis(op: str, name: str, axis: Any, ndim: int) -> int:
             f"{op}: {name} is {axis!r}, want one axis: channel_axis of batch, group and instance norm is that of "
             "gamma; axis of layer and RMS norm is the first of the normalized ones"
         )
-    try:
-        index = int(axis.__index__())
-    except AttributeError:
-        raise TypeError(f"{op}: {name} is {axis!r}, want an int") from None
+    index = integer(op, name, axis)
     if not -ndim <= index < ndim:
         raise ValueError(f"{op}: {name} is {index}, want an axis of an array with {ndim} axes")
     return index % ndim
@@ -199,6 +201,11 @@ class Tensor:
         #: of gamma and of mean
         self.parameter_shape: tuple[int, ...] = ()
         self.statistic_shape: tuple[int, ...] = ()
+
+    @property
+    def extent(self) -> tuple[int, ...]:
+        """What the compiled module takes for the shape."""
+        raise NotImplementedError
 
     def _like_x(self, op: str, name: str, x: Any) -> np.ndarray:
         array = as_tensor(op, name, x)
@@ -262,7 +269,7 @@ class Tensor:
         return dgamma, dbeta, dgamma, dbeta
 
 
-class Layout(Tensor):
+class Channels(Tensor):
     """A tensor with channels.
 
     An array that covers its memory without gaps is taken as it lies, whatever the order of its axes. Any other is
@@ -297,6 +304,17 @@ class Layout(Tensor):
     @staticmethod
     def _is_first(order: tuple[int, ...], shape: tuple[int, ...]) -> bool:
         return all(shape[axis] == 1 for axis in order[: order.index(0)])
+
+    @property
+    def sample_rows(self) -> int:
+        """Outer rows of a sample, where samples are the slowest axis."""
+        return self.outer // self.shape[0] if self.shape[0] else 1
+
+
+class Layout(Channels):
+    """A tensor with channels whose statistics are those of the channels."""
+
+    __slots__ = ()
 
     @property
     def extent(self) -> tuple[int, int, int]:

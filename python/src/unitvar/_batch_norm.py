@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _core
-from ._arrays import DEFAULT, Array, Layout, as_tensor, collective, real
+from ._arrays import DEFAULT, Array, Layout, Tensor, as_tensor, collective, real
 
 __all__ = [
     "BatchNormResult",
@@ -37,6 +37,22 @@ class Gradients(NamedTuple):
     dx: Any
     dgamma: Any
     dbeta: Any
+
+
+def gradients(
+    op: str, kernel: Any, layout: Tensor, x: Any, dy: Any, statistics: dict[str, Any], parameters: dict[str, Any],
+    need_dx: bool, need_params: bool, out: Any, *rest: Any,
+) -> Gradients:  # fmt: skip
+    """What a backward kernel gives. Statistics and parameters, by their names, stand in the kernel's order."""
+    dx, memory = layout.gradient(op, need_dx, out)
+    dgamma, dbeta, to_gamma, to_beta = layout.parameter_gradients(need_params)
+    kernel(
+        layout.code, *layout.extent, layout.take(op, "x", x), layout.take(op, "dy", dy),
+        *(layout.statistic(op, name, value) for name, value in statistics.items()),
+        *(layout.parameter(op, name, value) for name, value in parameters.items()),
+        memory, to_gamma, to_beta, *rest,
+    )  # fmt: skip
+    return Gradients(dx, dgamma, dbeta)
 
 
 @collective
@@ -163,14 +179,10 @@ def batch_norm_backward(
     op = "batch_norm_backward"
     x = as_tensor(op, "x", x)
     layout = Layout(op, x, channel_axis)
-    dx, dx_memory = layout.gradient(op, need_dx, out)
-    dgamma, dbeta, to_gamma, to_beta = layout.parameter_gradients(need_params)
-    _core.batch_norm_backward(
-        layout.code, *layout.extent, layout.take(op, "x", x), layout.take(op, "dy", dy),
-        layout.statistic(op, "mean", mean), layout.statistic(op, "rstd", rstd), layout.parameter(op, "gamma", gamma),
-        dx_memory, to_gamma, to_beta, options,
+    return gradients(
+        op, _core.batch_norm_backward, layout, x, dy, {"mean": mean, "rstd": rstd}, {"gamma": gamma},
+        need_dx, need_params, out, options,
     )  # fmt: skip
-    return Gradients(dx, dgamma, dbeta)
 
 
 def batch_norm_frozen_backward(
@@ -204,13 +216,9 @@ def batch_norm_frozen_backward(
     op = "batch_norm_frozen_backward"
     dy = as_tensor(op, "dy", dy)
     layout = Layout(op, dy if x is None else as_tensor(op, "x", x), channel_axis)
-    dx, dx_memory = layout.gradient(op, need_dx, out)
-    dgamma, dbeta, to_gamma, to_beta = layout.parameter_gradients(need_params)
     if x is None and need_params:
         raise ValueError(f"{op}: x is None, want the forward's x: dgamma needs it")
-    _core.batch_norm_frozen_backward(
-        layout.code, *layout.extent, layout.take(op, "x", x), layout.take(op, "dy", dy),
-        layout.statistic(op, "mean", mean), layout.statistic(op, "var", var), layout.parameter(op, "gamma", gamma),
-        dx_memory, to_gamma, to_beta, real(op, "eps", eps), options,
+    return gradients(
+        op, _core.batch_norm_frozen_backward, layout, x, dy, {"mean": mean, "var": var}, {"gamma": gamma},
+        need_dx, need_params, out, real(op, "eps", eps), options,
     )  # fmt: skip
-    return Gradients(dx, dgamma, dbeta)

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _core
-from ._arrays import DEFAULT, Array, Layout, Rows, as_tensor, collective
-from ._batch_norm import Gradients
+from ._arrays import DEFAULT, Array, Layout, Rows, Tensor, as_tensor, collective
+from ._batch_norm import Gradients, gradients
 from ._relatives import Groups
 
 __all__ = [
@@ -34,26 +34,21 @@ class DoubleGradients(NamedTuple):
     grad_gamma: np.ndarray
 
 
-def _double(op: str, kernel: Any, layout: Any, extent: Any, x: Any, dy: Any, statistics: list[Any], gamma: Any,
-            grads: tuple[Any, Any, Any], options: _core.Options) -> DoubleGradients:  # fmt: skip
+def _double(
+    op: str, kernel: Any, layout: Tensor, x: Any, dy: Any, statistics: dict[str, Any], gamma: Any,
+    grads: tuple[Any, Any, Any], options: _core.Options,
+) -> DoubleGradients:  # fmt: skip
     grad_x, x_memory = layout.result(op, "grad_x")
     grad_dy, dy_memory = layout.result(op, "grad_dy")
     (grad_gamma,) = layout.parameters(1)
     kernel(
-        layout.code, *extent, layout.take(op, "x", x), layout.take(op, "dy", dy), *statistics,
+        layout.code, *layout.extent, layout.take(op, "x", x), layout.take(op, "dy", dy),
+        *(layout.statistic(op, name, value) for name, value in statistics.items()),
         layout.parameter(op, "gamma", gamma), layout.take(op, "grad_dx", grads[0]),
         layout.parameter(op, "grad_dgamma", grads[1]), layout.parameter(op, "grad_dbeta", grads[2]), x_memory,
         dy_memory, grad_gamma, options,
     )  # fmt: skip
     return DoubleGradients(grad_x, grad_dy, grad_gamma)
-
-
-def _batch(op: str, kernel: Any, x: Any, dy: Any, mean: Any, rstd: Any, gamma: Any, grads: tuple[Any, Any, Any],
-           channel_axis: int, options: _core.Options) -> DoubleGradients:  # fmt: skip
-    x = as_tensor(op, "x", x)
-    layout = Layout(op, x, channel_axis)
-    statistics = [layout.statistic(op, "mean", mean), layout.statistic(op, "rstd", rstd)]
-    return _double(op, kernel, layout, layout.extent, x, dy, statistics, gamma, grads, options)
 
 
 @collective
@@ -82,9 +77,11 @@ def batch_norm_double_backward(
     >>> unitvar.batch_norm_double_backward(x, np.zeros_like(x), mean, rstd, grad_dbeta=np.ones(2)).grad_dy[0]
     array([1., 1.])
     """
-    return _batch(
-        "batch_norm_double_backward", _core.batch_norm_double_backward, x, dy, mean, rstd, gamma,
-        (grad_dx, grad_dgamma, grad_dbeta), channel_axis, options,
+    op = "batch_norm_double_backward"
+    x = as_tensor(op, "x", x)
+    return _double(
+        op, _core.batch_norm_double_backward, Layout(op, x, channel_axis), x, dy, {"mean": mean, "rstd": rstd}, gamma,
+        (grad_dx, grad_dgamma, grad_dbeta), options,
     )  # fmt: skip
 
 
@@ -109,9 +106,11 @@ def batch_norm_frozen_double_backward(
     >>> g.grad_dy[0], g.grad_gamma
     (array([1.]), array([2.]))
     """
-    return _batch(
-        "batch_norm_frozen_double_backward", _core.batch_norm_frozen_double_backward, x, dy, mean, rstd, gamma,
-        (grad_dx, grad_dgamma, grad_dbeta), channel_axis, options,
+    op = "batch_norm_frozen_double_backward"
+    x = as_tensor(op, "x", x)
+    return _double(
+        op, _core.batch_norm_frozen_double_backward, Layout(op, x, channel_axis), x, dy, {"mean": mean, "rstd": rstd},
+        gamma, (grad_dx, grad_dgamma, grad_dbeta), options,
     )  # fmt: skip
 
 
@@ -141,10 +140,8 @@ def layer_norm_double_backward(
     """
     op = "layer_norm_double_backward"
     x = as_tensor(op, "x", x)
-    rows = Rows(op, x, axis)
-    statistics = [rows.statistic(op, "mean", mean), rows.statistic(op, "rstd", rstd)]
     return _double(
-        op, _core.layer_norm_double_backward, rows, rows.extent, x, dy, statistics, gamma,
+        op, _core.layer_norm_double_backward, Rows(op, x, axis), x, dy, {"mean": mean, "rstd": rstd}, gamma,
         (grad_dx, grad_dgamma, grad_dbeta), options,
     )  # fmt: skip
 
@@ -172,19 +169,10 @@ def rms_norm_double_backward(
     """
     op = "rms_norm_double_backward"
     x = as_tensor(op, "x", x)
-    rows = Rows(op, x, axis)
     return _double(
-        op, _core.rms_norm_double_backward, rows, rows.extent, x, dy, [rows.statistic(op, "rstd", rstd)], gamma,
+        op, _core.rms_norm_double_backward, Rows(op, x, axis), x, dy, {"rstd": rstd}, gamma,
         (grad_dx, grad_dgamma, grad_dbeta), options,
     )  # fmt: skip
-
-
-def _groups(op: str, kernel: Any, x: Any, dy: Any, mean: Any, rstd: Any, groups: int | None, gamma: Any,
-            grads: tuple[Any, Any, Any], channel_axis: int, options: _core.Options) -> DoubleGradients:  # fmt: skip
-    x = as_tensor(op, "x", x)
-    layout = Groups(op, x, groups, channel_axis)
-    statistics = [layout.statistic(op, "mean", mean), layout.statistic(op, "rstd", rstd)]
-    return _double(op, kernel, layout, layout.group_extent, x, dy, statistics, gamma, grads, options)
 
 
 def group_norm_double_backward(
@@ -212,9 +200,11 @@ def group_norm_double_backward(
     >>> bool((g.grad_dy == 1).all())
     True
     """
-    return _groups(
-        "group_norm_double_backward", _core.group_norm_double_backward, x, dy, mean, rstd, groups, gamma,
-        (grad_dx, grad_dgamma, grad_dbeta), channel_axis, options,
+    op = "group_norm_double_backward"
+    x = as_tensor(op, "x", x)
+    return _double(
+        op, _core.group_norm_double_backward, Groups(op, x, groups, channel_axis), x, dy,
+        {"mean": mean, "rstd": rstd}, gamma, (grad_dx, grad_dgamma, grad_dbeta), options,
     )  # fmt: skip
 
 
@@ -240,9 +230,11 @@ def instance_norm_double_backward(
     >>> bool((g.grad_dy == 1).all())
     True
     """
-    return _groups(
-        "instance_norm_double_backward", _core.instance_norm_double_backward, x, dy, mean, rstd, None, gamma,
-        (grad_dx, grad_dgamma, grad_dbeta), channel_axis, options,
+    op = "instance_norm_double_backward"
+    x = as_tensor(op, "x", x)
+    return _double(
+        op, _core.instance_norm_double_backward, Groups(op, x, None, channel_axis), x, dy,
+        {"mean": mean, "rstd": rstd}, gamma, (grad_dx, grad_dgamma, grad_dbeta), options,
     )  # fmt: skip
 
 
@@ -276,14 +268,11 @@ def batch_norm_statistics_backward(
     op = "batch_norm_statistics_backward"
     x = as_tensor(op, "x", x)
     layout = Layout(op, x, channel_axis)
-    dx, memory = layout.gradient(op, need_dx, out)
-    dgamma, dbeta, to_gamma, to_beta = layout.parameter_gradients(need_params)
-    _core.batch_norm_statistics_backward(
-        layout.code, *layout.extent, layout.take(op, "x", x), layout.take(op, "dy", dy),
-        layout.statistic(op, "mean", mean), layout.statistic(op, "rstd", rstd), layout.parameter(op, "gamma", gamma),
-        layout.statistic(op, "dmean", dmean), layout.statistic(op, "dvar", dvar), memory, to_gamma, to_beta, options,
+    return gradients(
+        op, _core.batch_norm_statistics_backward, layout, x, dy,
+        {"mean": mean, "rstd": rstd, "dmean": dmean, "dvar": dvar}, {"gamma": gamma},
+        need_dx, need_params, out, options,
     )  # fmt: skip
-    return Gradients(dx, dgamma, dbeta)
 
 
 class Tangents(NamedTuple):
@@ -336,16 +325,9 @@ def batch_norm_jvp(
     array([1., 1.])
     """
     return _jvp(
-        "batch_norm_jvp",
-        _core.batch_norm_jvp,
-        x,
-        mean,
-        rstd,
-        gamma,
-        (x_dot, gamma_dot, beta_dot),
-        channel_axis,
+        "batch_norm_jvp", _core.batch_norm_jvp, x, mean, rstd, gamma, (x_dot, gamma_dot, beta_dot), channel_axis,
         options,
-    )
+    )  # fmt: skip
 
 
 def batch_norm_frozen_jvp(

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _core
-from ._arrays import DEFAULT, Array, Layout, as_tensor, collective, natural, real
-from ._batch_norm import BatchNormResult, Gradients
+from ._arrays import DEFAULT, Array, Channels, Layout, as_tensor, collective, natural, real
+from ._batch_norm import BatchNormResult, Gradients, gradients
 
 __all__ = [
     "RenormResult",
@@ -19,19 +19,22 @@ __all__ = [
 ]
 
 
-class _Ghosts(Layout):
-    """A layout whose axis 0 is the slowest, cut into parts of so many samples."""
+class _Ghosts(Channels):
+    """A tensor whose axis 0 is the slowest, cut into parts of so many samples."""
 
-    __slots__ = ("rows",)
+    __slots__ = ("ghost",)
 
     def __init__(self, op: str, x: np.ndarray, ghost: int, channel_axis: Any) -> None:
         super().__init__(op, x, channel_axis, outer_first=True)
         if self.channel_axis == 0:
             raise ValueError(f"{op}: channel_axis is 0, want samples on axis 0")
-        ghost = natural(op, "ghost", ghost)
-        samples = self.shape[0]
-        self.rows = ghost * (self.outer // samples if samples else 1)
-        self.statistic_shape = -(-samples // ghost), self.channels
+        self.ghost = natural(op, "ghost", ghost)
+        self.statistic_shape = -(-self.shape[0] // self.ghost), self.channels
+
+    @property
+    def extent(self) -> tuple[int, int, int, int]:
+        """outer, channels, inner, outer rows of a part."""
+        return self.outer, self.channels, self.inner, self.ghost * self.sample_rows
 
 
 def batch_norm_ghost(
@@ -67,7 +70,7 @@ def batch_norm_ghost(
     y, memory = layout.result_apart(op, x, out)
     mean, var, rstd = layout.statistics(3)
     _core.batch_norm_ghost_forward(
-        layout.code, *layout.extent, layout.rows, layout.take(op, "x", x), layout.parameter(op, "gamma", gamma),
+        layout.code, *layout.extent, layout.take(op, "x", x), layout.parameter(op, "gamma", gamma),
         layout.parameter(op, "beta", beta), memory, mean, var, rstd, real(op, "eps", eps), options,
     )  # fmt: skip
     return BatchNormResult(y, mean, var, rstd)
@@ -98,14 +101,10 @@ def batch_norm_ghost_backward(
     op = "batch_norm_ghost_backward"
     x = as_tensor(op, "x", x)
     layout = _Ghosts(op, x, ghost, channel_axis)
-    dx, memory = layout.gradient(op, need_dx, out)
-    dgamma, dbeta, to_gamma, to_beta = layout.parameter_gradients(need_params)
-    _core.batch_norm_ghost_backward(
-        layout.code, *layout.extent, layout.rows, layout.take(op, "x", x), layout.take(op, "dy", dy),
-        layout.statistic(op, "mean", mean), layout.statistic(op, "rstd", rstd), layout.parameter(op, "gamma", gamma),
-        memory, to_gamma, to_beta, options,
+    return gradients(
+        op, _core.batch_norm_ghost_backward, layout, x, dy, {"mean": mean, "rstd": rstd}, {"gamma": gamma},
+        need_dx, need_params, out, options,
     )  # fmt: skip
-    return Gradients(dx, dgamma, dbeta)
 
 
 class RenormResult(NamedTuple):
@@ -191,11 +190,7 @@ def batch_norm_renorm_backward(
     op = "batch_norm_renorm_backward"
     x = as_tensor(op, "x", x)
     layout = Layout(op, x, channel_axis)
-    dx, memory = layout.gradient(op, need_dx, out)
-    dgamma, dbeta, to_gamma, to_beta = layout.parameter_gradients(need_params)
-    _core.batch_norm_renorm_backward(
-        layout.code, *layout.extent, layout.take(op, "x", x), layout.take(op, "dy", dy),
-        layout.statistic(op, "mean", mean), layout.statistic(op, "rstd", rstd), layout.statistic(op, "r", r),
-        layout.statistic(op, "d", d), layout.parameter(op, "gamma", gamma), memory, to_gamma, to_beta, options,
+    return gradients(
+        op, _core.batch_norm_renorm_backward, layout, x, dy, {"mean": mean, "rstd": rstd, "r": r, "d": d},
+        {"gamma": gamma}, need_dx, need_params, out, options,
     )  # fmt: skip
-    return Gradients(dx, dgamma, dbeta)

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import _core
 from ._arrays import DEFAULT, Array, Layout, as_tensor, collective, real
-from ._batch_norm import Gradients
+from ._batch_norm import Gradients, gradients
 
 __all__ = [
     "InPlaceResult",
@@ -95,11 +95,7 @@ def batch_norm_in_place_backward(
     op = "batch_norm_in_place_backward"
     y = as_tensor(op, "y", y)
     layout = Layout(op, y, channel_axis)
-    dx, memory = layout.gradient(op, need_dx, out)
-    dgamma, dbeta, to_gamma, to_beta = layout.parameter_gradients(need_params)
-    _core.batch_norm_in_place_backward(
-        layout.code, *layout.extent, layout.take(op, "y", y), layout.take(op, "dy", dy),
-        layout.statistic(op, "rstd", rstd), layout.parameter(op, "gamma", gamma), layout.parameter(op, "beta", beta),
-        memory, to_gamma, to_beta, negative_slope, max_lost_digits, options,
+    return gradients(
+        op, _core.batch_norm_in_place_backward, layout, y, dy, {"rstd": rstd}, {"gamma": gamma, "beta": beta},
+        need_dx, need_params, out, negative_slope, max_lost_digits, options,
     )  # fmt: skip
-    return Gradients(dx, dgamma, dbeta)

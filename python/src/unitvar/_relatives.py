@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _core
-from ._arrays import DEFAULT, Array, Layout, Rows, as_tensor, natural, real
-from ._batch_norm import Gradients
+from ._arrays import DEFAULT, Array, Channels, Rows, as_tensor, natural, real
+from ._batch_norm import Gradients, gradients
 
 __all__ = [
     "GroupNormResult",
@@ -115,13 +115,10 @@ def layer_norm_backward(
     op = "layer_norm_backward"
     x = as_tensor(op, "x", x)
     rows = Rows(op, x, axis)
-    dx, memory = rows.gradient(op, need_dx, out)
-    dgamma, dbeta, to_gamma, to_beta = rows.parameter_gradients(need_params)
-    _core.layer_norm_backward(
-        rows.code, *rows.extent, rows.take(op, "x", x), rows.take(op, "dy", dy), rows.statistic(op, "mean", mean),
-        rows.statistic(op, "rstd", rstd), rows.parameter(op, "gamma", gamma), memory, to_gamma, to_beta, options,
+    return gradients(
+        op, _core.layer_norm_backward, rows, x, dy, {"mean": mean, "rstd": rstd}, {"gamma": gamma},
+        need_dx, need_params, out, options,
     )  # fmt: skip
-    return Gradients(dx, dgamma, dbeta)
 
 
 def rms_norm(
@@ -178,17 +175,13 @@ def rms_norm_backward(
     op = "rms_norm_backward"
     x = as_tensor(op, "x", x)
     rows = Rows(op, x, axis)
-    dx, memory = rows.gradient(op, need_dx, out)
-    dgamma, dbeta, to_gamma, to_beta = rows.parameter_gradients(need_params)
-    _core.rms_norm_backward(
-        rows.code, *rows.extent, rows.take(op, "x", x), rows.take(op, "dy", dy), rows.statistic(op, "rstd", rstd),
-        rows.parameter(op, "gamma", gamma), memory, to_gamma, to_beta, options,
+    return gradients(
+        op, _core.rms_norm_backward, rows, x, dy, {"rstd": rstd}, {"gamma": gamma}, need_dx, need_params, out, options
     )  # fmt: skip
-    return Gradients(dx, dgamma, dbeta)
 
 
-class Groups(Layout):
-    """A layout whose axis 0 is the slowest, and how many groups of channels a sample has."""
+class Groups(Channels):
+    """A tensor whose axis 0 is the slowest, and how many groups of channels a sample has."""
 
     __slots__ = ("groups",)
 
@@ -204,10 +197,9 @@ class Groups(Layout):
         self.statistic_shape = self.shape[0], self.groups
 
     @property
-    def group_extent(self) -> tuple[int, int, int, int, int]:
+    def extent(self) -> tuple[int, int, int, int, int]:
         """outer, channels, inner, rows of a sample, groups."""
-        samples = self.shape[0]
-        return *self.extent, self.outer // samples if samples else 1, self.groups
+        return self.outer, self.channels, self.inner, self.sample_rows, self.groups
 
 
 def _forward(
@@ -219,7 +211,7 @@ def _forward(
     y, memory = layout.result_apart(op, x, out)
     mean, rstd = layout.statistics(2)
     kernel(
-        layout.code, *layout.group_extent, layout.take(op, "x", x), layout.parameter(op, "gamma", gamma),
+        layout.code, *layout.extent, layout.take(op, "x", x), layout.parameter(op, "gamma", gamma),
         layout.parameter(op, "beta", beta), memory, mean, rstd, real(op, "eps", eps), options,
     )  # fmt: skip
     return GroupNormResult(y, mean, rstd)
@@ -231,14 +223,9 @@ def _backward(
 ) -> Gradients:  # fmt: skip
     x = as_tensor(op, "x", x)
     layout = Groups(op, x, groups, channel_axis)
-    dx, memory = layout.gradient(op, need_dx, out)
-    dgamma, dbeta, to_gamma, to_beta = layout.parameter_gradients(need_params)
-    kernel(
-        layout.code, *layout.group_extent, layout.take(op, "x", x), layout.take(op, "dy", dy),
-        layout.statistic(op, "mean", mean), layout.statistic(op, "rstd", rstd),
-        layout.parameter(op, "gamma", gamma), memory, to_gamma, to_beta, options,
+    return gradients(
+        op, kernel, layout, x, dy, {"mean": mean, "rstd": rstd}, {"gamma": gamma}, need_dx, need_params, out, options
     )  # fmt: skip
-    return Gradients(dx, dgamma, dbeta)
 
 
 def group_norm(

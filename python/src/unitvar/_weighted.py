@@ -8,7 +8,7 @@ import numpy as np
 
 from . import _core
 from ._arrays import DEFAULT, Array, Layout, Memory, as_array, as_tensor, as_vector, collective, real
-from ._batch_norm import Gradients
+from ._batch_norm import Gradients, gradients
 
 __all__ = [
     "WeightedResult",
@@ -107,11 +107,7 @@ def batch_norm_weighted_backward(
     op = "batch_norm_weighted_backward"
     x = as_tensor(op, "x", x)
     layout = Layout(op, x, channel_axis)
-    dx, memory = layout.gradient(op, need_dx, out)
-    dgamma, dbeta, to_gamma, to_beta = layout.parameter_gradients(need_params)
-    _core.batch_norm_weighted_backward(
-        layout.code, *layout.extent, layout.take(op, "x", x), layout.take(op, "dy", dy), _weight(op, layout, weight),
-        layout.statistic(op, "mean", mean), layout.statistic(op, "rstd", rstd), layout.parameter(op, "gamma", gamma),
-        memory, to_gamma, to_beta, options,
+    return gradients(
+        op, _core.batch_norm_weighted_backward, layout, x, dy, {"mean": mean, "rstd": rstd}, {"gamma": gamma},
+        need_dx, need_params, out, _weight(op, layout, weight), options,
     )  # fmt: skip
-    return Gradients(dx, dgamma, dbeta)

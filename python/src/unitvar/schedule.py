@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from . import _core
 from ._arrays import DEFAULT, Array, Layout, Rows, as_tensor
+from ._relatives import Groups
 
 __all__ = ["Explanation", "explain", "explain_groups", "explain_rows"]
 
@@ -51,11 +52,9 @@ def explain_groups(
     >>> unitvar.explain_groups(np.empty((2, 4, 4, 4), np.float32), 2).writes
     1
     """
-    from ._relatives import Groups
-
     array = as_tensor("explain_groups", "x", x)
     layout = Groups("explain_groups", array, groups, channel_axis)
-    return Explanation(**_core.explain_groups(*layout.group_extent, array.dtype.itemsize, what, options))
+    return Explanation(**_core.explain_groups(*layout.extent, array.dtype.itemsize, what, options))
 
 
 def explain_rows(x: Array, what: str = "forward", *, axis: int = -1, options: _core.Options = DEFAULT) -> Explanation:
