@@ -8,11 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from . import _core
-from ._arrays import _CODES, Array, as_tensor, as_vector, contiguous, flat, needed, param_dtype, real
+from ._arrays import _CODES, _F64, Array, as_tensor, as_vector, contiguous, flat, needed, param_dtype, real
 
 __all__ = ["Folded", "ScaleShift", "batch_norm_fold", "batch_norm_scale_and_shift"]
-
-_F64 = np.dtype(np.float64)
 
 
 class ScaleShift(NamedTuple):

@@ -23,6 +23,7 @@ import numpy as np
 from ._arrays import Array, as_array, as_tensor, param_dtype
 from ._batch_norm import batch_norm, batch_norm_backward, batch_norm_inference
 from ._relatives import group_norm, group_norm_backward, layer_norm, layer_norm_backward
+from .layer import moved_running
 
 __all__ = [
     "batchnorm_backward",
@@ -222,7 +223,8 @@ def _batchnorm_forward(
     else:
         out, mean, var, rstd = batch_norm(x, gamma, beta, eps=eps)
         cache = BatchCache(x, as_array(op, "gamma", gamma), mean, var, rstd, eps)
-        running_mean, running_var = _moved(running_mean, mean, momentum), _moved(running_var, var, momentum)
+        running_mean = moved_running(running_mean, mean, momentum)
+        running_var = moved_running(running_var, var, momentum)
     bn_param.update(running_mean=running_mean, running_var=running_var)
     return out, cache
 
@@ -258,12 +260,6 @@ def _running(op: str, name: str, bn_param: Parameters, x: np.ndarray) -> np.ndar
         raise ValueError(f"{op}: bn_param['{name}'] has shape {array.shape}, want {shape}")
     widened: np.ndarray = array.astype(np.result_type(array, x), copy=False)
     return widened
-
-
-def _moved(old: np.ndarray, batch: np.ndarray, momentum: float) -> np.ndarray:
-    """A running statistic after a batch, in old's dtype (B7)."""
-    moved: np.ndarray = momentum * old.astype(np.float64) + (1 - momentum) * batch
-    return moved.astype(old.dtype)
 
 
 def _per_channel(op: str, name: str, array: np.ndarray, x: np.ndarray) -> np.ndarray:

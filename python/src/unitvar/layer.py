@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import numpy as np
 
 from . import _core
-from ._arrays import _CODES, DEFAULT, Array, Layout, as_tensor, as_vector, collective, natural, needed, real
+from ._arrays import (
+    _CODES,
+    _F64,
+    DEFAULT,
+    Array,
+    Layout,
+    as_tensor,
+    as_vector,
+    collective,
+    integer,
+    natural,
+    needed,
+    real,
+)
 
 __all__ = ["BatchNorm", "update_running_statistics"]
 
 
 def _batches(op: str, value: Any) -> int:
     """A counter of batches that may still be incremented."""
-    try:
-        batches = operator.index(value.item() if isinstance(value, np.ndarray) else value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{op}: batches_tracked is {value!r}, want an int") from None
+    single = value.item() if isinstance(value, np.ndarray) and value.size == 1 else value
+    batches = integer(op, "batches_tracked", single)
     if not 0 <= batches < 2**63 - 1:
         raise ValueError(f"{op}: batches_tracked is {batches}, want 0 or more")
     return batches
@@ -82,15 +92,20 @@ def update_running_statistics(
             raise TypeError(f"{op}: {name} is no NumPy array of float64, (C,); it is updated in place")
         if not (array.flags.c_contiguous and array.flags.writeable):
             raise ValueError(f"{op}: {name} is read-only or has gaps; it is updated in place")
-    f64 = np.dtype(np.float64)
     return str(
         _core.update_running_statistics(
             running_mean, running_var, _batches(op, batches_tracked), real(op, "count", count),
-            as_vector(op, "mean", needed(op, "mean", mean), f64, running_mean.shape),
-            as_vector(op, "var", needed(op, "var", var), f64, running_mean.shape),
+            as_vector(op, "mean", needed(op, "mean", mean), _F64, running_mean.shape),
+            as_vector(op, "var", needed(op, "var", var), _F64, running_mean.shape),
             *_policy(op, momentum, momentum_sense, running_variance, skip_nonfinite),
         )
     )  # fmt: skip
+
+
+def moved_running(old: np.ndarray, batch: np.ndarray, weight_of_old: float) -> np.ndarray:
+    """A running statistic after a batch, in old's dtype, as CS231n and ONNX write it (docs/derivation.md B7)."""
+    moved: np.ndarray = weight_of_old * old.astype(np.float64) + (1 - weight_of_old) * batch
+    return moved.astype(old.dtype)
 
 
 class BatchNorm:
@@ -148,16 +163,17 @@ class BatchNorm:
             bool(affine), bool(track_running_statistics),
             *_policy("BatchNorm", momentum, momentum_sense, running_variance, skip_nonfinite),
         )  # fmt: skip
-        self._layer = _core.BatchNormLayer(_CODES[self._dtype], self._channels, self._eps, *self._arguments, options)
+        self._layer = self._new_layer()
+
+    def _new_layer(self) -> _core.BatchNormLayer:
+        return _core.BatchNormLayer(_CODES[self._dtype], self._channels, self._eps, *self._arguments, self._options)
 
     def _modes(self) -> tuple[bool, bool, bool]:
         return self.training, self.frozen, bool(self._layer.tracking)
 
     def _set(self, state: dict[str, np.ndarray], modes: tuple[bool, bool, bool]) -> BatchNorm:
         """The compiled layer, with this state in these modes."""
-        self._layer = _core.BatchNormLayer(
-            _CODES[self._dtype], self._channels, self._eps, *self._arguments, self._options
-        )  # fmt: skip
+        self._layer = self._new_layer()
         self.load_state_dict(state)
         if modes[1]:
             self.freeze()
@@ -213,11 +229,11 @@ class BatchNorm:
         """The same as forward."""
         return self.forward(x, out)
 
-    def _take(self, op: str, x: Array) -> Layout:
+    def _take(self, op: str, x: Array) -> tuple[np.ndarray, Layout]:
         array = as_tensor(op, "x", x)
         if array.dtype != self.dtype:
             raise TypeError(f"{op}: x has dtype {array.dtype}, want the layer's, {self.dtype}")
-        return Layout(op, array, self.channel_axis)
+        return array, Layout(op, array, self.channel_axis)
 
     def forward(self, x: Array, out: Array | None = None) -> np.ndarray:
         """y. Training: by the batch's statistics, which move the running ones; eval: by the running statistics.
@@ -229,10 +245,10 @@ class BatchNorm:
     @collective
     def _forward(self, x: Array, out: Array | None, *, options: _core.Options) -> np.ndarray:
         op = "BatchNorm.forward"
-        layout = self._take(op, x)
+        x, layout = self._take(op, x)
         by_batch = self.training and not self.frozen
         if by_batch:
-            y, memory = layout.result_apart(op, as_tensor(op, "x", x), out)
+            y, memory = layout.result_apart(op, x, out)
         else:
             y, memory = layout.result(op, "out", out)
         self._layer.forward(*layout.extent, layout.take(op, "x", x), memory)
@@ -241,7 +257,7 @@ class BatchNorm:
     def infer(self, x: Array, out: Array | None = None) -> np.ndarray:
         """y by the running statistics, whatever the mode; safe for concurrent calls."""
         op = "BatchNorm.infer"
-        layout = self._take(op, x)
+        x, layout = self._take(op, x)
         y, memory = layout.result(op, "out", out)
         self._layer.infer(*layout.extent, layout.take(op, "x", x), memory)
         return y
@@ -257,7 +273,7 @@ class BatchNorm:
     @collective
     def _backward(self, x: Array, dy: Array, need_dx: bool, out: Array | None, *, options: _core.Options) -> Any:
         op = "BatchNorm.backward"
-        layout = self._take(op, x)
+        x, layout = self._take(op, x)
         dx, memory = layout.gradient(op, need_dx, out)
         self._layer.backward(*layout.extent, layout.take(op, "x", x), layout.take(op, "dy", dy), memory)
         return dx

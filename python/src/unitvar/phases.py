@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _core
-from ._arrays import DEFAULT, Array, Layout, as_tensor, as_vector, needed, real
+from ._arrays import _F64, DEFAULT, Array, Layout, as_tensor, as_vector, needed, real
 
 __all__ = [
     "GradientSums",
@@ -37,8 +37,6 @@ __all__ = [
     "moments",
     "normalize",
 ]
-
-_F64 = np.dtype(np.float64)
 
 
 class Moments(NamedTuple):

@@ -10,6 +10,7 @@ from onnx.reference.op_run import OpRun
 
 from .._batch_norm import batch_norm, batch_norm_inference
 from .._relatives import group_norm, instance_norm, layer_norm, rms_norm
+from ..layer import moved_running
 
 __all__ = [
     "OPS",
@@ -71,9 +72,8 @@ class BatchNormalization(_Operator):
             y = batch_norm_inference(flat, mean, var, scale, bias, eps=float(epsilon))
             return (y.reshape(x.shape),)
         y, batch_mean, batch_var, _rstd = batch_norm(flat, scale, bias, eps=float(epsilon))
-        old = float(momentum)
-        running_mean = (old * mean.astype(np.float64) + (1 - old) * batch_mean).astype(mean.dtype)
-        running_var = (old * var.astype(np.float64) + (1 - old) * batch_var).astype(var.dtype)
+        running_mean = moved_running(mean, batch_mean, float(momentum))
+        running_var = moved_running(var, batch_var, float(momentum))
         y = y.reshape(x.shape)
         if self.opset >= 14:
             return y, running_mean, running_var
