@@ -9,9 +9,8 @@
 
 #include "bench/bare.hpp"
 #include "bench/data.hpp"
-#include "bench/line_allocator.hpp"
+#include "bench/layer.hpp"
 #include "bench/timing.hpp"
-#include "unitvar/unitvar.hpp"
 
 /// What belongs to the layer, weights and the backward in place behind a leaky ReLU, beside bare loops in AVX2: f32,
 /// channels first, one thread. As bare_planes.cpp. The plain layer has a loop of the same kind, so that the table tells
@@ -22,34 +21,17 @@ namespace {
 using std::int64_t;
 
 constexpr int64_t kAhead = 512, kLine = 16;
-constexpr double kEps = 1e-5, kLeak = 0.01;
+constexpr double kEps = 1e-5, kLeak = Layer::kSlope;
 
 enum class Variant { plain, weights, in_place };
 constexpr const char* kNames[] = {"plain", "weights", "in place, leaky"};
 
-struct Problem {
-  Extent extent;
-  Tensor x, dy, y, dx, weight, gamma, beta, dgamma, dbeta;
-  std::vector<double> mean, var, rstd;
-
-  explicit Problem(const Extent& e)
-      : extent(e),
-        x(random_tensor(e.size(), 0.5, 1, 1)),
-        dy(random_tensor(e.size(), 0, 1, 2)),
-        y(x.size()),
-        dx(x.size()),
-        weight(static_cast<std::size_t>(e.count())),
-        gamma(random_tensor(e.channels, 1, 0.1, 3)),
-        beta(random_tensor(e.channels, 0, 0.1, 4)),
-        dgamma(gamma.size()),
-        dbeta(gamma.size()),
-        mean(gamma.size()),
-        var(gamma.size()),
-        rstd(gamma.size()) {
-    // One in five has no weight, at random, since a branch that foresees them would skip whole runs.
-    for (std::size_t k = 0; k < weight.size(); ++k) weight[k] = (k * 2654435761U >> 16) % 5 == 0 ? 0.0F : 1.0F;
+/// One position in five has no weight, at random, since a branch that foresees them would skip whole runs.
+void take_weights(Layer& layer) {
+  for (std::size_t k = 0; k < layer.weight.size(); ++k) {
+    layer.weight[k] = (k * 2654435761U >> 16) % 5 == 0 ? 0.0F : 1.0F;
   }
-};
+}
 
 inline __m256d wide(const float* p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
 inline __m256d times(__m256d a, __m256d b) { return _mm256_mul_pd(a, b); }
@@ -142,38 +124,38 @@ inline void map(const float* x, const float* dy, const float* weight, float* out
 
 /// A channel is summed while the one before is mapped.
 template <Variant v, bool kBackward, bool kStream>
-void bare(Problem& p) {
-  const int64_t N = p.extent.outer, C = p.extent.channels, S = p.extent.inner;
+void bare(Layer& layer) {
+  const int64_t N = layer.extent.outer, C = layer.extent.channels, S = layer.extent.inner;
   const bool from_y = v == Variant::in_place && kBackward;
-  const float* const x = from_y ? p.y.data() : p.x.data();
-  float* const out = kBackward ? p.dx.data() : p.y.data();
+  const float* const x = from_y ? layer.in_place.data() : layer.x.data();
+  float* const out = kBackward ? layer.dx.data() : layer.y.data();
   double count = 0;
-  for (const float w : p.weight) count += v == Variant::weights ? static_cast<double>(w) : 1;
+  for (const float w : layer.weight) count += v == Variant::weights ? static_cast<double>(w) : 1;
   Coefficients c;
   for (int64_t channel = 0; channel <= C; ++channel) {
     Sums<v, kBackward> sums;
     const auto at = static_cast<std::size_t>(std::min(channel, C - 1));
-    const double gamma = static_cast<double>(p.gamma[at]), beta = static_cast<double>(p.beta[at]);
-    const double center = from_y ? beta : kBackward ? p.mean[at] : 0.5;
+    const double gamma = static_cast<double>(layer.gamma[at]), beta = static_cast<double>(layer.beta[at]);
+    const double center = from_y ? beta : kBackward ? layer.mean[at] : 0.5;
     for (int64_t n = 0; n < N; ++n) {
       const int64_t row = (n * C + channel) * S, next = n + 1 < N ? row + C * S : (channel + 1) * S;
       for (int64_t k = 0; k < S; k += kLine) {
-        const float* const weight = p.weight.data() + n * S + k;
+        const float* const weight = layer.weight.data() + n * S + k;
         const int64_t i = row + k;
         if (channel < C) {
           const int64_t later = k + kAhead, element = later < S ? row + later : next + (later - S);
           _mm_prefetch(reinterpret_cast<const char*>(x + element), _MM_HINT_T1);
-          if (kBackward) _mm_prefetch(reinterpret_cast<const char*>(p.dy.data() + element), _MM_HINT_T1);
-          sums.add(x + i, p.dy.data() + i, weight, center);
+          if (kBackward) _mm_prefetch(reinterpret_cast<const char*>(layer.dy.data() + element), _MM_HINT_T1);
+          sums.add(x + i, layer.dy.data() + i, weight, center);
         }
-        if (channel > 0) map<v, kBackward, kStream>(x + i - S, p.dy.data() + i - S, weight, out + i - S, c);
+        if (channel > 0) map<v, kBackward, kStream>(x + i - S, layer.dy.data() + i - S, weight, out + i - S, c);
       }
     }
     const double first = sums.total_of(sums.first) / count, second = sums.total_of(sums.second) / count;
     if (from_y) {  // x_hat = (y - beta) / gamma
-      c = {center, gamma * p.rstd[at], 0, first, second / (gamma * gamma)};
+      c = {center, gamma * layer.rstd[at], 0, first, second / (gamma * gamma)};
     } else if (kBackward) {
-      c = {center, gamma * p.rstd[at], 0, first, second * p.rstd[at] * p.rstd[at]};
+      c = {center, gamma * layer.rstd[at], 0, first, second * layer.rstd[at] * layer.rstd[at]};
     } else {
       c = {center + first, gamma / std::sqrt(second - first * first + kEps), beta, 0, 0};
     }
@@ -181,92 +163,33 @@ void bare(Problem& p) {
   _mm_sfence();
 }
 
-constexpr Options kOneThread{.cpu = {.threads = 1}};
-
-void library_forward(Problem& p, Variant v) {
+void library_forward(Layer& layer, Variant v) {
   if (v == Variant::weights) {
-    batch_norm_weighted_forward<float>({.extent = p.extent,
-                                        .x = p.x,
-                                        .weight = p.weight,
-                                        .gamma = p.gamma,
-                                        .beta = p.beta,
-                                        .y = p.y,
-                                        .mean = p.mean,
-                                        .var = p.var,
-                                        .rstd = p.rstd,
-                                        .eps = kEps},
-                                       kOneThread);
+    layer.weighted_forward();
   } else if (v == Variant::plain) {
-    batch_norm_forward<float>({.extent = p.extent,
-                               .x = p.x,
-                               .gamma = p.gamma,
-                               .beta = p.beta,
-                               .y = p.y,
-                               .mean = p.mean,
-                               .var = p.var,
-                               .rstd = p.rstd,
-                               .eps = kEps},
-                              kOneThread);
+    layer.forward();
   } else {
-    p.y = p.x;
-    batch_norm_in_place_forward<float>({.extent = p.extent,
-                                        .x = p.y,
-                                        .gamma = p.gamma,
-                                        .beta = p.beta,
-                                        .mean = p.mean,
-                                        .var = p.var,
-                                        .rstd = p.rstd,
-                                        .eps = kEps,
-                                        .negative_slope = kLeak},
-                                       kOneThread);
+    layer.in_place = layer.x;
+    layer.in_place_forward();
   }
 }
 
-void library_backward(Problem& p, Variant v) {
+void library_backward(Layer& layer, Variant v) {
   if (v == Variant::weights) {
-    batch_norm_weighted_backward<float>({.extent = p.extent,
-                                         .x = p.x,
-                                         .dy = p.dy,
-                                         .weight = p.weight,
-                                         .mean = p.mean,
-                                         .rstd = p.rstd,
-                                         .gamma = p.gamma,
-                                         .dx = p.dx,
-                                         .dgamma = p.dgamma,
-                                         .dbeta = p.dbeta},
-                                        kOneThread);
+    layer.weighted_backward();
   } else if (v == Variant::plain) {
-    batch_norm_backward<float>({.extent = p.extent,
-                                .x = p.x,
-                                .dy = p.dy,
-                                .mean = p.mean,
-                                .rstd = p.rstd,
-                                .gamma = p.gamma,
-                                .dx = p.dx,
-                                .dgamma = p.dgamma,
-                                .dbeta = p.dbeta},
-                               kOneThread);
+    layer.backward();
   } else {
-    batch_norm_in_place_backward<float>({.extent = p.extent,
-                                         .y = p.y,
-                                         .dy = p.dy,
-                                         .rstd = p.rstd,
-                                         .gamma = p.gamma,
-                                         .beta = p.beta,
-                                         .dx = p.dx,
-                                         .dgamma = p.dgamma,
-                                         .dbeta = p.dbeta,
-                                         .negative_slope = kLeak},
-                                        kOneThread);
+    layer.in_place_backward();
   }
 }
 
 /// Library and loops, with both kinds of stores, in turns. The faster loop counts.
 template <Variant v, bool kBackward>
-void compare(Problem& p, std::vector<double>& plain) {
-  const std::vector<Work> works{[&] { kBackward ? library_backward(p, v) : library_forward(p, v); },
-                                [&] { bare<v, kBackward, true>(p); }, [&] { bare<v, kBackward, false>(p); }};
-  Tensor& out = kBackward ? p.dx : p.y;
+void compare(Layer& layer, std::vector<double>& plain) {
+  const std::vector<Work> works{[&] { kBackward ? library_backward(layer, v) : library_forward(layer, v); },
+                                [&] { bare<v, kBackward, true>(layer); }, [&] { bare<v, kBackward, false>(layer); }};
+  Tensor& out = kBackward ? layer.dx : layer.y;
   works[0]();
   const Tensor expected = out;
   for (const std::size_t loop : {1U, 2U}) {
@@ -278,8 +201,8 @@ void compare(Problem& p, std::vector<double>& plain) {
   const double own = seconds[0], loop = std::min(seconds[1], seconds[2]);
   if (v == Variant::plain) plain = {own, loop};
   std::printf("%-8s %2lld x %3lld x %-5lld %-15s %8.3f ms %5.2f %8.3f ms %5.2f %6.2f\n",
-              kBackward ? "backward" : "forward", static_cast<long long>(p.extent.outer),
-              static_cast<long long>(p.extent.channels), static_cast<long long>(p.extent.inner),
+              kBackward ? "backward" : "forward", static_cast<long long>(layer.extent.outer),
+              static_cast<long long>(layer.extent.channels), static_cast<long long>(layer.extent.inner),
               kNames[static_cast<int>(v)], own * 1e3, own / plain[0], loop * 1e3, loop / plain[1], own / loop);
   std::fflush(stdout);
 }
@@ -292,16 +215,17 @@ int run() {
   std::printf("%-41s %17s %17s %6s\n", "f32, N x C x S", "library, of plain", "bare, of plain", "ratio");
   for (const Extent& extent :
        {Extent{32, 64, 12544}, Extent{32, 64, 3136}, Extent{32, 256, 3136}, Extent{32, 512, 784}}) {
-    Problem p(extent);
+    Layer layer(extent, 1);
+    take_weights(layer);
     std::vector<double> plain;
-    compare<Variant::plain, false>(p, plain);
-    compare<Variant::weights, false>(p, plain);
-    library_forward(p, Variant::plain);
-    compare<Variant::plain, true>(p, plain);
-    library_forward(p, Variant::weights);
-    compare<Variant::weights, true>(p, plain);
-    library_forward(p, Variant::in_place);
-    compare<Variant::in_place, true>(p, plain);
+    compare<Variant::plain, false>(layer, plain);
+    compare<Variant::weights, false>(layer, plain);
+    library_forward(layer, Variant::plain);
+    compare<Variant::plain, true>(layer, plain);
+    library_forward(layer, Variant::weights);
+    compare<Variant::weights, true>(layer, plain);
+    library_forward(layer, Variant::in_place);
+    compare<Variant::in_place, true>(layer, plain);
   }
   return EXIT_SUCCESS;
 }
