@@ -88,7 +88,7 @@ class Arguments {
   void add(const Argument& argument, const Length& length);
 
   const char* operation_;
-  std::array<Argument, 12> arguments_{};
+  std::array<Argument, 20> arguments_{};
   std::size_t size_ = 0;
 };
 

@@ -27,6 +27,11 @@ void check_parameters(core::Arguments& check, const Args& a, const core::Length&
   check.optional_input("beta", a.beta, length);
 }
 
+template <class Args>
+core::Length mask_length(const Args& a) {
+  return {batch_norm_act_mask_bytes(a.extent, a.activation), "batch_norm_act_mask_bytes(extent, activation)"};
+}
+
 /// Of a forward that computes its statistics. Without y, x is normalized in place.
 template <class Args>
 void check_forward_spans(core::Arguments& check, const Args& a, const Lengths& n) {
@@ -42,7 +47,7 @@ void check_forward_spans(core::Arguments& check, const Args& a, const Lengths& n
   if constexpr (requires { a.running_var; }) check.input("running_var", a.running_var, n.statistics);
   if constexpr (requires { a.y; }) check.output("y", a.y, n.tensor);
   if constexpr (requires { a.mask; }) {
-    check.optional_output("mask", a.mask, {batch_norm_act_mask_bytes(a.extent), "batch_norm_act_mask_bytes(extent)"});
+    check.optional_output("mask", a.mask, mask_length(a));
   }
   if constexpr (requires { a.mean; }) check.optional_output("mean", a.mean, n.statistics);
   if constexpr (requires { a.var; }) check.optional_output("var", a.var, n.statistics);
@@ -76,7 +81,7 @@ void check_saved_spans(core::Arguments& check, const Args& a, const Lengths& n) 
   }
   if constexpr (requires { a.dy; }) check.input("dy", a.dy, n.tensor);
   if constexpr (requires { a.mask; }) {
-    check.input("mask", a.mask, {batch_norm_act_mask_bytes(a.extent), "batch_norm_act_mask_bytes(extent)"});
+    check.input("mask", a.mask, mask_length(a));
   }
   if constexpr (requires { a.weight; }) check.input("weight", a.weight, {a.extent.count(), "N*S"});
   if constexpr (requires { a.mean; }) check.input("mean", a.mean, n.statistics);
@@ -84,6 +89,7 @@ void check_saved_spans(core::Arguments& check, const Args& a, const Lengths& n) 
   if constexpr (requires { a.rstd; }) check.input("rstd", a.rstd, n.statistics);
   if constexpr (requires { a.r; }) check.input("r", a.r, n.statistics);
   if constexpr (requires { a.d; }) check.input("d", a.d, n.statistics);
+  if constexpr (requires { a.residual; }) check.optional_input("residual", a.residual, n.tensor);
   check.optional_input("gamma", a.gamma, n.parameters);
   if constexpr (requires { a.beta; }) check.optional_input("beta", a.beta, n.parameters);
   if constexpr (requires { a.dmean; }) check.optional_input("dmean", a.dmean, n.statistics);
@@ -105,11 +111,14 @@ template <class Args>
 void check_double_backward_spans(core::Arguments& check, const Args& a, const Lengths& n) {
   check_saved_spans(check, a, n);
   check.optional_input("grad_dx", a.grad_dx, n.tensor);
+  if constexpr (requires { a.grad_dresidual; }) check.optional_input("grad_dresidual", a.grad_dresidual, n.tensor);
   check.optional_input("grad_dgamma", a.grad_dgamma, n.parameters);
   check.optional_input("grad_dbeta", a.grad_dbeta, n.parameters);
   check.optional_output("grad_x", a.grad_x, n.tensor);
   check.optional_output("grad_dy", a.grad_dy, n.tensor);
+  if constexpr (requires { a.grad_residual; }) check.optional_output("grad_residual", a.grad_residual, n.tensor);
   check.optional_output("grad_gamma", a.grad_gamma, n.parameters);
+  if constexpr (requires { a.grad_beta; }) check.optional_output("grad_beta", a.grad_beta, n.parameters);
   check.no_overlap();
 }
 

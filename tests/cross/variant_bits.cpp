@@ -11,20 +11,21 @@ using Params = std::vector<param_t<T>>;
 
 template <class T>
 void write_activation(Report& report, const Extent& e, const Kind& kind, const char* name, bool residual,
-                      double slope) {
+                      const Activation& activation) {
   const Inputs<T> in(e.size(), e.channels, kind);
   auto y = results<T>(e.size()), inference = y, dx = y, dresidual = y;
-  auto mask = results<std::uint8_t>(batch_norm_act_mask_bytes(e));
+  auto mask = results<std::uint8_t>(batch_norm_act_mask_bytes(e, activation));
   auto mean = results<double>(e.channels), var = mean, rstd = mean;
   auto dgamma = results<param_t<T>>(e.channels), dbeta = dgamma;
   const std::vector<T> z = residual ? in.v : std::vector<T>();
   const std::span<T> dz = residual ? std::span<T>(dresidual) : std::span<T>();
   call([&] {
-    batch_norm_act_forward<T>({e, in.x, z, in.gamma, in.beta, y, mask, mean, var, rstd, kind.eps, slope},
+    batch_norm_act_forward<T>({e, in.x, z, in.gamma, in.beta, y, mask, mean, var, rstd, kind.eps, activation},
                               three_threads);
-    batch_norm_act_inference<T>({e, in.x, z, mean, var, in.gamma, in.beta, inference, kind.eps, slope}, three_threads);
-    batch_norm_act_backward<T>({e, in.x, in.dy, mask, mean, rstd, in.gamma, dx, dz, dgamma, dbeta, slope},
-                               three_threads);
+    batch_norm_act_inference<T>({e, in.x, z, mean, var, in.gamma, in.beta, inference, kind.eps, activation},
+                                three_threads);
+    batch_norm_act_backward<T>(
+        {e, in.x, in.dy, mask, z, mean, rstd, in.gamma, in.beta, dx, dz, dgamma, dbeta, activation}, three_threads);
   });
   report.line<T>(name, kind)
       .add("y", y)
@@ -69,7 +70,7 @@ void write_in_place(Report& report, const Extent& e, const Kind& kind, const cha
   auto mean = results<double>(e.channels), var = mean, rstd = mean;
   auto dgamma = results<param_t<T>>(e.channels), dbeta = dgamma;
   call([&] {
-    batch_norm_in_place_forward<T>({e, y, in.gamma, in.beta, mean, var, rstd, kind.eps, slope}, three_threads);
+    batch_norm_in_place_forward<T>({e, y, in.gamma, in.beta, mean, var, rstd, kind.eps, activation}, three_threads);
     batch_norm_in_place_backward<T>({e, y, in.dy, rstd, in.gamma, in.beta, dx, dgamma, dbeta, slope}, three_threads);
   });
   report.line<T>(name, kind)
@@ -161,9 +162,14 @@ void write_fold(Report& report, const Extent& e, const Kind& kind) {
 
 template <class T>
 void write_all(Report& report, const Extent& e, const Kind& kind) {
-  write_activation<T>(report, e, kind, "relu", false, 0);
-  write_activation<T>(report, e, kind, "residual+relu", true, 0);
-  write_activation<T>(report, e, kind, "residual+leaky", true, 0.25);
+  write_activation<T>(report, e, kind, "relu", false, Activation::relu());
+  write_activation<T>(report, e, kind, "residual+relu", true, Activation::relu());
+  write_activation<T>(report, e, kind, "residual+leaky", true, Activation::leaky_relu(0.25));
+  write_activation<T>(report, e, kind, "residual", true, Activation::identity());
+  write_activation<T>(report, e, kind, "clip", false, Activation::clip());
+  write_activation<T>(report, e, kind, "residual+hard-swish", true, Activation::hard_swish());
+  write_activation<T>(report, e, kind, "silu", false, Activation::silu());
+  write_activation<T>(report, e, kind, "residual+silu", true, Activation::silu());
   write_weighted<T>(report, e, kind);
   if (kind.scale > 0) write_in_place<T>(report, e, kind, "in-place", 1);
   if (kind.scale > 0) write_in_place<T>(report, e, kind, "in-place+leaky", 0.25);

@@ -91,5 +91,92 @@ TEST(Activation, B46SlopeOfOneIsNoActivation) {
   EXPECT_EQ(g.dz, c.dy);
 }
 
+constexpr unitvar::Activation all_activations[] = {
+    unitvar::Activation::identity(), unitvar::Activation::leaky_relu(0.25), unitvar::Activation::clip(-0.5, 0.75),
+    unitvar::Activation::hard_swish(), unitvar::Activation::silu()};
+
+/// A case of few elements, none of which is near a kink.
+struct Smooth {
+  Case<long double> c = as_case<long double>(make_case<double>(Extent::nchw(2, 3, 3, 2), 1, 1e-3));
+  unitvar::Activation activation;
+  Wide z, v, u, w, zz;
+
+  explicit Smooth(const unitvar::Activation& a) : activation(a) {
+    Random random(31);
+    for (const long double y : forward_of(c).y) {
+      static constexpr double targets[] = {-4, -1.5, 0.25, 1.25, 4};
+      z.push_back(targets[z.size() % 5] + 0.1L * static_cast<long double>(random.uniform(-1, 1)) - y);
+    }
+    v = random_wide(c.extent.size(), random), zz = random_wide(c.extent.size(), random);
+    u = random_wide(c.extent.channels, random), w = random_wide(c.extent.channels, random);
+  }
+  [[nodiscard]] ActForward<long double> forward() const {
+    return act_forward<long double>(c.extent, c.x, c.gamma, c.beta, c.eps, z, activation);
+  }
+  /// The cotangents' product with the gradients.
+  [[nodiscard]] long double second_loss() const {
+    const auto f = forward();
+    const auto g = act_backward<long double>(f.cache, f.v, activation, c.dy);
+    return dot(v, g.dx) + dot(zz, g.dz) + dot(u, g.dgamma) + dot(w, g.dbeta);
+  }
+  template <class Set>
+  [[nodiscard]] WideFunction of(const Set& set, bool second) const {
+    return [this, set, second](const Wide& values) {
+      Smooth at = *this;
+      set(at) = values;
+      return second ? at.second_loss() : dot(at.c.dy, at.forward().y);
+    };
+  }
+};
+
+TEST(Activation, B81B83GradientsOfEveryActivationMatchNumericDifferentiation) {
+  for (const auto& activation : all_activations) {
+    const Smooth s(activation);
+    const auto what = "kind " + std::to_string(static_cast<int>(activation.kind));
+    const auto f = s.forward();
+    const auto g = act_backward<long double>(f.cache, f.v, activation, s.c.dy);
+    const DifferenceOptions near{.step = 0x1p-6};
+    expect_gradient_of(s.of([](Smooth& at) -> Wide& { return at.c.x; }, false), as<double>(s.c.x), g.dx, what, near);
+    expect_gradient_of(s.of([](Smooth& at) -> Wide& { return at.z; }, false), as<double>(s.z), g.dz, what, near);
+    expect_gradient_of(s.of([](Smooth& at) -> Wide& { return at.c.gamma; }, false), as<double>(s.c.gamma), g.dgamma,
+                       what, near);
+  }
+}
+
+TEST(Activation, B84GradientsOfTheGradientsMatchNumericDifferentiation) {
+  for (const auto& activation : all_activations) {
+    const Smooth s(activation);
+    const auto what = "kind " + std::to_string(static_cast<int>(activation.kind));
+    const auto f = s.forward();
+    const auto g = act_double_backward<long double>(f.cache, f.v, activation, s.c.dy,
+                                                    {.dx = s.v, .dz = s.zz, .dgamma = s.u, .dbeta = s.w});
+    const DifferenceOptions near{.step = 0x1p-6};
+    expect_gradient_of(s.of([](Smooth& at) -> Wide& { return at.c.x; }, true), as<double>(s.c.x), g.grad_x, what, near);
+    expect_gradient_of(s.of([](Smooth& at) -> Wide& { return at.c.dy; }, true), as<double>(s.c.dy), g.grad_dy, what,
+                       near);
+    expect_gradient_of(s.of([](Smooth& at) -> Wide& { return at.c.gamma; }, true), as<double>(s.c.gamma), g.grad_gamma,
+                       what, near);
+    if (!activation.is_recomputed()) continue;
+    expect_gradient_of(s.of([](Smooth& at) -> Wide& { return at.z; }, true), as<double>(s.z), g.grad_z, what, near);
+    expect_gradient_of(s.of([](Smooth& at) -> Wide& { return at.c.beta; }, true), as<double>(s.c.beta), g.grad_beta,
+                       what, near);
+  }
+}
+
+TEST(Activation, B80B82ValuesAtTheirKinksAndFarOut) {
+  const auto swish = unitvar::Activation::hard_swish();
+  EXPECT_EQ(0, activation_value(swish, -3.0));
+  EXPECT_EQ(3, activation_value(swish, 3.0));
+  EXPECT_NEAR(-1.0 / 3, activation_value(swish, -1.0), 1e-16);
+  EXPECT_EQ(0, activation_derivative(swish, -3.0));
+  EXPECT_EQ(1, activation_derivative(swish, 3.0));
+  const auto clip = unitvar::Activation::clip(-1, 2);
+  EXPECT_EQ(-1, activation_value(clip, -5.0));
+  EXPECT_EQ(2, activation_value(clip, 2.5));
+  EXPECT_EQ(0, activation_derivative(clip, 2.0));
+  EXPECT_EQ(1, activation_derivative(clip, 1.5));
+  EXPECT_NEAR(0.7310585786300049, activation_value(unitvar::Activation::silu(), 1.0), 1e-16);
+}
+
 }  // namespace
 }  // namespace unitvar::test

@@ -59,7 +59,7 @@ ActForward<T> run_act(const Problem<T>& p, const std::vector<T>& residual, doubl
                              .var = r.var,
                              .rstd = r.rstd,
                              .eps = p.eps,
-                             .negative_slope = slope},
+                             .activation = Activation::leaky_relu(slope)},
                             options);
   return r;
 }
@@ -79,7 +79,7 @@ BatchNormActBackward<T> arguments(const Problem<T>& p, const ActForward<T>& f, d
           .mean = f.mean,
           .rstd = f.rstd,
           .gamma = p.gamma,
-          .negative_slope = slope};
+          .activation = Activation::leaky_relu(slope)};
 }
 
 template <class T>
@@ -102,8 +102,8 @@ std::vector<bool> signs_of(const std::vector<T>& y) {
 }
 
 template <class T>
-class Activation : public ::testing::Test {};
-TYPED_TEST_SUITE(Activation, AllDtypes);
+class LeakyRelu : public ::testing::Test {};
+TYPED_TEST_SUITE(LeakyRelu, AllDtypes);
 
 template <class T>
 void expect_reference(const Problem<T>& p, const Kind& kind) {
@@ -132,7 +132,7 @@ void expect_reference(const Problem<T>& p, const Kind& kind) {
   });
 }
 
-TYPED_TEST(Activation, B46ToB49MatchTheReferenceInEveryShapeAndWalk) {
+TYPED_TEST(LeakyRelu, B46ToB49MatchTheReferenceInEveryShapeAndWalk) {
   for (const Extent& extent : act_extents()) {
     const bool large = extent.size() > 100000;
     for (const Kind& kind : all_kinds) {
@@ -144,7 +144,7 @@ TYPED_TEST(Activation, B46ToB49MatchTheReferenceInEveryShapeAndWalk) {
 }
 
 /// The same as of the plain layer: tests/parity/digits_test.cpp.
-TEST(ActivationOfFloats, KeepsThePromiseOnFewDistinctValues) {
+TEST(LeakyReluOfFloats, KeepsThePromiseOnFewDistinctValues) {
   for (const FewValues& values : all_few_values) {
     for (const Extent& extent : {Extent{8, 3, 128 * 128}, {40000, 16, 1}}) {
       SCOPED_TRACE(std::string(values.name) + " " + describe(extent));
@@ -165,7 +165,7 @@ TEST(ActivationOfFloats, KeepsThePromiseOnFewDistinctValues) {
   }
 }
 
-TYPED_TEST(Activation, HasTheSameBitsForEveryThreadCountInstructionSetAndWalk) {
+TYPED_TEST(LeakyRelu, HasTheSameBitsForEveryThreadCountInstructionSetAndWalk) {
   for (const Extent& extent : act_extents()) {
     SCOPED_TRACE(describe(extent));
     const auto p = make_problem<TypeParam>(extent, 3);
@@ -190,7 +190,7 @@ TYPED_TEST(Activation, HasTheSameBitsForEveryThreadCountInstructionSetAndWalk) {
   }
 }
 
-TYPED_TEST(Activation, OfInferenceIsTheActivationOfPlainInference) {
+TYPED_TEST(LeakyRelu, OfInferenceIsTheActivationOfPlainInference) {
   using T = TypeParam;
   for (const Extent& extent : few_extents()) {
     const auto p = make_problem<T>(extent);
@@ -211,7 +211,7 @@ TYPED_TEST(Activation, OfInferenceIsTheActivationOfPlainInference) {
   }
 }
 
-TYPED_TEST(Activation, StaysInsideItsMemory) {
+TYPED_TEST(LeakyRelu, StaysInsideItsMemory) {
   using T = TypeParam;
   for (const Extent& extent :
        {Extent{3, 2, 65}, Extent{5, 31, 1}, Extent{9, 3, 7}, Extent{1, 1, 33}, Extent{2, 9, 127}}) {
@@ -255,7 +255,7 @@ TYPED_TEST(Activation, StaysInsideItsMemory) {
   }
 }
 
-TYPED_TEST(Activation, GivesEachGradientAloneAndDxInThePlaceOfDy) {
+TYPED_TEST(LeakyRelu, GivesEachGradientAloneAndDxInThePlaceOfDy) {
   using T = TypeParam;
   for (const Extent& extent : act_extents()) {
     SCOPED_TRACE(describe(extent));
@@ -277,7 +277,7 @@ TYPED_TEST(Activation, GivesEachGradientAloneAndDxInThePlaceOfDy) {
   }
 }
 
-TEST(ActivationOfFloats, MakesZeroOfMinusInfinityAndLeavesNaN) {
+TEST(LeakyReluOfFloats, MakesZeroOfMinusInfinityAndLeavesNaN) {
   constexpr float inf = std::numeric_limits<float>::infinity();
   const std::vector<float> x = {1, 2, 3, 4}, beta = {-inf};
   const std::vector<double> mean = {0}, var = {1};
@@ -289,7 +289,7 @@ TEST(ActivationOfFloats, MakesZeroOfMinusInfinityAndLeavesNaN) {
   EXPECT_TRUE(all_nan(y));
 }
 
-TEST(ActivationOfFloats, WorksOnChannelsThatFloatArithmeticCannotHold) {
+TEST(LeakyReluOfFloats, WorksOnChannelsThatFloatArithmeticCannotHold) {
   for (const Extent& extent : few_extents()) {
     SCOPED_TRACE(describe(extent));
     auto p = make_problem<float>(extent);
@@ -306,11 +306,13 @@ TEST(ActivationRefusals, NameWhatIsWrong) {
   std::vector<float> y(p.x.size(), 7);
   std::vector<std::uint8_t> small(3);
   BatchNormActForward<float> args{.extent = p.extent, .x = p.x, .y = y, .mask = small};
-  expect_error(ErrorCode::wrong_length,
-               {"mask has 3 elements, want batch_norm_act_mask_bytes(extent) = " + std::to_string(f.mask.size())},
+  expect_error(
+      ErrorCode::wrong_length,
+      {"mask has 3 elements, want batch_norm_act_mask_bytes(extent, activation) = " + std::to_string(f.mask.size())},
+      [&] { batch_norm_act_forward<float>(args); });
+  args.mask = {}, args.activation = Activation::leaky_relu(std::numeric_limits<double>::quiet_NaN());
+  expect_error(ErrorCode::bad_argument, {"activation.negative_slope is nan"},
                [&] { batch_norm_act_forward<float>(args); });
-  args.mask = {}, args.negative_slope = std::numeric_limits<double>::quiet_NaN();
-  expect_error(ErrorCode::bad_argument, {"negative_slope is nan"}, [&] { batch_norm_act_forward<float>(args); });
   EXPECT_EQ(std::vector<float>(p.x.size(), 7), y);
   auto backward = arguments(p, f, 0);
   backward.dresidual = y, backward.mask = {};

@@ -170,16 +170,18 @@ class Environment : public ::testing::Test {
            group_norm_backward<T>({groups, p.x, p.dy, mean, rstd, p.gamma, dx, dgamma, dbeta}, options);
            to.add(y), to.add(mean), to.add(rstd), to.add(dx), to.add(dgamma), to.add(dbeta);
          }});
-    operations_.push_back(
-        {"leaky activation" + suffix, [p](Bytes& to, const Options& options) {
-           std::vector<T> y(p.x.size()), dx(y);
-           std::vector<std::uint8_t> mask(to_size(batch_norm_act_mask_bytes(p.extent)));
-           std::vector<double> mean(p.gamma.size()), rstd(mean);
-           batch_norm_act_forward<T>({p.extent, p.x, {}, p.gamma, p.beta, y, mask, mean, {}, rstd, p.eps, 0.3},
-                                     options);
-           batch_norm_act_backward<T>({p.extent, p.x, p.dy, mask, mean, rstd, p.gamma, dx, {}, {}, {}, 0.3}, options);
-           to.add(y), to.add(mask), to.add(dx);
-         }});
+    operations_.push_back({"leaky activation" + suffix, [p](Bytes& to, const Options& options) {
+                             std::vector<T> y(p.x.size()), dx(y);
+                             std::vector<std::uint8_t> mask(to_size(batch_norm_act_mask_bytes(p.extent)));
+                             constexpr auto leaky = Activation::leaky_relu(0.3);
+                             std::vector<double> mean(p.gamma.size()), rstd(mean);
+                             batch_norm_act_forward<T>(
+                                 {p.extent, p.x, {}, p.gamma, p.beta, y, mask, mean, {}, rstd, p.eps, leaky}, options);
+                             batch_norm_act_backward<T>(
+                                 {p.extent, p.x, p.dy, mask, {}, mean, rstd, p.gamma, {}, dx, {}, {}, {}, leaky},
+                                 options);
+                             to.add(y), to.add(mask), to.add(dx);
+                           }});
     operations_.push_back(
         {"weighted" + suffix,
          [p, weight = std::vector<P>(to_size(p.extent.count()), P(0.7))](Bytes& to, const Options& options) {

@@ -96,7 +96,7 @@ TYPED_TEST(InPlaceNorm, ForwardGivesTheBitsOfTheSeparateOneInEveryWalk) {
                                  .beta = p.beta,
                                  .y = y,
                                  .eps = p.eps,
-                                 .negative_slope = slope});
+                                 .activation = Activation::leaky_relu(slope)});
       for_each_isa([&](Isa isa) {
         for (const Walk walk : all_walks) {
           EXPECT_TRUE(same_bits(y, run_in_place(p, slope, {.cpu = {.threads = 2, .isa = isa, .walk = walk}}).y));

@@ -119,7 +119,7 @@ TEST_F(GammaTimesRstd, MayOverflowBehindAResidualAndAnActivation) {
                                     .mean = mean,
                                     .rstd = rstd,
                                     .eps = p.eps,
-                                    .negative_slope = 0.25},
+                                    .activation = Activation::leaky_relu(0.25)},
                                    options);
     expect_near(p, y, want, y_scales(p));
     std::vector<double> dx(p.x.size());
@@ -131,7 +131,7 @@ TEST_F(GammaTimesRstd, MayOverflowBehindAResidualAndAnActivation) {
                                      .rstd = rstd,
                                      .gamma = p.gamma,
                                      .dx = dx,
-                                     .negative_slope = 0.25},
+                                     .activation = Activation::leaky_relu(0.25)},
                                     options);
     const auto dy = as<long double>(p.dy);
     const auto back = reference::fused_backward<long double>(e.forward.cache, positive, 0.25L, dy);

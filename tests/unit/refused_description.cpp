@@ -133,7 +133,7 @@ struct Setting {
 
 Setting::Result Setting::without_extent() const {
   const Length channels{"C", e.channels};
-  const Length mask{"batch_norm_act_mask_bytes(extent)", batch_norm_act_mask_bytes(e)};
+  const Length mask{"batch_norm_act_mask_bytes(extent, activation)", batch_norm_act_mask_bytes(e)};
   return {{{"N*C*S", e.size()}, channels, channels, {"N*S", e.count()}, mask},
           {"channel 3", [](std::int64_t k) { return k / 5 % 4 == 3; }}};
 }

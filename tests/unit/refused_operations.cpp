@@ -112,6 +112,9 @@ constexpr const char* of_weights = "a single weight is > 0, want 2 or more (or n
 constexpr const char* backward = "x dy mean rstd gamma? dx?=dy dgamma? dbeta?";
 constexpr const char* double_backward =
     "x dy mean rstd gamma? grad_dx? grad_dgamma? grad_dbeta? grad_x? grad_dy? grad_gamma?";
+constexpr const char* act_double_backward =
+    "x dy mean rstd residual? gamma? beta? grad_dx? grad_dresidual? grad_dgamma? grad_dbeta? grad_x? grad_dy? "
+    "grad_residual? grad_gamma? grad_beta?";
 constexpr const char* jvp = "x mean rstd gamma? x_dot? gamma_dot? beta_dot? y_dot? mean_dot? var_dot?";
 
 }  // namespace
@@ -123,8 +126,10 @@ std::vector<OperationCase> all_operations() {
       UNITVAR_OPERATION(batch_norm_backward, backward, of_batch),
       UNITVAR_OPERATION(batch_norm_act_forward, "x residual? gamma? beta? y=residual mask? mean? var? rstd?", of_batch),
       UNITVAR_OPERATION(batch_norm_act_inference, "x residual? mean var gamma? beta? y=x"),
-      UNITVAR_OPERATION(batch_norm_act_backward, "x dy mask mean rstd gamma? dx?=dy dresidual? dgamma? dbeta?",
-                        of_batch),
+      UNITVAR_OPERATION(batch_norm_act_backward,
+                        "x dy mask mean rstd residual? gamma? beta? dx?=dy dresidual? dgamma? dbeta?", of_batch),
+      UNITVAR_OPERATION(batch_norm_act_double_backward, act_double_backward, of_batch),
+      UNITVAR_OPERATION(batch_norm_act_frozen_double_backward, act_double_backward),
       UNITVAR_OPERATION(batch_norm_in_place_forward, "x! gamma? beta? mean? var? rstd?", of_batch),
       UNITVAR_OPERATION(batch_norm_in_place_backward, "y dy rstd gamma? beta? dx?=dy dgamma? dbeta?", of_batch),
       UNITVAR_OPERATION(batch_norm_weighted_forward, "x weight gamma? beta? y mean? var? rstd?", of_weights),

@@ -2,6 +2,7 @@
 #include <span>
 #include <vector>
 
+#include "unitvar/activation.hpp"
 #include "unitvar/api.hpp"
 #include "unitvar/reference/closed_forms.hpp"
 #include "unitvar/reference/forward.hpp"
@@ -56,5 +57,57 @@ struct FusedGradients {
 template <class R>
 UNITVAR_API FusedGradients<R> fused_backward(const Cache<R>& cache, const std::vector<bool>& mask, R slope,
                                              std::span<const R> dy);
+
+/// Any activation as a function of one value, and its first and second derivatives. At a kink the derivative is that of
+/// the side on which the value lies by the conditions of the table at unitvar::Activation; the second derivative there
+/// is 0. (B46), (B80) to (B83)
+template <class R>
+UNITVAR_API R activation_value(const Activation& activation, R v);
+template <class R>
+UNITVAR_API R activation_derivative(const Activation& activation, R v);
+template <class R>
+UNITVAR_API R activation_second_derivative(const Activation& activation, R v);
+
+/// What the training forward in front of any activation gives.
+template <class R>
+struct ActForward {
+  std::vector<R> y;  ///< extent.size()
+  std::vector<R> v;  ///< extent.size(), in front of the activation
+  Cache<R> cache;
+};
+
+/// Training forward, residual and any activation: v = gamma * x_hat + beta + z, y = a(v).
+template <class R>
+UNITVAR_API ActForward<R> act_forward(const Extent& extent, std::span<const R> x, std::span<const R> gamma,
+                                      std::span<const R> beta, R eps, std::span<const R> z,
+                                      const Activation& activation);
+
+/// Backward of act_forward: dz = g = a'(v) * dy, and the plain backward of g (B49).
+template <class R>
+UNITVAR_API FusedGradients<R> act_backward(const Cache<R>& cache, std::span<const R> v, const Activation& activation,
+                                           std::span<const R> dy);
+
+/// What the backward of act_backward gives.
+template <class R>
+struct ActDoubleGradients {
+  std::vector<R> grad_x;      ///< extent.size()
+  std::vector<R> grad_dy;     ///< extent.size()
+  std::vector<R> grad_z;      ///< extent.size()
+  std::vector<R> grad_gamma;  ///< C
+  std::vector<R> grad_beta;   ///< C
+};
+
+/// The cotangents of act_backward's results, each of which may be empty, which is 0.
+template <class R>
+struct ActCotangents {
+  std::span<const R> dx, dz;         ///< extent.size()
+  std::span<const R> dgamma, dbeta;  ///< C
+};
+
+/// Backward of act_backward (B84).
+template <class R>
+UNITVAR_API ActDoubleGradients<R> act_double_backward(const Cache<R>& cache, std::span<const R> v,
+                                                      const Activation& activation, std::span<const R> dy,
+                                                      const ActCotangents<R>& of);
 
 }  // namespace unitvar::reference

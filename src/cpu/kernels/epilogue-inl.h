@@ -7,6 +7,8 @@
 #endif
 
 #include "cpu/kernels/epilogue_ops-inl.h"
+#include "cpu/kernels/shapes-inl.h"
+#include "cpu/kernels/target-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace unitvar::kernels::HWY_NAMESPACE {
@@ -101,10 +103,10 @@ struct ActivatedNormalizeMap {
   /// n elements from i on. The condition stands here, once for all of them: another kernel for it is no faster.
   template <bool kStream, int64_t n>
   HWY_INLINE void write_lines(int64_t i, int64_t k) const {
-    const std::uint64_t negative =
+    const std::uint64_t blocked =
         residual == nullptr ? write_all<kStream, n, false>(i, k) : write_all<kStream, n, true>(i, k);
     if (op.bits == nullptr) return;
-    store_bytes<n>(op.bits, i - op.origin, ~negative & ~std::uint64_t{0} >> (kWord - n));
+    store_bytes<n>(op.bits, i - op.origin, ~blocked & ~std::uint64_t{0} >> (kWord - n));
     op.prefetch(i);
   }
 
@@ -114,7 +116,7 @@ struct ActivatedNormalizeMap {
     using Vector = InOrder<T, A>;
     const ActivatedNormalizeMap& map;
     int64_t begin;
-    std::uint64_t negative = 0;
+    std::uint64_t blocked = 0;
 
     template <class U>
     HWY_INLINE typename U::Value value(int64_t i, int64_t k) const {
@@ -122,20 +124,19 @@ struct ActivatedNormalizeMap {
     }
     template <bool kStream, class U>
     HWY_INLINE void write(typename U::Value v, int64_t i) {
-      const auto below = Masks<U>::at_most_zero(v);
-      put<kStream, U>(map.op.slope.template where<U>(below, v), map.out + i);
+      put<kStream, U>(output<U>(map.op.kink, blocks<U>(map.op.kink, v), v), map.out + i);
       gather<U>(v, i);
     }
     template <class U>
     HWY_INLINE void gather(typename U::Value v, int64_t i) {
-      negative |= Masks<U>::bits(Masks<U>::at_most_zero(v)) << (i - begin);
+      blocked |= Masks<U>::bits(blocks<U>(map.op.kink, v)) << (i - begin);
     }
     /// Of elements `from` to `to`, counted from the first.
     HWY_INLINE void finish(int64_t from, int64_t to) const {
       const auto& of = map.op;
       if (of.bits == nullptr || from >= to) return;
       const std::uint64_t all = ~std::uint64_t{0} >> (kWord - (to - from));
-      store_bits(of.bits, begin + from - of.origin, to - from, ~(negative >> from) & all);
+      store_bits(of.bits, begin + from - of.origin, to - from, ~(blocked >> from) & all);
     }
   };
   HWY_INLINE Step step(int64_t i) const { return {*this, i}; }
@@ -144,7 +145,8 @@ struct ActivatedNormalizeMap {
   static HWY_INLINE void write_shared_line(Step& before, Step& after, int64_t i, int64_t n) {
     const auto first = before.template value<U>(i, 0), second = after.template value<U>(i, 0);
     const auto v = U::first_of(n, first, second);
-    U::stream(after.map.op.slope.template where<U>(Masks<U>::at_most_zero(v), v), after.map.out + i);
+    const auto& kink = after.map.op.kink;
+    U::stream(output<U>(kink, blocks<U>(kink, v), v), after.map.out + i);
     before.template gather<U>(first, i);
     after.template gather<U>(second, i);
   }
@@ -153,14 +155,13 @@ struct ActivatedNormalizeMap {
     kernels::HWY_NAMESPACE::prefetch(x + i);
     beside().prefetch(i);
   }
-  static constexpr bool kBeside = true;
   HWY_INLINE Beside<T> beside() const { return {residual}; }
   HWY_INLINE auto channel(int64_t j) const {
     return ActivatedNormalizeMap<T, A, A, Op>{x, residual, out, {c.center[j], c.scale[j], c.beta[j]}, op.channel(j)};
   }
   HWY_INLINE auto row(int64_t r, int64_t i) const {
     op.prefetch_below(r);
-    return ActivatedNormalizeMap<T, A, V, ActivatedRow<decltype(op.slope)>>{x, residual, out, c, op.row(r, i)};
+    return ActivatedNormalizeMap<T, A, V, ActivatedRow<decltype(op.kink)>>{x, residual, out, c, op.row(r, i)};
   }
 
  private:
@@ -171,19 +172,19 @@ struct ActivatedNormalizeMap {
     if constexpr (kResidual) return U::add(v, U::load(residual + i));
     return v;
   }
-  /// Returns a word whose first n bits say which elements were at most 0.
+  /// Returns a word whose first n bits say which elements were blocked.
   template <bool kStream, int64_t n, bool kResidual>
   HWY_INLINE std::uint64_t write_all(int64_t i, int64_t k) const {
     using U = Vector;
-    Word<U, n> negative;
+    Word<U, n> blocked;
     UNITVAR_UNROLL
     for (int64_t j = 0; j < n; j += U::kWidth) {
       const auto v = sum<U, kResidual>(i + j, k + j);
-      const auto below = Masks<U>::at_most_zero(v);
-      put<kStream, U>(op.slope.template where<U>(below, v), out + i + j);
-      negative.add(below);
+      const auto stopped = blocks<U>(op.kink, v);
+      put<kStream, U>(output<U>(op.kink, stopped, v), out + i + j);
+      blocked.add(stopped);
     }
-    return negative.first();
+    return blocked.first();
   }
 };
 
@@ -220,7 +221,6 @@ struct WeightedNormalizeMap {
   HWY_INLINE void finish(int64_t, int64_t) const {}
 
   HWY_INLINE void prefetch(int64_t i) const { kernels::HWY_NAMESPACE::prefetch(x + i); }
-  static constexpr bool kBeside = false;
   HWY_INLINE auto channel(int64_t j) const {
     return WeightedNormalizeMap<T, A, A, Op>{x, out, {c.center[j], c.scale[j], c.beta[j]}, op.channel(j)};
   }
@@ -232,7 +232,6 @@ struct WeightedNormalizeMap {
 template <class T, class A, class V, class Op>
 struct EpilogueInputGradientMap {
   static constexpr bool kHasEpilogue = true;
-  static constexpr bool kBeside = false;
   static constexpr bool kWeighted = kIsWeighted<Op>;
   static constexpr bool kMayHaveSide = Op::kIsActivation;
   using Vector = InOrder<T, A>;
@@ -343,6 +342,23 @@ template <class T>
 HWY_INLINE Access access_of_both(Access access, const T* dx, const T* dresidual) {
   if (dresidual != nullptr && to_next_line(dresidual) != to_next_line(dx)) access.stores = Stores::cached;
   return access;
+}
+
+template <class Kink, class T>
+HWY_INLINE Activated<Kink> activated_by(const Epilogue<T>& e, const Kink& kink) {
+  return {e.bits, e.bits_row, e.bits_channel, e.bits_begin, kink};
+}
+
+/// One sweep is faster only where memory is written all the time. Elsewhere the two phases run one after the other, and
+/// so they do outside the fast group.
+template <class T>
+HWY_INLINE bool fuses(const Rect& rect, const Access& access) {
+  return kFastTarget && streams_rows<T>(rect, access);
+}
+template <class T, class A, class Source, class Map>
+HWY_INLINE void fuse([[maybe_unused]] const Source& source, [[maybe_unused]] const Map& map, const Rect& rect,
+                     const Access& access, double* first, double* second) {
+  if constexpr (kFastTarget) planar_sweep_as<T, A, true>(source, map, rect, access, first, second);
 }
 
 }  // namespace unitvar::kernels::HWY_NAMESPACE

@@ -20,9 +20,9 @@ namespace unitvar::kernels::HWY_NAMESPACE {
 template <class T>
 constexpr bool kKnowsRelu = std::is_same_v<T, float> && (kFastTarget);
 
-template <template <class> class Slope, class A, class T>
-HWY_INLINE Activated<Slope<A>> activated(const Epilogue<T>& e) {
-  return {e.bits, e.bits_row, e.bits_channel, e.bits_begin, Slope<A>(e.slope)};
+template <template <class> class Kink, class A, class T>
+HWY_INLINE Activated<Kink<A>> activated(const Epilogue<T>& e) {
+  return activated_by(e, Kink<A>(e.activation.negative_slope));
 }
 
 /// Calls f(op, of_next): the activation of a rectangle to map, and that of another one of the call in S.
@@ -30,7 +30,7 @@ template <class A, class S, class T, class F>
 HWY_INLINE void with_activations(const Epilogue<T>& epilogue, const Epilogue<T>& of_next, const F& f) {
   if constexpr (!kKnowsRelu<T>) {
     f(activated<AnySlope, A>(epilogue), activated<AnySlope, S>(of_next));
-  } else if (epilogue.slope == 0) {
+  } else if (epilogue.activation.negative_slope == 0) {
     f(activated<Relu, A>(epilogue), activated<Relu, S>(of_next));
   } else {
     f(activated<Leaky, A>(epilogue), activated<Leaky, S>(of_next));
@@ -57,6 +57,20 @@ HWY_INLINE void with_activated_map(const T* x, T* y, const NormalizeCoefficients
     using Op = std::remove_cvref_t<decltype(op)>;
     f(ActivatedNormalizeMap<T, A, const A*, Op>{x, epilogue.residual, y, c, op});
   });
+}
+
+/// For all activations but the leaky ReLU.
+template <class Shape, class T, class A>
+HWY_INLINE const auto& function_phases() {
+  const auto& shapes = [](const auto& functions) -> const auto& {
+    if constexpr (std::is_same_v<A, fast_t<T>>) {
+      return functions.fast;
+    } else {
+      return functions.wide;
+    }
+  }
+  (table<FunctionKernels<T>, this_isa()>());
+  return Shape::kPlanar ? shapes.planar : shapes.interleaved;
 }
 
 template <class Shape, class T, class A>
@@ -88,6 +102,9 @@ struct EpilogueMaps {
       MapShape<Shape>::template write<T, A>(map, rect, access);
       return;
     }
+    if (epilogue.activation.kind != Activation::Kind::leaky_relu) {
+      return function_phases<Shape, T, A>().normalize(x, y, c, rect, access, epilogue);
+    }
     with_activated_map<T, A>(
         x, y, c, epilogue, [&](const auto& map) HWY_ATTR { MapShape<Shape>::template write<T, A>(map, rect, access); });
   }
@@ -102,21 +119,13 @@ struct EpilogueMaps {
   }
 };
 
-/// One sweep is faster only where memory is written all the time. Elsewhere the two phases run one after the other, and
-/// so they do outside the fast group.
-template <class T>
-HWY_INLINE bool fuses(const Rect& rect, const Access& access) {
-  return kFastTarget && streams_rows<T>(rect, access);
-}
-template <class T, class A, class Source, class Map>
-HWY_INLINE void fuse([[maybe_unused]] const Source& source, [[maybe_unused]] const Map& map, const Rect& rect,
-                     const Access& access, double* first, double* second) {
-  if constexpr (kFastTarget) planar_sweep_as<T, A, true>(source, map, rect, access, first, second);
-}
-
 template <class T, class A = fast_t<T>, class S = sum_t<T>>
 void fused_forward(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Rect& rect, const Access& access,
                    const Epilogue<T>& epilogue, int64_t next, const S* shift, double* first, double* second) {
+  if (epilogue.activation.kind != Activation::Kind::leaky_relu) {
+    const auto& functions = table<FunctionKernels<T>, this_isa()>();
+    return functions.fused_forward(x, y, c, rect, access, epilogue, next, shift, first, second);
+  }
   if (!fuses<T>(rect, access)) {
     EpilogueMaps<Planar, T, A>::normalize(x, y, c, rect, access, epilogue);
     table<Kernels<T>, this_isa()>().fast.planar.moments(x + next, shift, rect, access, first, second);

@@ -1,5 +1,6 @@
 #pragma once
 #include "cpu/kernels/kernels.hpp"
+#include "unitvar/activation.hpp"
 #include "unitvar/dtype.hpp"
 
 /// The four phases with more to read, to write or to ask for each element. Kernels of their own, so that the plain ones
@@ -10,9 +11,7 @@ namespace unitvar::kernels {
 /// weights, one of the three. Pointers are to the rectangle's first element; null is absent.
 template <class T>
 struct Epilogue {
-  /// y = v > 0 ? v : slope * v, and dy behind it.
-  bool activates = false;
-  double slope = 0;
+  Activation activation = {};   ///< behind the gradients always a leaky ReLU: a clip has the bits of a ReLU
   const T* residual = nullptr;  ///< normalize: added to v
   T* dresidual = nullptr;       ///< input gradient: gets dy behind the activation
 

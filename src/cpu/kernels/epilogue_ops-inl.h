@@ -32,7 +32,10 @@ using InOrder = Widest<T, A, const A*>;
 // in the phases; step(i) is the operation on the kWord elements from i on. gradient() turns x and dy of an element into
 // those that the gradients use.
 
-/// What becomes of v <= 0, and of the gradient behind it. ReLU makes 0 of -infinity, and never -0.
+// Activations whose backward needs one bit: kinks. where() gives what becomes of the elements that are blocked, or of
+// their gradients. blocks() and output() say which ones, and what y is, if it is not `where v <= 0`.
+
+/// ReLU makes 0 of -infinity, and never -0.
 template <class A>
 struct Relu {
   explicit HWY_INLINE Relu(double) {}
@@ -65,60 +68,92 @@ struct AnySlope {
   }
 };
 
+/// Between two bounds. Its gradient is that of a ReLU with the same bits.
+template <class A>
+struct Clip {
+  A low, high;
+
+  template <class U>
+  HWY_INLINE typename Masks<U>::Mask blocks(typename U::Value v) const {
+    return Masks<U>::either(Masks<U>::at_most(v, U::at(low, 0)), Masks<U>::at_most(U::at(high, 0), v));
+  }
+  template <class U>
+  HWY_INLINE typename U::Value output(typename Masks<U>::Mask, typename U::Value v) const {
+    const auto lowest = U::at(low, 0), highest = U::at(high, 0);
+    v = Masks<U>::select(Masks<U>::at_most(v, lowest), lowest, v);
+    return Masks<U>::select(Masks<U>::at_most(highest, v), highest, v);
+  }
+};
+
+template <class U, class Kink>
+HWY_INLINE typename Masks<U>::Mask blocks(const Kink& kink, typename U::Value v) {
+  if constexpr (requires { kink.template blocks<U>(v); }) {
+    return kink.template blocks<U>(v);
+  } else {
+    return Masks<U>::at_most_zero(v);
+  }
+}
+template <class U, class Kink>
+HWY_INLINE typename U::Value output(const Kink& kink, typename Masks<U>::Mask blocked, typename U::Value v) {
+  if constexpr (requires { kink.template output<U>(blocked, v); }) {
+    return kink.template output<U>(blocked, v);
+  } else {
+    return kink.template where<U>(blocked, v);
+  }
+}
+
 /// How far ahead bits are prefetched, in bytes.
 constexpr int64_t kBitsAhead = 128;
 
 /// The gradients of some elements behind an activation: bit k of the word is 1 where element `begin` + k was below 0.
-template <class Slope>
+template <class Kink>
 struct ActivatedStep {
   static constexpr bool kIsActivation = true;
   std::uint64_t word;
   int64_t begin;
-  Slope slope;
+  Kink kink;
 
   template <class U>
   HWY_INLINE void gradient(typename U::Value&, typename U::Value& g, int64_t i) const {
-    g = slope.template where<U>(Masks<U>::from_bits(word, i - begin), g);
+    g = kink.template where<U>(Masks<U>::from_bits(word, i - begin), g);
   }
 };
 
 /// An activation of a row whose bits stand in memory; element `origin` has the first.
-template <class Slope>
+template <class Kink>
 struct ActivatedRow {
   static constexpr bool kIsActivation = true;
   std::uint8_t* bits;
   int64_t origin;
-  Slope slope;
+  Kink kink;
 
   HWY_INLINE void prefetch(int64_t i) const {
     kernels::HWY_NAMESPACE::prefetch(bits + ((i - origin) >> 3) + kBitsAhead);
   }
-  HWY_INLINE ActivatedStep<Slope> step(int64_t i) const {
+  HWY_INLINE ActivatedStep<Kink> step(int64_t i) const {
     prefetch(i);
-    return {~load_word(bits, i - origin), i, slope};
+    return {~load_word(bits, i - origin), i, kink};
   }
   template <class U>
   HWY_INLINE void gradient(typename U::Value& x, typename U::Value& g, int64_t i) const {
-    const ActivatedStep<Slope> own{~load_word(bits, i - origin), i, slope};
+    const ActivatedStep<Kink> own{~load_word(bits, i - origin), i, kink};
     own.template gradient<U>(x, g, i);
   }
 };
 
 /// The activation of a rectangle. row() makes a new object: compilers would store a copy that is changed, and load it
 /// again. The load would wait for the non-temporal stores before it.
-template <class Slope>
+template <class Kink>
 struct Activated {
   static constexpr bool kIsActivation = true;
   std::uint8_t* bits;
   int64_t bits_row, bits_channel, bits_begin;
-  Slope slope;
+  Kink kink;
 
   HWY_INLINE Activated channel(int64_t j) const {
-    return {bits + j * bits_channel, bits_row, bits_channel, bits_begin, slope};
+    return {bits + j * bits_channel, bits_row, bits_channel, bits_begin, kink};
   }
-  HWY_INLINE ActivatedRow<Slope> row(int64_t r, int64_t i) const {
-    return {bits + r * bits_row, i - bits_begin, slope};
-  }
+  HWY_INLINE ActivatedRow<Kink> row(int64_t r, int64_t i) const { return {bits + r * bits_row, i - bits_begin, kink}; }
   /// Prefetches the beginning of the next row of bits. Stores of bits that miss the cache hold up the non-temporal
   /// stores. Where bits are not wanted there is no such row, and a prefetch of no page at all takes hundreds of cycles.
   HWY_INLINE void prefetch_below(int64_t r) const {
@@ -137,7 +172,7 @@ struct ActivatedOutput {
   A slope, inverse;
 
   explicit HWY_INLINE ActivatedOutput(const Epilogue<T>& e)
-      : slope(static_cast<A>(e.slope)), inverse(static_cast<A>(1 / e.slope)) {}
+      : slope(static_cast<A>(e.activation.negative_slope)), inverse(static_cast<A>(1 / e.activation.negative_slope)) {}
   HWY_INLINE const ActivatedOutput& channel(int64_t) const { return *this; }
   HWY_INLINE const ActivatedOutput& row(int64_t, int64_t) const { return *this; }
   HWY_INLINE const ActivatedOutput& step(int64_t) const { return *this; }

@@ -35,6 +35,7 @@ struct Masks<VectorOf<A>> {
   using Mask = hn::Mask<Tag<A>>;
   static HWY_INLINE Mask at_most(Value v, Value most) { return hn::Le(v, most); }
   static HWY_INLINE Mask at_most_zero(Value v) { return at_most(v, VectorOf<A>::zero()); }
+  static HWY_INLINE Mask either(Mask m, Mask n) { return hn::Or(m, n); }
   static HWY_INLINE Value select(Mask m, Value yes, Value no) { return hn::IfThenElse(m, yes, no); }
   static HWY_INLINE Value zero_where(Mask m, Value v) { return hn::IfThenZeroElse(m, v); }
   /// Puts the part of the word that has the bits into every lane. Each lane then tests its own bit.
@@ -66,6 +67,7 @@ struct Masks<PairOf<T, true>> {
     return {Half::at_most(v.a, most.a), Half::at_most(v.b, most.b)};
   }
   static HWY_INLINE Mask at_most_zero(Value v) { return {Half::at_most_zero(v.a), Half::at_most_zero(v.b)}; }
+  static HWY_INLINE Mask either(Mask m, Mask n) { return {Half::either(m.a, n.a), Half::either(m.b, n.b)}; }
   static HWY_INLINE Value select(Mask m, Value yes, Value no) {
     return {Half::select(m.a, yes.a, no.a), Half::select(m.b, yes.b, no.b)};
   }
@@ -84,6 +86,7 @@ struct Masks<ScalarOf<A>> {
   using Mask = bool;
   static HWY_INLINE Mask at_most(A v, A most) { return v <= most; }
   static HWY_INLINE Mask at_most_zero(A v) { return v <= 0; }
+  static HWY_INLINE Mask either(Mask m, Mask n) { return static_cast<bool>(static_cast<int>(m) | static_cast<int>(n)); }
   // No branches: which way they go would be as random as the data.
   static HWY_INLINE A select(Mask m, A yes, A no) { return from((to(yes) & -Bits{m}) | (to(no) & (Bits{m} - 1))); }
   static HWY_INLINE A zero_where(Mask m, A v) { return from(to(v) & (Bits{m} - 1)); }

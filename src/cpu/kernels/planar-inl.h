@@ -247,9 +247,7 @@ HWY_NOINLINE void map_shared_line_with_epilogue(const Map& before, const Map& ma
 /// For a map that runs beside sums of elements it will reach later: prefetches what the sums do not read.
 template <int64_t line, class Map>
 HWY_INLINE void prefetch_beside(const Map& map, const Ahead& ahead, int64_t k) {
-  if constexpr (Map::kHasEpilogue) {
-    if constexpr (Map::kBeside) ahead.template prefetch<kStep, line>(map.beside(), k);
-  }
+  if constexpr (requires { map.beside(); }) ahead.template prefetch<kStep, line>(map.beside(), k);
 }
 
 /// Adds source's terms of the kStep elements from k on, and prefetches later ones.

@@ -1,6 +1,7 @@
 #pragma once
 #include "cpu/kernels/combine.hpp"
 #include "cpu/kernels/epilogue.hpp"
+#include "cpu/kernels/functions.hpp"
 #include "cpu/kernels/kernels.hpp"
 #include "cpu/kernels/rows.hpp"
 #include "unitvar/dtype.hpp"
@@ -26,6 +27,7 @@ const Table& table() noexcept;
 #define UNITVAR_DECLARE_TABLES(T)           \
   UNITVAR_DECLARE_TABLE(Kernels<T>)         \
   UNITVAR_DECLARE_TABLE(EpilogueKernels<T>) \
+  UNITVAR_DECLARE_TABLE(FunctionKernels<T>) \
   UNITVAR_DECLARE_TABLE(RowKernels<T>)      \
   UNITVAR_DECLARE_TABLE(CombineKernels<T>)
 UNITVAR_FOR_EACH_DTYPE(UNITVAR_DECLARE_TABLES)

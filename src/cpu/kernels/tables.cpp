@@ -45,6 +45,10 @@ const EpilogueKernels<T>& epilogue_kernels_for(Isa isa) {
   return table_for<EpilogueKernels<T>>(isa);
 }
 template <class T>
+const FunctionKernels<T>& function_kernels_for(Isa isa) {
+  return table_for<FunctionKernels<T>>(isa);
+}
+template <class T>
 const RowKernels<T>& row_kernels_for(Isa isa) {
   return table_for<RowKernels<T>>(isa);
 }
@@ -56,6 +60,7 @@ const CombineKernels<T>& combine_kernels_for(Isa isa) {
 #define UNITVAR_INSTANTIATE(T)                                     \
   template const Kernels<T>& kernels_for<T>(Isa);                  \
   template const EpilogueKernels<T>& epilogue_kernels_for<T>(Isa); \
+  template const FunctionKernels<T>& function_kernels_for<T>(Isa); \
   template const RowKernels<T>& row_kernels_for<T>(Isa);           \
   template const CombineKernels<T>& combine_kernels_for<T>(Isa);
 UNITVAR_FOR_EACH_DTYPE(UNITVAR_INSTANTIATE)

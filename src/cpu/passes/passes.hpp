@@ -61,6 +61,18 @@ struct NormalizePass {
   void apply(const WorkItem& item) const noexcept { runner.phases().normalize(x, y, item, coefficients); }
 };
 
+/// A function behind phase 2, or a product of dy with a derivative of it.
+template <class T>
+struct FunctionPass {
+  const PassRunner<T>& runner;
+  const T* x;
+  T* out;
+  math::NormalizeArrays coefficients;
+  kernels::Function<T> function;
+
+  void apply(const WorkItem& item) const noexcept { runner.phases().apply(x, out, item, coefficients, function); }
+};
+
 /// Phase 4.
 template <class T>
 struct InputGradientPass {

@@ -304,6 +304,20 @@ void TilePhases<T>::normalize_once(const T* x, T* y, const WorkItem& item,
 }
 
 template <class T>
+void TilePhases<T>::apply_once(const T* x, T* out, const WorkItem& item, const math::NormalizeArrays& c,
+                               const kernels::Function<T>& function) const noexcept {
+  const auto& kernels = kernels::function_kernels_for<T>(kernels_.isa);
+  for_runs_to_map(item, keeps_map<Fast>(c, item.begin), [&](auto a, int64_t b, int64_t e) {
+    using A = decltype(a);
+    const WorkItem part = item.part(b, e);
+    const int64_t o = offset(part);
+    const auto [stores, ahead, after] = access(part);
+    phases<A>(kernels).apply(x + o, out + o, coefficients<A>(part, c), rect(part),
+                             {kernels::Stores::cached, ahead, after}, function.from(o));
+  });
+}
+
+template <class T>
 void TilePhases<T>::input_gradient_once(const T* x, const T* dy, T* dx, const WorkItem& item,
                                         const math::GradientArrays& c) const noexcept {
   for_runs_to_map(item, keeps_map<Fast>(c, item.begin),

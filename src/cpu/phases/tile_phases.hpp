@@ -7,6 +7,7 @@
 #include "core/vector_loop.hpp"
 #include "cpu/kernels/combine.hpp"
 #include "cpu/kernels/epilogue.hpp"
+#include "cpu/kernels/functions.hpp"
 #include "cpu/kernels/kernels.hpp"
 #include "cpu/phases/call_epilogue.hpp"
 #include "cpu/phases/channel_loops.hpp"
@@ -44,6 +45,9 @@ class TilePhases {
   /// Phase 4.
   void input_gradient(const T* x, const T* dy, T* dx, const WorkItem& item,
                       const math::GradientArrays& c) const noexcept;
+  /// A function behind phase 2, or a product of dy with a derivative of it; stored through the caches.
+  void apply(const T* x, T* out, const WorkItem& item, const math::NormalizeArrays& c,
+             const kernels::Function<T>& function) const noexcept;
   /// A linear map of up to three tensors.
   void combine(const kernels::CombineTensors<T>& in, T* out, const WorkItem& item,
                const math::CombineArrays& c) const noexcept;
@@ -126,10 +130,15 @@ class TilePhases {
 
   /// Phases 2 and 4 without the factors.
   void normalize_once(const T* x, T* y, const WorkItem& item, const math::NormalizeArrays& c) const noexcept;
+  void apply_once(const T* x, T* out, const WorkItem& item, const math::NormalizeArrays& c,
+                  const kernels::Function<T>& function) const noexcept;
   void input_gradient_once(const T* x, const T* dy, T* dx, const WorkItem& item,
                            const math::GradientArrays& c) const noexcept;
-  /// Phase 2 of a work item of one channel, with its factor.
-  void normalize_twice(const T* x, T* y, const WorkItem& item, const math::NormalizeArrays& c) const noexcept;
+  /// A map behind phase 2: once(part) maps channels without a factor; twice(x_hat, part, of, rect) a part of a channel
+  /// that has one, x_hat * factor + beta, which are in `of`.
+  template <class Once, class Twice>
+  void map_by_factors(const T* x, const WorkItem& item, const math::NormalizeArrays& c, const Once& once,
+                      const Twice& twice) const noexcept;
   /// Channels of dx times their factors.
   void multiply(T* dx, const WorkItem& item, const double* factor) const noexcept;
   [[nodiscard]] static bool has_factors(const WorkItem& item, const double* factor) noexcept {

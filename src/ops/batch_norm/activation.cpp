@@ -1,9 +1,14 @@
 #include "unitvar/activation.hpp"
 
+#include <algorithm>
+#include <vector>
+
 #include "core/standard_arithmetic.hpp"
 #include "cpu/runtime/check_options.hpp"
 #include "ops/argument_checks.hpp"
+#include "ops/batch_norm/check_activation.hpp"
 #include "ops/batch_norm/inference.hpp"
+#include "ops/batch_norm/preactivation.hpp"
 #include "ops/batch_norm/training.hpp"
 
 namespace unitvar {
@@ -15,10 +20,10 @@ using std::int64_t;
 template <class T>
 void check_arguments(const BatchNormActForward<T>& a, const Options& options) {
   Arguments check("batch_norm_act_forward");
+  ops::check_activation(check, a.activation);
   ops::check_forward_spans(check, a, ops::checked_lengths<T>(check, a.extent));
   check.no_overlap("y", "residual");
   check.finite("eps", a.eps, ErrorCode::bad_epsilon);
-  check.finite("negative_slope", a.negative_slope);
   check.more_than_one_value(a.extent.count(), options);
   cpu::check_options(check, options);
 }
@@ -26,9 +31,9 @@ void check_arguments(const BatchNormActForward<T>& a, const Options& options) {
 template <class T>
 void check_arguments(const BatchNormActInference<T>& a, const Options& options) {
   Arguments check("batch_norm_act_inference");
+  ops::check_activation(check, a.activation);
   ops::check_inference_spans(check, a, ops::checked_lengths<T>(check, a.extent));
   check.finite("eps", a.eps, ErrorCode::bad_epsilon);
-  check.finite("negative_slope", a.negative_slope);
   ops::check_variances(check, a.var, a.eps);
   cpu::check_options(check, options);
 }
@@ -36,8 +41,8 @@ void check_arguments(const BatchNormActInference<T>& a, const Options& options) 
 template <class T>
 void check_arguments(const BatchNormActBackward<T>& a, const Options& options) {
   Arguments check("batch_norm_act_backward");
+  ops::check_activation(check, a.activation);
   ops::check_backward_spans(check, a, ops::checked_lengths<T>(check, a.extent));
-  check.finite("negative_slope", a.negative_slope);
   check.more_than_one_value(a.extent.count(), options);
   cpu::check_options(check, options);
 }
@@ -55,10 +60,37 @@ void write_dresidual(const BatchNormActBackward<T>& args, const Options& options
   runner.traversal().apply(runner.input_gradient(args.dy.data(), args.dy.data(), args.dresidual.data(), c));
 }
 
+/// By the mask. Behind the bits of a clip the gradient is that of a ReLU.
+template <class T, class Backward>
+void backward_by_mask(const BatchNormActBackward<T>& args, const Options& options, const Backward& backward) {
+  const bool is_clip = args.activation.kind == Activation::Kind::clip;
+  // The mask is only read; the same epilogue serves the pass that writes it.
+  const kernels::Epilogue<T> epilogue{.activation = is_clip ? Activation::relu() : args.activation,
+                                      .dresidual = args.dresidual.data(),
+                                      .bits = const_cast<std::uint8_t*>(args.mask.data())};
+  backward(&epilogue, nullptr);
+  if (args.dx.empty() && !args.dresidual.empty()) write_dresidual(args, options, epilogue);
+}
+
+/// g goes to dresidual, or to dx, which is then computed in its place.
+template <class T, class Backward>
+void backward_of_recomputed(const BatchNormActBackward<T>& args, const Options& options, const Backward& backward) {
+  const bool wants_sums = core::ranks_of(options) != nullptr || !args.dgamma.empty() || !args.dbeta.empty();
+  if (args.dx.empty() && args.dresidual.empty() && !wants_sums) return;
+  const ops::Preactivation<T> before(args);
+  std::vector<T> room(args.dx.empty() && args.dresidual.empty() ? args.dy.size() : 0);
+  const std::span<T> g = !args.dresidual.empty() ? args.dresidual : !args.dx.empty() ? args.dx : std::span<T>(room);
+  const ops::Recomputed<T> recomputed{before.gradient(args, 1), before.coefficients(), g.data()};
+  if (!args.dx.empty() || wants_sums) return backward(nullptr, &recomputed);
+  cpu::PassRunner<T> runner(args.extent, cpu::in_one_pass(options), 3);
+  runner.traversal().apply(recomputed.pass(runner, args.x.data()));
+}
+
 }  // namespace
 
-int64_t batch_norm_act_mask_bytes(const Extent& extent) {
+int64_t batch_norm_act_mask_bytes(const Extent& extent, const Activation& activation) {
   check_extent("batch_norm_act_mask_bytes", extent, 1);
+  if (!activation.has_mask()) return 0;
   return cpu::bytes_of_bits(cpu::make_tiling(extent));
 }
 
@@ -67,7 +99,7 @@ void batch_norm_act_forward(const BatchNormActForward<T>& args, const Options& o
   const core::StandardArithmetic arithmetic;
   sync::check_together(options, [&] { check_arguments(args, options); });
   const kernels::Epilogue<T> epilogue{
-      .activates = true, .slope = args.negative_slope, .residual = args.residual.data(), .bits = args.mask.data()};
+      .activation = args.activation, .residual = args.residual.data(), .bits = args.mask.data()};
   ops::training_forward<T>("batch_norm_act_forward", args, options, ops::affine<T>(args), &epilogue);
 }
 
@@ -75,8 +107,7 @@ template <class T>
 void batch_norm_act_inference(const BatchNormActInference<T>& args, const Options& options) {
   const core::StandardArithmetic arithmetic;
   check_arguments(args, options);
-  const kernels::Epilogue<T> epilogue{
-      .activates = true, .slope = args.negative_slope, .residual = args.residual.data()};
+  const kernels::Epilogue<T> epilogue{.activation = args.activation, .residual = args.residual.data()};
   ops::normalize_by_variance<T>(args, options, &epilogue);
 }
 
@@ -84,14 +115,19 @@ template <class T>
 void batch_norm_act_backward(const BatchNormActBackward<T>& args, const Options& options) {
   const core::StandardArithmetic arithmetic;
   sync::check_together(options, [&] { check_arguments(args, options); });
-  // The mask is only read; the same epilogue serves the pass that writes it.
-  const kernels::Epilogue<T> epilogue{.activates = true,
-                                      .slope = args.negative_slope,
-                                      .dresidual = args.dresidual.data(),
-                                      .bits = const_cast<std::uint8_t*>(args.mask.data())};
-  ops::training_backward<T>("batch_norm_act_backward", args, options, ops::gradient_finish<T>(args),
-                            ops::parameter_gradients<T>(args), &epilogue);
-  if (args.dx.empty() && !args.dresidual.empty()) write_dresidual(args, options, epilogue);
+  const auto backward = [&](const kernels::Epilogue<T>* epilogue, const ops::Recomputed<T>* recomputed) {
+    ops::training_backward<T>("batch_norm_act_backward", args, options, ops::gradient_finish<T>(args),
+                              ops::parameter_gradients<T>(args), epilogue, recomputed);
+  };
+  if (args.activation.is_recomputed()) {
+    backward_of_recomputed(args, options, backward);
+  } else if (!args.activation.has_mask()) {
+    backward(nullptr, nullptr);
+    if (args.dresidual.data() != args.dy.data())
+      std::copy_n(args.dy.data(), args.dresidual.size(), args.dresidual.data());
+  } else {
+    backward_by_mask(args, options, backward);
+  }
 }
 
 #define UNITVAR_INSTANTIATE(T)                                                                \

@@ -128,7 +128,7 @@ template <class T>
 void batch_norm_in_place_forward(const BatchNormInPlaceForward<T>& args, const Options& options) {
   const core::StandardArithmetic arithmetic;
   sync::check_together(options, [&] { check_arguments(args, options); });
-  const kernels::Epilogue<T> epilogue{.activates = true, .slope = args.negative_slope};
+  const kernels::Epilogue<T> epilogue{.activation = Activation::leaky_relu(args.negative_slope)};
   ops::training_forward<T>("batch_norm_in_place_forward", args, options, ops::affine<T>(args),
                            args.negative_slope == 1 ? nullptr : &epilogue);
 }
@@ -159,7 +159,7 @@ void batch_norm_in_place_backward(const BatchNormInPlaceBackward<T>& args, const
                                      .dbeta = args.dbeta};
   const math::InPlaceGradientFinish<param_t<T>> channel{
       .per_gamma = of_y.per_gamma, .rstd = args.rstd.data(), .gamma = of_y.gamma};
-  const kernels::Epilogue<T> epilogue{.activates = true, .slope = args.negative_slope, .x_is_output = true};
+  const kernels::Epilogue<T> epilogue{.activation = Activation::leaky_relu(args.negative_slope), .x_is_output = true};
   ops::training_backward<T>("batch_norm_in_place_backward", about_y, options, channel,
                             ops::parameter_gradients<T>(about_y), args.negative_slope == 1 ? nullptr : &epilogue);
 }

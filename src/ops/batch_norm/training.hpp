@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "core/arguments.hpp"
@@ -104,6 +105,19 @@ double training_forward(const char* operation, const Args& args, const Options& 
   return passes.channel.count;
 }
 
+/// What stands behind the plain layer and is computed from x again: gives g, the gradient that the layer gets. `out`
+/// may be the dy that it is made from.
+template <class T>
+struct Recomputed {
+  kernels::Function<T> function;
+  math::NormalizeArrays coefficients;
+  T* out;
+
+  [[nodiscard]] cpu::FunctionPass<T> pass(const cpu::PassRunner<T>& runner, const T* x) const noexcept {
+    return {runner, x, out, coefficients, function};
+  }
+};
+
 /// The two passes of a backward: gradient sums, then input gradient. `Work` is math::GradientFinish or a relative,
 /// `Parameters` math::ParameterGradients or a relative.
 template <class T, class Work, class Parameters>
@@ -112,12 +126,14 @@ struct BackwardPasses {
   const T *x, *dy;
   T* dx;  ///< null: not wanted
   const double* mean;
-  double *sum_dy, *sum_dy_xmu;     ///< of this rank
-  math::ChannelPairs sums_of_all;  ///< of all ranks
-  Work channel;                    ///< what is done for each channel between the passes
-  Parameters parameters;           ///< and that, too
+  double *sum_dy, *sum_dy_xmu;                      ///< of this rank
+  math::ChannelPairs sums_of_all;                   ///< of all ranks
+  Work channel;                                     ///< what is done for each channel between the passes
+  Parameters parameters;                            ///< and that, too
+  std::optional<cpu::FunctionPass<T>> before = {};  ///< writes dy
 
   void reduce(const cpu::WorkItem& item, math::ChannelPairs out) const noexcept {
+    if (before) before->apply(item);
     runner.phases().gradient_sums(x, dy, item, mean, out);
   }
   void merge(std::int64_t begin, std::int64_t end, const cpu::TileLeaves& leaves) const noexcept {
@@ -132,6 +148,7 @@ struct BackwardPasses {
     if (dx != nullptr) runner.phases().input_gradient(x, dy, dx, item, channel.to.coefficients(mean));
   }
   void apply_and_reduce(const cpu::WorkItem& item, const cpu::WorkItem& next, math::ChannelPairs out) const noexcept {
+    if (before) before->apply(next);
     runner.phases().input_gradient_and_sums(x, dy, dx, item, channel.to.coefficients(mean), next, out);
   }
 
@@ -147,18 +164,20 @@ inline bool wants_local_gradients(const Communicator* ranks) noexcept {
 }
 
 /// `channel` gives what dx takes, `parameters` the parameters' gradients; their sums, count and arrays are filled in.
-/// Args has the tensors and outputs of BatchNormBackward.
+/// Args has the tensors and outputs of BatchNormBackward. `recomputed`, if there is one, gives dy.
 template <class T, class Args, class Work, class Parameters>
 void training_backward(const char* operation, const Args& args, const Options& options, Work channel,
-                       Parameters parameters, const kernels::Epilogue<T>* epilogue = nullptr) {
+                       Parameters parameters, const kernels::Epilogue<T>* epilogue = nullptr,
+                       const Recomputed<T>* recomputed = nullptr) {
   Communicator* const ranks = core::ranks_of(options);
   if (ranks == nullptr && args.dx.empty() && args.dgamma.empty() && args.dbeta.empty()) return;
   const bool asks_x = epilogue != nullptr && epilogue->x_is_output;
-  const bool needs_x = asks_x || !args.dx.empty() || !args.dgamma.empty();
-  const T* dy = args.dy.data();
+  const bool needs_x = asks_x || recomputed != nullptr || !args.dx.empty() || !args.dgamma.empty();
+  const T* dy = recomputed == nullptr ? args.dy.data() : recomputed->out;
   const T* x = needs_x ? args.x.data() : dy;  // sum(dy) alone: what stands in for x is in the cache anyway
 
-  cpu::PassRunner<T> runner(args.extent, between_ranks(options), needs_x ? 2 : 1, epilogue);
+  cpu::PassRunner<T> runner(args.extent, between_ranks(options), (needs_x ? 2 : 1) + (recomputed == nullptr ? 0 : 1),
+                            epilogue);
   const cpu::ChannelArrays arrays(ranks == nullptr ? 6 : 8, args.extent.channels);
   const math::ChannelPairs here{arrays[0], arrays[1]};
   const math::ChannelPairs all = ranks == nullptr ? here : math::ChannelPairs{arrays[6], arrays[7]};
@@ -178,6 +197,7 @@ void training_backward(const char* operation, const Args& args, const Options& o
                                              .sums_of_all = all,
                                              .channel = channel,
                                              .parameters = parameters};
+  if (recomputed != nullptr) passes.before.emplace(recomputed->pass(runner, x));
   if (ranks != nullptr) {
     exchange_of(runner, *ranks, operation, sync::PairKind::sums).reduce_and_apply(runner.traversal(), passes, false);
   } else if (args.dx.empty()) {

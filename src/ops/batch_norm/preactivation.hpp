@@ -1,0 +1,39 @@
+#pragma once
+#include "core/arguments.hpp"
+#include "cpu/passes/pass_runner.hpp"
+#include "math/forward.hpp"
+
+namespace unitvar::ops {
+
+/// What computes v again, from what the forward has saved: the forward's coefficients, hence its bits.
+template <class T>
+class Preactivation {
+ public:
+  template <class Args>
+  explicit Preactivation(const Args& args) : mean_(args.mean.data()), arrays_(3, args.extent.channels) {
+    cpu::for_channels(0, args.extent.channels,
+                      math::AffineByRstd<param_t<T>>{.rstd = args.rstd.data(),
+                                                     .gamma = core::data_or_null(args.gamma),
+                                                     .beta = core::data_or_null(args.beta),
+                                                     .to_scale = scale(),
+                                                     .to_beta = arrays_[2]});
+  }
+  [[nodiscard]] math::NormalizeArrays coefficients() const noexcept {
+    return {mean_, scale().scale, arrays_[2], scale().factor};
+  }
+  /// The product of the args' dy with a derivative of their activation.
+  template <class Args>
+  [[nodiscard]] kernels::Function<T> gradient(const Args& args, int order) const noexcept {
+    return {args.activation, order, core::data_or_null(args.residual), args.dy.data()};
+  }
+
+ private:
+  [[nodiscard]] math::ScaleArrays scale() const noexcept {
+    return math::ScaleArrays::of<param_t<T>>(arrays_[0], arrays_[1]);
+  }
+
+  const double* mean_;
+  cpu::ChannelArrays arrays_;
+};
+
+}  // namespace unitvar::ops
