@@ -1,3 +1,4 @@
+// Layer and RMS normalization and their gradients, with a residual that is added first and without.
 #include "unitvar/layer_norm.hpp"
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include "cpu/runtime/check_options.hpp"
 #include "math/channel_math.hpp"
 #include "ops/layer_norm/row_arguments.hpp"
+#include "unitvar/layer_norm_add.hpp"
 
 namespace unitvar {
 namespace {
@@ -21,43 +23,65 @@ using cpu::Center;
 using cpu::RowRunner;
 using std::int64_t;
 
-/// Arguments of both forwards; those of RMS normalization have no mean.
+/// Arguments of all forwards; those of RMS normalization have no mean, and those without a residual no h.
 template <class T>
 struct Forward {
   const char* operation;
   Center center;
   RowExtent extent;
-  const T* x;
-  std::span<const param_t<T>> gamma, beta;
-  T* y;
+  kernels::RowInput<T> x;
+  cpu::RowParameters<param_t<T>> parameters;
+  kernels::RowOutput<T> to;
   std::span<double> mean, rstd;
   double eps;
 
   template <class Args>
   static Forward of(const char* operation, const Args& a) noexcept {
-    Forward result{operation, ops::center_of<Args>, a.extent, a.x.data(), a.gamma,
-                   a.beta,    a.y.data(),           {},       a.rstd,     a.eps};
+    Forward result{.operation = operation,
+                   .center = ops::center_of<Args>,
+                   .extent = a.extent,
+                   .x = {a.x.data()},
+                   .parameters = {a.gamma, a.beta, a.one_plus_gamma},
+                   .to = {a.y.data()},
+                   .mean = {},
+                   .rstd = a.rstd,
+                   .eps = a.eps};
     if constexpr (requires { a.mean; }) result.mean = a.mean;
+    if constexpr (ops::kHasResidual<Args>) result.x.residual = a.residual.data(), result.to.h = a.h.data();
     return result;
   }
 };
 
-/// Arguments of both backwards.
+/// Arguments of all backwards.
 template <class T>
 struct Backward {
   Center center;
   RowExtent extent;
-  const T *x, *dy;
+  const T *x, *dy, *dh;       ///< x is what was normalized; dh is null without
   const double *mean, *rstd;  ///< mean is null without
-  std::span<const param_t<T>> gamma;
+  cpu::RowParameters<param_t<T>> parameters;
   T* dx;  ///< null: not wanted
   std::span<param_t<T>> dgamma, dbeta;
 
   template <class Args>
   static Backward of(const Args& a) noexcept {
-    Backward result{ops::center_of<Args>,     a.extent, a.x.data(), a.dy.data(), nullptr, a.rstd.data(), a.gamma,
-                    core::data_or_null(a.dx), a.dgamma, a.dbeta};
+    Backward result{.center = ops::center_of<Args>,
+                    .extent = a.extent,
+                    .x = nullptr,
+                    .dy = a.dy.data(),
+                    .dh = nullptr,
+                    .mean = nullptr,
+                    .rstd = a.rstd.data(),
+                    .parameters = {a.gamma, {}, a.one_plus_gamma},
+                    .dx = core::data_or_null(a.dx),
+                    .dgamma = a.dgamma,
+                    .dbeta = a.dbeta};
     if constexpr (requires { a.mean; }) result.mean = a.mean.data();
+    if constexpr (requires { a.h; }) {
+      result.x = a.h.data(), result.dh = core::data_or_null(a.dh);
+    } else {
+      result.x = a.x.data();
+    }
     return result;
   }
 };
@@ -65,8 +89,7 @@ struct Backward {
 template <class T, class Args>
 void check_forward(const char* operation, const Args& a, const Options& options) {
   Arguments check(operation);
-  ops::check_forward_spans(check, a, ops::checked_lengths<T>(check, a.extent));
-  check.no_overlap("y", "x");
+  ops::check_row_forward(check, a, ops::checked_lengths<T>(check, a.extent));
   check.finite("eps", a.eps, ErrorCode::bad_epsilon);
   cpu::check_options(check, options);
 }
@@ -74,7 +97,7 @@ void check_forward(const char* operation, const Args& a, const Options& options)
 template <class T, class Args>
 void check_backward(const char* operation, const Args& a, const Options& options) {
   Arguments check(operation);
-  ops::check_backward_spans(check, a, ops::checked_lengths<T>(check, a.extent));
+  ops::check_row_backward(check, a, ops::checked_lengths<T>(check, a.extent));
   cpu::check_options(check, options);
 }
 
@@ -85,7 +108,7 @@ void check_variances(const RowRunner<T>& runner, const Forward<T>& a) {
   const cpu::ChannelArrays vars(1, a.extent.rows);
   runner.for_all_batches([&](int64_t row, int64_t rows) {
     cpu::BatchMoments m;
-    runner.batch().moments(a.x + row * a.extent.length, rows, m);
+    runner.batch().moments(a.x.from(row * a.extent.length), rows, m);
     std::copy_n(m.var, rows, vars[0] + row);
   });
   const char* what = a.center == Center::mean ? "var" : "mean(x^2)";
@@ -103,12 +126,12 @@ template <class T>
 void forward_range(const RowRunner<T>& runner, const Forward<T>& a, int64_t begin, int64_t end) {
   const int64_t length = a.extent.length;
   runner.for_batches(begin, end, [&](int64_t row, int64_t rows) {
-    const T* x = a.x + row * length;
+    const kernels::RowInput<T> x = a.x.from(row * length);
     cpu::BatchMoments moments;
     cpu::BatchArray rstd;
     runner.batch().moments(x, rows, moments);
     cpu::for_channels(0, rows, math::Rstd{.var = moments.var, .eps = a.eps, .rstd = rstd});
-    runner.batch().normalize(x, a.y + row * length, rows, moments.mean, rstd, runner.schedule().access);
+    runner.batch().normalize(x, a.to.from(row * length), rows, moments.mean, rstd, runner.schedule().access);
     if (!a.mean.empty()) std::copy_n(moments.mean, rows, a.mean.data() + row);
     if (!a.rstd.empty()) std::copy_n(rstd, rows, a.rstd.data() + row);
   });
@@ -118,7 +141,8 @@ template <class T, class Args>
 void forward(const char* operation, const Args& args, const Options& options) {
   check_forward<T>(operation, args, options);
   const auto a = Forward<T>::of(operation, args);
-  const RowRunner<T> runner(a.extent, options, 1, a.center, a.gamma, a.beta);
+  const int tensors_read = ops::kHasResidual<Args> ? 2 : 1;
+  const RowRunner<T> runner(a.extent, options, {tensors_read, false}, a.center, a.parameters);
   check_variances(runner, a);
   runner.for_all_ranges([&](int64_t begin, int64_t end) { forward_range(runner, a, begin, end); });
 }
@@ -133,7 +157,8 @@ struct BackwardTile {
   const double* means;
   cpu::ColumnSums<Sum>* sums;  ///< null: column sums are not wanted
 
-  /// Batch after batch: the sums of rows and columns, then dx, which asks for the next batch. dx may take dy's place.
+  /// Batch after batch: the sums of rows and columns, then dx, which asks for the next batch. dx may take the place of
+  /// dy or dh.
   void run(int64_t tile, int thread, int64_t begin, int64_t end) const {
     kernels::ColumnTotals<Sum> columns{};
     if (sums != nullptr) columns = sums->start(thread);
@@ -145,7 +170,8 @@ struct BackwardTile {
       runner.batch().gradient_sums(x, dy, rows, mean, rstd, a.dx == nullptr ? nullptr : &row_sums,
                                    sums == nullptr ? nullptr : &columns, !a.dbeta.empty());
       if (a.dx != nullptr)
-        runner.batch().input_gradient(x, dy, a.dx + o, rows, mean, rstd, row_sums, runner.schedule().access);
+        runner.batch().input_gradient(x, dy, a.dh == nullptr ? nullptr : a.dh + o, a.dx + o, rows, mean, rstd, row_sums,
+                                      runner.schedule().access);
     });
     if (sums != nullptr) sums->finish(tile, thread, columns);
   }
@@ -155,7 +181,7 @@ template <class T>
 void run_backward(const Backward<T>& a, const Options& options) {
   const bool wants_columns = !a.dgamma.empty() || !a.dbeta.empty();
   if (a.dx == nullptr && !wants_columns) return;
-  const RowRunner<T> runner(a.extent, options, 2, a.center, a.gamma, {});
+  const RowRunner<T> runner(a.extent, options, {2, true}, a.center, a.parameters);
   const cpu::ChannelArrays zeros(1, a.center == Center::mean ? 0 : a.extent.rows);
   if (a.center == Center::zero) std::fill_n(zeros[0], a.extent.rows, 0.0);
   const double* means = a.center == Center::mean ? a.mean : zeros[0];
@@ -204,11 +230,39 @@ void rms_norm_backward(const RmsNormBackward<T>& a, const Options& options) {
   backward<T>("rms_norm_backward", a, options);
 }
 
-#define UNITVAR_INSTANTIATE(T)                                                       \
-  template void layer_norm_forward<T>(const LayerNormForward<T>&, const Options&);   \
-  template void layer_norm_backward<T>(const LayerNormBackward<T>&, const Options&); \
-  template void rms_norm_forward<T>(const RmsNormForward<T>&, const Options&);       \
-  template void rms_norm_backward<T>(const RmsNormBackward<T>&, const Options&);
+template <class T>
+void layer_norm_add_forward(const LayerNormAddForward<T>& a, const Options& options) {
+  const core::StandardArithmetic arithmetic;
+  forward<T>("layer_norm_add_forward", a, options);
+}
+
+template <class T>
+void layer_norm_add_backward(const LayerNormAddBackward<T>& a, const Options& options) {
+  const core::StandardArithmetic arithmetic;
+  backward<T>("layer_norm_add_backward", a, options);
+}
+
+template <class T>
+void rms_norm_add_forward(const RmsNormAddForward<T>& a, const Options& options) {
+  const core::StandardArithmetic arithmetic;
+  forward<T>("rms_norm_add_forward", a, options);
+}
+
+template <class T>
+void rms_norm_add_backward(const RmsNormAddBackward<T>& a, const Options& options) {
+  const core::StandardArithmetic arithmetic;
+  backward<T>("rms_norm_add_backward", a, options);
+}
+
+#define UNITVAR_INSTANTIATE(T)                                                              \
+  template void layer_norm_forward<T>(const LayerNormForward<T>&, const Options&);          \
+  template void layer_norm_backward<T>(const LayerNormBackward<T>&, const Options&);        \
+  template void rms_norm_forward<T>(const RmsNormForward<T>&, const Options&);              \
+  template void rms_norm_backward<T>(const RmsNormBackward<T>&, const Options&);            \
+  template void layer_norm_add_forward<T>(const LayerNormAddForward<T>&, const Options&);   \
+  template void layer_norm_add_backward<T>(const LayerNormAddBackward<T>&, const Options&); \
+  template void rms_norm_add_forward<T>(const RmsNormAddForward<T>&, const Options&);       \
+  template void rms_norm_add_backward<T>(const RmsNormAddBackward<T>&, const Options&);
 UNITVAR_FOR_EACH_DTYPE(UNITVAR_INSTANTIATE)
 
 }  // namespace unitvar
