@@ -23,8 +23,9 @@ struct Flat {
   double constant = 2.5;
 };
 
-#define UNITVAR_TENSORS(of) \
-  of(x) of(y) of(dy) of(dx) of(residual) of(dresidual) of(x_dot) of(y_dot) of(grad_x) of(grad_dx) of(grad_dy)
+#define UNITVAR_TENSORS(of)                                                                                    \
+  of(x) of(y) of(dy) of(dx) of(h) of(dh) of(residual) of(dresidual) of(x_dot) of(y_dot) of(grad_x) of(grad_dx) \
+      of(grad_dy)
 #define UNITVAR_PARAMETERS(of)                                                                                     \
   of(gamma) of(beta) of(dgamma) of(dbeta) of(grad_gamma) of(grad_dgamma) of(grad_dbeta) of(gamma_dot) of(beta_dot) \
       of(bias) of(folded_bias)
