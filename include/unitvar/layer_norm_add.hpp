@@ -23,6 +23,8 @@
 /// The rules at the top of unitvar/layer_norm.hpp hold for these functions too: shapes, dtypes, optional spans,
 /// one_plus_gamma, errors, memory, threads, bits and accuracy. What may overlap stands at each argument.
 ///
+/// Memory: besides, each thread of a forward keeps 16 KiB of h, or one row if that is more.
+///
 /// The second derivatives are those of layer_norm_double_backward and rms_norm_double_backward with h as x. The
 /// gradient for dh is grad_dx.
 namespace unitvar {

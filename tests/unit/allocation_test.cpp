@@ -76,15 +76,15 @@ TYPED_TEST(Allocation, OfRmsNormIsSmallWithoutShift) {
       this->kSmall + this->kCopyOfParameter);
 }
 
-/// h is computed twice, not kept.
-TYPED_TEST(Allocation, BehindAResidualIsSmallWithoutParameters) {
+TYPED_TEST(Allocation, BehindAResidualIsOneRowForEachThread) {
   using T = TypeParam;
   std::vector<T> h(this->x_);
   EXPECT_LT(bytes_of([&] {
               layer_norm_add_forward<T>(
-                  {.extent = this->extent_, .x = this->x_, .residual = this->x_, .y = this->y_, .h = h});
+                  {.extent = this->extent_, .x = this->x_, .residual = this->x_, .y = this->y_, .h = h},
+                  {.cpu = {.threads = 2}});
             }),
-            this->kSmall);
+            this->kSmall + 2 * this->kLength * sizeof(T));
   EXPECT_LT(bytes_of([&] {
               layer_norm_add_backward<T>({.extent = this->extent_,
                                           .h = h,

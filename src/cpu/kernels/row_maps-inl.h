@@ -48,11 +48,7 @@ struct RowNormalizeMap {
 
   template <class U>
   HWY_INLINE typename U::Value value(int64_t i, int64_t k) const {
-    return normalized<U>(U::load(x + i), k);
-  }
-  template <class U>
-  HWY_INLINE typename U::Value normalized(typename U::Value element, int64_t k) const {
-    const auto d = U::sub(element, U::at(c.center, k));
+    const auto d = U::sub(U::load(x + i), U::at(c.center, k));
     const auto x_hat = U::add(U::mul(d, U::at(c.scale, k)), U::at(c.beta, k));
     return U::add(U::mul(x_hat, parameter<U>(parameters.gamma, k)), parameter<U>(parameters.beta, k));
   }
@@ -90,32 +86,6 @@ struct RowGradientMap {
   }
 };
 
-/// What becomes of an element of h = x + residual.
-template <class Value>
-struct Normalized {
-  Value y, h;
-};
-
-/// The same of h = x + residual, which is written, too.
-template <class T, class A, bool kApart>
-struct RowAddNormalizeMap : RowNormalizeMap<T, A, kApart> {
-  static constexpr bool kWritesSum = true;
-  using Plain = RowNormalizeMap<T, A, kApart>;
-  const T* residual;
-  T* h;
-
-  template <class U>
-  HWY_INLINE Normalized<typename U::Value> value(int64_t i, int64_t k) const {
-    const auto sum = SumOfTwo<T>{Plain::x, residual}.template load<U>(i);
-    return {Plain::template normalized<U>(sum, k), sum};
-  }
-  HWY_INLINE RowAddNormalizeMap from(int64_t k) const { return {Plain::from(k), residual + k, h + k}; }
-  HWY_INLINE void prefetch(int64_t i) const {
-    Plain::prefetch(i);
-    kernels::HWY_NAMESPACE::prefetch(residual + i);
-  }
-};
-
 /// dx of x and dy, plus what arrives at x by another way: dh.
 template <class T, class A, bool kApart>
 struct RowAddGradientMap : RowGradientMap<T, A, kApart> {
@@ -132,34 +102,10 @@ struct RowAddGradientMap : RowGradientMap<T, A, kApart> {
     kernels::HWY_NAMESPACE::prefetch(dh + i);
   }
 };
-
-// What the walks of phases-inl.h ask of a map, for those above.
-
-template <bool kStream, class U, class Map, class Value>
-requires(Map::kWritesSum) HWY_INLINE void write(Map& map, const Value& value, int64_t i) {
-  put<kStream, U>(value.y, map.out + i);
-  put<kStream, U>(value.h, map.h + i);
-}
-template <class Map>
-requires(Map::kWritesSum) HWY_INLINE bool follows_closely(const Map& map) {
-  const auto follows = [&](const auto* out)
-                           HWY_ATTR { return follows_closely(out, map.x) || follows_closely(out, map.residual); };
-  return follows(map.out) || follows(map.h);
-}
 template <class T, class A, bool kApart>
 HWY_INLINE bool follows_closely(const RowAddGradientMap<T, A, kApart>& map) {
   const typename RowAddGradientMap<T, A, kApart>::Plain& plain = map;
   return follows_closely(plain) || follows_closely(map.out, map.dh);
-}
-
-template <class U>
-HWY_INLINE typename U::Value first_of(int64_t n, typename U::Value v, typename U::Value w) {
-  return U::first_of(n, v, w);
-}
-template <class U>
-HWY_INLINE Normalized<typename U::Value> first_of(int64_t n, const Normalized<typename U::Value>& v,
-                                                  const Normalized<typename U::Value>& w) {
-  return {U::first_of(n, v.y, w.y), U::first_of(n, v.h, w.h)};
 }
 
 /// The place in a cache line where rows meet that are written with non-temporal stores: after `split` elements, the
@@ -220,22 +166,6 @@ struct RowGradientMaps {
 };
 
 template <class T, class A, bool kApart = false>
-struct RowAddNormalizeMaps {
-  RowNormalizeMaps<T, A, kApart> plain;
-  const T* residual;
-  T* h;
-
-  HWY_INLINE T* out() const { return plain.out(); }
-  HWY_INLINE RowAddNormalizeMaps<T, A> at_shared_lines(SharedLines<T>& of) const {
-    return {plain.at_shared_lines(of), residual, h};
-  }
-  HWY_INLINE auto row(int64_t r) const {
-    const int64_t o = r * plain.cols;
-    return RowAddNormalizeMap<T, A, kApart>{plain.row(r), residual + o, h + o};
-  }
-};
-
-template <class T, class A, bool kApart = false>
 struct RowAddGradientMaps {
   RowGradientMaps<T, A, kApart> plain;
   const T* dh;
@@ -254,7 +184,7 @@ HWY_INLINE void map_shared_row_line(const Map& before, const Map& map, int64_t c
   using U = typename Map::Vector;
   for (int64_t k = 0; k < kMapLine<Map>; k += U::kWidth) {
     const auto last = before.template value<U>(cols - split + k, k), first = map.template value<U>(k - split, k);
-    write<true, U>(map, first_of<U>(split - k, last, first), k - split);
+    U::stream(U::first_of(split - k, last, first), map.out + k - split);
   }
 }
 

@@ -10,7 +10,6 @@
 #include <cmath>
 
 #include "cpu/kernels/planar-inl.h"
-#include "cpu/kernels/row_input-inl.h"
 #include "cpu/kernels/rows.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -105,21 +104,21 @@ template <class S>
 constexpr bool kLanesFitRegisters =
     std::is_same_v<S, double>&& kHasVectors&& kLanes / VectorOf<double>::kWidth <= kSumVectors;
 
-/// The terms of moments: d = x - shift and d * d. Without shift, x * x alone. Input says what x is.
-template <class Input, class S, bool kShifted>
+/// The terms of moments: d = x - shift and d * d. Without shift, x * x alone.
+template <class T, class S, bool kShifted>
 struct MomentRows {
   static constexpr bool kFirst = kShifted;
   static constexpr bool kInRegisters = kLanesFitRegisters<S>;
-  Input x;
+  const T* x;
   const S* shift;
   int64_t cols;
 
-  HWY_INLINE MomentRows from(int64_t r) const { return {x.from(r * cols), shift + (kShifted ? r : 0), cols}; }
+  HWY_INLINE MomentRows from(int64_t r) const { return {x + r * cols, shift + (kShifted ? r : 0), cols}; }
   HWY_INLINE const MomentRows& span(int64_t) const { return *this; }
   template <class U, int n>
   HWY_INLINE void add(int64_t k, SpanSums<U, S, n, kFirst>& sums) const {
     unrolled<n>([&](auto r) HWY_ATTR {
-      auto d = x.template load<U>(r * cols + k);
+      auto d = U::load(x + r * cols + k);
       if constexpr (kShifted) {
         d = U::sub(d, U::at(shift[r], 0));
         sums.first[r] = U::add(sums.first[r], d);

@@ -6,6 +6,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "cpu/kernels/row_add-inl.h"
 #include "cpu/kernels/row_maps-inl.h"
 #include "cpu/kernels/table.hpp"
 #include "cpu/kernels/target-inl.h"
@@ -16,11 +17,11 @@ namespace unitvar::kernels::HWY_NAMESPACE {
 
 template <class T, class S>
 struct RowSums {
-  static void moments(const RowInput<T>& x, const S* shift, const RowExtent& rows, double* first, double* second) {
-    if (x.residual == nullptr) {
-      add_moments(OneTensor<T>{x.x}, shift, rows, first, second);
+  static void moments(const T* x, const S* shift, const RowExtent& rows, double* first, double* second) {
+    if (shift == nullptr) {
+      sum_all_rows<kRowsAtATime<T, S>, S>(MomentRows<T, S, false>{x, shift, rows.length}, rows, first, second);
     } else {
-      add_moments(SumOfTwo<T>{x.x, x.residual}, shift, rows, first, second);
+      sum_all_rows<kRowsAtATime<T, S>, S>(MomentRows<T, S, true>{x, shift, rows.length}, rows, first, second);
     }
   }
   static void gradient_sums(const T* x, const T* dy, const RowExtent& rows, const NormalizeCoefficients<const S*>& c,
@@ -34,15 +35,6 @@ struct RowSums {
   }
 
  private:
-  template <class Input>
-  static HWY_INLINE void add_moments(const Input& x, const S* shift, const RowExtent& rows, double* first,
-                                     double* second) {
-    if (shift == nullptr) {
-      sum_all_rows<kRowsAtATime<T, S>, S>(MomentRows<Input, S, false>{x, shift, rows.length}, rows, first, second);
-    } else {
-      sum_all_rows<kRowsAtATime<T, S>, S>(MomentRows<Input, S, true>{x, shift, rows.length}, rows, first, second);
-    }
-  }
   template <bool kColumns>
   static void add_gradients(const T* x, const T* dy, const RowExtent& rows, const NormalizeCoefficients<const S*>& c,
                             const ColumnParameter<T>& gamma, double* first, double* second, const ColumnTotals<S>& to) {
@@ -58,17 +50,10 @@ struct RowSums {
 
 template <class T, class A>
 struct RowMaps {
-  static void normalize(const RowInput<T>& x, const RowOutput<T>& to, const NormalizeCoefficients<const A*>& c,
+  static void normalize(const T* x, T* y, const NormalizeCoefficients<const A*>& c,
                         const ColumnParameters<T>& parameters, const RowExtent& rows, const Access& access) {
-    const Stores stores = x.residual == nullptr ? access.stores : stores_of_both(to, access.stores);
-    map_apart_or_in_order<T, A>(parameters.gamma, to.y, rows.length, stores, [&](auto apart) HWY_ATTR {
-      const RowNormalizeMaps<T, A, apart.value> plain{x.x, to.y, c, parameters, rows.length};
-      if (x.residual == nullptr) {
-        map_rows_of_batch<T, A>(plain, rows, access);
-      } else {
-        map_rows_of_batch<T, A>(RowAddNormalizeMaps<T, A, apart.value>{plain, x.residual, to.h}, rows,
-                                {stores, access.ahead, access.after});
-      }
+    map_apart_or_in_order<T, A>(parameters.gamma, y, rows.length, access.stores, [&](auto apart) HWY_ATTR {
+      map_rows_of_batch<T, A>(RowNormalizeMaps<T, A, apart.value>{x, y, c, parameters, rows.length}, rows, access);
     });
   }
   static void input_gradient(const T* x, const T* dy, const T* dh, T* dx, const GradientCoefficients<const A*>& c,
@@ -81,12 +66,6 @@ struct RowMaps {
         map_rows_of_batch<T, A>(RowAddGradientMaps<T, A, apart.value>{plain, dh}, rows, access);
       }
     });
-  }
-
- private:
-  /// Non-temporal stores need whole cache lines of both results.
-  static HWY_INLINE Stores stores_of_both(const RowOutput<T>& to, Stores stores) {
-    return to_next_line(to.y) == to_next_line(to.h) ? stores : Stores::cached;
   }
 };
 
@@ -101,7 +80,16 @@ constexpr RowPhases<T, A> kRowPhases{Sums<T, S>::moments, Maps<T, A>::normalize,
                                      Maps<T, A>::input_gradient};
 
 template <class T>
-constexpr RowKernels<T> kRowTable{kRowPhases<T, fast_t<T>>, kRowPhases<T, double>};
+void add(const RowSum<T>& of, int64_t n) {
+  add_elements(of.x, of.residual, of.sum, n);
+}
+template <class T>
+void keep(const RowSum<T>& of, int64_t n, const Access& access) {
+  keep_elements(of, n, access);
+}
+
+template <class T>
+constexpr RowKernels<T> kRowTable{kRowPhases<T, fast_t<T>>, kRowPhases<T, double>, add<T>, keep<T>};
 
 }  // namespace unitvar::kernels::HWY_NAMESPACE
 
@@ -114,10 +102,9 @@ const RowKernels<UNITVAR_DTYPE>& table<RowKernels<UNITVAR_DTYPE>, HWY_NAMESPACE:
 
 #if UNITVAR_PORTABLE
 template <class T>
-void RowMapsInDouble<T>::normalize(const RowInput<T>& x, const RowOutput<T>& to,
-                                   const NormalizeCoefficients<const double*>& c, const ColumnParameters<T>& parameters,
-                                   const RowExtent& rows, const Access& access) {
-  HWY_NAMESPACE::RowMaps<T, double>::normalize(x, to, c, parameters, rows, access);
+void RowMapsInDouble<T>::normalize(const T* x, T* y, const NormalizeCoefficients<const double*>& c,
+                                   const ColumnParameters<T>& parameters, const RowExtent& rows, const Access& access) {
+  HWY_NAMESPACE::RowMaps<T, double>::normalize(x, y, c, parameters, rows, access);
 }
 template <class T>
 void RowMapsInDouble<T>::input_gradient(const T* x, const T* dy, const T* dh, T* dx,
@@ -126,7 +113,7 @@ void RowMapsInDouble<T>::input_gradient(const T* x, const T* dy, const T* dh, T*
   HWY_NAMESPACE::RowMaps<T, double>::input_gradient(x, dy, dh, dx, c, gamma, rows, access);
 }
 template <class T>
-void RowSumsInDouble<T>::moments(const RowInput<T>& x, const double* shift, const RowExtent& rows, double* first,
+void RowSumsInDouble<T>::moments(const T* x, const double* shift, const RowExtent& rows, double* first,
                                  double* second) {
   HWY_NAMESPACE::RowSums<T, double>::moments(x, shift, rows, first, second);
 }

@@ -56,26 +56,6 @@ struct ColumnParameters {
   ColumnParameter<T> beta;
 };
 
-/// What the forward reads: x, or, with a residual, h = x + residual, rounded to T.
-template <class T>
-struct RowInput {
-  const T* x;
-  const T* residual = nullptr;
-
-  [[nodiscard]] RowInput from(std::int64_t i) const noexcept {
-    return {x + i, residual == nullptr ? nullptr : residual + i};
-  }
-};
-
-/// What it writes: y and, with a residual, h. Each may be x or the residual.
-template <class T>
-struct RowOutput {
-  T* y;
-  T* h = nullptr;
-
-  [[nodiscard]] RowOutput from(std::int64_t i) const noexcept { return {y + i, h == nullptr ? nullptr : h + i}; }
-};
-
 /// Rows whose column sums are added at a time, counted from a batch's first.
 inline constexpr int kSomeRows = 4;
 
@@ -94,16 +74,16 @@ struct ColumnTotals {
 template <class T, class A, class S = sum_in_t<T, A>>
 struct RowPhases {
   /// Of each row, sum(x - shift) and sum((x - shift)^2). Where shift is null, sum(x^2) alone.
-  void (*moments)(const RowInput<T>& x, const S* shift, const RowExtent& rows, double* first, double* second);
+  void (*moments)(const T* x, const S* shift, const RowExtent& rows, double* first, double* second);
   /// y = ((x - c.center) * c.scale + c.beta) * gamma + beta.
-  void (*normalize)(const RowInput<T>& x, const RowOutput<T>& to, const NormalizeCoefficients<const A*>& c,
-                    const ColumnParameters<T>& parameters, const RowExtent& rows, const Access& access);
+  void (*normalize)(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const ColumnParameters<T>& parameters,
+                    const RowExtent& rows, const Access& access);
   /// Of each row, sum(g) and sum(g * x_hat), where g = gamma * dy and x_hat = (x - c.center) * c.scale + c.beta. With
   /// `columns`, adds sum(dy) and sum(dy * x_hat) of each column there. Where c.center is null, x_hat = x * c.scale, and
   /// the first sum of both is not taken.
   void (*gradient_sums)(const T* x, const T* dy, const RowExtent& rows, const NormalizeCoefficients<const S*>& c,
                         const ColumnParameter<T>& gamma, double* first, double* second, const ColumnTotals<S>* columns);
-  /// dx = ((gamma * dy - c.level) - (x - c.center) * c.slope) * c.scale, plus dh unless that is null; dx may be dy or
+  /// dx = ((gamma * dy - c.level) - (x - c.center) * c.slope) * c.scale, plus dh unless that is null. dx may be dy or
   /// dh.
   void (*input_gradient)(const T* x, const T* dy, const T* dh, T* dx, const GradientCoefficients<const A*>& c,
                          const ColumnParameter<T>& gamma, const RowExtent& rows, const Access& access);
@@ -122,7 +102,7 @@ std::int64_t meeting_place(const T* out, std::int64_t length) noexcept {
 /// As MapsInDouble.
 template <class T>
 struct RowMapsInDouble {
-  static void normalize(const RowInput<T>& x, const RowOutput<T>& to, const NormalizeCoefficients<const double*>& c,
+  static void normalize(const T* x, T* y, const NormalizeCoefficients<const double*>& c,
                         const ColumnParameters<T>& parameters, const RowExtent& rows, const Access& access);
   static void input_gradient(const T* x, const T* dy, const T* dh, T* dx, const GradientCoefficients<const double*>& c,
                              const ColumnParameter<T>& gamma, const RowExtent& rows, const Access& access);
@@ -133,7 +113,7 @@ struct RowMapsInDouble<T> {};
 /// As SumsInDouble.
 template <class T>
 struct RowSumsInDouble {
-  static void moments(const RowInput<T>& x, const double* shift, const RowExtent& rows, double* first, double* second);
+  static void moments(const T* x, const double* shift, const RowExtent& rows, double* first, double* second);
   static void gradient_sums(const T* x, const T* dy, const RowExtent& rows,
                             const NormalizeCoefficients<const double*>& c, const ColumnParameter<T>& gamma,
                             double* first, double* second, const ColumnTotals<double>* columns);
@@ -142,11 +122,24 @@ template <class T>
 requires(!kIsHalf<T>) struct RowSumsInDouble<T> {
 };
 
+/// Some rows of h = x + residual, rounded to T: `sum` holds them near the processor while they are normalized.
+template <class T>
+struct RowSum {
+  const T* x;
+  const T* residual;
+  T* sum;
+  T* h;  ///< may be x or the residual
+};
+
 /// The kernels of one instruction set.
 template <class T>
 struct RowKernels {
   RowPhases<T, fast_t<T>> fast;
   RowPhases<T, double> wide;
+  /// sum = x + residual, of n elements.
+  void (*add)(const RowSum<T>& of, std::int64_t n);
+  /// h = sum. Prefetches x and the residual.
+  void (*keep)(const RowSum<T>& of, std::int64_t n, const Access& access);
 };
 
 /// The kernels that a call with CpuOptions{.isa = isa} runs. Throws as selected_isa does.

@@ -56,15 +56,10 @@ class RowRunner {
     const std::int64_t most = schedule_.batch_rows;
     for (std::int64_t row = begin; row < end; row += most) pass(row, std::min(most, end - row));
   }
-  /// range(begin, end) of all rows, one for each thread.
+  /// range(begin, end, thread) of all rows, one for each thread.
   template <class Body>
   void for_all_ranges(const Body& range) const {
-    for_ranges(schedule_.tiling.extent.rows, [&](std::int64_t begin, std::int64_t end, int) { range(begin, end); });
-  }
-  /// pass(row, rows) for all batches, on all threads.
-  template <class Pass>
-  void for_all_batches(const Pass& pass) const {
-    for_all_ranges([&](std::int64_t begin, std::int64_t end) { for_batches(begin, end, pass); });
+    for_ranges(schedule_.tiling.extent.rows, range);
   }
   /// range(tile, thread, begin, end) for the rows of each tile, on all threads.
   template <class Body>

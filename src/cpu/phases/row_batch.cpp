@@ -155,28 +155,18 @@ void RowBatch<T>::for_runs_to_map(int64_t rows, const Keeps& keeps, const Map& m
 
 /// As TilePhases: a round number near the middle of four of the row's values.
 template <class T>
-void RowBatch<T>::choose_shifts(const kernels::RowInput<T>& in, int64_t rows, double* shift) const noexcept {
+void RowBatch<T>::choose_shifts(const T* x, int64_t rows, double* shift) const noexcept {
   const int64_t length = length_, step = std::min<int64_t>(length, kernels::kNear / sizeof(T)) / 4;
-  const auto choose = [=](const auto& element) {
-    vector_loop(0, rows, [=](int64_t r) {
-      const auto at = [=](int64_t k) { return static_cast<double>(element(r * length + k * step)); };
-      const Sample sample = sample_of(at(0), at(1), at(2), at(3));
-      shift[r] = round_shift<Sum>(sample.middle, sample);
-    });
-  };
-  if (in.residual == nullptr) {
-    choose([x = in.x](int64_t i) { return x[i]; });
-  } else {
-    choose([x = in.x, residual = in.residual](int64_t i) {
-      return static_cast<T>(static_cast<Fast>(x[i]) + static_cast<Fast>(residual[i]));
-    });
-  }
+  vector_loop(0, rows, [=](int64_t r) {
+    const Sample sample = sample_at(x + r * length, {0, step, 2 * step, 3 * step});
+    shift[r] = round_shift<Sum>(sample.middle, sample);
+  });
 }
 
 /// From sums about the shifts, `first` and out.var; where those are not good, in double, and about a better shift if
 /// the first was too far off.
 template <class T>
-void RowBatch<T>::finish_moments(const kernels::RowInput<T>& x, int64_t rows, double* shift, BatchArray& first,
+void RowBatch<T>::finish_moments(const T* x, int64_t rows, double* shift, BatchArray& first,
                                  BatchMoments& out) const noexcept {
   const auto count = static_cast<double>(length_);
   double* const second = out.var;
@@ -189,7 +179,7 @@ void RowBatch<T>::finish_moments(const kernels::RowInput<T>& x, int64_t rows, do
     if (good) return;
     for (int64_t r = b; r < e; ++r) {
       const auto sum = [&] {
-        kernels_.wide.moments(x.from(r * length_), by_mean ? shift + r : nullptr, extent(1), first + r, second + r);
+        kernels_.wide.moments(x + r * length_, by_mean ? shift + r : nullptr, extent(1), first + r, second + r);
       };
       sum();
       if (!by_mean || !shift_is_too_far<T>(count, first[r], second[r])) continue;
@@ -203,7 +193,7 @@ void RowBatch<T>::finish_moments(const kernels::RowInput<T>& x, int64_t rows, do
 }
 
 template <class T>
-void RowBatch<T>::moments(const kernels::RowInput<T>& x, int64_t rows, BatchMoments& out) const noexcept {
+void RowBatch<T>::moments(const T* x, int64_t rows, BatchMoments& out) const noexcept {
   BatchArray shift, first;
   if (center_ == Center::mean) {
     choose_shifts(x, rows, shift);
@@ -222,15 +212,15 @@ void RowBatch<T>::moments(const kernels::RowInput<T>& x, int64_t rows, BatchMome
 }
 
 template <class T>
-void RowBatch<T>::normalize(const kernels::RowInput<T>& x, const kernels::RowOutput<T>& to, int64_t rows,
-                            const double* mean, const double* rstd, const kernels::Access& access) const noexcept {
+void RowBatch<T>::normalize(const T* x, T* y, int64_t rows, const double* mean, const double* rstd,
+                            const kernels::Access& access) const noexcept {
   const auto keeps = keeps_x_hat<Fast>(mean, rstd);
   const auto row_is_fast = [=, this](int64_t r) { return every(keeps_parameters_, keeps(r)); };
   for_runs_to_map(rows, row_is_fast, [&](auto a, int64_t b, int64_t e) {
     using A = decltype(a);
     XHatCoefficients<A> c;
     const int64_t o = b * length_;
-    phases<A>().normalize(x.from(o), to.from(o), c.fill(e - b, mean + b, rstd + b), parameters_, extent(e - b), access);
+    phases<A>().normalize(x + o, y + o, c.fill(e - b, mean + b, rstd + b), parameters_, extent(e - b), access);
   });
 }
 

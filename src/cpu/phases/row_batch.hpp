@@ -39,11 +39,11 @@ class RowBatch {
   RowBatch(const kernels::RowKernels<T>& kernels, Center center, std::int64_t length,
            const kernels::ColumnParameters<T>& parameters, PrecisionCounts* counts) noexcept;
 
-  /// (B80), (B83), with a residual (B90): mean and var.
-  void moments(const kernels::RowInput<T>& x, std::int64_t rows, BatchMoments& out) const noexcept;
-  /// (B80), (B83), with a residual (B90): y and h.
-  void normalize(const kernels::RowInput<T>& x, const kernels::RowOutput<T>& to, std::int64_t rows, const double* mean,
-                 const double* rstd, const kernels::Access& access) const noexcept;
+  /// (B80), (B83): mean and var.
+  void moments(const T* x, std::int64_t rows, BatchMoments& out) const noexcept;
+  /// (B80), (B83): y.
+  void normalize(const T* x, T* y, std::int64_t rows, const double* mean, const double* rstd,
+                 const kernels::Access& access) const noexcept;
   /// (B81), (B84): the sums over each row, unless `out` is null. With `columns`, adds to the columns' sums of dy, if
   /// `with_dbeta`, and of dy * x_hat; those in Sum are of kMostFastRows rows at most.
   void gradient_sums(const T* x, const T* dy, std::int64_t rows, const double* mean, const double* rstd, BatchSums* out,
@@ -52,9 +52,15 @@ class RowBatch {
   void input_gradient(const T* x, const T* dy, const T* dh, T* dx, std::int64_t rows, const double* mean,
                       const double* rstd, const BatchSums& sums, const kernels::Access& access) const noexcept;
 
+  /// (B90): the sum that is normalized, beside both tensors, and then its way to memory.
+  void add(const kernels::RowSum<T>& of, std::int64_t rows) const noexcept { kernels_.add(of, rows * length_); }
+  void keep(const kernels::RowSum<T>& of, std::int64_t rows, const kernels::Access& access) const noexcept {
+    kernels_.keep(of, rows * length_, access);
+  }
+
  private:
-  void choose_shifts(const kernels::RowInput<T>& in, std::int64_t rows, double* shift) const noexcept;
-  void finish_moments(const kernels::RowInput<T>& x, std::int64_t rows, double* shift, BatchArray& first,
+  void choose_shifts(const T* x, std::int64_t rows, double* shift) const noexcept;
+  void finish_moments(const T* x, std::int64_t rows, double* shift, BatchArray& first,
                       BatchMoments& out) const noexcept;
   struct GradientInput;
   template <class S>

@@ -7,6 +7,7 @@
 
 #include "core/standard_arithmetic.hpp"
 #include "core/text.hpp"
+#include "core/workspace.hpp"
 #include "cpu/passes/channel_arrays.hpp"
 #include "cpu/passes/column_sums.hpp"
 #include "cpu/passes/row_runner.hpp"
@@ -29,9 +30,9 @@ struct Forward {
   const char* operation;
   Center center;
   RowExtent extent;
-  kernels::RowInput<T> x;
+  const T *x, *residual;  ///< residual is null without
   cpu::RowParameters<param_t<T>> parameters;
-  kernels::RowOutput<T> to;
+  T *y, *h;
   std::span<double> mean, rstd;
   double eps;
 
@@ -40,14 +41,16 @@ struct Forward {
     Forward result{.operation = operation,
                    .center = ops::center_of<Args>,
                    .extent = a.extent,
-                   .x = {a.x.data()},
+                   .x = a.x.data(),
+                   .residual = nullptr,
                    .parameters = {a.gamma, a.beta, a.one_plus_gamma},
-                   .to = {a.y.data()},
+                   .y = a.y.data(),
+                   .h = nullptr,
                    .mean = {},
                    .rstd = a.rstd,
                    .eps = a.eps};
     if constexpr (requires { a.mean; }) result.mean = a.mean;
-    if constexpr (ops::kHasResidual<Args>) result.x.residual = a.residual.data(), result.to.h = a.h.data();
+    if constexpr (ops::kHasResidual<Args>) result.residual = a.residual.data(), result.h = a.h.data();
     return result;
   }
 };
@@ -101,41 +104,78 @@ void check_backward(const char* operation, const Args& a, const Options& options
   cpu::check_options(check, options);
 }
 
-/// With eps > 0 nothing can be refused; else all rows are looked at before anything is written.
+/// What threads do with rows: those of x, or of the sum of x and the residual (B90), which a thread keeps beside it for
+/// all passes over a batch.
 template <class T>
-void check_variances(const RowRunner<T>& runner, const Forward<T>& a) {
-  if (a.eps > 0) return;
-  const cpu::ChannelArrays vars(1, a.extent.rows);
-  runner.for_all_batches([&](int64_t row, int64_t rows) {
-    cpu::BatchMoments m;
-    runner.batch().moments(a.x.from(row * a.extent.length), rows, m);
-    std::copy_n(m.var, rows, vars[0] + row);
-  });
-  const char* what = a.center == Center::mean ? "var" : "mean(x^2)";
-  for (int64_t r = 0; r < a.extent.rows; ++r) {
-    const double var = vars[0][r];
-    if (var + a.eps > 0 || std::isnan(var)) continue;
-    Arguments(a.operation)
-        .fail(ErrorCode::bad_epsilon, std::string(what) + " + eps is " + core::number(var) + " + " +
-                                          core::number(a.eps) + " in row " + std::to_string(r) + ", want > 0");
-  }
-}
+class ForwardRows {
+ public:
+  ForwardRows(const RowRunner<T>& runner, const Forward<T>& a)
+      : runner_(runner),
+        a_(a),
+        kept_(a.residual == nullptr ? 0 : runner.schedule().batch_rows * runner.length() + kPage),
+        sums_(static_cast<std::size_t>(kept_ * runner.schedule().threads) * sizeof(T)) {}
 
-/// Batch after batch: moments while x comes from memory, then y, which asks for the next batch.
-template <class T>
-void forward_range(const RowRunner<T>& runner, const Forward<T>& a, int64_t begin, int64_t end) {
-  const int64_t length = a.extent.length;
-  runner.for_batches(begin, end, [&](int64_t row, int64_t rows) {
-    const kernels::RowInput<T> x = a.x.from(row * length);
-    cpu::BatchMoments moments;
-    cpu::BatchArray rstd;
-    runner.batch().moments(x, rows, moments);
-    cpu::for_channels(0, rows, math::Rstd{.var = moments.var, .eps = a.eps, .rstd = rstd});
-    runner.batch().normalize(x, a.to.from(row * length), rows, moments.mean, rstd, runner.schedule().access);
-    if (!a.mean.empty()) std::copy_n(moments.mean, rows, a.mean.data() + row);
-    if (!a.rstd.empty()) std::copy_n(rstd, rows, a.rstd.data() + row);
-  });
-}
+  /// With eps > 0 nothing can be refused; else all rows are looked at before anything is written.
+  void check_variances() const {
+    if (a_.eps > 0) return;
+    const cpu::ChannelArrays vars(1, a_.extent.rows);
+    runner_.for_all_ranges([&](int64_t begin, int64_t end, int thread) {
+      runner_.for_batches(begin, end, [&](int64_t row, int64_t rows) {
+        cpu::BatchMoments m;
+        runner_.batch().moments(normalized(row, rows, thread), rows, m);
+        std::copy_n(m.var, rows, vars[0] + row);
+      });
+    });
+    const char* what = a_.center == Center::mean ? "var" : "mean(x^2)";
+    for (int64_t r = 0; r < a_.extent.rows; ++r) {
+      const double var = vars[0][r];
+      if (var + a_.eps > 0 || std::isnan(var)) continue;
+      Arguments(a_.operation)
+          .fail(ErrorCode::bad_epsilon, std::string(what) + " + eps is " + core::number(var) + " + " +
+                                            core::number(a_.eps) + " in row " + std::to_string(r) + ", want > 0");
+    }
+  }
+
+  /// Batch after batch: moments while x comes from memory, then the results, which ask for the next batch.
+  void run(int64_t begin, int64_t end, int thread) const {
+    kernels::Access access = runner_.schedule().access;
+    runner_.for_batches(begin, end, [&](int64_t row, int64_t rows) {
+      const T* x = normalized(row, rows, thread);
+      cpu::BatchMoments moments;
+      cpu::BatchArray rstd;
+      runner_.batch().moments(x, rows, moments);
+      cpu::for_channels(0, rows, math::Rstd{.var = moments.var, .eps = a_.eps, .rstd = rstd});
+      if (a_.residual != nullptr) {
+        runner_.batch().keep(sum(row, thread), rows, runner_.schedule().access);
+        access.ahead = 0;  // no batch follows the sum
+      }
+      runner_.batch().normalize(x, a_.y + row * a_.extent.length, rows, moments.mean, rstd, access);
+      if (!a_.mean.empty()) std::copy_n(moments.mean, rows, a_.mean.data() + row);
+      if (!a_.rstd.empty()) std::copy_n(rstd, rows, a_.rstd.data() + row);
+    });
+  }
+
+ private:
+  /// Threads are a page apart, as in ColumnSums.
+  static constexpr int64_t kPage = 4096 / sizeof(T);
+
+  [[nodiscard]] kernels::RowSum<T> sum(int64_t row, int thread) const noexcept {
+    const int64_t o = row * a_.extent.length;
+    return {a_.x + o, a_.residual + o, sums_.template as<T>() + thread * kept_, a_.h + o};
+  }
+  /// The rows of a batch, which are added first if there is something to add.
+  [[nodiscard]] const T* normalized(int64_t row, int64_t rows, int thread) const noexcept {
+    if (a_.residual == nullptr) return a_.x + row * a_.extent.length;
+    const kernels::RowSum<T> of = sum(row, thread);
+    runner_.batch().add(of, rows);
+    return of.sum;
+  }
+
+  const RowRunner<T>& runner_;
+  const Forward<T>& a_;
+  int64_t kept_;  ///< elements of a thread
+  core::Workspace sums_;
+};
 
 template <class T, class Args>
 void forward(const char* operation, const Args& args, const Options& options) {
@@ -143,8 +183,9 @@ void forward(const char* operation, const Args& args, const Options& options) {
   const auto a = Forward<T>::of(operation, args);
   const int tensors_read = ops::kHasResidual<Args> ? 2 : 1;
   const RowRunner<T> runner(a.extent, options, {tensors_read, false}, a.center, a.parameters);
-  check_variances(runner, a);
-  runner.for_all_ranges([&](int64_t begin, int64_t end) { forward_range(runner, a, begin, end); });
+  const ForwardRows<T> rows(runner, a);
+  rows.check_variances();
+  runner.for_all_ranges([&](int64_t begin, int64_t end, int thread) { rows.run(begin, end, thread); });
 }
 
 /// What a thread does with a tile of rows.
