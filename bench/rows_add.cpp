@@ -141,7 +141,7 @@ void compare(int64_t rows, int64_t D) {
                                    [&] { rms_add_forward(p); },
                                    [&] { layer_backward(p); },
                                    [&] { layer_add_backward(p); }};
-  const std::vector<double> s = median_seconds(works, 2);
+  const std::vector<double> s = median_seconds(works, 1);
   std::printf("%-5s %6lld %6lld  %8.1f %8.1f  %6.2f %9.2f %6.2f  %6.2f  %6.2f\n", DtypeTraits<T>::name.data(),
               static_cast<long long>(rows), static_cast<long long>(D), 1e6 * s[0], 1e6 * s[1], s[1] / (2 * s[0]),
               s[2] / (2 * s[0]), s[3] / (2 * s[0]), s[5] / (2 * s[4]), s[7] / (s[6] * 4 / 3));
