@@ -18,7 +18,7 @@ CPP_PAGES = (
     ("batch_norm", "Batch normalization", ("batch_norm", "frozen", "running_statistics", "batch_norm_layer")),
     ("variants", "Variants of batch normalization",
      ("activation", "in_place", "weighted", "ghost", "renorm", "fold")),
-    ("relatives", "Layer, RMS, group and instance normalization", ("layer_norm", "group_norm")),
+    ("relatives", "Layer, RMS, group and instance normalization", ("layer_norm", "layer_norm_add", "group_norm")),
     ("derivatives", "Derivatives beyond the first", ("derivatives",)),
     ("phases", "Phases, merge and accumulators", ("phases", "accumulator")),
     ("ranks", "Ranks", ("communicator", "thread_group", "mpi")),
@@ -42,7 +42,7 @@ PYTHON_PAGES = (
     ("batch_norm", "Batch normalization", ("_batch_norm", "layer")),
     ("variants", "Variants of batch normalization", ("_*",)),
     ("derivatives", "Derivatives beyond the first", ("_derivatives",)),
-    ("relatives", "Layer, RMS, group and instance normalization", ("_relatives",)),
+    ("relatives", "Layer, RMS, group and instance normalization", ("_relatives", "_row_add")),
     ("options", "Options, schedules, errors", ("__init__", "schedule")),
     ("modules", "Modules", ("*",)),
 )

@@ -24,6 +24,9 @@
 ///   Statistics have one element for each row.
 /// - A span marked "optional" may be empty: an absent gamma is 1, an absent beta is 0, and an absent output is not
 ///   computed.
+/// - one_plus_gamma: rows are scaled by 1 + gamma, as in networks that keep gamma around 0. The sum is formed in
+///   param_t<T>, so it is never rounded to 16 bits. It costs a copy of gamma. An absent gamma scales by 1 all the same.
+///   dgamma is the gradient for the gamma that is given.
 /// - Errors are thrown as Error before anything is written: null_data, wrong_length, bad_extent, overflow,
 ///   bad_epsilon, overlap, bad_argument, unsupported_isa.
 /// - Outputs may not overlap any other argument, except where a function says so. Inputs may overlap one another.
@@ -63,6 +66,7 @@ struct LayerNormForward {
   std::span<double> mean = {};             ///< output, optional: each row's mean
   std::span<double> rstd = {};             ///< output, optional: 1 / sqrt(var + eps) with the row's biased var
   double eps = 1e-5;                       ///< finite; var + eps must be > 0
+  bool one_plus_gamma = false;             ///< 1 + gamma takes gamma's place
 };
 
 /// Normalizes each row by its own mean and biased variance.
@@ -86,6 +90,7 @@ struct LayerNormBackward {
   std::span<T> dx = {};                    ///< output, optional: dL/dx; may be exactly dy
   std::span<param_t<T>> dgamma = {};       ///< output, optional: dL/dgamma, D
   std::span<param_t<T>> dbeta = {};        ///< output, optional: dL/dbeta, D
+  bool one_plus_gamma = false;             ///< as in the forward
 };
 
 /// Backward of layer_norm_forward. With g = gamma * dy and x_hat = (x - mean) * rstd,
@@ -113,6 +118,7 @@ struct LayerNormDoubleBackward {
   std::span<T> grad_x = {};                      ///< output, optional
   std::span<T> grad_dy = {};                     ///< output, optional
   std::span<param_t<T>> grad_gamma = {};         ///< output, optional, D
+  bool one_plus_gamma = false;                   ///< as in the forward
 };
 
 /// Backward of layer_norm_backward. v, p, q are grad_dx, grad_dgamma, grad_dbeta; g = gamma * dy. With means over the
@@ -140,6 +146,7 @@ struct RmsNormForward {
   std::span<T> y;                          ///< output; may be exactly x, if no backward needs it
   std::span<double> rstd = {};             ///< output, optional: each row's 1 / sqrt(mean(x^2) + eps)
   double eps = 1e-5;                       ///< finite; mean(x^2) + eps must be > 0
+  bool one_plus_gamma = false;             ///< 1 + gamma takes gamma's place
 };
 
 /// Normalizes each row by its root mean square.
@@ -162,6 +169,7 @@ struct RmsNormBackward {
   std::span<T> dx = {};                    ///< output, optional: dL/dx; may be exactly dy
   std::span<param_t<T>> dgamma = {};       ///< output, optional: dL/dgamma, D
   std::span<param_t<T>> dbeta = {};        ///< output, optional: dL/dbeta, D
+  bool one_plus_gamma = false;             ///< as in the forward
 };
 
 /// Backward of rms_norm_forward. With g = gamma * dy and x_hat = x * rstd,
@@ -188,6 +196,7 @@ struct RmsNormDoubleBackward {
   std::span<T> grad_x = {};                      ///< output, optional
   std::span<T> grad_dy = {};                     ///< output, optional
   std::span<param_t<T>> grad_gamma = {};         ///< output, optional, D
+  bool one_plus_gamma = false;                   ///< as in the forward
 };
 
 /// Backward of rms_norm_backward: as layer_norm_double_backward, with P h = h - x_hat * mean(h * x_hat)

@@ -16,6 +16,7 @@
 #include "unitvar/group_norm.hpp"
 #include "unitvar/in_place.hpp"
 #include "unitvar/layer_norm.hpp"
+#include "unitvar/layer_norm_add.hpp"
 #include "unitvar/options.hpp"
 #include "unitvar/phases.hpp"
 #include "unitvar/renorm.hpp"

@@ -72,8 +72,8 @@ Explanation explain_rows(const RowExtent& extent, std::int64_t bytes_per_element
   check_training_arguments(check, bytes_per_element, pass);
   check_extent(check.operation(), extent, bytes_per_element);
   cpu::check_options(check, options);
-  const cpu::RowSchedule s =
-      cpu::make_row_schedule(extent, cpu::schedule_input(options, bytes_per_element, tensors_read(pass)));
+  const cpu::ScheduleInput input = cpu::schedule_input(options, bytes_per_element, tensors_read(pass));
+  const cpu::RowSchedule s = cpu::make_row_schedule(extent, input, pass == Pass::backward);
   return explanation(s, pass, Walk::resident, cpu::largest_share(s));
 }
 

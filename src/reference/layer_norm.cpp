@@ -1,6 +1,7 @@
 #include "unitvar/reference/layer_norm.hpp"
 
 #include <cmath>
+#include <utility>
 
 #include "reference/check.hpp"
 #include "reference/walk.hpp"
@@ -57,6 +58,18 @@ void require_arguments(const char* operation, const RowExtent& extent, std::span
   require_length(operation, "x", x, extent.size());
   require_optional_length(operation, "gamma", gamma, extent.length);
   require_optional_length(operation, "beta", beta, extent.length);
+}
+
+/// h = x + residual (B90).
+template <class R>
+std::vector<R> sum_of(const char* operation, const RowExtent& extent, std::span<const R> x,
+                      std::span<const R> residual) {
+  check_extent(operation, extent, sizeof(R));
+  require_length(operation, "x", x, extent.size());
+  require_length(operation, "residual", residual, extent.size());
+  std::vector<R> h(x.begin(), x.end());
+  for (std::size_t e = 0; e < h.size(); ++e) h[e] += residual[e];
+  return h;
 }
 
 /// What both forwards do once the mean is known: (B80), (B83).
@@ -142,6 +155,30 @@ Gradients<R> row_norm_backward(const RowCache<R>& c, std::span<const R> dy) {
 }
 
 template <class R>
+RowAddForward<R> layer_norm_add_forward(const RowExtent& extent, std::span<const R> x, std::span<const R> residual,
+                                        std::span<const R> gamma, std::span<const R> beta, R eps) {
+  auto h = sum_of("reference::layer_norm_add_forward", extent, x, residual);
+  auto norm = layer_norm_forward<R>(extent, h, gamma, beta, eps);
+  return {std::move(h), std::move(norm)};
+}
+
+template <class R>
+RowAddForward<R> rms_norm_add_forward(const RowExtent& extent, std::span<const R> x, std::span<const R> residual,
+                                      std::span<const R> gamma, std::span<const R> beta, R eps) {
+  auto h = sum_of("reference::rms_norm_add_forward", extent, x, residual);
+  auto norm = rms_norm_forward<R>(extent, h, gamma, beta, eps);
+  return {std::move(h), std::move(norm)};
+}
+
+template <class R>
+Gradients<R> row_norm_add_backward(const RowCache<R>& c, std::span<const R> dy, std::span<const R> dh) {
+  require_optional_length("reference::row_norm_add_backward", "dh", dh, c.extent.size());
+  auto result = row_norm_backward<R>(c, dy);
+  for (std::size_t e = 0; e < dh.size(); ++e) result.dx[e] += dh[e];  // (B91)
+  return result;
+}
+
+template <class R>
 RowSecondGradients<R> row_norm_double_backward(const RowCache<R>& c, std::span<const R> dy, std::span<const R> given_v,
                                                std::span<const R> given_p, std::span<const R> given_q) {
   constexpr auto operation = "reference::row_norm_double_backward";
@@ -175,6 +212,11 @@ RowSecondGradients<R> row_norm_double_backward(const RowCache<R>& c, std::span<c
                                             std::span<const R>, R);                                                   \
   template RowForward<R> rms_norm_forward(const RowExtent&, std::span<const R>, std::span<const R>,                   \
                                           std::span<const R>, R);                                                     \
+  template RowAddForward<R> layer_norm_add_forward(const RowExtent&, std::span<const R>, std::span<const R>,          \
+                                                   std::span<const R>, std::span<const R>, R);                        \
+  template RowAddForward<R> rms_norm_add_forward(const RowExtent&, std::span<const R>, std::span<const R>,            \
+                                                 std::span<const R>, std::span<const R>, R);                          \
+  template Gradients<R> row_norm_add_backward(const RowCache<R>&, std::span<const R>, std::span<const R>);            \
   template Gradients<R> row_norm_backward(const RowCache<R>&, std::span<const R>);                                    \
   template RowSecondGradients<R> row_norm_double_backward(const RowCache<R>&, std::span<const R>, std::span<const R>, \
                                                           std::span<const R>, std::span<const R>);

@@ -95,7 +95,7 @@ TEST(Shares, OfLayerNormAreEvenUpToOneTileOfRows) {
   for (const Shape& shape : shapes_of("rows", 1)) {
     SCOPED_TRACE(shape_text(shape));
     for_machines(shape.n * shape.c, [&](const cpu::ScheduleInput& input) {
-      const cpu::RowSchedule s = cpu::make_row_schedule({shape.n, shape.c}, input);
+      const cpu::RowSchedule s = cpu::make_row_schedule({shape.n, shape.c}, input, input.tensors_read > 1);
       const int64_t most = input.tensors_read > 1 ? s.tiling.tiles : shape.n;
       EXPECT_EQ(std::min<int64_t>(input.threads, most), s.threads);
       const double mean = static_cast<double>(shape.n) / s.threads;
@@ -110,7 +110,8 @@ TEST(Shares, OfLayerNormAreEvenAmongPowersOfTwoOfThreads) {
       for (const int64_t tensors : {1, 2}) {
         const cpu::RowSchedule s = cpu::make_row_schedule(
             {shape.n, shape.c},
-            {.bytes_per_element = kFloat, .tensors_read = tensors, .cache = {32 << 10, 1 << 20}, .threads = threads});
+            {.bytes_per_element = kFloat, .tensors_read = tensors, .cache = {32 << 10, 1 << 20}, .threads = threads},
+            tensors > 1);
         EXPECT_LE(cpu::largest_share(s), 1.1) << cpu::describe(s);
       }
     }

@@ -1,6 +1,6 @@
 #include "bits.hpp"
 
-/// Group and instance normalization, and layer and RMS normalization.
+/// Group and instance normalization, and layer and RMS normalization, also behind a residual.
 namespace unitvar::cross {
 namespace {
 
@@ -93,6 +93,53 @@ void write_rms_norm(Report& report, const RowExtent& e, const Kind& kind) {
   r.add_to(report.line<T>("rms norm", kind));
 }
 
+/// What forward and backward give behind a residual, which is v; dh is v as well. gamma stands for 1 + gamma.
+template <class T>
+struct AddResults {
+  explicit AddResults(const RowExtent& e)
+      : y(results<T>(e.size())),
+        h(y),
+        dx(y),
+        dgamma(results<param_t<T>>(e.length)),
+        dbeta(dgamma),
+        mean(results<double>(e.rows)),
+        rstd(mean) {}
+
+  void add_to(Line& line, bool has_mean) const {
+    line.add("y", y).add("h", h);
+    if (has_mean) line.add("mean", mean);
+    line.add("rstd", rstd).add("dx", dx).add("dgamma", dgamma).add("dbeta", dbeta);
+  }
+
+  std::vector<T> y, h, dx;
+  std::vector<param_t<T>> dgamma, dbeta;
+  std::vector<double> mean, rstd;
+};
+
+template <class T>
+void write_layer_norm_add(Report& report, const RowExtent& e, const Kind& kind) {
+  const Inputs<T> in(e.size(), e.length, kind);
+  AddResults<T> r(e);
+  call([&] {
+    layer_norm_add_forward<T>({e, in.x, in.v, in.gamma, in.beta, r.y, r.h, r.mean, r.rstd, kind.eps, true},
+                              three_threads);
+    layer_norm_add_backward<T>({e, r.h, in.dy, in.v, r.mean, r.rstd, in.gamma, r.dx, r.dgamma, r.dbeta, true},
+                               three_threads);
+  });
+  r.add_to(report.line<T>("layer norm add", kind), true);
+}
+
+template <class T>
+void write_rms_norm_add(Report& report, const RowExtent& e, const Kind& kind) {
+  const Inputs<T> in(e.size(), e.length, kind);
+  AddResults<T> r(e);
+  call([&] {
+    rms_norm_add_forward<T>({e, in.x, in.v, in.gamma, in.beta, r.y, r.h, r.rstd, kind.eps, true}, three_threads);
+    rms_norm_add_backward<T>({e, r.h, in.dy, in.v, r.rstd, in.gamma, r.dx, r.dgamma, r.dbeta, true}, three_threads);
+  });
+  r.add_to(report.line<T>("rms norm add", kind), false);
+}
+
 }  // namespace
 
 void write_group_norm(Report& report) {
@@ -121,6 +168,15 @@ void write_row_norms(Report& report) {
 #define UNITVAR_WRITE(T)                     \
   write_layer_norm<T>(report, extent, kind); \
   write_rms_norm<T>(report, extent, kind);
+      UNITVAR_FOR_EACH_DTYPE(UNITVAR_WRITE)
+#undef UNITVAR_WRITE
+    }
+  }
+  for (const RowExtent& extent : row_extents) {
+    for (const Kind& kind : kinds) {
+#define UNITVAR_WRITE(T)                         \
+  write_layer_norm_add<T>(report, extent, kind); \
+  write_rms_norm_add<T>(report, extent, kind);
       UNITVAR_FOR_EACH_DTYPE(UNITVAR_WRITE)
 #undef UNITVAR_WRITE
     }

@@ -1,5 +1,5 @@
-// B80 to B85: layer and RMS normalization and their gradients, the reference's and the library's own, against numeric
-// differentiation.
+// B80 to B85, B90, B91: layer and RMS normalization and their gradients, also behind a residual, the reference's and
+// the library's own, against numeric differentiation.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "support/measure.hpp"
-#include "support/rows.hpp"
+#include "support/rows_add.hpp"
 #include "unitvar/gradcheck.hpp"
 
 namespace unitvar::test {
@@ -67,6 +67,60 @@ TEST(RowNormEquations, B81B84BackwardMatchesNumericDifferentiationOfForward) {
     EXPECT_LE(gradcheck(loss, p.gamma, analytic.dgamma).l2_error, 1e-9) << "dgamma";
     EXPECT_LE(gradcheck(loss, p.beta, analytic.dbeta).l2_error, 1e-9) << "dbeta";
   });
+}
+
+reference::RowAddForward<double> reference_forward(const RowAddProblem<double>& p) {
+  const auto f = p.norm.norm == RowNorm::layer ? reference::layer_norm_add_forward<double>
+                                               : reference::rms_norm_add_forward<double>;
+  return f(p.norm.extent, p.x, p.residual, p.norm.gamma, p.norm.beta, p.norm.eps);
+}
+
+template <class Body>
+void for_each_add_problem(const Body& body) {
+  for_each_problem([&](const Problem64& norm) {
+    auto p = make_row_add_problem<double>(norm.norm, norm.extent, 1);
+    p.norm.eps = norm.eps;
+    body(p);
+  });
+}
+
+TEST(RowNormEquations, B90ForwardIsTheSumAndItsNorm) {
+  for_each_add_problem([](const RowAddProblem<double>& p) {
+    const auto f = reference_forward(p);
+    for (std::size_t k = 0; k < p.x.size(); ++k) EXPECT_EQ(f.h[k], p.x[k] + p.residual[k]);
+    EXPECT_EQ(f.norm.y, reference_forward(p.norm).y);
+  });
+}
+
+TEST(RowNormEquations, B91BackwardMatchesNumericDifferentiationByXAndByTheResidual) {
+  for_each_add_problem([](RowAddProblem<double> p) {
+    const auto analytic = reference::row_norm_add_backward<double>(reference_forward(p).norm.cache, p.norm.dy, p.dh);
+    const ScalarFunction loss = [&p](std::span<const double>) {
+      const auto f = reference_forward(p);
+      return dot(p.norm.dy, f.norm.y) + dot(p.dh, f.h);
+    };
+    EXPECT_LE(gradcheck(loss, p.x, analytic.dx).l2_error, 1e-9) << "dx";
+    EXPECT_LE(gradcheck(loss, p.residual, analytic.dx).l2_error, 1e-9) << "dresidual";
+    EXPECT_LE(gradcheck(loss, p.norm.gamma, analytic.dgamma).l2_error, 1e-9) << "dgamma";
+    EXPECT_LE(gradcheck(loss, p.norm.beta, analytic.dbeta).l2_error, 1e-9) << "dbeta";
+  });
+}
+
+TEST(RowNormEquations, B91LibraryBackwardMatchesNumericDifferentiationOfItsForward) {
+  for (const bool one_plus_gamma : {false, true}) {
+    for_each_add_problem([&](RowAddProblem<double> p) {
+      p.one_plus_gamma = one_plus_gamma;
+      const auto analytic = run_add_backward(p, run_add_forward(p).norm);
+      const ScalarFunction loss = [&p](std::span<const double>) {
+        const auto f = run_add_forward(p);
+        return dot(p.norm.dy, f.norm.y) + dot(p.dh, f.h);
+      };
+      EXPECT_LE(gradcheck(loss, p.x, analytic.dx).l2_error, 1e-9) << "dx";
+      EXPECT_LE(gradcheck(loss, p.residual, analytic.dx).l2_error, 1e-9) << "dresidual";
+      EXPECT_LE(gradcheck(loss, p.norm.gamma, analytic.dgamma).l2_error, 1e-9) << "dgamma";
+      EXPECT_LE(gradcheck(loss, p.norm.beta, analytic.dbeta).l2_error, 1e-9) << "dbeta";
+    });
+  }
 }
 
 TEST(RowNormEquations, B82B85DoubleBackwardMatchesNumericDifferentiationOfBackward) {

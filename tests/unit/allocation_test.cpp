@@ -6,7 +6,7 @@
 
 #include "support/allocated.hpp"
 #include "support/dtypes.hpp"
-#include "support/rows.hpp"
+#include "support/rows_add.hpp"
 
 namespace unitvar::test {
 namespace {
@@ -74,6 +74,27 @@ TYPED_TEST(Allocation, OfRmsNormIsSmallWithoutShift) {
   EXPECT_LT(
       bytes_of([&] { rms_norm_forward<T>({.extent = this->extent_, .x = this->x_, .gamma = gamma, .y = this->y_}); }),
       this->kSmall + this->kCopyOfParameter);
+}
+
+TYPED_TEST(Allocation, BehindAResidualIsOneRowForEachThread) {
+  using T = TypeParam;
+  std::vector<T> h(this->x_);
+  EXPECT_LT(bytes_of([&] {
+              layer_norm_add_forward<T>(
+                  {.extent = this->extent_, .x = this->x_, .residual = this->x_, .y = this->y_, .h = h},
+                  {.cpu = {.threads = 2}});
+            }),
+            this->kSmall + 2 * this->kLength * sizeof(T));
+  EXPECT_LT(bytes_of([&] {
+              layer_norm_add_backward<T>({.extent = this->extent_,
+                                          .h = h,
+                                          .dy = this->x_,
+                                          .dh = this->x_,
+                                          .mean = this->mean_,
+                                          .rstd = this->rstd_,
+                                          .dx = this->y_});
+            }),
+            this->kSmall);
 }
 
 }  // namespace

@@ -21,9 +21,13 @@ std::string too_large(const std::string& extent, std::int64_t size) {
 /// `message` lacks eps and what follows.
 void refuse_flat(Operation& op, double& eps, double bad, const Argument& span, const Flat& flat,
                  const std::string& message, Walk walk) {
-  const auto spoil = [flat, set = span.set, n = span.length.elements, &eps, bad] {
+  std::vector<std::function<void(std::int64_t, double)>> setters = {span.set};
+  if (span.name == "x" && op.reads("residual"))
+    setters.push_back(op.find("residual")->set);  // x is what is normalized, or the sum
+  const auto spoil = [flat, setters, n = span.length.elements, &eps, bad] {
     for (std::int64_t k = 0; k < n; ++k) {
-      if (flat.holds(k)) set(k, flat.constant);
+      if (!flat.holds(k)) continue;
+      for (const auto& set : setters) set(k, flat.constant);
     }
     eps = bad;
   };
@@ -103,7 +107,8 @@ void add_spans(Operation& op, const std::vector<NamedSpan>& spans, const Lengths
     if (has('~')) length.meaning += ", the length of " + op.arguments.front().name;
     const Role role = found->span.is_const ? Role::input : has('!') ? Role::both : Role::output;
     op.add(name, found->span, length, role, has('?'));
-    if (has('=')) op.same.push_back({name, word.substr(word.find('=') + 1)});
+    std::istringstream inputs(has('=') ? word.substr(word.find('=') + 1) : "");
+    for (std::string input; std::getline(inputs, input, '=');) op.same.push_back({name, input});
     op.first_tells = op.first_tells || has('~');
   }
 }

@@ -178,6 +178,10 @@ std::vector<OperationCase> all_operations() {
       UNITVAR_OPERATION(layer_norm_double_backward, double_backward),
       UNITVAR_OPERATION(rms_norm_forward, "x gamma? beta? y=x rstd?"),
       UNITVAR_OPERATION(rms_norm_backward, "x dy rstd gamma? dx?=dy dgamma? dbeta?"),
+      UNITVAR_OPERATION(layer_norm_add_forward, "x residual gamma? beta? y=x=residual h=x=residual mean? rstd?"),
+      UNITVAR_OPERATION(layer_norm_add_backward, "h dy dh? mean rstd gamma? dx?=dy=dh dgamma? dbeta?"),
+      UNITVAR_OPERATION(rms_norm_add_forward, "x residual gamma? beta? y=x=residual h=x=residual rstd?"),
+      UNITVAR_OPERATION(rms_norm_add_backward, "h dy dh? rstd gamma? dx?=dy=dh dgamma? dbeta?"),
       UNITVAR_OPERATION(rms_norm_double_backward,
                         "x dy rstd gamma? grad_dx? grad_dgamma? grad_dbeta? grad_x? grad_dy? grad_gamma?"),
   };

@@ -18,8 +18,8 @@ struct Description {
   std::int64_t size;  ///< of an element, in bytes
   Layout layout;
   bool has_options;
-  std::string spans;  ///< such as "x! gamma? y=x var~": ! may be written over, ? is optional, y may be exactly x, ~ is
-                      ///< as long as the first span. What is const is an input.
+  std::string spans;  ///< such as "x! gamma? y=x=dy var~": ! may be written over, ? is optional, y may be exactly x or
+                      ///< dy, ~ is as long as the first span. What is const is an input.
   std::string few;    ///< what is said of one value per channel, if it is refused
 
   void operator()(Operation& op, const Extent& e) const { fill(op, *this, e); }

@@ -177,6 +177,7 @@ TEST_P(Refusals, NameAThirdArgumentOnAnOutputAndTheInputThatItMayBe) {
       out.point(in.place, in.length.elements);
       for (const Argument& third : op.arguments) {
         if (third.is_written() || &third == &in || third.bytes() != in.bytes()) continue;
+        if (std::ranges::count(op.same, std::pair{output, third.name}) > 0) continue;  // it may be all of them
         third.point(in.place, in.length.elements);
         expect_refused(op, ErrorCode::overlap, output + " overlaps " + third.name + ", want separate memory");
         third.point_back();

@@ -134,6 +134,7 @@ NB_MODULE(_core, m) {
   define_variants(m);
   define_derivatives(m);
   define_relatives(m);
+  define_row_add(m);
   define_phases(m);
   define_accumulators(m);
   define_layer(m);

@@ -35,6 +35,7 @@ void define_batch_norm(nb::module_& m);
 void define_variants(nb::module_& m);
 void define_derivatives(nb::module_& m);
 void define_relatives(nb::module_& m);
+void define_row_add(nb::module_& m);
 void define_phases(nb::module_& m);
 void define_accumulators(nb::module_& m);
 void define_layer(nb::module_& m);

@@ -7,7 +7,7 @@ namespace {
 void define_layer_norm(nb::module_& m) {
   m.def("layer_norm_forward",
         [](int dtype, int64_t rows, int64_t length, const In& x, const In& gamma, const In& beta, const Out& y,
-           const Out& mean, const Out& rstd, double eps, const CallOptions& options) {
+           const Out& mean, const Out& rstd, double eps, bool one_plus_gamma, const CallOptions& options) {
           with_dtype(dtype, [&]<class T>() {
             using P = param_t<T>;
             const LayerNormForward<T> args{.extent = {rows, length},
@@ -17,31 +17,33 @@ void define_layer_norm(nb::module_& m) {
                                            .y = y.of<T>(rows * length),
                                            .mean = mean.of<double>(rows),
                                            .rstd = rstd.of<double>(rows),
-                                           .eps = eps};
+                                           .eps = eps,
+                                           .one_plus_gamma = one_plus_gamma};
             without_lock(options, [&](const Options& own) { layer_norm_forward<T>(args, own); });
           });
         });
-  m.def("layer_norm_backward",
-        [](int dtype, int64_t rows, int64_t length, const In& x, const In& dy, const In& mean, const In& rstd,
-           const In& gamma, const Out& dx, const Out& dgamma, const Out& dbeta, const CallOptions& options) {
-          with_dtype(dtype, [&]<class T>() {
-            using P = param_t<T>;
-            const LayerNormBackward<T> args{.extent = {rows, length},
-                                            .x = x.of<T>(rows * length),
-                                            .dy = dy.of<T>(rows * length),
-                                            .mean = mean.of<double>(rows),
-                                            .rstd = rstd.of<double>(rows),
-                                            .gamma = gamma.of<P>(length),
-                                            .dx = dx.of<T>(rows * length),
-                                            .dgamma = dgamma.of<P>(length),
-                                            .dbeta = dbeta.of<P>(length)};
-            without_lock(options, [&](const Options& own) { layer_norm_backward<T>(args, own); });
-          });
-        });
+  m.def("layer_norm_backward", [](int dtype, int64_t rows, int64_t length, const In& x, const In& dy, const In& mean,
+                                  const In& rstd, const In& gamma, const Out& dx, const Out& dgamma, const Out& dbeta,
+                                  bool one_plus_gamma, const CallOptions& options) {
+    with_dtype(dtype, [&]<class T>() {
+      using P = param_t<T>;
+      const LayerNormBackward<T> args{.extent = {rows, length},
+                                      .x = x.of<T>(rows * length),
+                                      .dy = dy.of<T>(rows * length),
+                                      .mean = mean.of<double>(rows),
+                                      .rstd = rstd.of<double>(rows),
+                                      .gamma = gamma.of<P>(length),
+                                      .dx = dx.of<T>(rows * length),
+                                      .dgamma = dgamma.of<P>(length),
+                                      .dbeta = dbeta.of<P>(length),
+                                      .one_plus_gamma = one_plus_gamma};
+      without_lock(options, [&](const Options& own) { layer_norm_backward<T>(args, own); });
+    });
+  });
   m.def("layer_norm_double_backward",
         [](int dtype, int64_t rows, int64_t length, const In& x, const In& dy, const In& mean, const In& rstd,
            const In& gamma, const In& grad_dx, const In& grad_dgamma, const In& grad_dbeta, const Out& grad_x,
-           const Out& grad_dy, const Out& grad_gamma, const CallOptions& options) {
+           const Out& grad_dy, const Out& grad_gamma, bool one_plus_gamma, const CallOptions& options) {
           with_dtype(dtype, [&]<class T>() {
             using P = param_t<T>;
             const LayerNormDoubleBackward<T> args{.extent = {rows, length},
@@ -55,30 +57,33 @@ void define_layer_norm(nb::module_& m) {
                                                   .grad_dbeta = grad_dbeta.of<P>(length),
                                                   .grad_x = grad_x.of<T>(rows * length),
                                                   .grad_dy = grad_dy.of<T>(rows * length),
-                                                  .grad_gamma = grad_gamma.of<P>(length)};
+                                                  .grad_gamma = grad_gamma.of<P>(length),
+                                                  .one_plus_gamma = one_plus_gamma};
             without_lock(options, [&](const Options& own) { layer_norm_double_backward<T>(args, own); });
           });
         });
 }
 
 void define_rms_norm(nb::module_& m) {
-  m.def("rms_norm_forward", [](int dtype, int64_t rows, int64_t length, const In& x, const In& gamma, const In& beta,
-                               const Out& y, const Out& rstd, double eps, const CallOptions& options) {
-    with_dtype(dtype, [&]<class T>() {
-      using P = param_t<T>;
-      const RmsNormForward<T> args{.extent = {rows, length},
-                                   .x = x.of<T>(rows * length),
-                                   .gamma = gamma.of<P>(length),
-                                   .beta = beta.of<P>(length),
-                                   .y = y.of<T>(rows * length),
-                                   .rstd = rstd.of<double>(rows),
-                                   .eps = eps};
-      without_lock(options, [&](const Options& own) { rms_norm_forward<T>(args, own); });
-    });
-  });
+  m.def("rms_norm_forward",
+        [](int dtype, int64_t rows, int64_t length, const In& x, const In& gamma, const In& beta, const Out& y,
+           const Out& rstd, double eps, bool one_plus_gamma, const CallOptions& options) {
+          with_dtype(dtype, [&]<class T>() {
+            using P = param_t<T>;
+            const RmsNormForward<T> args{.extent = {rows, length},
+                                         .x = x.of<T>(rows * length),
+                                         .gamma = gamma.of<P>(length),
+                                         .beta = beta.of<P>(length),
+                                         .y = y.of<T>(rows * length),
+                                         .rstd = rstd.of<double>(rows),
+                                         .eps = eps,
+                                         .one_plus_gamma = one_plus_gamma};
+            without_lock(options, [&](const Options& own) { rms_norm_forward<T>(args, own); });
+          });
+        });
   m.def("rms_norm_backward",
         [](int dtype, int64_t rows, int64_t length, const In& x, const In& dy, const In& rstd, const In& gamma,
-           const Out& dx, const Out& dgamma, const Out& dbeta, const CallOptions& options) {
+           const Out& dx, const Out& dgamma, const Out& dbeta, bool one_plus_gamma, const CallOptions& options) {
           with_dtype(dtype, [&]<class T>() {
             using P = param_t<T>;
             const RmsNormBackward<T> args{.extent = {rows, length},
@@ -88,14 +93,15 @@ void define_rms_norm(nb::module_& m) {
                                           .gamma = gamma.of<P>(length),
                                           .dx = dx.of<T>(rows * length),
                                           .dgamma = dgamma.of<P>(length),
-                                          .dbeta = dbeta.of<P>(length)};
+                                          .dbeta = dbeta.of<P>(length),
+                                          .one_plus_gamma = one_plus_gamma};
             without_lock(options, [&](const Options& own) { rms_norm_backward<T>(args, own); });
           });
         });
   m.def("rms_norm_double_backward",
         [](int dtype, int64_t rows, int64_t length, const In& x, const In& dy, const In& rstd, const In& gamma,
            const In& grad_dx, const In& grad_dgamma, const In& grad_dbeta, const Out& grad_x, const Out& grad_dy,
-           const Out& grad_gamma, const CallOptions& options) {
+           const Out& grad_gamma, bool one_plus_gamma, const CallOptions& options) {
           with_dtype(dtype, [&]<class T>() {
             using P = param_t<T>;
             const RmsNormDoubleBackward<T> args{.extent = {rows, length},
@@ -108,7 +114,8 @@ void define_rms_norm(nb::module_& m) {
                                                 .grad_dbeta = grad_dbeta.of<P>(length),
                                                 .grad_x = grad_x.of<T>(rows * length),
                                                 .grad_dy = grad_dy.of<T>(rows * length),
-                                                .grad_gamma = grad_gamma.of<P>(length)};
+                                                .grad_gamma = grad_gamma.of<P>(length),
+                                                .one_plus_gamma = one_plus_gamma};
             without_lock(options, [&](const Options& own) { rms_norm_double_backward<T>(args, own); });
           });
         });

@@ -18,6 +18,7 @@ from . import (
     _ghost,
     _in_place,
     _relatives,
+    _row_add,
     _weighted,
     gradcheck,
     layer,
@@ -35,6 +36,7 @@ from ._fold import *
 from ._ghost import *
 from ._in_place import *
 from ._relatives import *
+from ._row_add import *
 from ._weighted import *
 from .layer import *
 from .schedule import *
@@ -60,6 +62,7 @@ for _module in (
     _ghost,
     _in_place,
     _relatives,
+    _row_add,
     _weighted,
     layer,
     schedule,

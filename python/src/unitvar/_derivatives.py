@@ -36,7 +36,7 @@ class DoubleGradients(NamedTuple):
 
 def _double(
     op: str, kernel: Any, layout: Tensor, x: Any, dy: Any, statistics: dict[str, Any], gamma: Any,
-    grads: tuple[Any, Any, Any], options: _core.Options,
+    grads: tuple[Any, Any, Any], *rest: Any,
 ) -> DoubleGradients:  # fmt: skip
     grad_x, x_memory = layout.result(op, "grad_x")
     grad_dy, dy_memory = layout.result(op, "grad_dy")
@@ -46,7 +46,7 @@ def _double(
         *(layout.statistic(op, name, value) for name, value in statistics.items()),
         layout.parameter(op, "gamma", gamma), layout.take(op, "grad_dx", grads[0]),
         layout.parameter(op, "grad_dgamma", grads[1]), layout.parameter(op, "grad_dbeta", grads[2]), x_memory,
-        dy_memory, grad_gamma, options,
+        dy_memory, grad_gamma, *rest,
     )  # fmt: skip
     return DoubleGradients(grad_x, grad_dy, grad_gamma)
 
@@ -125,6 +125,7 @@ def layer_norm_double_backward(
     grad_dgamma: Array | None = None,
     grad_dbeta: Array | None = None,
     axis: int = -1,
+    one_plus_gamma: bool = False,
     options: _core.Options = DEFAULT,
 ) -> DoubleGradients:
     """Gradients of layer_norm_backward's outputs (docs/derivation.md B82).
@@ -142,7 +143,7 @@ def layer_norm_double_backward(
     x = as_tensor(op, "x", x)
     return _double(
         op, _core.layer_norm_double_backward, Rows(op, x, axis), x, dy, {"mean": mean, "rstd": rstd}, gamma,
-        (grad_dx, grad_dgamma, grad_dbeta), options,
+        (grad_dx, grad_dgamma, grad_dbeta), bool(one_plus_gamma), options,
     )  # fmt: skip
 
 
@@ -156,6 +157,7 @@ def rms_norm_double_backward(
     grad_dgamma: Array | None = None,
     grad_dbeta: Array | None = None,
     axis: int = -1,
+    one_plus_gamma: bool = False,
     options: _core.Options = DEFAULT,
 ) -> DoubleGradients:
     """Gradients of rms_norm_backward's outputs (docs/derivation.md B85). Arguments as in batch_norm_double_backward.
@@ -171,7 +173,7 @@ def rms_norm_double_backward(
     x = as_tensor(op, "x", x)
     return _double(
         op, _core.rms_norm_double_backward, Rows(op, x, axis), x, dy, {"rstd": rstd}, gamma,
-        (grad_dx, grad_dgamma, grad_dbeta), options,
+        (grad_dx, grad_dgamma, grad_dbeta), bool(one_plus_gamma), options,
     )  # fmt: skip
 
 

@@ -58,6 +58,7 @@ def layer_norm(
     *,
     axis: int = -1,
     eps: float = 1e-5,
+    one_plus_gamma: bool = False,
     out: Array | None = None,
     options: _core.Options = DEFAULT,
 ) -> LayerNormResult:
@@ -69,6 +70,8 @@ def layer_norm(
         x: float32, float64, float16 or bfloat16. Copied once unless it is in C order.
         gamma, beta: of the shape ``x.shape[axis:]``; None is 1 and 0. Converted to float32, for float64 x to float64.
         axis: the first of the normalized axes, as in ONNX.
+        one_plus_gamma: 1 + gamma takes gamma's place, as in networks that keep gamma around 0. The sum has gamma's
+            type, never 16 bits. dgamma is the gradient for the gamma that is given. None scales by 1 all the same.
         out: where y goes; may be x itself, if no backward needs x.
 
     Raises:
@@ -86,7 +89,7 @@ def layer_norm(
     mean, rstd = rows.statistics(2)
     _core.layer_norm_forward(
         rows.code, *rows.extent, rows.take(op, "x", x), rows.parameter(op, "gamma", gamma),
-        rows.parameter(op, "beta", beta), memory, mean, rstd, real(op, "eps", eps), options,
+        rows.parameter(op, "beta", beta), memory, mean, rstd, real(op, "eps", eps), bool(one_plus_gamma), options,
     )  # fmt: skip
     return LayerNormResult(y, mean, rstd)
 
@@ -99,6 +102,7 @@ def layer_norm_backward(
     gamma: Array | None = None,
     *,
     axis: int = -1,
+    one_plus_gamma: bool = False,
     need_dx: bool = True,
     need_params: bool = True,
     out: Array | None = None,
@@ -117,7 +121,7 @@ def layer_norm_backward(
     rows = Rows(op, x, axis)
     return gradients(
         op, _core.layer_norm_backward, rows, x, dy, {"mean": mean, "rstd": rstd}, {"gamma": gamma},
-        need_dx, need_params, out, options,
+        need_dx, need_params, out, bool(one_plus_gamma), options,
     )  # fmt: skip
 
 
@@ -128,6 +132,7 @@ def rms_norm(
     *,
     axis: int = -1,
     eps: float = 1e-5,
+    one_plus_gamma: bool = False,
     out: Array | None = None,
     options: _core.Options = DEFAULT,
 ) -> RmsNormResult:
@@ -147,7 +152,7 @@ def rms_norm(
     (rstd,) = rows.statistics(1)
     _core.rms_norm_forward(
         rows.code, *rows.extent, rows.take(op, "x", x), rows.parameter(op, "gamma", gamma),
-        rows.parameter(op, "beta", beta), memory, rstd, real(op, "eps", eps), options,
+        rows.parameter(op, "beta", beta), memory, rstd, real(op, "eps", eps), bool(one_plus_gamma), options,
     )  # fmt: skip
     return RmsNormResult(y, rstd)
 
@@ -159,6 +164,7 @@ def rms_norm_backward(
     gamma: Array | None = None,
     *,
     axis: int = -1,
+    one_plus_gamma: bool = False,
     need_dx: bool = True,
     need_params: bool = True,
     out: Array | None = None,
@@ -176,7 +182,8 @@ def rms_norm_backward(
     x = as_tensor(op, "x", x)
     rows = Rows(op, x, axis)
     return gradients(
-        op, _core.rms_norm_backward, rows, x, dy, {"rstd": rstd}, {"gamma": gamma}, need_dx, need_params, out, options
+        op, _core.rms_norm_backward, rows, x, dy, {"rstd": rstd}, {"gamma": gamma}, need_dx, need_params, out,
+        bool(one_plus_gamma), options,
     )  # fmt: skip
 
 

@@ -86,6 +86,28 @@ struct RowGradientMap {
   }
 };
 
+/// dx of x and dy, plus what arrives at x by another way: dh.
+template <class T, class A, bool kApart>
+struct RowAddGradientMap : RowGradientMap<T, A, kApart> {
+  using Plain = RowGradientMap<T, A, kApart>;
+  const T* dh;
+
+  template <class U>
+  HWY_INLINE typename U::Value value(int64_t i, int64_t k) const {
+    return U::add(Plain::template value<U>(i, k), U::load(dh + i));
+  }
+  HWY_INLINE RowAddGradientMap from(int64_t k) const { return {Plain::from(k), dh + k}; }
+  HWY_INLINE void prefetch(int64_t i) const {
+    Plain::prefetch(i);
+    kernels::HWY_NAMESPACE::prefetch(dh + i);
+  }
+};
+template <class T, class A, bool kApart>
+HWY_INLINE bool follows_closely(const RowAddGradientMap<T, A, kApart>& map) {
+  const typename RowAddGradientMap<T, A, kApart>::Plain& plain = map;
+  return follows_closely(plain) || follows_closely(map.out, map.dh);
+}
+
 /// The place in a cache line where rows meet that are written with non-temporal stores: after `split` elements, the
 /// same for all rows, or nowhere if `split` is 0. It also holds copies of the parameters of those elements.
 template <class T>
@@ -141,6 +163,18 @@ struct RowGradientMaps {
     const GradientCoefficients<A> own{c.center[r], at<A>(c.level, r), c.slope[r], c.scale[r]};
     return RowGradientMap<T, A, kApart>{x + r * cols, dy + r * cols, dx + r * cols, own, gamma};
   }
+};
+
+template <class T, class A, bool kApart = false>
+struct RowAddGradientMaps {
+  RowGradientMaps<T, A, kApart> plain;
+  const T* dh;
+
+  HWY_INLINE T* out() const { return plain.out(); }
+  HWY_INLINE RowAddGradientMaps<T, A> at_shared_lines(SharedLines<T>& of) const {
+    return {plain.at_shared_lines(of), dh};
+  }
+  HWY_INLINE auto row(int64_t r) const { return RowAddGradientMap<T, A, kApart>{plain.row(r), dh + r * plain.cols}; }
 };
 
 /// The cache line in which a row ends and the next begins. Both rows are computed for the whole line, which is then

@@ -6,6 +6,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "cpu/kernels/row_add-inl.h"
 #include "cpu/kernels/row_maps-inl.h"
 #include "cpu/kernels/table.hpp"
 #include "cpu/kernels/target-inl.h"
@@ -55,10 +56,15 @@ struct RowMaps {
       map_rows_of_batch<T, A>(RowNormalizeMaps<T, A, apart.value>{x, y, c, parameters, rows.length}, rows, access);
     });
   }
-  static void input_gradient(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c,
+  static void input_gradient(const T* x, const T* dy, const T* dh, T* dx, const GradientCoefficients<const A*>& c,
                              const ColumnParameter<T>& gamma, const RowExtent& rows, const Access& access) {
     map_apart_or_in_order<T, A>(gamma, dx, rows.length, access.stores, [&](auto apart) HWY_ATTR {
-      map_rows_of_batch<T, A>(RowGradientMaps<T, A, apart.value>{x, dy, dx, c, gamma, rows.length}, rows, access);
+      const RowGradientMaps<T, A, apart.value> plain{x, dy, dx, c, gamma, rows.length};
+      if (dh == nullptr) {
+        map_rows_of_batch<T, A>(plain, rows, access);
+      } else {
+        map_rows_of_batch<T, A>(RowAddGradientMaps<T, A, apart.value>{plain, dh}, rows, access);
+      }
     });
   }
 };
@@ -74,7 +80,16 @@ constexpr RowPhases<T, A> kRowPhases{Sums<T, S>::moments, Maps<T, A>::normalize,
                                      Maps<T, A>::input_gradient};
 
 template <class T>
-constexpr RowKernels<T> kRowTable{kRowPhases<T, fast_t<T>>, kRowPhases<T, double>};
+void add(const RowSum<T>& of, int64_t n) {
+  add_elements(of.x, of.residual, of.sum, n);
+}
+template <class T>
+void keep(const RowSum<T>& of, int64_t n, const Access& access) {
+  keep_elements(of, n, access);
+}
+
+template <class T>
+constexpr RowKernels<T> kRowTable{kRowPhases<T, fast_t<T>>, kRowPhases<T, double>, add<T>, keep<T>};
 
 }  // namespace unitvar::kernels::HWY_NAMESPACE
 
@@ -92,9 +107,10 @@ void RowMapsInDouble<T>::normalize(const T* x, T* y, const NormalizeCoefficients
   HWY_NAMESPACE::RowMaps<T, double>::normalize(x, y, c, parameters, rows, access);
 }
 template <class T>
-void RowMapsInDouble<T>::input_gradient(const T* x, const T* dy, T* dx, const GradientCoefficients<const double*>& c,
-                                        const ColumnParameter<T>& gamma, const RowExtent& rows, const Access& access) {
-  HWY_NAMESPACE::RowMaps<T, double>::input_gradient(x, dy, dx, c, gamma, rows, access);
+void RowMapsInDouble<T>::input_gradient(const T* x, const T* dy, const T* dh, T* dx,
+                                        const GradientCoefficients<const double*>& c, const ColumnParameter<T>& gamma,
+                                        const RowExtent& rows, const Access& access) {
+  HWY_NAMESPACE::RowMaps<T, double>::input_gradient(x, dy, dh, dx, c, gamma, rows, access);
 }
 template <class T>
 void RowSumsInDouble<T>::moments(const T* x, const double* shift, const RowExtent& rows, double* first,

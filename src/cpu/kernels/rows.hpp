@@ -83,8 +83,9 @@ struct RowPhases {
   /// the first sum of both is not taken.
   void (*gradient_sums)(const T* x, const T* dy, const RowExtent& rows, const NormalizeCoefficients<const S*>& c,
                         const ColumnParameter<T>& gamma, double* first, double* second, const ColumnTotals<S>* columns);
-  /// dx = ((gamma * dy - c.level) - (x - c.center) * c.slope) * c.scale; dx may be dy.
-  void (*input_gradient)(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c,
+  /// dx = ((gamma * dy - c.level) - (x - c.center) * c.slope) * c.scale, plus dh unless that is null. dx may be dy or
+  /// dh.
+  void (*input_gradient)(const T* x, const T* dy, const T* dh, T* dx, const GradientCoefficients<const A*>& c,
                          const ColumnParameter<T>& gamma, const RowExtent& rows, const Access& access);
 };
 
@@ -103,7 +104,7 @@ template <class T>
 struct RowMapsInDouble {
   static void normalize(const T* x, T* y, const NormalizeCoefficients<const double*>& c,
                         const ColumnParameters<T>& parameters, const RowExtent& rows, const Access& access);
-  static void input_gradient(const T* x, const T* dy, T* dx, const GradientCoefficients<const double*>& c,
+  static void input_gradient(const T* x, const T* dy, const T* dh, T* dx, const GradientCoefficients<const double*>& c,
                              const ColumnParameter<T>& gamma, const RowExtent& rows, const Access& access);
 };
 template <std::same_as<double> T>
@@ -121,11 +122,24 @@ template <class T>
 requires(!kIsHalf<T>) struct RowSumsInDouble<T> {
 };
 
+/// Some rows of h = x + residual, rounded to T: `sum` holds them near the processor while they are normalized.
+template <class T>
+struct RowSum {
+  const T* x;
+  const T* residual;
+  T* sum;
+  T* h;  ///< may be x or the residual
+};
+
 /// The kernels of one instruction set.
 template <class T>
 struct RowKernels {
   RowPhases<T, fast_t<T>> fast;
   RowPhases<T, double> wide;
+  /// sum = x + residual, of n elements.
+  void (*add)(const RowSum<T>& of, std::int64_t n);
+  /// h = sum. Prefetches x and the residual.
+  void (*keep)(const RowSum<T>& of, std::int64_t n, const Access& access);
 };
 
 /// The kernels that a call with CpuOptions{.isa = isa} runs. Throws as selected_isa does.

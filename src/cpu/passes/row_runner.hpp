@@ -14,20 +14,36 @@
 
 namespace unitvar::cpu {
 
+/// The parameters of a call, each of them optional.
+template <class P>
+struct RowParameters {
+  std::span<const P> gamma = {}, beta = {};
+  bool one_plus_gamma = false;  ///< a gamma that is there stands for 1 + gamma
+};
+
+/// The passes of a call: what the first of them reads, and whether columns are added up.
+struct RowPasses {
+  int tensors_read;
+  bool has_columns;
+};
+
 /// Schedule and kernels of one call, and its parameters, with ones and zeros for those that are absent.
 template <class T>
 class RowRunner {
  public:
   using P = param_t<T>;
 
-  RowRunner(const RowExtent& extent, const Options& options, int tensors_read, Center center, std::span<const P> gamma,
-            std::span<const P> beta)
-      : schedule_(
-            make_row_schedule(extent, {sizeof(T), tensors_read, cache_sizes(), threads_for_call(options.cpu.threads)})),
+  RowRunner(const RowExtent& extent, const Options& options, const RowPasses& passes, Center center,
+            const RowParameters<P>& given)
+      : schedule_(make_row_schedule(
+            extent, {sizeof(T), passes.tensors_read, cache_sizes(), threads_for_call(options.cpu.threads)},
+            passes.has_columns)),
         takes_apart_(std::is_same_v<T, bf16> && extent.rows >= kFewestRowsApart),
-        room_(static_cast<std::size_t>(room_for(gamma) + room_for(beta)) * sizeof(P)),
+        room_(static_cast<std::size_t>(room_for(given.gamma, given.one_plus_gamma) + room_for(given.beta, false)) *
+              sizeof(P)),
         batch_(kernels::row_kernels_for<T>(options.cpu.isa), center, extent.length,
-               {prepared(gamma, P(1), room_.as<P>()), prepared(beta, P(0), room_.as<P>() + room_for(gamma))},
+               {prepared(given.gamma, P(1), given.one_plus_gamma, room_.as<P>()),
+                prepared(given.beta, P(0), false, room_.as<P>() + room_for(given.gamma, given.one_plus_gamma))},
                options.cpu.counts) {}
 
   [[nodiscard]] const RowBatch<T>& batch() const noexcept { return batch_; }
@@ -40,15 +56,10 @@ class RowRunner {
     const std::int64_t most = schedule_.batch_rows;
     for (std::int64_t row = begin; row < end; row += most) pass(row, std::min(most, end - row));
   }
-  /// range(begin, end) of all rows, one for each thread.
+  /// range(begin, end, thread) of all rows, one for each thread.
   template <class Body>
   void for_all_ranges(const Body& range) const {
-    for_ranges(schedule_.tiling.extent.rows, [&](std::int64_t begin, std::int64_t end, int) { range(begin, end); });
-  }
-  /// pass(row, rows) for all batches, on all threads.
-  template <class Pass>
-  void for_all_batches(const Pass& pass) const {
-    for_all_ranges([&](std::int64_t begin, std::int64_t end) { for_batches(begin, end, pass); });
+    for_ranges(schedule_.tiling.extent.rows, range);
   }
   /// range(tile, thread, begin, end) for the rows of each tile, on all threads.
   template <class Body>
@@ -78,22 +89,26 @@ class RowRunner {
   }
   /// The even values, or the odd ones.
   [[nodiscard]] std::int64_t room_for_half() const noexcept { return in_lines(core::divide_up(length(), 2)); }
-  [[nodiscard]] std::int64_t room_for(std::span<const P> given) const noexcept {
+  [[nodiscard]] std::int64_t room_for(std::span<const P> given, bool plus_one) const noexcept {
     if (given.empty()) return in_lines(repeated());
-    return takes_apart_ ? 2 * room_for_half() : 0;
+    return (plus_one ? in_lines(length()) : 0) + (takes_apart_ ? 2 * room_for_half() : 0);
   }
 
-  /// What kernels take: the constant if the parameter is absent; its values apart, of both parameters or of neither.
-  /// `room` is for one or the other.
-  kernels::ColumnParameter<T> prepared(std::span<const P> given, P constant, P* room) const noexcept {
+  /// What kernels take: the constant if the parameter is absent, else its values or 1 + its values; the same apart, of
+  /// both parameters or of neither. `room` is for what is not the caller's.
+  kernels::ColumnParameter<T> prepared(std::span<const P> given, P constant, bool plus_one, P* room) const noexcept {
     kernels::ColumnParameter<T> result{given.data(), given.empty()};
     if (result.is_absent) {
       std::fill_n(room, repeated(), constant);
       result.values = room;
+    } else if (plus_one) {
+      core::vector_loop(0, length(), [=, values = given.data()](std::int64_t k) { room[k] = P(1) + values[k]; });
+      result.values = room;
+      room += in_lines(length());
     }
     if constexpr (std::is_same_v<T, bf16>) {
       if (takes_apart_)
-        result.apart = result.is_absent ? kernels::Apart<T>{room, room} : taken_apart(given.data(), room);
+        result.apart = result.is_absent ? kernels::Apart<T>{room, room} : taken_apart(result.values, room);
     }
     return result;
   }

@@ -289,8 +289,9 @@ void RowBatch<T>::gradient_sums(const T* x, const T* dy, int64_t rows, const dou
 }
 
 template <class T>
-void RowBatch<T>::input_gradient(const T* x, const T* dy, T* dx, int64_t rows, const double* mean, const double* rstd,
-                                 const BatchSums& sums, const kernels::Access& access) const noexcept {
+void RowBatch<T>::input_gradient(const T* x, const T* dy, const T* dh, T* dx, int64_t rows, const double* mean,
+                                 const double* rstd, const BatchSums& sums,
+                                 const kernels::Access& access) const noexcept {
   BatchSlopes g;
   g.fill(rows, static_cast<double>(length_), center_, rstd, sums);
   const auto keeps = keeps_dx_of_row<Fast>(mean, rstd, g);
@@ -299,8 +300,9 @@ void RowBatch<T>::input_gradient(const T* x, const T* dy, T* dx, int64_t rows, c
     using A = decltype(a);
     DxCoefficients<A> c;
     const int64_t o = b * length_;
-    phases<A>().input_gradient(x + o, dy + o, dx + o, c.fill(e - b, mean + b, rstd + b, g.level + b, g.slope + b),
-                               parameters_.gamma, extent(e - b), access);
+    phases<A>().input_gradient(x + o, dy + o, dh == nullptr ? nullptr : dh + o, dx + o,
+                               c.fill(e - b, mean + b, rstd + b, g.level + b, g.slope + b), parameters_.gamma,
+                               extent(e - b), access);
   });
 }
 

@@ -32,22 +32,21 @@ RowTiling cut(const RowExtent& extent) noexcept {
 
 /// Rows of a batch: a power of two, so that a tile ends where a batch ends. With column sums it depends on the extent
 /// alone and is at least kSomeRows, because of their bits.
-int64_t batch_rows(const RowTiling& tiling, const ScheduleInput& input) noexcept {
+int64_t batch_rows(const RowTiling& tiling, const ScheduleInput& input, bool has_columns) noexcept {
   const int64_t row_bytes = tiling.extent.length * input.bytes_per_element * input.tensors_read;
-  const bool has_columns = input.tensors_read > 1;
   const int64_t fewest = has_columns ? kRowStep : 1, most = has_columns ? tiling.tile_rows : kMostBatchRows;
   return power_of_two_within(std::clamp(kBatchBytes / row_bytes, fewest, most));
 }
 
 }  // namespace
 
-RowSchedule make_row_schedule(const RowExtent& extent, const ScheduleInput& input) noexcept {
+RowSchedule make_row_schedule(const RowExtent& extent, const ScheduleInput& input, bool has_columns) noexcept {
   const RowTiling tiling = cut(extent);
-  const int64_t rows = batch_rows(tiling, input);
-  const int64_t units = input.tensors_read > 1 ? tiling.tiles : extent.rows;
+  const int64_t rows = batch_rows(tiling, input, has_columns);
+  const int64_t units = has_columns ? tiling.tiles : extent.rows;
   return {tiling,
           rows,
-          input.tensors_read > 1 ? tiling.tile_rows : 1,
+          has_columns ? tiling.tile_rows : 1,
           static_cast<int>(std::min<int64_t>(threads_for(extent.size(), input), std::max<int64_t>(1, units))),
           {.stores = stores_for(extent.size(), input), .ahead = rows * extent.length}};
 }

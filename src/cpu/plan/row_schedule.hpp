@@ -34,8 +34,8 @@ struct RowSchedule {
   kernels::Access access;  ///< of the last pass, which prefetches the next batch
 };
 
-/// A pure function, like make_schedule. `extent` is checked.
-RowSchedule make_row_schedule(const RowExtent& extent, const ScheduleInput& input) noexcept;
+/// A pure function, like make_schedule. `extent` is checked. The forward adds up no columns.
+RowSchedule make_row_schedule(const RowExtent& extent, const ScheduleInput& input, bool has_columns) noexcept;
 
 /// Rows of the thread that has most, over the mean of all.
 double largest_share(const RowSchedule& schedule) noexcept;

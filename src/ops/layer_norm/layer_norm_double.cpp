@@ -28,6 +28,7 @@ struct DoubleBackward {
   const double *mean, *rstd;       ///< mean is null without
   const T* grad_dx;                ///< null: absent
   const param_t<T>*gamma, *p, *q;  ///< null: absent
+  bool one_plus_gamma;
   std::span<T> grad_x, grad_dy;
   std::span<param_t<T>> grad_gamma;
 
@@ -44,6 +45,7 @@ struct DoubleBackward {
                           .gamma = data_or_null(a.gamma),
                           .p = data_or_null(a.grad_dgamma),
                           .q = data_or_null(a.grad_dbeta),
+                          .one_plus_gamma = a.one_plus_gamma,
                           .grad_x = a.grad_x,
                           .grad_dy = a.grad_dy,
                           .grad_gamma = a.grad_gamma};
@@ -79,9 +81,21 @@ class RowInDouble {
     bool grad_x, grad_dy, grad_gamma;
   };
 
-  /// `memory` is for kArrays arrays of n doubles. Null parameters are absent.
-  RowInDouble(int64_t n, Center center, const P* gamma, const P* p, const P* q, double* memory) noexcept
-      : n_(n), center_(center), gamma_(gamma), p_(p), q_(q), memory_(memory) {}
+  /// The parameters, and gradients for theirs. What is null is absent.
+  struct Parameters {
+    const P *gamma, *p, *q;
+    bool one_plus_gamma;
+  };
+
+  /// `memory` is for kArrays arrays of n doubles.
+  RowInDouble(int64_t n, Center center, const Parameters& of, double* memory) noexcept
+      : n_(n),
+        center_(center),
+        gamma_(of.gamma),
+        p_(of.p),
+        q_(of.q),
+        offset_(of.one_plus_gamma && of.gamma != nullptr ? 1 : -0.0),  // -0 changes no bit
+        memory_(memory) {}
 
   [[nodiscard]] double* x_hat() const noexcept { return memory_; }
   [[nodiscard]] double* dy() const noexcept { return memory_ + n_; }
@@ -100,7 +114,7 @@ class RowInDouble {
     if (wanted.grad_gamma) vector_loop(0, n_, [=](int64_t i) { grad_gamma[i] += dy[i] * w[i]; });
     if (wanted.grad_dy) {
       vector_loop(0, n_, [=, *this, out = grad_dy()](int64_t i) {
-        out[i] = math::gamma_at(gamma_, i) * w[i] + math::beta_at(p_, i) * x_hat[i] + math::beta_at(q_, i);
+        out[i] = scale(i) * w[i] + math::beta_at(p_, i) * x_hat[i] + math::beta_at(q_, i);
       });
     }
     if (!wanted.grad_x) return;
@@ -115,7 +129,9 @@ class RowInDouble {
   }
 
  private:
-  [[nodiscard]] double g(int64_t i) const noexcept { return math::gamma_at(gamma_, i) * dy()[i]; }
+  /// gamma or 1 + gamma.
+  [[nodiscard]] double scale(int64_t i) const noexcept { return math::gamma_at(gamma_, i) + offset_; }
+  [[nodiscard]] double g(int64_t i) const noexcept { return scale(i) * dy()[i]; }
 
   template <class Term>
   [[nodiscard]] double mean(const Term& term) const noexcept {
@@ -130,6 +146,7 @@ class RowInDouble {
   int64_t n_;
   Center center_;
   const P *gamma_, *p_, *q_;
+  double offset_;  ///< of gamma
   double* memory_;
 };
 
@@ -140,7 +157,7 @@ class Rows {
   static constexpr int kArrays = RowInDouble<param_t<T>>::kArrays;
 
   Rows(const DoubleBackward<T>& a, double* memory) noexcept
-      : a_(a), n_(a.extent.length), row_(n_, a.center, a.gamma, a.p, a.q, memory) {}
+      : a_(a), n_(a.extent.length), row_(n_, a.center, {a.gamma, a.p, a.q, a.one_plus_gamma}, memory) {}
 
   void take(int64_t row, double* grad_gamma) const noexcept {
     const int64_t o = row * n_;
@@ -169,7 +186,7 @@ class Rows {
 
 template <class T>
 void run_double_backward(const DoubleBackward<T>& a, const Options& options) {
-  const cpu::RowRunner<T> runner(a.extent, options, 3, a.center, {}, {});
+  const cpu::RowRunner<T> runner(a.extent, options, {3, true}, a.center, {});
   const int threads = runner.schedule().threads;
   cpu::ColumnSums<double> sums(runner.schedule().tiling, threads);
   const cpu::ChannelArrays arrays(Rows<T>::kArrays * threads, a.extent.length);
