@@ -1,0 +1,6 @@
+"""unitvar for torch."""
+
+from ._communicator import Communicator
+from .sync import SyncBatchNorm
+
+__all__ = ["Communicator", "SyncBatchNorm"]
