@@ -1,0 +1,2 @@
+"""unitvar's normalizations for PyTorch tensors on the CPU."""
+from ._batch_norm import *
