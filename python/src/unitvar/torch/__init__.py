@@ -1,6 +1,4 @@
-"""unitvar for torch."""
-
-from ._communicator import Communicator
-from .sync import SyncBatchNorm
-
-__all__ = ["Communicator", "SyncBatchNorm"]
+"""unitvar's normalizations for PyTorch tensors on the CPU."""
+from ._batch_norm import *
+from ._communicator import *
+from ._sync import *

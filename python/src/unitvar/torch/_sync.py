@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from math import prod
 from typing import Any
 
 import torch
@@ -13,173 +12,138 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from .. import _core
 from .._arrays import collective
+from ._batch_norm import batch_norm, parameters
 from ._communicator import Communicator, communicator_of
+from ._memory import CODES, address, channels, laid_out_like, param_dtype, rows_of, statistics
+from ._running import move
 
 __all__ = ["SyncBatchNorm"]
-
-_CODES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}  # as unitvar._arrays.DTYPES
-
-
-def _parameter_dtype(x: Tensor) -> torch.dtype:
-    return torch.float64 if x.dtype == torch.float64 else torch.float32
-
-
-def _dense(x: Tensor) -> Tensor:
-    """x, if it covers its memory without gaps, channels first or last; otherwise a copy in C order."""
-    last = x.ndim > 2 and x.is_contiguous(memory_format=_channels_last(x))
-    return x if last else x.contiguous()
-
-
-def _channels_last(x: Tensor) -> torch.memory_format:
-    return {4: torch.channels_last, 5: torch.channels_last_3d}.get(x.ndim, torch.contiguous_format)
-
-
-def _head(x: Tensor) -> tuple[int, int, int, int]:
-    """What the compiled module takes first: dtype, outer, channels, inner."""
-    n, c = x.shape[:2]
-    s = prod(x.shape[2:])
-    return (_CODES[x.dtype], n, c, s) if x.is_contiguous() else (_CODES[x.dtype], n * s, c, 1)
-
-
-def _like(t: Tensor, x: Tensor) -> Tensor:
-    """t as it lies in x's memory format."""
-    return t if t.stride() == x.stride() and t.dtype == x.dtype else torch.empty_like(x).copy_(t)
-
-
-def _vector(t: Tensor | None, x: Tensor) -> Tensor | None:
-    """gamma or the like as the kernels take it."""
-    return None if t is None else t.detach().to(_parameter_dtype(x)).contiguous()
-
-
-def _at(t: Tensor | None) -> int:
-    return 0 if t is None else t.data_ptr()
 
 
 def _options(ranks: Communicator) -> _core.Options:
     return _core.Options(threads=torch.get_num_threads(), communicator=ranks)
 
 
-def _check(x: Tensor, channels: int) -> None:
-    if x.dtype not in _CODES:
+def _check(x: Tensor, num_features: int) -> None:
+    if x.dtype not in CODES:
         raise TypeError(f"SyncBatchNorm: x has dtype {x.dtype}, want float32, float64, bfloat16 or float16")
-    if x.ndim < 2:
-        raise ValueError(f"SyncBatchNorm: expected at least 2D input (got {x.ndim}D input)")
-    if x.shape[1] != channels:
-        raise ValueError(f"SyncBatchNorm: x has {x.shape[1]} channels, want num_features = {channels}")
+    if x.dim() < 2:
+        raise ValueError(f"SyncBatchNorm: expected at least 2D input (got {x.dim()}D input)")
+    if x.shape[1] != num_features:
+        raise ValueError(f"SyncBatchNorm: x has {x.shape[1]} channels, want num_features = {num_features}")
     if 0 in x.shape[1:]:
         raise ValueError(f"SyncBatchNorm: x has shape {tuple(x.shape)}, want no empty axis but the batch's")
 
 
 @collective
 def _forward(
-    x: Tensor, gamma: Tensor | None, beta: Tensor | None, channels: int, eps: float, *, options: _core.Options
-) -> tuple[Tensor, Tensor, Tensor, Tensor, float]:
-    """The dense x's y, mean, var, rstd and count, over all ranks."""
-    _check(x, channels)
-    own_gamma, own_beta = _vector(gamma, x), _vector(beta, x)
-    y, statistics = torch.empty_like(x), torch.empty((3, channels), dtype=torch.float64)
-    mean, var, rstd = statistics.unbind()
+    x: Tensor, gamma: Tensor | None, beta: Tensor | None, num_features: int, eps: float, *, options: _core.Options
+) -> tuple[Tensor, Tensor, Tensor, float]:
+    """x as it was taken, y, (mean, var, rstd) and the count of values, these of all ranks."""
+    _check(x, num_features)
+    gamma, beta = parameters(gamma, beta, x)
+    x, extent = channels(x)
+    y, saved = torch.empty_like(x), statistics(x, 3, num_features)
     count = _core.batch_norm_forward(
-        *_head(x), x.data_ptr(), _at(own_gamma), _at(own_beta), y.data_ptr(), mean.data_ptr(), var.data_ptr(),
-        rstd.data_ptr(), eps, options,
-    )  # fmt: skip
-    return y, mean, var, rstd, count
+        CODES[x.dtype], *extent, x.data_ptr(), address(gamma), address(beta), y.data_ptr(), *rows_of(saved), eps, options
+    )
+    return x, y, saved, count
 
 
 @collective
 def _backward(
-    x: Tensor, dy: Tensor, mean: Tensor, rstd: Tensor, gamma: Tensor | None, need_params: bool,
-    *, options: _core.Options,
-) -> tuple[Tensor, Tensor | None, Tensor | None]:  # fmt: skip
+    x: Tensor, dy: Tensor, saved: Tensor, gamma: Tensor | None, need_params: bool, *, options: _core.Options
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """dx, from the sums of all ranks, and dgamma and dbeta of this rank's samples."""
-    own_dy, own_gamma, dx = _like(dy, x), _vector(gamma, x), torch.empty_like(x)
-    dgamma = torch.empty(x.shape[1], dtype=_parameter_dtype(x)) if need_params else None
-    dbeta = None if dgamma is None else torch.empty_like(dgamma)
+    x, extent = channels(x)
+    dy, dx = laid_out_like(dy, x), torch.empty_like(x)
+    gamma, _ = parameters(gamma, None, x)
+    mean, _, rstd = rows_of(saved)
+    dgamma, dbeta = torch.empty((2, x.shape[1]), dtype=param_dtype(x)) if need_params else (None, None)
     _core.batch_norm_backward(
-        *_head(x), x.data_ptr(), own_dy.data_ptr(), mean.data_ptr(), rstd.data_ptr(), _at(own_gamma), dx.data_ptr(),
-        _at(dgamma), _at(dbeta), options,
+        CODES[x.dtype], *extent, x.data_ptr(), dy.data_ptr(), mean, rstd, address(gamma), dx.data_ptr(),
+        address(dgamma), address(dbeta), options,
     )  # fmt: skip
     return dx, dgamma, dbeta
 
 
 @collective
 def _double_backward(
-    x: Tensor, dy: Tensor, mean: Tensor, rstd: Tensor, gamma: Tensor | None, v: Tensor, *, options: _core.Options
+    x: Tensor, dy: Tensor, saved: Tensor, gamma: Tensor | None, v: Tensor, *, options: _core.Options
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of sum(v * dx) over all ranks for x, dy and gamma; that for gamma is of all ranks."""
-    own_dy, own_v, own_gamma = _like(dy, x), _like(v, x), _vector(gamma, x)
+    x, extent = channels(x)
+    dy, v = laid_out_like(dy, x), laid_out_like(v, x)
+    gamma, _ = parameters(gamma, None, x)
+    mean, _, rstd = rows_of(saved)
     grad_x, grad_dy = torch.empty_like(x), torch.empty_like(x)
-    grad_gamma = torch.empty(x.shape[1], dtype=_parameter_dtype(x))
+    grad_gamma = torch.empty(x.shape[1], dtype=param_dtype(x))
     _core.batch_norm_double_backward(
-        *_head(x), x.data_ptr(), own_dy.data_ptr(), mean.data_ptr(), rstd.data_ptr(), _at(own_gamma), own_v.data_ptr(),
-        0, 0, grad_x.data_ptr(), grad_dy.data_ptr(), grad_gamma.data_ptr(), options,
+        CODES[x.dtype], *extent, x.data_ptr(), dy.data_ptr(), mean, rstd, address(gamma), v.data_ptr(), 0, 0,
+        grad_x.data_ptr(), grad_dy.data_ptr(), grad_gamma.data_ptr(), options,
     )  # fmt: skip
     return grad_x, grad_dy, grad_gamma
 
 
 def _per_channel(t: Tensor, x: Tensor) -> Tensor:
-    return t.to(x.dtype).view(-1, *(1,) * (x.ndim - 2))
+    """t, (C,), as a tensor that x can be multiplied by."""
+    return t.view(-1, *(1,) * (x.dim() - 2))
 
 
 class _Forward(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, gamma: Tensor | None, beta: Tensor | None, channels: int, eps: float, ranks: Communicator
+    def forward(  # type: ignore[override]
+        ctx: Any, x: Tensor, gamma: Any, beta: Any, num_features: int, eps: float, ranks: Communicator
     ) -> Any:
-        y, mean, var, rstd, count = _forward(x, gamma, beta, channels, eps, options=_options(ranks))
-        ctx.save_for_backward(x, gamma, beta, mean, rstd)
+        x, y, saved, count = _forward(x, gamma, beta, num_features, eps, options=_options(ranks))
+        ctx.save_for_backward(x, gamma, beta, saved)
         ctx.ranks = ranks
-        ctx.mark_non_differentiable(mean, var)
-        return y, mean, var, count
+        ctx.mark_non_differentiable(saved)
+        return y, saved, count
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor, *_: Any) -> Any:
-        x, gamma, beta, mean, rstd = ctx.saved_tensors
-        dx, dgamma, dbeta = _Backward.apply(
-            x, dy, gamma, mean, rstd, any(ctx.needs_input_grad[1:3]), ctx.ranks
-        )  # type: ignore[no-untyped-call]
+    def backward(ctx: Any, dy: Tensor, *_: Any) -> Any:  # type: ignore[override]
+        x, gamma, beta, saved = ctx.saved_tensors
+        need_x, need_gamma, need_beta = ctx.needs_input_grad[:3]
+        dx, dgamma, dbeta = _Backward.apply(x, dy, gamma, saved, need_gamma or need_beta, ctx.ranks)
         return (
-            dx if ctx.needs_input_grad[0] else None,
-            dgamma.to(gamma.dtype) if ctx.needs_input_grad[1] else None,
-            dbeta.to(beta.dtype) if ctx.needs_input_grad[2] else None,
-            None,
-            None,
-            None,
+            dx if need_x else None,
+            dgamma.to(gamma.dtype) if need_gamma else None,
+            dbeta.to(beta.dtype) if need_beta else None,
+            *(None,) * 3,
         )
 
 
 class _Backward(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, dy: Tensor, gamma: Tensor | None, mean: Tensor, rstd: Tensor, need_params: bool,
-        ranks: Communicator,
-    ) -> Any:  # fmt: skip
+    def forward(  # type: ignore[override]
+        ctx: Any, x: Tensor, dy: Tensor, gamma: Any, saved: Tensor, need_params: bool, ranks: Communicator
+    ) -> Any:
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(x, dy, gamma, mean, rstd)
+        ctx.save_for_backward(x, dy, gamma, saved)
         ctx.ranks = ranks
-        return _backward(x, dy, mean, rstd, gamma, need_params, options=_options(ranks))
+        return _backward(x, dy, saved, gamma, need_params, options=_options(ranks))
 
     @staticmethod
     @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, v: Tensor | None, u: Tensor | None, w: Tensor | None) -> Any:
-        x, dy, gamma, mean, rstd = ctx.saved_tensors
+    def backward(ctx: Any, v: Any, u: Any, w: Any) -> Any:  # type: ignore[override]
+        """Gradients that arrive at dx (v), dgamma (u) and dbeta (w) of this rank; docs/derivation.md B51 to B54."""
+        x, dy, gamma, saved = ctx.saved_tensors
         options = _options(ctx.ranks)
         grad_x, grad_dy, grad_gamma = torch.zeros_like(x), torch.zeros_like(x), None
         if v is not None:
-            grad_x, grad_dy, grad_gamma = _double_backward(x, dy, mean, rstd, gamma, v, options=options)
-            grad_gamma /= ctx.ranks.size  # that of all ranks: each has its share, so that the shares add up
-        if u is not None:  # dgamma = sum(dy * x_hat) of this rank, whose u may differ from the others'
-            scale = _per_channel(u, x)
-            grad_x = grad_x + _backward(x, scale * dy, mean, rstd, None, False, options=options)[0]
-            x_hat = (x.double() - _per_channel(mean, mean.new_empty(x.shape))) * _per_channel(
-                rstd, rstd.new_empty(x.shape)
-            )
-            grad_dy = grad_dy + scale * x_hat.to(x.dtype)
+            grad_x, grad_dy, grad_gamma = _double_backward(x, dy, saved, gamma, v, options=options)
+            grad_gamma /= ctx.ranks.size  # that of all ranks: each takes its share, and the shares add up
+        if u is not None:  # dgamma = sum(dy * x_hat) over this rank's samples, and u may differ from rank to rank
+            scaled = (_per_channel(u, x) * dy).to(x.dtype)
+            grad_x = grad_x + _backward(x, scaled, saved, None, False, options=options)[0]
+            mean, _, rstd = saved
+            grad_dy = grad_dy + (_per_channel(u * rstd, x) * (x - _per_channel(mean, x))).to(x.dtype)
         if w is not None:
-            grad_dy = grad_dy + _per_channel(w, x)
-        if grad_gamma is not None and gamma is not None:
-            grad_gamma = grad_gamma.to(gamma.dtype)
-        return grad_x, grad_dy, None if gamma is None else grad_gamma, None, None, None, None
+            grad_dy = grad_dy + _per_channel(w, x).to(x.dtype)
+        if gamma is None or grad_gamma is None:
+            return grad_x, grad_dy, *(None,) * 4
+        return grad_x, grad_dy, grad_gamma.to(gamma.dtype), *(None,) * 3
 
 
 class SyncBatchNorm(_BatchNorm):
@@ -246,27 +210,42 @@ class SyncBatchNorm(_BatchNorm):
         return communicator_of(self.process_group) if dist.get_world_size(self.process_group) > 1 else None
 
     def forward(self, input: Tensor) -> Tensor:
-        if input.device.type != "cpu":
+        if not input.is_cpu:
             return torch.nn.SyncBatchNorm.forward(self, input)  # type: ignore[arg-type]
         ranks = self._ranks()
+        counting = self.training and self.track_running_stats and self.num_batches_tracked is not None
         if ranks is None:
-            return super().forward(input)
-        y, mean, var, count = _Forward.apply(
-            _dense(input), self.weight, self.bias, self.num_features, self.eps, ranks
-        )  # type: ignore[no-untyped-call]
-        if self.track_running_stats:
-            self._move_running(mean, var, count)
+            self._check_input_dim(input)
+            if counting:
+                self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
+            return self._alone(input)
+        y, saved, count = _Forward.apply(input, self.weight, self.bias, self.num_features, self.eps, ranks)
+        if counting:
+            self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
+        if self.track_running_stats and self.running_mean is not None:
+            move(self.running_mean, self.running_var, saved, count, self._weight_of_new())
         return y  # type: ignore[no-any-return]
 
-    def _move_running(self, mean: Tensor, var: Tensor, count: float) -> None:
-        """Running statistics by those of a batch, in double; var is biased, the running one unbiased."""
-        if self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
-        if count == 0 or self.running_mean is None or self.running_var is None:
-            return
-        weight = 1.0 / float(self.num_batches_tracked) if self.momentum is None else self.momentum  # type: ignore[arg-type]
-        for running, new in ((self.running_mean, mean), (self.running_var, var * (count / (count - 1)))):
-            running.copy_((1 - weight) * running.double() + weight * new)
+    def _alone(self, input: Tensor) -> Tensor:
+        """The batch of this rank alone, or running statistics."""
+        tracked = self.track_running_stats or not self.training
+        return batch_norm(
+            input,
+            self.running_mean if tracked else None,
+            self.running_var if tracked else None,
+            self.weight,
+            self.bias,
+            self.training or self.running_mean is None,
+            self._weight_of_new(),
+            self.eps,
+        )
+
+    def _weight_of_new(self) -> float:
+        """The weight of this batch in the running statistics; num_batches_tracked counts it already."""
+        if self.momentum is not None:
+            return self.momentum
+        batches = self.num_batches_tracked
+        return 1.0 / float(batches) if self.training and batches is not None else 0.0
 
     @classmethod
     def convert_sync_batchnorm(cls, module: torch.nn.Module, process_group: Any = None) -> torch.nn.Module:

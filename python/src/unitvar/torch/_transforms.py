@@ -1,0 +1,47 @@
+"""What surrounds a call: torch.compile, a transform of torch.func, forward mode, a dispatch mode.
+
+torch has no public way to ask for some of this, so all uses of its private names stand here. A test holds each.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from ._memory import is_plain
+
+is_compiling = torch.compiler.is_compiling
+_functorch = torch._C._functorch
+_interpreter = _functorch.peek_interpreter_stack
+_interpreters = _functorch.get_interpreter_stack
+_modes = torch._C._len_torch_dispatch_stack
+
+
+def in_transform() -> bool:
+    """Whether a transform of torch.func is active."""
+    return _interpreter() is not None
+
+
+def in_forward_mode() -> bool:
+    """Whether forward mode differentiates, by torch.func.jvp or by torch.autograd.forward_ad."""
+    if forward_ad._current_level >= 0:
+        return True
+    return any(level.key() == _functorch.TransformType.Jvp for level in _interpreters() or ())
+
+
+def has_memory(*tensors: Tensor) -> bool:
+    """Whether the tensors' memory may be read and written behind torch's back."""
+    return not _modes() and all(map(is_plain, tensors))
+
+
+def is_eager(x: Tensor) -> bool:
+    """Whether x has memory, and nothing watches or transforms the call."""
+    return is_plain(x) and _interpreter() is None and forward_ad._current_level < 0 and not _modes()
+
+
+def unwrapped(x: Tensor) -> Tensor:
+    """x without the wrappers of torch.func.grad and jvp."""
+    while _functorch.is_gradtrackingtensor(x):
+        x = _functorch.get_unwrapped(x)
+    return x
