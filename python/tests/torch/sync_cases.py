@@ -123,7 +123,7 @@ def dtypes(rank: int, size: int) -> Result:
         layer = SyncBatchNorm(5).to(dtype)
         own = cut(x, rank, size).requires_grad_()
         y = layer(own)
-        y.backward(own.detach())
+        y.backward(cut(x.flip(0, 2), rank, size))
         results[str(dtype)] = {"y": y.detach(), "dx": own.grad, "types": [str(layer.weight.grad.dtype)]}
     return results
 
@@ -136,7 +136,7 @@ def disagreement(rank: int, size: int) -> Result:
             layer(x)
         except ValueError as problem:
             messages.append(f"{type(problem).__name__}: {problem}")
-    return {"messages": messages, "mean": layer(torch.ones(3, 5, 2) + rank).mean()}
+    return {"messages": messages, "mean": layer(torch.ones(3, 5, 2) + rank).detach().mean()}
 
 
 def part_of_the_ranks(rank: int, size: int) -> Result:
@@ -145,6 +145,11 @@ def part_of_the_ranks(rank: int, size: int) -> Result:
     layer = SyncBatchNorm(2, process_group=groups[rank // 2])
     layer(torch.full((4, 2), float(rank)) + torch.arange(4.0)[:, None])
     return {"mean": layer.running_mean * 10}
+
+
+EVERYWHERE = ["one_step", "one_layer", "training", "second_derivatives", "dtypes"]
+ON_TWO = ["disagreement", "converted"]
+ON_FOUR = ["part_of_the_ranks"]
 
 
 def one_raises(rank: int, size: int) -> Result:
@@ -189,14 +194,15 @@ def converted(rank: int, size: int) -> Result:
     """torch's layers, converted, inside DistributedDataParallel; and an evaluation that exchanges nothing."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2), nn.BatchNorm1d(2))
-    before = model.state_dict()
+    state = model.state_dict()
     shared = SyncBatchNorm.convert_sync_batchnorm(model)
-    same = all(a.data_ptr() == b.data_ptr() for a, b in zip(before.values(), shared.state_dict().values()))
+    same = all(a.data_ptr() == b.data_ptr() for a, b in zip(state.values(), shared.state_dict().values()))
     wrapped = DistributedDataParallel(shared)
     x = torch.randn(12, 3, generator=torch.Generator().manual_seed(2))
+    before = unitvar.torch._communicator.communicator_of().frames
     wrapped(cut(x, rank, size)).sum().backward()
     mean = shared[1].running_mean.clone()
     wrapped.eval()
     if rank == 0:
         shared(x)  # the other ranks do not call it
-    return {"mean": mean, "same": same, "frames": unitvar.torch._communicator.communicator_of().frames}
+    return {"mean": mean, "same": same, "frames": unitvar.torch._communicator.communicator_of().frames - before}
