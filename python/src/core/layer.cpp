@@ -3,11 +3,10 @@
 #include <nanobind/stl/string.h>
 
 #include <variant>
-#include <vector>
 
 #include "unitvar/batch_norm_layer.hpp"
 
-// The BatchNorm layer, of any storage type, and running statistics in the caller's memory.
+// The BatchNorm layer, of any storage type.
 namespace unitvar::python {
 namespace {
 
@@ -44,24 +43,6 @@ RunningPolicy policy_of(bool cumulative, double momentum, bool weight_of_old, bo
           .sense = weight_of_old ? MomentumSense::weight_of_old : MomentumSense::weight_of_new,
           .variance = biased ? VarianceKind::biased : VarianceKind::unbiased,
           .skip_nonfinite = skip_nonfinite};
-}
-
-/// Running statistics of type T, in the caller's memory, by one batch: widened, moved, and rounded once.
-template <class T>
-void move_running_statistics(std::span<T> mean, std::span<T> var, double count, std::span<const double> batch_mean,
-                             std::span<const double> batch_var, const RunningPolicy& policy) {
-  const auto widened = [](std::span<T> from) {
-    std::vector<double> to(from.size());
-    for (std::size_t c = 0; c < to.size(); ++c) to[c] = static_cast<double>(from[c]);
-    return to;
-  };
-  const auto narrowed = [](const std::vector<double>& from, std::span<T> to) {
-    for (std::size_t c = 0; c < to.size(); ++c) to[c] = static_cast<T>(from[c]);
-  };
-  std::vector<double> wide_mean = widened(mean), wide_var = widened(var);
-  update_running_statistics({.mean = wide_mean, .var = wide_var}, count, batch_mean, batch_var, policy);
-  narrowed(wide_mean, mean);
-  narrowed(wide_var, var);
 }
 
 }  // namespace
@@ -125,13 +106,6 @@ void define_layer(nb::module_& m) {
   define_array(layer, "saved_mean", [](auto& own) { return own.saved_mean(); });
   define_array(layer, "saved_var", [](auto& own) { return own.saved_var(); });
   define_array(layer, "saved_rstd", [](auto& own) { return own.saved_rstd(); });
-  m.def("move_running_statistics", [](int dtype, int64_t c, const Out& mean, const Out& var, double count,
-                                      const In& batch_mean, const In& batch_var, double momentum) {
-    with_dtype(dtype, [&]<class T>() {
-      move_running_statistics<T>(mean.of<T>(c), var.of<T>(c), count, batch_mean.of<double>(c), batch_var.of<double>(c),
-                                 {.momentum = momentum});
-    });
-  });
   m.def("update_running_statistics",
         [](const Out& mean, const Out& var, int64_t tracked, double count, const In& batch_mean, const In& batch_var,
            bool cumulative, double momentum, bool weight_of_old, bool biased, bool skip_nonfinite) {

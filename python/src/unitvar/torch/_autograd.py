@@ -27,8 +27,11 @@ def _gradients(ctx: Any, wanted: Any, dy: Tensor) -> list[Tensor | None]:
     return list(norm.backward(numbers, need, dy, *saved))
 
 
-class _Eager(Function):
-    """The plain case. What is kept goes into a list, because an output costs more."""
+class Eager(Function):
+    """The plain case. What is kept goes into a list, because an output costs more.
+
+    Numbers behind those of the norm's schema are for its forward alone.
+    """
 
     @staticmethod
     def forward(  # type: ignore[override]
@@ -37,7 +40,7 @@ class _Eager(Function):
         y, *made = norm.forward(numbers, x, gamma, beta, *extra)
         kept += made
         ctx.save_for_backward(x, gamma, beta, *extra, *made)
-        ctx.norm, ctx.numbers = norm, numbers
+        ctx.norm, ctx.numbers = norm, numbers[: len(norm.numbers)]
         return y
 
     @staticmethod
@@ -131,7 +134,7 @@ def call(
         if not torch.is_grad_enabled():
             return norm.forward(numbers, x, gamma, beta, *extra)
         kept: list[Tensor] = []
-        return _Eager.apply(norm, numbers, kept, x, gamma, beta, *extra), *kept
+        return Eager.apply(norm, numbers, kept, x, gamma, beta, *extra), *kept
     if in_forward_mode():
         return norm.formula(numbers, x, gamma, beta, *extra)
     if in_transform():

@@ -9,6 +9,7 @@ from torch import nn
 
 from . import _modules
 from ._fuse import Activation, Fuser, Join, Joined
+from ._more_modules import BatchNormAct2d
 from ._own_forward import has_set_forward, is_plain_forward, reset_forward
 from ._sync import SyncBatchNorm
 
@@ -62,8 +63,8 @@ def _is_joinable(module: nn.Module) -> bool:
 
 
 def _with_activation(module: nn.Module, activation: Activation) -> None:
-    module.__class__ = _modules.BatchNormAct2d
-    module.activation, module.negative_slope = activation  # type: ignore[assignment]
+    module.__class__ = BatchNormAct2d
+    module.act, module.negative_slope = activation  # type: ignore[assignment]
     vars(module)["_unitvar_joined"] = True
 
 
@@ -138,5 +139,5 @@ def restore(model: nn.Module) -> nn.Module:
 
 def _plain(module: Any) -> None:
     """A joined normalization without its activation."""
-    del module.activation, module.negative_slope
+    del module.act, module.negative_slope
     module.__class__ = nn.BatchNorm2d

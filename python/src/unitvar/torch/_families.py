@@ -10,8 +10,9 @@ from torch import Tensor
 
 from .. import _core
 from ._formulas import affine, channel_affine, moments, other_axes, per_channel, stacked
-from ._memory import CODES, address, channels, laid_out_like, options, rows, rows_of, samples
+from ._memory import CODES, address, channels, laid_out_like, options, rows, samples, statistics
 from ._norm import Grads, Norm
+from ._running import NO_RUNNING
 
 
 class _Batch(Norm):
@@ -26,6 +27,23 @@ class _Batch(Norm):
         mean, var = moments(wide, other_axes(x))
         rstd = torch.rsqrt(var + numbers[-1])
         return channel_affine((wide - mean) * rstd, gamma, beta).to(x.dtype), stacked(mean, var, rstd)
+
+
+class _BatchAlone(_Batch):
+    """Nothing but batch_norm. Its forward is written out, since small tensors feel each call.
+
+    Numbers behind eps are running statistics to move: see running_numbers.
+    """
+
+    def forward(self, numbers: tuple[Any, ...], x: Tensor, gamma: Any, beta: Any, *extra: Any) -> tuple[Tensor, ...]:
+        x, (n, c, s) = channels(x)
+        y, saved = torch.empty_like(x), statistics(x, 3, c)
+        _core.batch_norm_training(
+            CODES[x.dtype], n, c, s, x.data_ptr(), 0 if gamma is None else gamma.data_ptr(),
+            0 if beta is None else beta.data_ptr(), y.data_ptr(), saved.data_ptr(), numbers[0], options(),
+            *(numbers[1:] or NO_RUNNING),
+        )  # fmt: skip
+        return y, saved
 
 
 class _Frozen(_Batch):
@@ -118,4 +136,4 @@ class _Group(Norm):
         return channel_affine(x_hat, gamma, beta).to(x.dtype), stacked(mean, rstd)
 
 
-BATCH, FROZEN, LAYER, RMS, GROUP = _Batch(), _Frozen(), _Layer(), _Rms(), _Group()
+BATCH, FROZEN, LAYER, RMS, GROUP = _BatchAlone(), _Frozen(), _Layer(), _Rms(), _Group()

@@ -39,6 +39,7 @@ _ADDS = (operator.add, operator.iadd, torch.add, "add", "add_")
 JOINED = frozenset({"relu", "leaky_relu"})
 
 
+_DIFFERS = "the module's forward differs between training and evaluation, or by its input's type"
 _BOXES = (nn.ModuleList, nn.ModuleDict)
 
 
@@ -71,7 +72,7 @@ def joined(norm: Any, x: Tensor, residual: Any) -> Tensor:
     if isinstance(residual, Tensor) and residual.shape == x.shape and residual.dtype is x.dtype:
         y: Tensor = norm(x, residual)
         return y
-    return activated(BatchNorm2d.forward(norm, x) + residual, negative_slope_of(norm.activation, norm.negative_slope))
+    return activated(BatchNorm2d.forward(norm, x) + residual, negative_slope_of(norm.act, norm.negative_slope))
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,18 @@ class _Reader:
         end = self.child(user)
         if end is not None and hooks_of(end):
             raise Unsafe("the activation has hooks")
+        if add is not None:
+            self._check_move(norm, user, graph)
         return _Found(norm, add, user, activation)
+
+    def _check_move(self, norm: fx.Node, end: fx.Node, graph: fx.Graph) -> None:
+        """Where a residual is added, the normalization moves to the activation: x may not change in between."""
+        order = list(graph.nodes)
+        between = set(order[order.index(norm) + 1 : order.index(end)]) - set(_chain(norm, end))
+        x = norm.args[0]
+        own = isinstance(x, fx.Node) and x.op == "call_module" and len(x.users) == 1
+        if between and not own:
+            raise Unsafe("x may change between the normalization and the activation")
 
     def _is_own(self, target: str) -> bool:
         """Whether what stands between the module and its grandchild are boxes without a forward."""
@@ -283,16 +295,16 @@ class Fuser:
     ) -> bool:
         """Joins at one place, which stands in each graph. Whether graphs[0] was changed."""
         first = places[0]
+        if len({place.key if isinstance(place, _Found) else str(place) for place in places}) > 1:
+            raise Unsafe(_DIFFERS)
         if isinstance(first, Unsafe):
             raise first
-        if any(not isinstance(place, _Found) or place.key != first.key for place in places):
-            raise Unsafe("the module's forward differs between training and evaluation, or by its input's type")
         norm, end = reader.child(first.norm), reader.child(first.end)
         assert norm is not None
         alone = end is not None and self.uses[id(end)] == 1 and all(reader.calls(g, end) == 1 for g in graphs)
         in_place = alone and first.add is None
         if not in_place and not same:
-            raise Unsafe("the module's forward differs between training and evaluation, or by its input's type")
+            raise Unsafe(_DIFFERS)
         name = str(first.norm.target)
         self.make_act(norm, first.activation)
         self.joins.append(Join(prefix + name, first.activation[0], first.add is not None))

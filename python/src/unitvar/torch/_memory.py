@@ -12,7 +12,7 @@ from .. import _core
 
 #: The compiled module's numbers of the storage types.
 CODES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
-_PLAIN = (Tensor, torch.nn.Parameter)
+PLAIN = (Tensor, torch.nn.Parameter)
 _OPTIONS: dict[int, _core.Options] = {}
 _STATISTICS: dict[tuple[int, int], Tensor] = {}
 
@@ -28,7 +28,7 @@ def options() -> _core.Options:
 
 def is_plain(x: Tensor) -> bool:
     """Whether x is a tensor with memory of its own: no fake, wrapped or functional one, and no subclass."""
-    return type(x) in _PLAIN
+    return type(x) in PLAIN
 
 
 def address(x: Tensor | None) -> int:
@@ -43,14 +43,14 @@ def param_dtype(x: Tensor) -> torch.dtype:
 
 def statistics(x: Tensor, rows: int, count: int) -> Tensor:
     """A new float64 tensor: mean, var and the like, a row each."""
-    if not is_plain(x):
+    if type(x) not in PLAIN:
         return x.new_empty((rows, count), dtype=torch.float64)
     pattern = _STATISTICS.get((rows, count))
-    if pattern is None:  # empty_like takes half the time of empty with a dtype
+    if pattern is None:
         pattern = torch.empty((rows, count), dtype=torch.float64)
         if count <= 4096 and len(_STATISTICS) < 256:
             _STATISTICS[rows, count] = pattern
-    return torch.empty_like(pattern)
+    return torch.empty_like(pattern)  # half the time of empty with a dtype
 
 
 def rows_of(statistics: Tensor) -> list[int]:
@@ -73,12 +73,14 @@ def lies_channels_last(x: Tensor) -> bool:
 
 def channels(x: Tensor) -> tuple[Tensor, tuple[int, int, int]]:
     """x and its outer, channels, inner. Contiguous or channels last as it lies, else a contiguous copy."""
-    n, c, *space = x.shape
-    if not x.is_contiguous():
-        if lies_channels_last(x):
-            return x, (n * prod(space), c, 1)
-        x = x.contiguous()
-    return x, (n, c, prod(space))
+    shape = x.shape
+    n, c = shape[0], shape[1]
+    s = x.numel() // (n * c) if n else prod(shape[2:])
+    if x.is_contiguous():
+        return x, (n, c, s)
+    if lies_channels_last(x):
+        return x, (n * s, c, 1)
+    return x.contiguous(), (n, c, s)
 
 
 def samples(x: Tensor) -> tuple[Tensor, tuple[int, int, int, int]]:

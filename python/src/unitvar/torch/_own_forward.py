@@ -6,11 +6,11 @@ import importlib
 import inspect
 import itertools
 import linecache
+import operator
 import sys
 from types import ModuleType
 from typing import Any
 
-import torch
 from torch import Tensor, fx, nn
 
 _SERIAL = itertools.count()
@@ -31,6 +31,20 @@ class _Proxy(fx.Proxy):
             return _Proxy
         tracer.asked = True
         return Tensor if tracer.as_tensor else _Proxy
+
+
+def _in_place(name: str) -> Any:
+    """`a += b` and the like as they are: fx itself traces a = a + b, which leaves other names of a unchanged."""
+    function = getattr(operator, name)
+
+    def traced(self: fx.Proxy, other: Any) -> fx.Proxy:
+        return self.tracer.create_proxy("call_function", function, (self, other), {})
+
+    return traced
+
+
+for _name in ("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "iand", "ior", "ixor"):
+    setattr(_Proxy, f"__{_name}__", _in_place(_name))
 
 
 class _Tracer(fx.Tracer):

@@ -12,6 +12,11 @@ from ._memory import CODES
 from ._transforms import has_memory, is_compiling, unwrapped
 
 
+increment_version = torch.autograd.graph.increment_version
+#: Numbers behind eps of a batch norm that moves nothing: dtype, addresses of mean and var, momentum.
+NO_RUNNING = (0, 0, 0, 0.0)
+
+
 def move(running_mean: Tensor, running_var: Tensor | None, saved: Tensor, count: Any, momentum: float) -> None:
     """Moves both by a batch of `count` values a channel. A batch of none moves nothing.
 
@@ -21,12 +26,11 @@ def move(running_mean: Tensor, running_var: Tensor | None, saved: Tensor, count:
     if not is_compiling():
         saved = unwrapped(saved)
         if _has_kernel(running_mean, running_var, saved):
-            mean, c = saved.data_ptr(), saved.shape[1]
             _core.move_running_statistics(
-                CODES[running_mean.dtype], c, running_mean.data_ptr(), running_var.data_ptr(), float(count), mean,
-                mean + 8 * c, momentum,
+                CODES[running_mean.dtype], saved.shape[1], running_mean.data_ptr(), running_var.data_ptr(),
+                float(count), saved.data_ptr(), momentum,
             )  # fmt: skip
-            torch.autograd.graph.increment_version((running_mean, running_var))
+            increment_version((running_mean, running_var))
             return
     if not isinstance(count, Tensor) and count == 0:
         return

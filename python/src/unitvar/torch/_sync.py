@@ -12,9 +12,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from .. import _core
 from .._arrays import collective
-from ._batch_norm import batch_norm, parameters
+from ._batch_norm import parameters
 from ._communicator import Communicator, communicator_of
 from ._memory import CODES, address, channels, laid_out_like, param_dtype, rows_of, statistics
+from ._modules import BatchNorm1d, BatchNorm2d, BatchNorm3d, BatchNormBase
 from ._running import move
 
 __all__ = ["SyncBatchNorm"]
@@ -146,7 +147,7 @@ class _Backward(torch.autograd.Function):
         return grad_x, grad_dy, grad_gamma.to(gamma.dtype), *(None,) * 3
 
 
-class SyncBatchNorm(_BatchNorm):
+class SyncBatchNorm(BatchNormBase):
     """Batch normalization whose batch is spread over the ranks of a process group; torch.nn.SyncBatchNorm on the CPU.
 
     ``y = gamma * (x - mean) / sqrt(var + eps) + beta`` with mean and biased var of all ranks' samples, merged by Chan's
@@ -200,7 +201,7 @@ class SyncBatchNorm(_BatchNorm):
         self.process_group = process_group
 
     def _check_input_dim(self, input: Tensor) -> None:
-        if input.dim() < 2:
+        if input.dim() < 2 and self._ranks() is None:  # ranks hear of it from the collective call
             raise ValueError(f"expected at least 2D input (got {input.dim()}D input)")
 
     def _ranks(self) -> Communicator | None:
@@ -209,43 +210,23 @@ class SyncBatchNorm(_BatchNorm):
             return None
         return communicator_of(self.process_group) if dist.get_world_size(self.process_group) > 1 else None
 
-    def forward(self, input: Tensor) -> Tensor:
-        if not input.is_cpu:
-            return torch.nn.SyncBatchNorm.forward(self, input)  # type: ignore[arg-type]
+    def forward(self, input: Tensor, *more: Any) -> Tensor:
+        """y; in training of the batch of all ranks."""
+        if input.is_cpu:
+            return super().forward(input, *more)
+        return torch.nn.SyncBatchNorm.forward(self, input)  # type: ignore[arg-type]
+
+    def normalize(
+        self, input: Tensor, running_mean: Any, running_var: Any, weight: Any, bias: Any, training: bool,
+        momentum: float, *more: Any,
+    ) -> Tensor:  # fmt: skip
         ranks = self._ranks()
-        counting = self.training and self.track_running_stats and self.num_batches_tracked is not None
         if ranks is None:
-            self._check_input_dim(input)
-            if counting:
-                self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
-            return self._alone(input)
-        y, saved, count = _Forward.apply(input, self.weight, self.bias, self.num_features, self.eps, ranks)
-        if counting:
-            self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
-        if self.track_running_stats and self.running_mean is not None:
-            move(self.running_mean, self.running_var, saved, count, self._weight_of_new())
+            return super().normalize(input, running_mean, running_var, weight, bias, training, momentum)
+        y, saved, count = _Forward.apply(input, weight, bias, self.num_features, self.eps, ranks)
+        if running_mean is not None:
+            move(running_mean, running_var, saved, count, momentum)
         return y  # type: ignore[no-any-return]
-
-    def _alone(self, input: Tensor) -> Tensor:
-        """The batch of this rank alone, or running statistics."""
-        tracked = self.track_running_stats or not self.training
-        return batch_norm(
-            input,
-            self.running_mean if tracked else None,
-            self.running_var if tracked else None,
-            self.weight,
-            self.bias,
-            self.training or self.running_mean is None,
-            self._weight_of_new(),
-            self.eps,
-        )
-
-    def _weight_of_new(self) -> float:
-        """The weight of this batch in the running statistics; num_batches_tracked counts it already."""
-        if self.momentum is not None:
-            return self.momentum
-        batches = self.num_batches_tracked
-        return 1.0 / float(batches) if self.training and batches is not None else 0.0
 
     @classmethod
     def convert_sync_batchnorm(cls, module: torch.nn.Module, process_group: Any = None) -> torch.nn.Module:
@@ -286,6 +267,6 @@ class SyncBatchNorm(_BatchNorm):
 
 
 def _only_normalizes(module: _BatchNorm) -> bool:
-    plain = {_BatchNorm.forward, torch.nn.SyncBatchNorm.forward, SyncBatchNorm.forward}
-    from_here = type(module).__module__.startswith(__package__) and type(module).__name__.startswith("BatchNorm")
-    return type(module).forward in plain or (from_here and type(module).__name__[-2:] in ("1d", "2d", "3d"))
+    """Whether a class's forward is batch normalization and nothing else."""
+    ours = (BatchNorm1d, BatchNorm2d, BatchNorm3d, SyncBatchNorm)
+    return type(module) in ours or type(module).forward in (_BatchNorm.forward, torch.nn.SyncBatchNorm.forward)

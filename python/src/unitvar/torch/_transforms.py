@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from ._memory import is_plain
+from ._memory import PLAIN, is_plain
 
-is_compiling = torch.compiler.is_compiling
+is_compiling = torch.compiler.is_dynamo_compiling  # torch.export without Dynamo shows by its fake tensors
 _functorch = torch._C._functorch
 _interpreter = _functorch.peek_interpreter_stack
 _interpreters = _functorch.get_interpreter_stack
@@ -37,7 +37,7 @@ def has_memory(*tensors: Tensor) -> bool:
 
 def is_eager(x: Tensor) -> bool:
     """Whether x has memory, and nothing watches or transforms the call."""
-    return is_plain(x) and _interpreter() is None and forward_ad._current_level < 0 and not _modes()
+    return type(x) in PLAIN and _interpreter() is None and forward_ad._current_level < 0 and not _modes()
 
 
 def unwrapped(x: Tensor) -> Tensor:
