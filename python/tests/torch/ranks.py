@@ -33,10 +33,16 @@ def run_ranks(module: str, functions: list[str], size: int, folder: Path, second
     """
     import torch
 
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "OMP_NUM_THREADS": "1",
+    }
     command = [sys.executable, __file__, module, ",".join(functions), str(size), str(folder), str(seconds)]
     processes = [
-        subprocess.Popen([*command, str(rank)], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [*command, str(rank)], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
         for rank in range(size)
     ]
     end = time.monotonic() + 180
@@ -61,9 +67,7 @@ def _main(module: str, functions: list[str], size: int, folder: Path, seconds: f
     import torch.distributed as dist
 
     torch.set_num_threads(1)
-    dist.init_process_group(
-        "gloo", f"file://{folder}/store", timedelta(seconds=seconds), world_size=size, rank=rank
-    )
+    dist.init_process_group("gloo", f"file://{folder}/store", timedelta(seconds=seconds), world_size=size, rank=rank)
     cases = importlib.import_module(module)
     results = {name: getattr(cases, name)(rank, size) for name in functions}
     torch.save(results, folder / f"result.{rank}")

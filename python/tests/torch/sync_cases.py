@@ -100,7 +100,7 @@ def training(rank: int, size: int) -> Result:
 
 
 def second_derivatives(rank: int, size: int) -> Result:
-    """A penalty on dx, dgamma and dbeta; dgamma and dbeta of all ranks together, as DistributedDataParallel has them."""
+    """A penalty on dx, dgamma and dbeta, these of all ranks together."""
     random = torch.Generator().manual_seed(5)
     x, dy, v = (torch.randn(12, 4, 3, generator=random, dtype=torch.float64) for _ in range(3))
     u, w = (torch.randn(4, generator=random, dtype=torch.float64) for _ in range(2))

@@ -49,7 +49,8 @@ class Conversion:
 def _reason(module: nn.Module) -> str | None:
     """Why a normalization is not swapped; None if it is."""
     if type(module) not in _OURS:
-        own = type(module).forward is not next(b for b in type(module).__mro__ if b in _OURS or b in _FAMILIES).forward
+        base: Any = next(b for b in type(module).__mro__ if b.__module__.startswith("torch.nn."))
+        own = type(module).forward is not base.forward
         return f"{type(module).__name__} is a subclass" + (" with its own forward" if own else "")
     return None if is_plain_forward(module) else "its forward was replaced"
 

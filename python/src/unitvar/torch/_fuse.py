@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from ._batch_norm import negative_slope_of
-from ._modules import BatchNorm2d
 from ._own_forward import Unsafe, has_set_forward, hooks_of, is_plain_forward, own_graphs, same_code, set_forward
 from ._variants import activated
 
@@ -68,11 +67,11 @@ class Joined(nn.Module):
 
 
 def joined(norm: Any, x: Tensor, residual: Any) -> Tensor:
-    """norm with a residual like x. Another one is added behind the plain normalization, as torch broadcasts it."""
+    """norm with a residual like x. Another one is added behind torch's normalization, as torch broadcasts it."""
     if isinstance(residual, Tensor) and residual.shape == x.shape and residual.dtype is x.dtype:
         y: Tensor = norm(x, residual)
         return y
-    return activated(BatchNorm2d.forward(norm, x) + residual, negative_slope_of(norm.act, norm.negative_slope))
+    return activated(nn.BatchNorm2d.forward(norm, x) + residual, negative_slope_of(norm.act, norm.negative_slope))
 
 
 @dataclass(frozen=True)
@@ -290,9 +289,7 @@ class Fuser:
                 found[str(node.target)] = reason
         return found
 
-    def _join(
-        self, prefix: str, reader: _Reader, graphs: list[fx.Graph], places: list[Any], same: bool
-    ) -> bool:
+    def _join(self, prefix: str, reader: _Reader, graphs: list[fx.Graph], places: list[Any], same: bool) -> bool:
         """Joins at one place, which stands in each graph. Whether graphs[0] was changed."""
         first = places[0]
         if len({place.key if isinstance(place, _Found) else str(place) for place in places}) > 1:

@@ -89,7 +89,10 @@ def own_graphs(module: nn.Module) -> list[fx.Graph]:
     Raises Unsafe where it cannot be traced, or where an optional argument may change it.
     """
     for parameter in inspect.signature(type(module).forward).parameters.values():
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) or parameter.default is not parameter.empty:
+        if (
+            parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+            or parameter.default is not parameter.empty
+        ):
             raise Unsafe(f"{type(module).__name__}.forward has the optional argument {parameter.name}")
     first, asked = _trace(module, True, False)
     others = [_trace(module, training, tensor)[0] for training, tensor in ((False, False), (True, True), (False, True))]
@@ -166,5 +169,3 @@ def hooks_of(module: nn.Module) -> bool:
 def is_plain_forward(module: nn.Module) -> bool:
     """Whether the class's forward is the one that runs."""
     return "forward" not in vars(module) and type(module).__call__ is nn.Module.__call__
-
-

@@ -45,8 +45,19 @@ def _forward(
     gamma, beta = parameters(gamma, beta, x)
     x, extent = channels(x)
     y, saved = torch.empty_like(x), statistics(x, 3, num_features)
+    mean, var, rstd = rows_of(saved)
     count = _core.batch_norm_forward(
-        CODES[x.dtype], *extent, x.data_ptr(), address(gamma), address(beta), y.data_ptr(), *rows_of(saved), eps, options
+        CODES[x.dtype],
+        *extent,
+        x.data_ptr(),
+        address(gamma),
+        address(beta),
+        y.data_ptr(),
+        mean,
+        var,
+        rstd,
+        eps,
+        options,
     )
     return x, y, saved, count
 
@@ -93,9 +104,7 @@ def _per_channel(t: Tensor, x: Tensor) -> Tensor:
 
 class _Forward(torch.autograd.Function):
     @staticmethod
-    def forward(  # type: ignore[override]
-        ctx: Any, x: Tensor, gamma: Any, beta: Any, num_features: int, eps: float, ranks: Communicator
-    ) -> Any:
+    def forward(ctx: Any, x: Tensor, gamma: Any, beta: Any, num_features: int, eps: float, ranks: Communicator) -> Any:
         x, y, saved, count = _forward(x, gamma, beta, num_features, eps, options=_options(ranks))
         ctx.save_for_backward(x, gamma, beta, saved)
         ctx.ranks = ranks
@@ -103,7 +112,7 @@ class _Forward(torch.autograd.Function):
         return y, saved, count
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor, *_: Any) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, dy: Tensor, *_: Any) -> Any:
         x, gamma, beta, saved = ctx.saved_tensors
         need_x, need_gamma, need_beta = ctx.needs_input_grad[:3]
         dx, dgamma, dbeta = _Backward.apply(x, dy, gamma, saved, need_gamma or need_beta, ctx.ranks)
@@ -117,7 +126,7 @@ class _Forward(torch.autograd.Function):
 
 class _Backward(torch.autograd.Function):
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, x: Tensor, dy: Tensor, gamma: Any, saved: Tensor, need_params: bool, ranks: Communicator
     ) -> Any:
         ctx.set_materialize_grads(False)
@@ -126,8 +135,8 @@ class _Backward(torch.autograd.Function):
         return _backward(x, dy, saved, gamma, need_params, options=_options(ranks))
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, v: Any, u: Any, w: Any) -> Any:  # type: ignore[override]
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, v: Any, u: Any, w: Any) -> Any:
         """Gradients that arrive at dx (v), dgamma (u) and dbeta (w) of this rank; docs/derivation.md B51 to B54."""
         x, dy, gamma, saved = ctx.saved_tensors
         options = _options(ctx.ranks)
@@ -243,7 +252,9 @@ class SyncBatchNorm(BatchNormBase):
         """
         if isinstance(module, _BatchNorm):
             if not _only_normalizes(module):
-                warnings.warn(f"convert_sync_batchnorm leaves {type(module).__name__}, which has its own forward")
+                warnings.warn(
+                    f"convert_sync_batchnorm leaves {type(module).__name__}, which has its own forward", stacklevel=2
+                )
                 return module
             return cls._from(module, process_group)
         for name, child in module.named_children():
