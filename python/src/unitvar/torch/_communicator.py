@@ -44,7 +44,7 @@ class Communicator(_Base):
 
     def __init__(self, group: Any = None, *, timeout: timedelta | None = None, **kwargs: Any) -> None:
         parent = dist.group.WORLD if group is None else group
-        own = dist.new_group(
+        own: Any = dist.new_group(
             dist.get_process_group_ranks(parent),
             timeout=_timeout_of(parent) if timeout is None else timeout,
             backend="gloo",
