@@ -16,9 +16,10 @@ from __future__ import annotations
 import argparse
 import copy
 import signal
+import statistics
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,11 +152,16 @@ def _errors(got: tuple[Tensor, ...], wanted: tuple[Tensor, ...]) -> Errors:
     return Errors(*(float((g - w).norm() / w.norm()) for g, w in zip(got, wanted)))
 
 
+def images(size: int, seed: int = 1) -> Tensor:
+    """A batch of them."""
+    return torch.randn(BATCH, 3, size, size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
 def _input_for(name: str) -> tuple[nn.Module, Tensor]:
-    """The network and the smallest image that it takes."""
+    """The network and the smallest images that it takes."""
     problem: Exception | None = None
     for size in SIZES:
-        x = torch.randn(BATCH, 3, size, size, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+        x = images(size)
         try:
             torch.manual_seed(0)
             fixed = {"img_size": size} if name.startswith("timm:") and size != 224 and _takes_size(name) else {}
@@ -175,14 +181,30 @@ def _takes_size(name: str) -> bool:
 
 
 def compare(name: str) -> Row:
-    """One network, all ways."""
+    """One network, all ways.
+
+    Where rounding moves a value over the kink of a ReLU, a gradient is wrong by what this value weighs, by chance torch's
+    or ours. If the gradients of any are far worse than its y, the errors are the medians of three batches of images.
+    """
     model, x = _input_for(name)
     conversion = Conversion()
-    plain, fused = convert(copy.deepcopy(model)), convert(copy.deepcopy(model), fuse=True, report=conversion)
-    wanted = _step(copy.deepcopy(model).double(), x)
-    exact = _errors(_step(copy.deepcopy(fused).double(), x), wanted)
-    found = [_errors(_step(each, x.float()), wanted) for each in (model, plain, fused)]
-    return Row(name, parameters_of(model), x.shape[-1], conversion, exact, *found)
+    ways = [model, convert(copy.deepcopy(model)), convert(copy.deepcopy(model), fuse=True, report=conversion)]
+    doubles = copy.deepcopy(model).double(), copy.deepcopy(ways[2]).double()
+
+    def measure(x: Tensor) -> tuple[tuple[Tensor, ...], list[Errors]]:
+        wanted = _step(copy.deepcopy(doubles[0]), x)
+        return wanted, [_errors(_step(copy.deepcopy(way), x.float()), wanted) for way in ways]
+
+    wanted, errors = measure(x)
+    exact = _errors(_step(doubles[1], x), wanted)
+    if any(e.gradients > 30 * e.y for e in errors):
+        more = [errors, *(measure(images(x.shape[-1], seed))[1] for seed in (3, 4))]
+        errors = [_median(of_one) for of_one in zip(*more)]
+    return Row(name, parameters_of(model), x.shape[-1], conversion, exact, *errors)
+
+
+def _median(errors: Sequence[Errors]) -> Errors:
+    return Errors(*(statistics.median(e) for e in zip(*((e.y, e.gradients, e.evaluated) for e in errors))))
 
 
 HEAD = (

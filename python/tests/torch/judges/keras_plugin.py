@@ -1,6 +1,6 @@
 """A pytest plugin that puts this package's functions into Keras' torch backend, and counts the calls.
 
-    KERAS_BACKEND=torch pytest -p keras_plugin --pyargs keras.src.layers.normalization.batch_normalization_test
+KERAS_BACKEND=torch pytest -p keras_plugin --pyargs keras.src.layers.normalization.batch_normalization_test
 """
 
 from __future__ import annotations

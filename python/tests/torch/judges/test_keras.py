@@ -21,7 +21,12 @@ CALLS = ("batch_norm", "batch_norm in training", "layer_norm", "group_norm", "rm
 
 def test_keras_tests_pass_with_the_functions_of_this_package(tmp_path: Path, count: Any) -> None:
     paths = [str(Path(__file__).parent), *(path for path in sys.path if path)]
-    environment = {**os.environ, "KERAS_BACKEND": "torch", "KERAS_HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(paths)}
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": "torch",
+        "KERAS_HOME": str(tmp_path),
+        "PYTHONPATH": os.pathsep.join(paths),
+    }
     modules = [f"keras.src.layers.normalization.{suite}_test" for suite in SUITES]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "keras_plugin", "--pyargs", *modules],
