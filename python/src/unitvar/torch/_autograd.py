@@ -15,14 +15,14 @@ from torch.autograd import Function
 
 from ._norm import Norm
 from ._ops import each_of_batch, emptied, filled, needs
-from ._transforms import in_forward_mode, in_transform, is_compiling, is_eager
+from ._transforms import in_forward_mode, in_transform, is_batched_gradient, is_compiling, is_eager
 
 
 def _gradients(ctx: Any, wanted: Any, dy: Tensor) -> list[Tensor | None]:
     """What a backward gives; as a node of the graph where second derivatives may follow."""
     norm, numbers, saved = ctx.norm, ctx.numbers, ctx.saved_tensors
     need = needs(norm, wanted, saved)
-    if torch.is_grad_enabled() or not is_eager(dy):
+    if torch.is_grad_enabled() or not is_eager(dy) or is_batched_gradient(dy):
         return emptied(_Backward.apply(norm, numbers, need, dy, *saved), need)
     return list(norm.backward(numbers, need, dy, *saved))
 

@@ -198,7 +198,7 @@ def batch_norm_act(
     if not training:
         return _frozen_act(input, running_mean, running_var, gamma, beta, residual, eps, slope)
     count = refuse_one_value(input)
-    y, saved, _ = call(ACT, (lies_channels_last(input), slope, eps), input, gamma, beta, residual)
+    y, saved, *_ = call(ACT, (lies_channels_last(input), slope, eps), input, gamma, beta, residual)
     if running_mean is not None:
         move(running_mean, running_var, saved, count, momentum)
     result: Tensor = y

@@ -45,3 +45,8 @@ def unwrapped(x: Tensor) -> Tensor:
     while _functorch.is_gradtrackingtensor(x):
         x = _functorch.get_unwrapped(x)
     return x
+
+
+def is_batched_gradient(dy: Tensor) -> bool:
+    """Whether torch.autograd.grad(is_grads_batched=True) made dy: its vmap is none of torch.func's."""
+    return bool(_functorch.is_legacy_batchedtensor(dy))
