@@ -44,7 +44,11 @@ def test_digits_survive_a_large_mean(case: Case) -> None:
     x, gamma, beta = case.inputs(torch.float32)
     x = (x.detach() + 1e5).requires_grad_()
     wide = tuple(t.detach().double() for t in (x, gamma, beta))
-    assert error(case.ours(x, gamma, beta), case.theirs(*wide)) < 3e-7 < error(case.theirs(x, gamma, beta), case.theirs(*wide))
+    assert (
+        error(case.ours(x, gamma, beta), case.theirs(*wide))
+        < 3e-7
+        < error(case.theirs(x, gamma, beta), case.theirs(*wide))
+    )
 
 
 @each_case
@@ -71,7 +75,9 @@ def test_results_lie_as_torchs(case: Case) -> None:
         y = case.ours(layout, gamma, beta)
         assert error(y, case.theirs(layout.double(), gamma.double(), beta.double())) < 3e-7
         if layout is x or case.name in ("batch", "frozen", "group", "layer") and layout is not slices:
-            assert layout.stride() != channels_last(x).stride() or y.stride() == case.theirs(layout, gamma, beta).stride()
+            assert (
+                layout.stride() != channels_last(x).stride() or y.stride() == case.theirs(layout, gamma, beta).stride()
+            )
 
 
 def test_channels_last_reaches_the_kernels_as_it_lies(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +106,10 @@ def test_every_rank_and_channels_last(shape: tuple[int, ...], last: bool) -> Non
     g, b = torch.randn(2, shape[1], dtype=torch.float64, requires_grad=True)
     dy = torch.randn(shape, dtype=torch.float64)
     for ours, theirs in (
-        (lambda *t: ut.batch_norm(t[0], None, None, *t[1:], True), lambda *t: F.batch_norm(t[0], None, None, *t[1:], True)),
+        (
+            lambda *t: ut.batch_norm(t[0], None, None, *t[1:], True),
+            lambda *t: F.batch_norm(t[0], None, None, *t[1:], True),
+        ),
         (lambda *t: ut.group_norm(t[0], 1, *t[1:]), lambda *t: F.group_norm(t[0], 1, *t[1:])),
     ):
         for a, e in zip(gradients(ours, (x, g, b), dy), gradients(theirs, (x, g, b), dy)):
@@ -214,7 +223,11 @@ def test_an_empty_batch_moves_nothing() -> None:
     y.sum().backward()
     assert y.shape == x.shape and torch.equal(mean, MEAN) and torch.equal(var, VAR)
     assert weight.grad is not None and not weight.grad.any()
-    for f in (lambda m: m.layer_norm(X[:0], (6,)), lambda m: m.group_norm(X[:0], 2), lambda m: m.batch_norm(X[:, :, :0], MEAN, VAR)):
+    for f in (
+        lambda m: m.layer_norm(X[:0], (6,)),
+        lambda m: m.group_norm(X[:0], 2),
+        lambda m: m.batch_norm(X[:, :, :0], MEAN, VAR),
+    ):
         assert f(ut).shape == f(F).shape
 
 

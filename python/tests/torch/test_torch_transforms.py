@@ -161,7 +161,11 @@ def test_transforms_of_the_extras() -> None:
 
 
 def test_grad_moves_running_statistics() -> None:
-    x, (mean, var), (other_mean, other_var) = torch.randn(6, 4), (MEAN.clone(), VAR.clone()), (MEAN.clone(), VAR.clone())
+    x, (mean, var), (other_mean, other_var) = (
+        torch.randn(6, 4),
+        (MEAN.clone(), VAR.clone()),
+        (MEAN.clone(), VAR.clone()),
+    )
     torch.func.grad(lambda x: ut.batch_norm(x, mean, var, training=True).square().sum())(x)
     ut.batch_norm(x, other_mean, other_var, training=True)
     assert torch.equal(mean, other_mean) and torch.equal(var, other_var)

@@ -62,8 +62,8 @@ def _define(norm: Norm) -> None:
         f"{norm.name}_backward(Tensor dy, {', '.join(tensors + kept + norm.numbers)}, bool[] need) "
         f"-> ({', '.join(['Tensor'] * gradients)})"
     )
-    overload = getattr(getattr(torch.ops.unitvar, norm.name), "default")
-    norm.backward_op = getattr(getattr(torch.ops.unitvar, norm.name + "_backward"), "default")
+    overload = getattr(torch.ops.unitvar, norm.name).default
+    norm.backward_op = getattr(torch.ops.unitvar, norm.name + "_backward").default
 
     def as_tuple(*args: Any) -> tuple[Tensor, ...]:
         made = overload(*args)
