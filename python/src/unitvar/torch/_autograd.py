@@ -15,14 +15,14 @@ from torch.autograd import Function
 
 from ._norm import Norm
 from ._ops import each_of_batch, emptied, filled, needs
-from ._transforms import in_forward_mode, in_transform, is_compiling, is_eager
+from ._transforms import in_forward_mode, in_transform, is_batched_gradient, is_compiling, is_eager
 
 
 def _gradients(ctx: Any, wanted: Any, dy: Tensor) -> list[Tensor | None]:
     """What a backward gives; as a node of the graph where second derivatives may follow."""
     norm, numbers, saved = ctx.norm, ctx.numbers, ctx.saved_tensors
     need = needs(norm, wanted, saved)
-    if torch.is_grad_enabled() or not is_eager(dy):
+    if torch.is_grad_enabled() or not is_eager(dy) or is_batched_gradient(dy):
         return emptied(_Backward.apply(norm, numbers, need, dy, *saved), need)
     return list(norm.backward(numbers, need, dy, *saved))
 
@@ -34,7 +34,7 @@ class Eager(Function):
     """
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, norm: Norm, numbers: Any, kept: list[Tensor], x: Tensor, gamma: Any, beta: Any, *extra: Any
     ) -> Tensor:
         y, *made = norm.forward(numbers, x, gamma, beta, *extra)
@@ -44,7 +44,7 @@ class Eager(Function):
         return y
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, dy: Tensor) -> Any:
         grads = _gradients(ctx, ctx.needs_input_grad[3:], dy)
         return (None, None, None, *grads, *[None] * (len(ctx.needs_input_grad) - 3 - len(grads)))
 
@@ -53,7 +53,7 @@ class _Transformed(Function):
     """The same inside torch.func.grad and vmap."""
 
     @staticmethod
-    def forward(norm: Norm, numbers: Any, *tensors: Any) -> Any:  # type: ignore[override]
+    def forward(norm: Norm, numbers: Any, *tensors: Any) -> Any:
         return norm.op(*tensors, *numbers)
 
     @staticmethod
@@ -63,7 +63,7 @@ class _Transformed(Function):
         ctx.mark_non_differentiable(*output[1:])
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor, *_: Any) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, dy: Tensor, *_: Any) -> Any:
         grads = _gradients(ctx, ctx.needs_input_grad[2:], dy)
         return (None, None, *grads, *[None] * (len(ctx.needs_input_grad) - 2 - len(grads)))
 
@@ -76,7 +76,7 @@ class _Backward(Function):
     """A backward as a node: its own backward is the double backward."""
 
     @staticmethod
-    def forward(norm: Norm, numbers: Any, need: Any, dy: Tensor, *saved: Any) -> Any:  # type: ignore[override]
+    def forward(norm: Norm, numbers: Any, need: Any, dy: Tensor, *saved: Any) -> Any:
         return tuple(norm.backward_op(dy, *saved, *numbers, need))
 
     @staticmethod
@@ -86,7 +86,7 @@ class _Backward(Function):
         ctx.mark_non_differentiable(*(g for g, n in zip(output, ctx.need) if not n))
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, *grads: Any) -> Any:
         given = emptied(grads, ctx.need)
         found = _Double.apply(ctx.norm, ctx.numbers, len(grads), *given, *ctx.saved_tensors)
         wanted = ctx.needs_input_grad[3:6]
@@ -102,7 +102,7 @@ class _Double(Function):
     """A double backward. It has no derivative, and says so."""
 
     @staticmethod
-    def forward(norm: Norm, numbers: Any, count: int, *tensors: Any) -> Any:  # type: ignore[override]
+    def forward(norm: Norm, numbers: Any, count: int, *tensors: Any) -> Any:
         found = norm.double(numbers, tensors[:count], *tensors[count:])
         return tuple(filled(found, tensors[count]))
 
@@ -111,7 +111,7 @@ class _Double(Function):
         ctx.name = inputs[0].name
 
     @staticmethod
-    def backward(ctx: Any, *_: Any) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, *_: Any) -> Any:
         raise RuntimeError(f"unitvar: {ctx.name} has no third derivative in reverse mode")
 
     @staticmethod

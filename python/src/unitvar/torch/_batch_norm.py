@@ -63,8 +63,7 @@ def given_statistics(running_mean: Tensor | None, running_var: Tensor | None) ->
 
 def frozen(x: Tensor, running_mean: Any, running_var: Any, gamma: Any, beta: Any, eps: float) -> Tensor:
     """Batch normalization by given statistics."""
-    y: Tensor = call(FROZEN, (eps,), x, gamma, beta, *given_statistics(running_mean, running_var))[0]
-    return y
+    return call(FROZEN, (eps,), x, gamma, beta, *given_statistics(running_mean, running_var))[0]
 
 
 def batch_norm(
@@ -198,11 +197,10 @@ def batch_norm_act(
     if not training:
         return _frozen_act(input, running_mean, running_var, gamma, beta, residual, eps, slope)
     count = refuse_one_value(input)
-    y, saved, _ = call(ACT, (lies_channels_last(input), slope, eps), input, gamma, beta, residual)
+    y, saved, *_ = call(ACT, (lies_channels_last(input), slope, eps), input, gamma, beta, residual)
     if running_mean is not None:
         move(running_mean, running_var, saved, count, momentum)
-    result: Tensor = y
-    return result
+    return y
 
 
 def _frozen_act(
@@ -215,7 +213,8 @@ def _frozen_act(
     x, extent, _ = FROZEN.lay_out((eps,), x)
     y = torch.empty_like(x)
     residual = None if residual is None else laid_out_like(residual, x)
-    _core.batch_norm_act_inference(
+    kernel: Any = _core.batch_norm_act_inference
+    kernel(
         CODES[x.dtype], *extent, x.data_ptr(), address(residual), mean.data_ptr(), var.data_ptr(), address(gamma),
         address(beta), y.data_ptr(), eps, slope, options(),
     )  # fmt: skip

@@ -110,8 +110,7 @@ def batch_norm_ghost(
             samples = min(ghost, input.shape[0] - part * ghost)
             of_part = saved[:, part * c : (part + 1) * c].contiguous()
             move(running_mean, running_var, of_part, samples * values, momentum)
-    result: Tensor = y
-    return result
+    return y
 
 
 def batch_norm_renorm(
@@ -152,17 +151,14 @@ def batch_norm_renorm(
     running = running_mean.detach().to(torch.float64, copy=True), running_var.detach().to(torch.float64, copy=True)
     y, saved = call(RENORM, (r_max, d_max, eps), input, gamma, beta, *running)
     move(running_mean, running_var, saved, count, momentum)
-    result: Tensor = y
-    return result
+    return y
 
 
 class _InPlace(Function):
     """Keeps y, which is x's memory, and no x. So there is no second derivative."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
-        ctx: Any, numbers: tuple[float, ...], kept: list[Tensor], x: Tensor, gamma: Any, beta: Any
-    ) -> Tensor:
+    def forward(ctx: Any, numbers: tuple[float, ...], kept: list[Tensor], x: Tensor, gamma: Any, beta: Any) -> Tensor:
         kept.append(_in_place(numbers, x, gamma, beta))
         ctx.mark_dirty(x)
         ctx.save_for_backward(x, gamma, beta, kept[0])
@@ -171,7 +167,7 @@ class _InPlace(Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, dy: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, dy: Tensor) -> Any:
         y, gamma, beta, saved = ctx.saved_tensors
         _, slope, lost = ctx.numbers
         y, extent = channels(y)
@@ -191,7 +187,8 @@ def _in_place(numbers: tuple[float, ...], x: Tensor, gamma: Any, beta: Any) -> T
         raise RuntimeError(f"batch_norm_in_place: input has strides {x.stride()}, want contiguous or channels last")
     eps, slope, lost = numbers
     saved = statistics(x, 3, extent[1])
-    _core.batch_norm_in_place_forward(
+    kernel: Any = _core.batch_norm_in_place_forward
+    kernel(
         CODES[x.dtype], *extent, x.data_ptr(), address(gamma), address(beta), *rows_of(saved), eps, slope, lost,
         options(),
     )  # fmt: skip
@@ -247,5 +244,4 @@ def batch_norm_in_place(
         y = input
     if running_mean is not None:
         move(running_mean, running_var, saved, count, momentum)
-    result: Tensor = y
-    return result
+    return y

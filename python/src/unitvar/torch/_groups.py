@@ -37,8 +37,7 @@ def group_norm(
     whole = takes(input) and input.numel() > 0 and num_groups > 0 and input.shape[1] % num_groups == 0
     if not whole or input.numel() == input.shape[0] * num_groups:
         return F.group_norm(input, num_groups, weight, bias, eps)
-    y: Tensor = call(GROUP, (num_groups, eps), input, *parameters(weight, bias, input))[0]
-    return y
+    return call(GROUP, (num_groups, eps), input, *parameters(weight, bias, input))[0]
 
 
 def instance_norm(
@@ -82,5 +81,4 @@ def instance_norm(
         mean, rstd = saved.reshape(2, input.shape[0], input.shape[1])
         biased = rstd.pow(-2) - eps
         move(running_mean, running_var, torch.stack([mean.mean(0), biased.mean(0)]), values, momentum)
-    result: Tensor = y
-    return result
+    return y

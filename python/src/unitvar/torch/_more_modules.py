@@ -1,4 +1,4 @@
-"""Modules that torch.nn does not have. Parameters, running statistics and their rules are those of torch.nn.BatchNorm."""
+"""Modules that torch.nn does not have. Parameters, running statistics and their rules are those of its BatchNorm."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class MaskedBatchNorm(_AnyDim):
         super().__init__(num_features, **kwargs)
         self.zero_unweighted = zero_unweighted
 
-    def forward(self, input: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, input: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]
         """y; mask has input's shape without the channels and is bool, or any weights >= 0."""
         return super().forward(input, mask)
 

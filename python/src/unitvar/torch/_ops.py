@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ._families import BATCH, FROZEN, GROUP, LAYER, RMS
 from ._norm import Norm
+from ._transforms import register_autograd
 from ._variants import ACT, GHOST, RENORM, WEIGHTED
 
 _library = torch.library.Library("unitvar", "DEF")
@@ -61,8 +62,8 @@ def _define(norm: Norm) -> None:
         f"{norm.name}_backward(Tensor dy, {', '.join(tensors + kept + norm.numbers)}, bool[] need) "
         f"-> ({', '.join(['Tensor'] * gradients)})"
     )
-    overload = getattr(getattr(torch.ops.unitvar, norm.name), "default")
-    norm.backward_op = getattr(getattr(torch.ops.unitvar, norm.name + "_backward"), "default")
+    overload = getattr(torch.ops.unitvar, norm.name).default
+    norm.backward_op = getattr(torch.ops.unitvar, norm.name + "_backward").default
 
     def as_tuple(*args: Any) -> tuple[Tensor, ...]:
         made = overload(*args)
@@ -97,6 +98,15 @@ def _define(norm: Norm) -> None:
         grads = norm.backward_op(dy, *saved, *ctx.numbers, need)
         return (*emptied(grads, need), *(None for _ in range(count - gradients + len(norm.numbers))))
 
+    def by_formula(*args: Any) -> Any:
+        numbers = args[count:]
+        made = norm.formula(numbers, *args[:count])
+        made += norm.outputs(*norm.lay_out(numbers, args[0]))[len(made) :]  # a mask, which nothing reads
+        return made[0] if one else made
+
+    def refuse_tangents(*_: Any) -> Any:
+        raise RuntimeError(f"unitvar: {backward_name} has no forward mode in a compiled graph or a dispatch mode")
+
     def refuse(ctx: Any, *_: Any) -> Any:
         raise RuntimeError(f"unitvar: {backward_name} in a compiled graph or a dispatch mode has no second derivative")
 
@@ -104,8 +114,8 @@ def _define(norm: Norm) -> None:
     _library.impl(norm.name + "_backward", backward, "CPU")
     torch.library.register_fake(name, fake_forward, lib=_library)
     torch.library.register_fake(backward_name, fake_backward, lib=_library)
-    torch.library.register_autograd(name, differentiate, setup_context=save, lib=_library)
-    torch.library.register_autograd(backward_name, refuse, lib=_library)
+    register_autograd(_library, overload, save, differentiate, by_formula)
+    register_autograd(_library, norm.backward_op, None, refuse, refuse_tangents)
     torch.library.register_vmap(
         name, lambda info, dims, *args: _unpacked(one, *each_of_batch(norm.op, info, dims, args)), lib=_library
     )

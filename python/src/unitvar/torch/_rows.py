@@ -26,8 +26,7 @@ def _axes(x: Tensor, normalized_shape: Sequence[int]) -> int:
 
 def _rows(norm: Norm, axes: int, x: Tensor, weight: Any, bias: Any, eps: float) -> Tensor:
     shape = x.shape[x.dim() - axes :]
-    y: Tensor = call(norm, (axes, eps), x, vector("weight", weight, x, shape), vector("bias", bias, x, shape))[0]
-    return y
+    return call(norm, (axes, eps), x, vector("weight", weight, x, shape), vector("bias", bias, x, shape))[0]
 
 
 def layer_norm(

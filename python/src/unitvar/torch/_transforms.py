@@ -5,8 +5,12 @@ torch has no public way to ask for some of this, so all uses of its private name
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch._library import autograd as _autograd
 from torch.autograd import forward_ad
 
 from ._memory import PLAIN, is_plain
@@ -45,3 +49,26 @@ def unwrapped(x: Tensor) -> Tensor:
     while _functorch.is_gradtrackingtensor(x):
         x = _functorch.get_unwrapped(x)
     return x
+
+
+def is_batched_gradient(dy: Tensor) -> bool:
+    """Whether torch.autograd.grad(is_grads_batched=True) made dy: its vmap is none of torch.func's."""
+    return bool(_functorch.is_legacy_batchedtensor(dy))
+
+
+def _has_tangent(x: Any) -> bool:
+    return isinstance(x, Tensor) and forward_ad.unpack_dual(x).tangent is not None
+
+
+def register_autograd(
+    library: torch.library.Library, op: Any, save: Any, backward: Any, in_forward_mode: Callable[..., Any]
+) -> None:
+    """torch.library.register_autograd, whose operators lose tangents without a word: here in_forward_mode is called."""
+    plain = _autograd.make_autograd_impl(op, _autograd.Info(backward, save))
+
+    def kernel(keys: Any, *args: Any) -> Any:
+        if forward_ad._current_level >= 0 and any(map(_has_tangent, args)):
+            return in_forward_mode(*args)
+        return plain(keys, *args)
+
+    library.impl(op._opname, kernel, "Autograd", with_keyset=True)

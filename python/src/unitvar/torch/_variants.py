@@ -40,7 +40,7 @@ class _Act(_Batch):
         n, c, s = extent
         # As much as the library may ask for; a fake tensor's sizes cannot ask the library.
         size = n * ((c + 7) // 8 if s == 1 else c * ((s + 7) // 8)) + 8
-        mask = x.new_empty(size, dtype=torch.uint8)
+        mask = x.new_zeros(size, dtype=torch.uint8)
         return torch.empty_like(x), statistics(x, self.rows, count), mask
 
     def forward(self, numbers: tuple[Any, ...], x: Tensor, gamma: Any, beta: Any, *extra: Any) -> tuple[Tensor, ...]:
