@@ -183,8 +183,8 @@ def _takes_size(name: str) -> bool:
 def compare(name: str) -> Row:
     """One network, all ways.
 
-    Where rounding moves a value over the kink of a ReLU, a gradient is wrong by what this value weighs, by chance torch's
-    or ours. If the gradients of any are far worse than its y, the errors are the medians of three batches of images.
+    Where rounding moves a value over the kink of a ReLU, a gradient is wrong by what this value weighs: by chance
+    torch's or ours. If any gradients are far worse than y, the errors are the medians of three batches of images.
     """
     model, x = _input_for(name)
     conversion = Conversion()
@@ -208,7 +208,8 @@ def _median(errors: Sequence[Errors]) -> Errors:
 
 
 HEAD = (
-    "| network | parameters (M) | image | swapped | joined | left | float64 | torch y / gradients | converted | fused |\n"
+    "| network | parameters (M) | image | swapped | joined | left | float64 | torch y / gradients | converted | "
+    "fused |\n"
     "|---|---|---|---|---|---|---|---|---|---|\n"
 )
 

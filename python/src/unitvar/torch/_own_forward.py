@@ -139,7 +139,7 @@ def _reduce(self: Any, protocol: Any) -> Any:
 def _rebuilt(base: type, source: str, names: dict[str, Any]) -> nn.Module:
     module: Any = object.__new__(base)
     module.__class__ = _derived(base, source, names)
-    return module  # type: ignore[no-any-return]
+    return module
 
 
 def set_forward(module: nn.Module, graph: fx.Graph) -> None:

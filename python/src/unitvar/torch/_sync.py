@@ -235,7 +235,7 @@ class SyncBatchNorm(BatchNormBase):
         y, saved, count = _Forward.apply(input, weight, bias, self.num_features, self.eps, ranks)
         if running_mean is not None:
             move(running_mean, running_var, saved, count, momentum)
-        return y  # type: ignore[no-any-return]
+        return y
 
     @classmethod
     def convert_sync_batchnorm(cls, module: torch.nn.Module, process_group: Any = None) -> torch.nn.Module:
