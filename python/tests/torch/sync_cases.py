@@ -147,8 +147,29 @@ def part_of_the_ranks(rank: int, size: int) -> Result:
     return {"mean": layer.running_mean * 10}
 
 
+def transforms(rank: int, size: int) -> Result:
+    """What has no rule across ranks raises, and torch.compile leaves the layer to eager mode."""
+    layer, x = SyncBatchNorm(3), cut(torch.randn(12, 3, generator=torch.Generator().manual_seed(4)), rank, size)
+    refused = []
+    for call in (
+        lambda: torch.func.grad(lambda x: layer(x).square().sum())(x),
+        lambda: torch.func.vmap(layer)(x[None]),
+        lambda: torch.func.jvp(layer, (x,), (x,)),
+    ):
+        try:
+            call()
+        except (RuntimeError, NotImplementedError) as problem:
+            refused.append(type(problem).__name__)
+    compiled = torch.compile(SyncBatchNorm(3), backend="eager")
+    own, plain = x.clone().requires_grad_(), x.clone().requires_grad_()
+    y, wanted = compiled(own), SyncBatchNorm(3)(plain)
+    y.pow(3).sum().backward()
+    wanted.pow(3).sum().backward()
+    return {"refused": refused, "same": torch.equal(y, wanted) and torch.equal(own.grad, plain.grad)}
+
+
 EVERYWHERE = ["one_step", "one_layer", "training", "second_derivatives", "dtypes"]
-ON_TWO = ["disagreement", "converted"]
+ON_TWO = ["disagreement", "converted", "transforms"]
 ON_FOUR = ["part_of_the_ranks"]
 
 

@@ -156,6 +156,11 @@ def test_converted_layers_run_in_ddp_and_evaluation_exchanges_nothing(results: R
     assert [r["frames"] for r in ranks] == [4, 4]
 
 
+def test_transforms_are_refused_and_compilation_falls_back_to_eager(results: Results) -> None:
+    for r in results("transforms", 2):
+        assert len(r["refused"]) == 3 and r["same"]
+
+
 @pytest.mark.parametrize("function", ["one_raises", "one_dies"])
 def test_where_a_rank_ends_the_others_say_so_at_once(function: str, tmp_path: Path) -> None:
     begin = time.monotonic()
