@@ -8,7 +8,8 @@
 The list has the smallest variant of each family (a module of torchvision.models or timm.models) that holds a
 normalization of unitvar.torch and at most 60 million parameters. Weights are random, inputs small. Each network makes a
 training step and an evaluation: in float64 by torch, then in float64 and float32 by torch, by convert and by
-convert(fuse=True). Errors are relative, in the L2 norm, against torch's float64.
+convert(fuse=True). Errors are relative, in the L2 norm, against torch's float64. The column float64 has the worst error
+of convert(fuse=True) in float64: of y in training, of y in evaluation, and of all gradients together.
 """
 
 from __future__ import annotations
@@ -16,10 +17,9 @@ from __future__ import annotations
 import argparse
 import copy
 import signal
-import statistics
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,16 +152,11 @@ def _errors(got: tuple[Tensor, ...], wanted: tuple[Tensor, ...]) -> Errors:
     return Errors(*(float((g - w).norm() / w.norm()) for g, w in zip(got, wanted)))
 
 
-def images(size: int, seed: int = 1) -> Tensor:
-    """A batch of them."""
-    return torch.randn(BATCH, 3, size, size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
 def _input_for(name: str) -> tuple[nn.Module, Tensor]:
     """The network and the smallest images that it takes."""
     problem: Exception | None = None
     for size in SIZES:
-        x = images(size)
+        x = torch.randn(BATCH, 3, size, size, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
         try:
             torch.manual_seed(0)
             fixed = {"img_size": size} if name.startswith("timm:") and size != 224 and _takes_size(name) else {}
@@ -181,30 +176,25 @@ def _takes_size(name: str) -> bool:
 
 
 def compare(name: str) -> Row:
-    """One network, all ways.
+    """One network, all ways, on one thread.
 
-    Where rounding moves a value over the kink of a ReLU, a gradient is wrong by what this value weighs: by chance
-    torch's or ours. If any gradients are far worse than y, the errors are the medians of three batches of images.
+    float64 judges the gradients, too. In float32, rounding moves some values over the kinks of ReLUs, and each moves
+    the gradients by what it weighs: by chance torch's or ours. So these are shown, and y is the yardstick.
     """
+    torch.set_num_threads(1)
     model, x = _input_for(name)
     conversion = Conversion()
     ways = [model, convert(copy.deepcopy(model)), convert(copy.deepcopy(model), fuse=True, report=conversion)]
-    doubles = copy.deepcopy(model).double(), copy.deepcopy(ways[2]).double()
-
-    def measure(x: Tensor) -> tuple[tuple[Tensor, ...], list[Errors]]:
-        wanted = _step(copy.deepcopy(doubles[0]), x)
-        return wanted, [_errors(_step(copy.deepcopy(way), x.float()), wanted) for way in ways]
-
-    wanted, errors = measure(x)
-    exact = _errors(_step(doubles[1], x), wanted)
-    if any(e.gradients > 30 * e.y for e in errors):
-        more = [errors, *(measure(images(x.shape[-1], seed))[1] for seed in (3, 4))]
-        errors = [_median(of_one) for of_one in zip(*more)]
-    return Row(name, parameters_of(model), x.shape[-1], conversion, exact, *errors)
-
-
-def _median(errors: Sequence[Errors]) -> Errors:
-    return Errors(*(statistics.median(e) for e in zip(*((e.y, e.gradients, e.evaluated) for e in errors))))
+    wanted = _step(copy.deepcopy(model).double(), x)
+    exact = _errors(_step(copy.deepcopy(ways[2]).double(), x), wanted)
+    return Row(
+        name,
+        parameters_of(model),
+        x.shape[-1],
+        conversion,
+        exact,
+        *(_errors(_step(w, x.float()), wanted) for w in ways),
+    )
 
 
 HEAD = (
