@@ -105,6 +105,19 @@ class Block(nn.Module):
         return self.relu(out)
 
 
+class Sum(nn.Module):
+    """Two normalizations are added, and what comes out is the residual of a third."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bn1, self.bn2, self.bn3 = nn.BatchNorm2d(3), nn.BatchNorm2d(3), nn.BatchNorm2d(3)
+        self.conv = nn.Conv2d(3, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.bn1(self.conv(x)) + self.bn2(x))
+        return F.relu(self.bn3(self.conv(y)) + y)
+
+
 class Stem(nn.Sequential):
     def __init__(self) -> None:
         super().__init__(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Identity(), nn.LeakyReLU(0.2))
@@ -157,6 +170,7 @@ def adds_a_mean(self: Any, x: Tensor) -> Tensor:
     "make, joins",
     [
         (Block, ["bn1: relu", "bn2: + residual, relu"]),
+        (Sum, ["bn1: + residual, relu", "bn3: + residual, relu"]),
         (Stem, ["1: leaky_relu"]),
         (lambda: with_forward(lambda self, x: F.relu(self.bn(x) + x, inplace=True)), ["bn: + residual, relu"]),
         (lambda: with_forward(lambda self, x: torch.add(x, self.bn(x)).relu()), ["bn: + residual, relu"]),

@@ -268,13 +268,16 @@ class Fuser:
         reader = _Reader(module, self.uses, self.is_norm)
         same = same_code(graphs)
         seen = [self._found_in(reader, graph) for graph in graphs]
-        rewritten = False
+        rewritten, taken = False, set[fx.Node]()
         unseen = [name for name, c in module.named_children() if self.is_norm(c) and name not in seen[0]]
         self.left += [(prefix + name, "the module's forward does not call it") for name in unseen]
         for target, found in seen[0].items():
             places = [found, *(other.get(target) for other in seen[1:])]
             try:
+                if isinstance(found, _Found) and found.end in taken:
+                    raise Unsafe("what follows is joined to the other normalization that is added")
                 rewritten |= self._join(prefix, reader, graphs, places, same)
+                taken.add(found.end)  # type: ignore[union-attr]
             except Unsafe as reason:
                 self.left.append((prefix + target, str(reason)))
         if rewritten:
