@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import re
 import signal
 import sys
 import warnings
@@ -79,8 +80,13 @@ def families() -> Iterator[tuple[str, list[str]]]:
     yield from found.items()
 
 
+#: In the names of variants that others of their family are smaller than.
+_LARGE = re.compile(r"(?<![a-z])(base|(x|xx)?large|huge|giant|so\d+m|[bhgl](?=_|$|\d)|384|448|512)(?![a-z])")
+
+
 def smallest(names: list[str]) -> tuple[str | None, str]:
-    """The variant to take, or None and why there is none."""
+    """The variant to take, or None and why there is none. Names that say a large size count if there are no others."""
+    names = [name for name in names if not _LARGE.search(name.partition(":")[2])] or names
     best: tuple[int, str] | None = None
     reason = "no variant"
     for name in names:
