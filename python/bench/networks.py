@@ -39,9 +39,9 @@ SIZES = (64, 96, 128, 224, 256)
 CI = (
     "torchvision:resnet18", "torchvision:densenet121", "torchvision:mobilenet_v2", "torchvision:mobilenet_v3_small",
     "torchvision:efficientnet_b0", "torchvision:googlenet", "torchvision:mnasnet0_5", "torchvision:regnet_y_400mf",
-    "torchvision:shufflenet_v2_x0_5", "torchvision:convnext_tiny", "torchvision:swin_t", "torchvision:vgg11_bn",
-    "timm:resnet10t", "timm:convnext_atto", "timm:vit_tiny_patch16_224", "timm:resnetv2_50x1_bit", "timm:ghostnet_050",
-    "timm:dla46_c", "timm:repvgg_a0", "timm:poolformer_s12",
+    "torchvision:shufflenet_v2_x0_5", "torchvision:convnext_tiny", "torchvision:swin_t", "timm:levit_128s",
+    "timm:resnet10t", "timm:xcit_nano_12_p16_224", "timm:pit_ti_224", "timm:starnet_s1", "timm:ghostnet_050",
+    "timm:dla46_c", "timm:repvit_m0_9", "timm:efficientformer_l1",
 )  # fmt: skip
 
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.RMSNorm, nn.GroupNorm)
