@@ -13,7 +13,6 @@ from ._formulas import affine, channel_affine, moments, other_axes, per_channel,
 from ._memory import CODES, EXCHANGE, address, channels, laid_out_like, options, rows, samples, statistics
 from ._norm import Grads, Norm
 
-
 #: Numbers behind eps of a batch norm that moves nothing: running mean and var, batches tracked, momentum.
 NO_RUNNING = (None, None, None, 0.0)
 

@@ -58,7 +58,7 @@ class BatchNormBase(_TorchBatchNorm):
 
 
 class _PlainBatchNorm(BatchNormBase):
-    def forward(self, input: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, input: Tensor) -> Tensor:
         if self.training and self.track_running_stats and self.momentum is not None:
             self._check_input_dim(input)
             parameters, buffers = self._parameters, self._buffers
