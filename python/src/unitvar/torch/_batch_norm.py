@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .. import _core
-from ._autograd import Eager, call, needs_graph
+from ._autograd import EagerBatchNorm, call, needs_graph
 from ._families import BATCH, FROZEN
 from ._memory import CODES, EXCHANGE, address, laid_out_like, lies_channels_last, options, vector
 from ._running import increment_version, move
@@ -128,7 +128,7 @@ def train_as_is(
         return None
     numbers = (eps, running_mean, running_var, batches, momentum)
     if torch.is_grad_enabled():
-        y = Eager.apply(BATCH, numbers, [], x, weight, bias)
+        y = EagerBatchNorm.apply(numbers, x, weight, bias)
     else:
         y = BATCH.forward(numbers, x, weight, bias)[0]
     if batches is not None:
