@@ -88,12 +88,12 @@ def test_channels_last_reaches_the_kernels_as_it_lies(monkeypatch: pytest.Monkey
     kernel = _core.batch_norm_training
 
     def spy(*args: Any) -> None:
-        seen.append(args[1:5])
+        seen.append((args[1].data_ptr(), args[4].stride()))
         kernel(*args)
 
     monkeypatch.setattr(_core, "batch_norm_training", spy)
     ut.batch_norm(x, training=True)
-    assert seen == [(60, 8, 1, x.data_ptr())]
+    assert seen == [(x.data_ptr(), x.stride())]
 
 
 @pytest.mark.parametrize("shape", [(6, 4), (3, 4, 5), (3, 4, 5, 6), (2, 4, 3, 2, 5), (3, 1, 5, 6), (3, 4, 1, 1)])
@@ -162,7 +162,7 @@ def test_threads_follow_torch_and_change_no_bit(monkeypatch: pytest.MonkeyPatch)
     kernel = _core.batch_norm_training
 
     def spy(*args: Any) -> None:
-        seen.append(args[10].threads)
+        seen.append(args[7].threads)
         kernel(*args)
 
     monkeypatch.setattr(_core, "batch_norm_training", spy)

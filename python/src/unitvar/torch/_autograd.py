@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from ._families import BATCH
 from ._norm import Norm
 from ._ops import each_of_batch, emptied, filled, needs
 from ._transforms import in_forward_mode, in_transform, is_batched_gradient, is_compiling, is_eager
@@ -27,11 +28,8 @@ def _gradients(ctx: Any, wanted: Any, dy: Tensor) -> list[Tensor | None]:
     return list(norm.backward(numbers, need, dy, *saved))
 
 
-class Eager(Function):
-    """The plain case. What is kept goes into a list, because an output costs more.
-
-    Numbers behind those of the norm's schema are for its forward alone.
-    """
+class _Eager(Function):
+    """The plain case. What is kept goes into a list, because an output costs more."""
 
     @staticmethod
     def forward(
@@ -40,13 +38,28 @@ class Eager(Function):
         y, *made = norm.forward(numbers, x, gamma, beta, *extra)
         kept += made
         ctx.save_for_backward(x, gamma, beta, *extra, *made)
-        ctx.norm, ctx.numbers = norm, numbers[: len(norm.numbers)]
+        ctx.norm, ctx.numbers = norm, numbers
         return y
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> Any:
         grads = _gradients(ctx, ctx.needs_input_grad[3:], dy)
         return (None, None, None, *grads, *[None] * (len(ctx.needs_input_grad) - 3 - len(grads)))
+
+
+class EagerBatchNorm(Function):
+    """Eager for batch_norm alone: a list and tuples less, which small tensors feel."""
+
+    @staticmethod
+    def forward(ctx: Any, numbers: Any, x: Tensor, gamma: Any, beta: Any) -> Tensor:
+        y, saved = BATCH.forward(numbers, x, gamma, beta)
+        ctx.save_for_backward(x, gamma, beta, saved)
+        ctx.norm, ctx.numbers = BATCH, numbers[:1]
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> Any:
+        return (None, *_gradients(ctx, ctx.needs_input_grad[1:], dy))
 
 
 class _Transformed(Function):
@@ -134,7 +147,7 @@ def call(
         if not torch.is_grad_enabled():
             return norm.forward(numbers, x, gamma, beta, *extra)
         kept: list[Tensor] = []
-        return Eager.apply(norm, numbers, kept, x, gamma, beta, *extra), *kept
+        return _Eager.apply(norm, numbers, kept, x, gamma, beta, *extra), *kept
     if in_forward_mode():
         return norm.formula(numbers, x, gamma, beta, *extra)
     if in_transform():

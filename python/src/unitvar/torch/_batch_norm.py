@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .. import _core
-from ._autograd import Eager, call, needs_graph
+from ._autograd import EagerBatchNorm, call, needs_graph
 from ._families import BATCH, FROZEN
-from ._memory import CODES, address, laid_out_like, lies_channels_last, options, vector
+from ._memory import CODES, EXCHANGE, address, laid_out_like, lies_channels_last, options, vector
 from ._running import increment_version, move
 from ._transforms import is_compiling, is_eager
 from ._variants import ACT, activated
@@ -22,11 +22,6 @@ __all__ = ["batch_norm", "batch_norm_act"]
 def takes(x: Tensor) -> bool:
     """Whether x is for the kernels. All else is torch's, its error messages included."""
     return x.is_cpu and x.dtype in CODES and x.dim() > 1 and (x.numel() > 0 or 0 not in x.shape[1:])
-
-
-def fits(t: Tensor | None, dtype: torch.dtype, c: int) -> bool:
-    """Whether a tensor of the channels goes to the kernels as it is."""
-    return t is None or (t.dtype is dtype and t.numel() == c and t.is_cpu and t.dim() == 1 and t.is_contiguous())
 
 
 def refuse_one_value(x: Tensor) -> int:
@@ -103,8 +98,8 @@ def batch_norm(
     tensor([[-1.],
             [ 1.]])
     """
-    if training and not is_compiling() and is_eager(input):
-        y = _small_training(input, running_mean, running_var, weight, bias, momentum, eps)
+    if training:
+        y = train_as_is(input, running_mean, running_var, weight, bias, None, momentum, eps)
         if y is not None:
             return y
     if not takes(input):
@@ -120,29 +115,27 @@ def batch_norm(
     return y
 
 
-def _small_training(
-    x: Tensor, running_mean: Any, running_var: Any, weight: Any, bias: Any, momentum: float, eps: float
+def train_as_is(
+    x: Tensor, running_mean: Any, running_var: Any, weight: Any, bias: Any, batches: Any, momentum: float, eps: float
 ) -> Any:
-    """The usual case, with as few calls as it can have: nothing is converted. None where it is another case."""
-    dtype = x.dtype
-    if not x.is_cpu or dtype not in CODES or x.dim() < 2:
+    """The usual training forward, with as few calls as it can have. None where it is another case.
+
+    `batches`, an int64 tensor or None, counts the batch.
+    """
+    if is_compiling() or not is_eager(x):
         return None
-    c = x.size(1)
-    wanted = torch.float64 if dtype is torch.float64 else torch.float32
-    if c == 0 or x.numel() <= c or not fits(weight, wanted, c) or not fits(bias, wanted, c):
+    if not _core.tensors_fit(EXCHANGE, x, weight, bias, running_mean, running_var, batches):
         return None
-    numbers: tuple[Any, ...] = (eps,)
-    if running_mean is not None:
-        kind = running_mean.dtype
-        if running_var is None or not fits(running_mean, kind, c) or not fits(running_var, kind, c):
-            return None
-        numbers = (eps, CODES[kind], running_mean.data_ptr(), running_var.data_ptr(), momentum)
-        increment_version((running_mean, running_var))
-    elif running_var is not None:
-        return None
+    numbers = (eps, running_mean, running_var, batches, momentum)
     if torch.is_grad_enabled():
-        return Eager.apply(BATCH, numbers, [], x, weight, bias)
-    return BATCH.forward(numbers, x, weight, bias)[0]
+        y = EagerBatchNorm.apply(numbers, x, weight, bias)
+    else:
+        y = BATCH.forward(numbers, x, weight, bias)[0]
+    if batches is not None:
+        increment_version((running_mean, running_var, batches))
+    elif running_mean is not None:
+        increment_version((running_mean, running_var))
+    return y
 
 
 def negative_slope_of(activation: str, negative_slope: float) -> float:

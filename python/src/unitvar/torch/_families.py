@@ -10,9 +10,11 @@ from torch import Tensor
 
 from .. import _core
 from ._formulas import affine, channel_affine, moments, other_axes, per_channel, stacked
-from ._memory import CODES, address, channels, laid_out_like, options, rows, samples, statistics
+from ._memory import CODES, EXCHANGE, address, channels, laid_out_like, options, rows, samples, statistics
 from ._norm import Grads, Norm
-from ._running import NO_RUNNING
+
+#: Numbers behind eps of a batch norm that moves nothing: running mean and var, batches tracked, momentum.
+NO_RUNNING = (None, None, None, 0.0)
 
 
 class _Batch(Norm):
@@ -30,18 +32,17 @@ class _Batch(Norm):
 
 
 class _BatchAlone(_Batch):
-    """Nothing but batch_norm. Its forward is written out, since small tensors feel each call.
+    """Nothing but batch_norm. Small tensors feel each call, so its kernel reads the tensors itself.
 
-    Numbers behind eps are running statistics to move: see running_numbers.
+    Numbers behind eps are what train_as_is moves.
     """
 
     def forward(self, numbers: tuple[Any, ...], x: Tensor, gamma: Any, beta: Any, *extra: Any) -> tuple[Tensor, ...]:
-        x, (n, c, s) = channels(x)
-        y, saved = torch.empty_like(x), statistics(x, 3, c)
+        if not x.is_contiguous():
+            x, _ = channels(x)
+        y, saved = torch.empty_like(x), statistics(x, 3, x.size(1))
         _core.batch_norm_training(
-            CODES[x.dtype], n, c, s, x.data_ptr(), 0 if gamma is None else gamma.data_ptr(),
-            0 if beta is None else beta.data_ptr(), y.data_ptr(), saved.data_ptr(), numbers[0], options(),
-            *(numbers[1:] or NO_RUNNING),
+            EXCHANGE, x, gamma, beta, y, saved, numbers[0], options(), *(numbers[1:] or NO_RUNNING)
         )  # fmt: skip
         return y, saved
 

@@ -12,6 +12,8 @@ from .. import _core
 
 #: The compiled module's numbers of the storage types.
 CODES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
+#: torch's answer to "what is this tensor?" for the compiled module: DLPack's exchange API, a stable ABI.
+EXCHANGE = Tensor.__dlpack_c_exchange_api__
 PLAIN = (Tensor, torch.nn.Parameter)
 _OPTIONS: dict[int, _core.Options] = {}
 _STATISTICS: dict[tuple[int, int], Tensor] = {}

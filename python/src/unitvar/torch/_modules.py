@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm as _TorchBatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm as _TorchInstanceNorm
 
-from ._batch_norm import batch_norm
+from ._batch_norm import batch_norm, train_as_is
 from ._groups import group_norm, instance_norm
 from ._rows import layer_norm, rms_norm
 
@@ -57,11 +57,26 @@ class BatchNormBase(_TorchBatchNorm):
         )
 
 
-class BatchNorm1d(BatchNormBase, nn.BatchNorm1d):
+class _PlainBatchNorm(BatchNormBase):
+    def forward(self, input: Tensor) -> Tensor:
+        if self.training and self.track_running_stats and self.momentum is not None:
+            self._check_input_dim(input)
+            parameters, buffers = self._parameters, self._buffers
+            if "weight" in parameters and "bias" in parameters:  # else a parametrization has them
+                y = train_as_is(
+                    input, buffers["running_mean"], buffers["running_var"], parameters["weight"], parameters["bias"],
+                    buffers["num_batches_tracked"], self.momentum, self.eps,
+                )  # fmt: skip
+                if y is not None:
+                    return y
+        return super().forward(input)
+
+
+class BatchNorm1d(_PlainBatchNorm, nn.BatchNorm1d):
     """torch.nn.BatchNorm1d on unitvar.torch.batch_norm."""
 
 
-class BatchNorm2d(BatchNormBase, nn.BatchNorm2d):
+class BatchNorm2d(_PlainBatchNorm, nn.BatchNorm2d):
     """torch.nn.BatchNorm2d on unitvar.torch.batch_norm.
 
     Arguments, state, running statistics (momentum is the weight of the new batch; unbiased running var) and errors
@@ -76,7 +91,7 @@ class BatchNorm2d(BatchNormBase, nn.BatchNorm2d):
     """
 
 
-class BatchNorm3d(BatchNormBase, nn.BatchNorm3d):
+class BatchNorm3d(_PlainBatchNorm, nn.BatchNorm3d):
     """torch.nn.BatchNorm3d on unitvar.torch.batch_norm."""
 
 

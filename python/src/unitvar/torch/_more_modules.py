@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ._batch_norm import batch_norm_act, negative_slope_of
 from ._extras import batch_norm_ghost, batch_norm_in_place, batch_norm_renorm, batch_norm_weighted
-from ._modules import BatchNorm2d, BatchNormBase
+from ._modules import BatchNormBase
 
 __all__ = ["BatchNormAct2d", "BatchRenorm", "GhostBatchNorm", "InPlaceABN", "MaskedBatchNorm"]
 
@@ -19,7 +19,7 @@ class _AnyDim(BatchNormBase):
             raise ValueError(f"expected at least 2D input (got {input.dim()}D input)")
 
 
-class BatchNormAct2d(BatchNorm2d):
+class BatchNormAct2d(BatchNormBase, nn.BatchNorm2d):
     """BatchNorm2d, a residual and an activation in one pass: ``act(batch_norm(x) + residual)``.
 
     Args:

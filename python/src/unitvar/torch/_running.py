@@ -12,8 +12,6 @@ from ._memory import CODES
 from ._transforms import has_memory, is_compiling, unwrapped
 
 increment_version = torch.autograd.graph.increment_version
-#: Numbers behind eps of a batch norm that moves nothing: dtype, addresses of mean and var, momentum.
-NO_RUNNING = (0, 0, 0, 0.0)
 
 
 def move(running_mean: Tensor, running_var: Tensor | None, saved: Tensor, count: Any, momentum: float) -> None:

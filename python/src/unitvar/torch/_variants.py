@@ -93,9 +93,6 @@ class _Weighted(_Batch):
     extra = ("Tensor weight",)
     numbers = ("bool zero_unweighted", "float eps")
 
-    def _weight(self, weight: Tensor, x: Tensor) -> Tensor:
-        return weight.contiguous()
-
     def forward(self, numbers: tuple[Any, ...], x: Tensor, gamma: Any, beta: Any, *extra: Any) -> tuple[Tensor, ...]:
         x, extent, count = self.lay_out(numbers, x)
         y, saved = self.outputs(x, extent, count)
