@@ -181,14 +181,25 @@ def _takes_size(name: str) -> bool:
     return bool(timm.models.get_pretrained_cfg(name.partition(":")[2]).fixed_input_size)
 
 
-def compare(name: str) -> Row:
-    """One network, all ways, on one thread.
+def smoothed(model: nn.Module) -> nn.Module:
+    """SiLU in place of the modules with a kink, in place."""
+    for module in model.modules():
+        for name, child in module.named_children():
+            if isinstance(child, (nn.ReLU, nn.ReLU6)):
+                setattr(module, name, nn.SiLU())
+    return model
+
+
+def compare(name: str, smooth: bool = False) -> Row:
+    """One network, all ways, on one thread; with `smooth`, without kinks.
 
     float64 judges the gradients, too. In float32, rounding moves some values over the kinks of ReLUs, and each moves
     the gradients by what it weighs: by chance torch's or ours. So these are shown, and y is the yardstick.
     """
     torch.set_num_threads(1)
     model, x = _input_for(name)
+    if smooth:
+        model = smoothed(model)
     conversion = Conversion()
     ways = [model, convert(copy.deepcopy(model)), convert(copy.deepcopy(model), fuse=True, report=conversion)]
     wanted = _step(copy.deepcopy(model).double(), x)

@@ -30,5 +30,12 @@ def test_a_converted_network_is_as_close_to_float64_as_torchs(name: str, count: 
     count("networks", "of them joined with what follows", len(conversion.joined))
 
 
+@pytest.mark.parametrize("name", ["torchvision:mobilenet_v2", "torchvision:resnet18"])
+def test_gradients_of_a_network_without_kinks_are_as_close_to_float64_as_torchs(name: str) -> None:
+    row = networks.compare(name, smooth=True)
+    for ours in (row.plain, row.fused):
+        assert ours.gradients <= 2 * max(row.torchs.gradients, 1e-6)
+
+
 def test_the_list_is_of_twenty() -> None:
     assert len(set(networks.CI)) == 20
