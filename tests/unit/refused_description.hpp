@@ -23,15 +23,18 @@ struct Flat {
   double constant = 2.5;
 };
 
-of(x) of(y) of(dy) of(dx) of(residual) of(dresidual) of(grad_residual) of(grad_dresidual) of(x_dot) of(y_dot) of(grad_x)
-    of(grad_dx) of(grad_dy) of(gamma) of(beta) of(dgamma) of(dbeta) of(grad_gamma) of(grad_beta) of(grad_dgamma)
-        of(grad_dbeta) of(gamma_dot) of(beta_dot) of(bias) of(folded_bias) of(h) of(dh)
+#define UNITVAR_TENSORS(of)                                                                                        \
+  of(x) of(y) of(dy) of(dx) of(h) of(dh) of(residual) of(dresidual) of(grad_residual) of(grad_dresidual) of(x_dot) \
+      of(y_dot) of(grad_x) of(grad_dx) of(grad_dy)
+#define UNITVAR_PARAMETERS(of)                                                                                      \
+  of(gamma) of(beta) of(dgamma) of(dbeta) of(grad_gamma) of(grad_beta) of(grad_dgamma) of(grad_dbeta) of(gamma_dot) \
+      of(beta_dot) of(bias) of(folded_bias)
 #define UNITVAR_STATISTICS(of)                                                                                        \
   of(mean) of(var) of(rstd) of(m2) of(dmean) of(dvar) of(mean_dot) of(var_dot) of(running_mean) of(running_var) of(r) \
       of(d) of(sum_dy) of(sum_dy_xmu) of(mean_a) of(m2_a) of(mean_b) of(m2_b) of(scale) of(shift) of(running.mean)    \
           of(running.var)
 
-            struct NamedSpan {
+struct NamedSpan {
   const char* name;
   AnySpan span;
   Length Lengths::*length;

@@ -131,6 +131,7 @@ NB_MODULE(_core, m) {
   define_ranks(m);
   define_options(m);
   define_batch_norm(m);
+  define_tensors(m);
   define_variants(m);
   define_derivatives(m);
   define_relatives(m);

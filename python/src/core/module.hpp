@@ -32,6 +32,7 @@ decltype(auto) without_lock(const CallOptions& options, const F& f) {
 void define_options(nb::module_& m);
 void define_ranks(nb::module_& m);
 void define_batch_norm(nb::module_& m);
+void define_tensors(nb::module_& m);
 void define_variants(nb::module_& m);
 void define_derivatives(nb::module_& m);
 void define_relatives(nb::module_& m);

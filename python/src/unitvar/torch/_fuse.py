@@ -1,0 +1,316 @@
+"""Joins BatchNorm2d with the activation behind it, and the addition of a residual between them."""
+
+from __future__ import annotations
+
+import operator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+
+from ._batch_norm import negative_slope_of
+from ._own_forward import Unsafe, has_set_forward, hooks_of, is_plain_forward, own_graphs, same_code, set_forward
+from ._variants import activated
+
+#: Name and negative slope of an activation.
+Activation = tuple[str, float]
+
+#: Activations that are modules: their parameters decide.
+_MODULES: dict[type, Callable[[Any], Activation | None]] = {
+    nn.ReLU: lambda m: ("relu", 0.0),
+    nn.LeakyReLU: lambda m: ("leaky_relu", m.negative_slope),
+    nn.ReLU6: lambda m: ("relu6", 0.0),
+    nn.Hardtanh: lambda m: ("relu6", 0.0) if (m.min_val, m.max_val) == (0, 6) else None,
+    nn.Hardswish: lambda m: ("hardswish", 0.0),
+    nn.SiLU: lambda m: ("silu", 0.0),
+}
+#: Those that are functions or methods of a tensor, with one argument or with inplace.
+_FUNCTIONS: dict[Any, str] = {
+    F.relu: "relu", F.relu_: "relu", torch.relu: "relu", torch.relu_: "relu", "relu": "relu", "relu_": "relu",
+    F.relu6: "relu6", F.hardswish: "hardswish", F.silu: "silu",
+}  # fmt: skip
+_ADDS = (operator.add, operator.iadd, torch.add, "add", "add_")
+#: Activations that BatchNormAct2d has; "identity" is a residual alone.
+JOINED = frozenset({"relu", "leaky_relu"})
+
+
+_DIFFERS = "the module's forward differs between training and evaluation, or by its input's type"
+_BOXES = (nn.ModuleList, nn.ModuleDict)
+
+
+@dataclass(frozen=True)
+class Join:
+    """A normalization and what was joined to it."""
+
+    name: str
+    activation: str
+    residual: bool
+
+    def __str__(self) -> str:
+        return f"{self.name}: + residual, {self.activation}" if self.residual else f"{self.name}: {self.activation}"
+
+
+class Joined(nn.Module):
+    """Where an activation was that the normalization before it now has. It gives back its input."""
+
+    def __init__(self, activation: nn.Module) -> None:
+        super().__init__()
+        self.activation = activation
+        self.train(activation.training)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+def joined(norm: Any, x: Tensor, residual: Any) -> Tensor:
+    """norm with a residual like x. Another one is added behind torch's normalization, as torch broadcasts it."""
+    if isinstance(residual, Tensor) and residual.shape == x.shape and residual.dtype is x.dtype:
+        y: Tensor = norm(x, residual)
+        return y
+    return activated(nn.BatchNorm2d.forward(norm, x) + residual, negative_slope_of(norm.act, norm.negative_slope))
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A place in a graph: the normalization's node, what adds, and the activation's node."""
+
+    norm: fx.Node
+    add: fx.Node | None
+    end: fx.Node
+    activation: Activation
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        return self.norm.target, self.end.op, str(self.end.target), self.add is not None, self.activation
+
+
+class _Reader:
+    """Reads the graphs of a module whose children are nodes."""
+
+    def __init__(self, module: nn.Module, uses: Counter[int], is_norm: Callable[[nn.Module], bool]) -> None:
+        self.module, self.uses, self.is_norm = module, uses, is_norm
+
+    def child(self, node: fx.Node) -> nn.Module | None:
+        return self.module.get_submodule(str(node.target)) if node.op == "call_module" else None
+
+    def norms(self, graph: fx.Graph) -> Iterator[fx.Node]:
+        for node in graph.nodes:
+            child = self.child(node)
+            if child is not None and self.is_norm(child):
+                yield node
+
+    def calls(self, graph: fx.Graph, child: nn.Module) -> int:
+        return sum(self.child(node) is child for node in graph.nodes)
+
+    def activation(self, node: fx.Node) -> Activation | None:
+        child = self.child(node)
+        if child is not None:
+            known = _MODULES.get(type(child))
+            return None if known is None else known(child)
+        if node.op in ("call_function", "call_method"):
+            if node.target in (F.leaky_relu, F.leaky_relu_):
+                slope = node.args[1] if len(node.args) > 1 else node.kwargs.get("negative_slope", 0.01)
+                return ("leaky_relu", float(slope)) if isinstance(slope, (int, float)) else None
+            name = _FUNCTIONS.get(node.target)
+            plain = len(node.args) == 1 and set(node.kwargs) <= {"inplace"}
+            return (name, 0.0) if name is not None and plain else None
+        return None
+
+    def _next(self, node: fx.Node) -> fx.Node:
+        """The one user of a value, behind modules that do nothing."""
+        while True:
+            if len(node.users) != 1:
+                raise Unsafe(f"its result is used {len(node.users)} times")
+            (user,) = node.users
+            child = self.child(user)
+            if type(child) is not nn.Identity or hooks_of(child):
+                return user
+            node = user
+
+    def find(self, norm: fx.Node, graph: fx.Graph) -> _Found:
+        """What can be joined to a normalization. Unsafe says why nothing can."""
+        child = self.child(norm)
+        assert child is not None
+        if not self._is_own(str(norm.target)):
+            raise Unsafe("it belongs to another module, which has a forward of its own")
+        if self.uses[id(child)] > 1 or self.calls(graph, child) > 1:
+            raise Unsafe("the module is used in several places")
+        if hooks_of(child):
+            raise Unsafe("the module has hooks")
+        if len(norm.args) != 1 or norm.kwargs:
+            raise Unsafe("it is called with other arguments than x")
+        user, add = self._next(norm), None
+        if user.target in _ADDS and user.op in ("call_function", "call_method"):
+            self._check_add(user, norm)
+            user, add = self._next(user), user
+        activation = self.activation(user)
+        if activation is None:
+            raise Unsafe(f"{'the sum' if add else 'its result'} goes to {self._describe(user)}")
+        if activation[0] not in JOINED:
+            raise Unsafe(f"BatchNormAct2d has no {activation[0]}")
+        end = self.child(user)
+        if end is not None and hooks_of(end):
+            raise Unsafe("the activation has hooks")
+        if add is not None:
+            self._check_move(norm, user, graph)
+        return _Found(norm, add, user, activation)
+
+    def _check_move(self, norm: fx.Node, end: fx.Node, graph: fx.Graph) -> None:
+        """Where a residual is added, the normalization moves to the activation: x may not change in between."""
+        order = list(graph.nodes)
+        between = set(order[order.index(norm) + 1 : order.index(end)]) - set(_chain(norm, end))
+        x = norm.args[0]
+        own = isinstance(x, fx.Node) and x.op == "call_module" and len(x.users) == 1
+        if between and not own:
+            raise Unsafe("x may change between the normalization and the activation")
+
+    def _is_own(self, target: str) -> bool:
+        """Whether what stands between the module and its grandchild are boxes without a forward."""
+        names = target.split(".")[:-1]
+        boxes = (self.module.get_submodule(".".join(names[: n + 1])) for n in range(len(names)))
+        return all(type(box) in _BOXES for box in boxes)
+
+    def _check_add(self, add: fx.Node, norm: fx.Node) -> None:
+        if len(add.args) != 2 or add.kwargs or not all(isinstance(a, fx.Node) for a in add.args):
+            raise Unsafe("its result is added to something else than one tensor")
+        if add.target in (operator.iadd, "add_") and not self._comes_from(add.args[0], norm):
+            raise Unsafe("it is added in place to another tensor")
+
+    def _comes_from(self, node: Any, norm: fx.Node) -> bool:
+        while node is not norm and type(self.child(node)) is nn.Identity:
+            node = node.args[0]
+        return node is norm
+
+    def _describe(self, node: fx.Node) -> str:
+        child = self.child(node)
+        if child is not None:
+            return f"{node.target}, a {type(child).__name__}"
+        if node.op == "output":
+            return "the caller of the module that has it"
+        return getattr(node.target, "__name__", str(node.target))
+
+    def residual_of(self, found: _Found) -> fx.Node:
+        """The other tensor that is added."""
+        assert found.add is not None
+        first, second = found.add.args
+        other = second if self._comes_from(first, found.norm) else first
+        assert isinstance(other, fx.Node)
+        return other
+
+
+def _rewrite(reader: _Reader, graph: fx.Graph, found: _Found) -> None:
+    """The activation's result comes from the normalization."""
+    norm, end = found.norm, found.end
+    if found.add is None:
+        (before,) = end.all_input_nodes
+        end.replace_all_uses_with(before)
+        graph.erase_node(end)
+        return
+    residual = reader.residual_of(found)
+    with graph.inserting_before(end):
+        made = graph.call_function(joined, (graph.get_attr(str(norm.target)), norm.args[0], residual))
+    end.replace_all_uses_with(made)
+    for node in _chain(norm, end):
+        graph.erase_node(node)
+
+
+def _chain(norm: fx.Node, end: fx.Node) -> list[fx.Node]:
+    """The nodes from the activation back to the normalization."""
+    chain = [norm]
+    while chain[-1] is not end:
+        (user,) = chain[-1].users
+        chain.append(user)
+    return chain[::-1]
+
+
+def uses_of(model: nn.Module) -> Counter[int]:
+    """In how many places of a model each module stands."""
+    places = (child for parent in model.modules() for child in parent._modules.values())
+    return Counter(id(child) for child in places if child is not None)
+
+
+class Fuser:
+    """Joins what can be joined in a model; make_act turns a normalization into one with an activation."""
+
+    def __init__(
+        self, model: nn.Module, is_norm: Callable[[nn.Module], bool], make_act: Callable[[nn.Module, Activation], None]
+    ) -> None:
+        self.model, self.is_norm, self.make_act = model, is_norm, make_act
+        self.uses = uses_of(model)
+        self.joins: list[Join] = []
+        self.left: list[tuple[str, str]] = []
+
+    def run(self) -> None:
+        """Every module's own forward, in the order of the model."""
+        for name, module in list(self.model.named_modules()):
+            if any(self.is_norm(child) for child in module.children()) or self._reaches(module):
+                self._module(f"{name}." if name else "", module)
+
+    def _reaches(self, module: nn.Module) -> bool:
+        """Whether a container of the module, which has no forward, holds a normalization."""
+        boxes = (c for c in module.children() if type(c) in _BOXES)
+        return any(self.is_norm(grandchild) for box in boxes for grandchild in box.children())
+
+    def _module(self, prefix: str, module: nn.Module) -> None:
+        if type(module) in _BOXES:
+            return
+        try:
+            if has_set_forward(module) or not is_plain_forward(module):
+                raise Unsafe("the module's forward was replaced")
+            graphs = own_graphs(module)
+        except Unsafe as reason:
+            self.left += [(prefix + name, str(reason)) for name, c in module.named_children() if self.is_norm(c)]
+            return
+        reader = _Reader(module, self.uses, self.is_norm)
+        same = same_code(graphs)
+        seen = [self._found_in(reader, graph) for graph in graphs]
+        rewritten, taken = False, set[fx.Node]()
+        unseen = [name for name, c in module.named_children() if self.is_norm(c) and name not in seen[0]]
+        self.left += [(prefix + name, "the module's forward does not call it") for name in unseen]
+        for target, found in seen[0].items():
+            places = [found, *(other.get(target) for other in seen[1:])]
+            try:
+                if isinstance(found, _Found) and found.end in taken:
+                    raise Unsafe("what follows is joined to the other normalization that is added")
+                rewritten |= self._join(prefix, reader, graphs, places, same)
+                taken.add(found.end)  # type: ignore[union-attr]
+            except Unsafe as reason:
+                self.left.append((prefix + target, str(reason)))
+        if rewritten:
+            set_forward(module, graphs[0])
+
+    def _found_in(self, reader: _Reader, graph: fx.Graph) -> dict[str, _Found | Unsafe]:
+        found: dict[str, _Found | Unsafe] = {}
+        for node in reader.norms(graph):
+            try:
+                found[str(node.target)] = reader.find(node, graph)
+            except Unsafe as reason:
+                found[str(node.target)] = reason
+        return found
+
+    def _join(self, prefix: str, reader: _Reader, graphs: list[fx.Graph], places: list[Any], same: bool) -> bool:
+        """Joins at one place, which stands in each graph. Whether graphs[0] was changed."""
+        first = places[0]
+        if len({place.key if isinstance(place, _Found) else str(place) for place in places}) > 1:
+            raise Unsafe(_DIFFERS)
+        if isinstance(first, Unsafe):
+            raise first
+        norm, end = reader.child(first.norm), reader.child(first.end)
+        assert norm is not None
+        alone = end is not None and self.uses[id(end)] == 1 and all(reader.calls(g, end) == 1 for g in graphs)
+        in_place = alone and first.add is None
+        if not in_place and not same:
+            raise Unsafe(_DIFFERS)
+        name = str(first.norm.target)
+        self.make_act(norm, first.activation)
+        self.joins.append(Join(prefix + name, first.activation[0], first.add is not None))
+        if in_place:
+            parent, _, last = str(first.end.target).rpartition(".")
+            reader.module.get_submodule(parent)._modules[last] = Joined(end)  # type: ignore[arg-type]
+            return False
+        _rewrite(reader, graphs[0], first)
+        return True
