@@ -70,8 +70,8 @@ def _spec(op: str, family: str, eps: Any, threads: Any, **rest: int) -> Spec:
 def default_threads() -> int:
     """How many OpenMP threads a call uses at most by default: OMP_NUM_THREADS, or the processors of this process.
 
-    It is asked for when a function is traced. XLA may run independent calls at the same time, on threads of its own, and
-    each has its own team. Results have the same bits for every number.
+    It is asked for when a function is traced. XLA may run independent calls at the same time, on threads of its own,
+    and each has its own team. Results have the same bits for every number.
 
     >>> import unitvar.jax
     >>> unitvar.jax.default_threads() >= 1

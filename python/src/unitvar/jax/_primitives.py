@@ -11,9 +11,9 @@ So the derivative of forward is tangent, and the derivative of backward is backw
 and hessian in x would be of third order in L. The library has no kernel for them, and they are refused.
 
 Operands: tensors are (outer, channels, inner), rows (rows, length, 1); parameters (C,). An array of shape (0,) is an
-absent operand, or a result that is not asked for. Saved statistics are doubles seen as pairs of uint32, since JAX has no
-doubles by default: integers, through which nothing is differentiated. They are a function of x, and so the derivatives
-in x here are total ones. Statistics that are given (frozen ones) are a mean and a variance as floats, (2, 1, C).
+absent operand, or a result that is not asked for. Saved statistics are doubles seen as pairs of uint32, since JAX has
+no doubles by default: integers, through which nothing is differentiated. They are a function of x, and so the
+derivatives in x here are total ones. Statistics that are given (frozen ones) are mean and var as floats, (2, 1, C).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir, xla
+from jax.interpreters import batching, mlir, xla
 
 from .. import _core
 

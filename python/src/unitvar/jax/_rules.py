@@ -1,4 +1,4 @@
-"""Derivatives of the primitives: what becomes of tangents and cotangents. docs/derivation.md B50 to B57 and B75 to B85."""
+"""Derivatives of the primitives: their jvp and transpose rules (docs/derivation.md B50 to B57, B75 to B85)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.interpreters import ad
 
-from ._primitives import Spec, absent, backward, forward, hessian, param_dtype, tangent
+from ._primitives import Spec, absent, backward, forward, hessian, is_absent, param_dtype, tangent
 
 
 def _given(t: Any) -> bool:
@@ -109,12 +109,19 @@ def _backward_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, spec: Spec
 
 
 def _tangent_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, spec: Spec) -> Any:
-    _refuse("a tangent", [t for t in tangents[:3]] if spec.family == "frozen" else tangents[:2])
-    x, gamma, stats, *linear = primals
-    out = tangent(*primals, spec=spec)
-    if not any(map(_given, tangents[3:])):
-        return out, [_zero(out[0])]
-    return out, tangent(x, gamma, stats, *map(_or_absent, tangents[3:], linear), spec=spec)
+    x, gamma, stats, v, u, w = primals
+    x_dot, gamma_dot, stats_dot, *linear_dot = tangents
+    if not is_absent(v):
+        _refuse("a tangent", [x_dot, gamma_dot])
+    if spec.family == "frozen":
+        _refuse("a tangent", [stats_dot])
+    (y_dot,) = tangent(*primals, spec=spec)
+    terms = []
+    if any(map(_given, linear_dot)):
+        terms += tangent(x, gamma, stats, *map(_or_absent, linear_dot, (v, u, w)), spec=spec)
+    if _given(x_dot) and not is_absent(u):  # u * x_hat moves as y does whose gamma is u
+        terms += tangent(x, u, stats, x_dot, absent(u), absent(u), spec=spec)
+    return [y_dot], [_sum(terms) if terms else _zero(y_dot)]
 
 
 def _hessian_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, spec: Spec, wanted: tuple[bool, bool]) -> Any:

@@ -1,7 +1,7 @@
 """The normalizations as modules of flax.nnx: flax's own classes, with unitvar's arithmetic.
 
-Each class takes flax's arguments and has flax's variables, so that it stands where flax's stood and loads its state. One
-argument is new: `threads`, OpenMP threads at most, 0 for unitvar.jax.default_threads(). Differences, to flax's classes:
+Each class takes flax's arguments and has flax's variables. So it stands where flax's stood, and loads its state. One
+argument is new: `threads`, OpenMP threads at most, 0 for unitvar.jax.default_threads(). What differs from flax:
 
 - The variance is that of x - mean, whatever use_fast_variance says, and sums end in double.
 - `dtype` is the dtype of y. Parameters and running statistics are not rounded to it.
@@ -60,7 +60,7 @@ def _axes(x: Any, axes: Any) -> list[int]:
 
 
 def _first_of_rows(x: Any, reduction_axes: Any, feature_axes: Any) -> int | None:
-    """The first axis of the rows that are normalized; None if they are not the last axes, with parameters along them."""
+    """The first axis of the normalized rows; None if they are not the last axes, with parameters along all of them."""
     reduced = _axes(x, reduction_axes)
     last_ones = reduced == list(range(x.ndim - len(reduced), x.ndim))
     return reduced[0] if last_ones and _axes(x, feature_axes) == reduced else None
