@@ -131,7 +131,8 @@ def test_what_has_no_kernel_runs_in_flax(name: str, arguments: dict[str, Any], c
     options = {"mask": x > 0} if call else {}
     mine, theirs = pair(name, arguments)
     assert jnp.array_equal(mine(x, **options), theirs(x, **options))
-    assert "unitvar" not in str(jax.make_jaxpr(lambda x: mine(x, **options))(x))
+    graph, state = nnx.split(mine)
+    assert "unitvar" not in str(jax.make_jaxpr(lambda state, x: nnx.merge(graph, state)(x, **options))(state, x))
 
 
 def test_axis_name_runs_in_flax_under_vmap() -> None:
@@ -140,7 +141,7 @@ def test_axis_name_runs_in_flax_under_vmap() -> None:
 
     def on_ranks(module: Any) -> Any:
         graph, state = nnx.split(module)
-        return jax.vmap(lambda x: nnx.merge(graph, state)(x), axis_name="ranks")(x)
+        return jax.vmap(lambda state, x: nnx.merge(graph, state)(x), (None, 0), axis_name="ranks")(state, x)
 
     assert jnp.array_equal(on_ranks(mine), on_ranks(theirs))
 

@@ -51,12 +51,12 @@ def _parameter(op: str, name: str, value: Any, x: Any, shape: tuple[int, ...]) -
 
 def _axis(op: str, x: Any, axis: Any) -> int:
     try:
-        index = operator.index(axis)
+        index: int = operator.index(axis)
     except TypeError:
         raise TypeError(f"{op}: axis is {axis!r}, want an integer") from None
     if not -x.ndim <= index < x.ndim:
         raise ValueError(f"{op}: axis is {index}, want one of the {x.ndim} axes of x")
-    return index % x.ndim
+    return index % int(x.ndim)
 
 
 def _spec(op: str, family: str, eps: Any, threads: Any, **rest: int) -> Spec:

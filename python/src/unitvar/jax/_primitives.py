@@ -21,7 +21,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -76,6 +76,7 @@ TENSOR, PARAM, STATS = "tensor", "param", "stats"
 # The axis of each kind that takes in a mapped axis, as its slower part.
 CHANNELS: dict[str, int | None] = {TENSOR: 1, PARAM: 0, STATS: 2}
 SAMPLES: dict[str, int | None] = {TENSOR: 0, PARAM: None, STATS: 1}
+SAMPLES_OF_FROZEN: dict[str, int | None] = {TENSOR: 0, PARAM: None, STATS: None}
 
 
 class Operation:
@@ -85,7 +86,7 @@ class Operation:
         self.operands, self.results = operands, results
         target = f"unitvar_{name}"
         jax.ffi.register_ffi_target(target, _core.jax_targets()[target], platform="cpu")
-        self.primitive = Primitive(target)
+        self.primitive = cast(Any, Primitive(target))
         self.primitive.multiple_results = True
         self.primitive.def_impl(functools.partial(xla.apply_primitive, self.primitive))
         self.primitive.def_abstract_eval(shapes)
@@ -115,10 +116,10 @@ class Operation:
         A batch of samples is more samples, if all share what belongs to channels, and no sum over samples is asked for.
         Otherwise, a batch of channels is more channels. There is no such thing for the columns of rows.
         """
-        of_channels = (PARAM, STATS) if spec.family == "frozen" else (PARAM,)
-        shared = all(d is None for d, kind in zip(dims, self.operands) if kind in of_channels)
+        samples = SAMPLES_OF_FROZEN if spec.family == "frozen" else SAMPLES
+        shared = all(d is None for d, kind in zip(dims, self.operands) if samples[kind] is None)
         if spec.family != "batch" and shared and not any(wanted[1:]):
-            return SAMPLES
+            return samples
         return None if spec.rows else CHANNELS
 
     def _map(self, operands: Sequence[Any], dims: Sequence[int | None], spec: Spec, **params: Any) -> Any:

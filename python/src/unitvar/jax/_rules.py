@@ -17,6 +17,9 @@ def _given(t: Any) -> bool:
     return not isinstance(t, ad.Zero)
 
 
+_is_unknown: Any = ad.is_undefined_primal
+
+
 def _zero(primal: Any) -> Any:
     """The symbolic zero among the tangents of a value."""
     return ad.Zero(jax.typeof(primal).to_tangent_aval())
@@ -135,7 +138,7 @@ def _hessian_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, spec: Spec,
 
 def _tangent_transpose(cotangents: Sequence[Any], x: Any, gamma: Any, stats: Any, *linear: Any, spec: Spec) -> Any:
     (dy,) = cotangents
-    wanted = tuple(map(ad.is_undefined_primal, linear))
+    wanted = tuple(map(_is_unknown, linear))
     if not _given(dy):
         return [None] * 6
     out = backward(x, gamma, stats, dy, spec=spec, wanted=wanted)
@@ -156,10 +159,10 @@ def _backward_transpose(
 def _hessian_transpose(
     cotangents: Sequence[Any], x: Any, gamma: Any, stats: Any, dy: Any, *linear: Any, spec: Spec, wanted: Any
 ) -> Any:
-    if ad.is_undefined_primal(dy):
+    if _is_unknown(dy):
         _refused("a second derivative")
     v, u = cotangents
-    asked = tuple(map(ad.is_undefined_primal, linear))
+    asked = tuple(map(_is_unknown, linear))
     if not _given(v) and not _given(u):
         return [None] * 6
     operands = (v if _given(v) and wanted[0] else absent(x), u if _given(u) and wanted[1] else absent(gamma))
