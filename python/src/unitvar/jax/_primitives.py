@@ -31,12 +31,14 @@ from jax.interpreters import batching, mlir, xla
 
 from .. import _core
 
-if not hasattr(_core, "jax_targets"):
+_targets = getattr(_core, "jax_targets", None)
+if _targets is None:
     raise ImportError(
         "unitvar.jax: this unitvar was built without the handlers for JAX: install jax, then unitvar with "
         "pip install --no-build-isolation -C cmake.define.UNITVAR_JAX=ON (docs/python.md)"
     )
 
+HANDLERS: dict[str, Any] = _targets()
 FAMILIES = ("batch", "frozen", "layer", "rms", "group")
 
 
@@ -85,7 +87,7 @@ class Operation:
     def __init__(self, name: str, operands: Sequence[str], results: Sequence[str], shapes: Callable[..., Any]) -> None:
         self.operands, self.results = operands, results
         target = f"unitvar_{name}"
-        jax.ffi.register_ffi_target(target, _core.jax_targets()[target], platform="cpu")
+        jax.ffi.register_ffi_target(target, HANDLERS[target], platform="cpu")
         self.primitive = cast(Any, Primitive(target))
         self.primitive.multiple_results = True
         self.primitive.def_impl(functools.partial(xla.apply_primitive, self.primitive))
