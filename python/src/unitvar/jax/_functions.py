@@ -16,7 +16,7 @@ from ._primitives import Spec, absent, forward, param_dtype
 Array = Any
 """A jax.Array, or what jax.numpy.asarray takes."""
 
-_DTYPES = ("float32", "float64", "bfloat16", "float16")
+DTYPES = ("float32", "float64", "bfloat16", "float16")
 _rules.register()
 
 
@@ -32,8 +32,8 @@ class BatchNormResult(NamedTuple):
 
 def _tensor(op: str, x: Any) -> Any:
     x = jnp.asarray(x)
-    if x.dtype.name not in _DTYPES:
-        raise TypeError(f"{op}: x has dtype {x.dtype.name}, want one of {', '.join(_DTYPES)}")
+    if x.dtype.name not in DTYPES:
+        raise TypeError(f"{op}: x has dtype {x.dtype.name}, want one of {', '.join(DTYPES)}")
     return x
 
 

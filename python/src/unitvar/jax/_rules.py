@@ -58,7 +58,7 @@ def _forward_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, spec: Spec)
     zeros = [_zero(o) for o in out]
     if spec.family == "frozen":
         if _given(stats_dot):
-            gamma_dot, beta_dot = _moved_by_statistics(x, gamma, stats, gamma_dot, stats_dot, beta_dot, spec)
+            gamma_dot, beta_dot = _moved_by_statistics(gamma, stats, gamma_dot, stats_dot, beta_dot, spec)
         saved = stats
     if not any(map(_given, (x_dot, gamma_dot, beta_dot))):
         return out, zeros
@@ -69,9 +69,7 @@ def _forward_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, spec: Spec)
     return out, [y_dot, zeros[1], *_statistics_dot(x, gamma, saved, var, x_dot, spec)]
 
 
-def _moved_by_statistics(
-    x: Any, gamma: Any, stats: Any, gamma_dot: Any, stats_dot: Any, beta_dot: Any, spec: Spec
-) -> Any:
+def _moved_by_statistics(gamma: Any, stats: Any, gamma_dot: Any, stats_dot: Any, beta_dot: Any, spec: Spec) -> Any:
     """Tangents of gamma and beta that move y as those of a given mean and var do.
 
     dy/dmean = -gamma rstd and dy/dvar = -gamma rstd^2 x_hat / 2: what -gamma rstd mean_dot of beta and
@@ -79,7 +77,7 @@ def _moved_by_statistics(
     """
     mean_dot, var_dot = stats_dot[0, 0], stats_dot[1, 0]
     rstd = 1 / jnp.sqrt(stats[1, 0] + spec.eps)
-    slope = -rstd if gamma.shape == (0,) else -gamma * rstd
+    slope = -rstd if is_absent(gamma) else -gamma * rstd
     by_var, by_mean = slope * rstd * var_dot / 2, slope * mean_dot
     return (gamma_dot + by_var if _given(gamma_dot) else by_var), (beta_dot + by_mean if _given(beta_dot) else by_mean)
 
@@ -139,6 +137,8 @@ def _hessian_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, spec: Spec,
 def _tangent_transpose(cotangents: Sequence[Any], x: Any, gamma: Any, stats: Any, *linear: Any, spec: Spec) -> Any:
     (dy,) = cotangents
     wanted = tuple(map(_is_unknown, linear))
+    if _is_unknown(gamma):
+        _refused("a tangent")
     if not _given(dy):
         return [None] * 6
     out = backward(x, gamma, stats, dy, spec=spec, wanted=wanted)

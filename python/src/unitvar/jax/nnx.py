@@ -30,8 +30,6 @@ from . import _functions as ours
 
 __all__ = ["BatchNorm", "GroupNorm", "InstanceNorm", "LayerNorm", "RMSNorm"]
 
-_DTYPES = ("float32", "float64", "bfloat16", "float16")
-
 
 class _Ours(nnx.Module):
     """What the classes here add to flax's."""
@@ -48,7 +46,7 @@ class _Ours(nnx.Module):
         """x in the dtype of y; None where this call is flax's."""
         module: Any = self
         x, *_ = module.promote_dtype((x, *map(self._value, names)), dtype=module.dtype)
-        return x if x.dtype.name in _DTYPES and module.axis_name is None else None
+        return x if x.dtype.name in ours.DTYPES and module.axis_name is None else None
 
     def _options(self) -> dict[str, Any]:
         module: Any = self
