@@ -118,6 +118,20 @@ def test_gradient_through_the_returned_statistics() -> None:
         assert l2_error(jax.jit(jax.hessian(ours))(x), jax.jit(jax.hessian(theirs))(x)) < 1e-12
 
 
+def test_derivative_of_a_second_derivative_in_the_weight_of_the_statistics() -> None:
+    def by(variance: Any) -> Any:
+        def scalar(t: Any, x: Any) -> Any:
+            slope = jax.grad(lambda x: (t * variance(x)).sum())
+            return (jax.jvp(slope, (x,), (x**2,))[1] * x**3).sum()
+
+        return jax.jit(jax.grad(scalar))
+
+    with jax.enable_x64(True):
+        x, t, _ = arguments(CASES[0], dtype=np.float64)
+        seen, wanted = (by(v)(t, x) for v in (lambda x: unitvar.jax.batch_norm(x).var, lambda x: x.var((0, 1, 2))))
+        assert l2_error(seen, wanted) < 1e-12
+
+
 def test_gradient_in_given_statistics() -> None:
     x, gamma, beta = arguments(CASES[0], dtype=np.float32)
     mean, var = jnp.asarray([0.5, -1.0, 2.0]), jnp.asarray([1.0, 0.25, 4.0])

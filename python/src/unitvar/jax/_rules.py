@@ -112,14 +112,13 @@ def _backward_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, spec: Spec
 def _tangent_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, spec: Spec) -> Any:
     x, gamma, stats, v, u, w = primals
     x_dot, gamma_dot, stats_dot, *linear_dot = tangents
-    if not is_absent(v):
-        _refuse("a tangent", [x_dot, gamma_dot])
-    if spec.family == "frozen":
-        _refuse("a tangent", [stats_dot])
+    _refuse("a tangent", ([] if is_absent(v) else [x_dot]) + ([stats_dot] if spec.family == "frozen" else []))
     (y_dot,) = tangent(*primals, spec=spec)
     terms = []
     if any(map(_given, linear_dot)):
         terms += tangent(x, gamma, stats, *map(_or_absent, linear_dot, (v, u, w)), spec=spec)
+    if _given(gamma_dot) and not is_absent(gamma_dot) and not is_absent(v):
+        terms += tangent(x, gamma_dot, stats, v, absent(u), absent(u), spec=spec)
     if _given(x_dot) and not is_absent(u):  # u * x_hat moves as y does whose gamma is u
         terms += tangent(x, u, stats, x_dot, absent(u), absent(u), spec=spec)
     return [y_dot], [_sum(terms) if terms else _zero(y_dot)]
@@ -137,10 +136,12 @@ def _hessian_jvp(primals: Sequence[Any], tangents: Sequence[Any], *, spec: Spec,
 def _tangent_transpose(cotangents: Sequence[Any], x: Any, gamma: Any, stats: Any, *linear: Any, spec: Spec) -> Any:
     (dy,) = cotangents
     wanted = tuple(map(_is_unknown, linear))
-    if _is_unknown(gamma):
-        _refused("a tangent")
     if not _given(dy):
         return [None] * 6
+    if _is_unknown(gamma):  # as _tangent_jvp makes it: of v alone, and linear in gamma
+        nothing = jnp.zeros((0,), param_dtype(x))
+        _, dgamma = hessian(x, nothing, stats, dy, linear[0], nothing, spec=spec, wanted=(False, True))
+        return [None, dgamma, None, None, None, None]
     out = backward(x, gamma, stats, dy, spec=spec, wanted=wanted)
     return [None] * 3 + [o if of_it else None for o, of_it in zip(out, wanted)]
 
