@@ -51,7 +51,6 @@ def test_float64_is_not_needed_for_other_types(dtype: str) -> None:
 
 @pytest.mark.parametrize("mean", [0.0, 1e2, 1e4, 1e6])
 def test_digits_stay_where_the_mean_is_far_beyond_the_standard_deviation(mean: float) -> None:
-    """flax's own arithmetic is off by 100 % there."""
     random = np.random.default_rng(1)
     x = (random.normal(size=(32, 14, 14, 8)) + mean).astype(np.float32)
     dy, gamma = random.normal(size=x.shape).astype(np.float32), random.normal(1, 0.2, 8).astype(np.float32)
