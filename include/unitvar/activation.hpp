@@ -31,7 +31,7 @@
 /// is not below its high, is bad_argument.
 namespace unitvar {
 
-/// What follows the normalization: y = a(v). (docs/derivation.md B46, B80 to B83)
+/// What follows the normalization: y = a(v). (docs/derivation.md B46, B88 to B91)
 ///
 /// | kind       | a(v)                           | a'(v)                                  | backward needs |
 /// |------------|--------------------------------|----------------------------------------|----------------|
@@ -85,8 +85,8 @@ struct BatchNormActForward {
   Activation activation = {};
 };
 
-/// Training forward: batch_norm_forward, then the sum and the activation (docs/derivation.md B46, B47, B80, B82). It
-/// takes the plain layer's passes over memory, and one more read for the residual.
+/// Training forward: batch_norm_forward, then the sum and the activation (docs/derivation.md B46, B47, B88, B90, B91).
+/// It takes the plain layer's passes over memory, and one more read for the residual.
 template <class T>
 UNITVAR_API void batch_norm_act_forward(const BatchNormActForward<T>& args, const Options& options = {});
 
@@ -133,7 +133,7 @@ struct BatchNormActBackward {
 ///   dresidual = g,  dbeta = sum(g),  dgamma = sum(g * x_hat),
 ///   dx = gamma * rstd * (g - dbeta / N - x_hat * dgamma / N)
 ///
-/// (docs/derivation.md B48, B49, B81, B83). dresidual is written in the pass that writes dx. If dx is not asked for, it
+/// (docs/derivation.md B48, B49, B89, B91). dresidual is written in the pass that writes dx. If dx is not asked for, it
 /// takes a pass of its own. It depends on mean and rstd through v alone: dresidual by itself is the gradient in front
 /// of the activation for inference, too, whose mean and var are given ones.
 ///
@@ -171,13 +171,13 @@ struct BatchNormActDoubleBackward {
 ///   grad_dy = a'(v) * t,  h = a''(v) * dy * t = grad_residual,  grad_beta = sum(h)
 ///
 /// grad_x and grad_gamma are those of batch_norm_double_backward with g = a'(v) * dy in the place of dy, plus dx and
-/// dgamma of batch_norm_backward with h in its place (docs/derivation.md B84). It takes memory of twice the
+/// dgamma of batch_norm_backward with h in its place (docs/derivation.md B92). It takes memory of twice the
 /// tensor's size for the time of the call. No mask is needed. 16-bit types round g, t and h.
 template <class T>
 UNITVAR_API void batch_norm_act_double_backward(const BatchNormActDoubleBackward<T>& args, const Options& options = {});
 
 /// The same behind inference by given (running) statistics: batch_norm_frozen_double_backward, and dx = gamma * rstd *
-/// h (docs/derivation.md B33, B55, B84).
+/// h (docs/derivation.md B42, B55, B92).
 template <class T>
 UNITVAR_API void batch_norm_act_frozen_double_backward(const BatchNormActDoubleBackward<T>& args,
                                                        const Options& options = {});

@@ -50,7 +50,7 @@ struct LayerNormAddForward {
 ///   h = x + residual, rounded to T
 ///   mean = sum(h) / D,  var = sum((h - mean)^2) / D,  y_i = gamma_i * (h_i - mean) / sqrt(var + eps) + beta_i
 ///
-/// (docs/derivation.md B90). With eps <= 0 all variances are checked before the first write.
+/// (docs/derivation.md B86). With eps <= 0 all variances are checked before the first write.
 template <class T>
 UNITVAR_API void layer_norm_add_forward(const LayerNormAddForward<T>& args, const Options& options = {});
 
@@ -76,7 +76,7 @@ struct LayerNormAddBackward {
 ///   dx     = rstd * (g - sum(g) / D - h_hat * sum(g * h_hat) / D) + dh    sums over the row
 ///   dgamma = sum(dy * h_hat),  dbeta = sum(dy)                            sums over the rows, for each column
 ///
-/// (docs/derivation.md B91). dx is rounded to T once, after dh is added. Its error is in relation to
+/// (docs/derivation.md B87). dx is rounded to T once, after dh is added. Its error is in relation to
 /// gamma * dy * rstd and to dh. Without dh it has the bits of layer_norm_backward.
 template <class T>
 UNITVAR_API void layer_norm_add_backward(const LayerNormAddBackward<T>& args, const Options& options = {});
@@ -101,7 +101,7 @@ struct RmsNormAddForward {
 ///   h = x + residual, rounded to T
 ///   y_i = gamma_i * h_i / sqrt(sum(h^2) / D + eps) + beta_i
 ///
-/// (docs/derivation.md B90). With eps <= 0 all rows are checked before the first write.
+/// (docs/derivation.md B86). With eps <= 0 all rows are checked before the first write.
 template <class T>
 UNITVAR_API void rms_norm_add_forward(const RmsNormAddForward<T>& args, const Options& options = {});
 
@@ -124,7 +124,7 @@ struct RmsNormAddBackward {
 ///
 ///   dx = rstd * (g - h_hat * sum(g * h_hat) / D) + dh    sum over the row
 ///
-/// (docs/derivation.md B91).
+/// (docs/derivation.md B87).
 template <class T>
 UNITVAR_API void rms_norm_add_backward(const RmsNormAddBackward<T>& args, const Options& options = {});
 

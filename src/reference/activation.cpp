@@ -32,11 +32,11 @@ R of_order(const Activation& a, int order, R v) {
       return pick(v, 1, 0);
     case Activation::Kind::leaky_relu:  // (B46)
       return v <= 0 ? pick(slope * v, slope, 0) : pick(v, 1, 0);
-    case Activation::Kind::clip:  // (B82)
+    case Activation::Kind::clip:  // (B90)
       return v <= low ? pick(low, 0, 0) : v >= high ? pick(high, 0, 0) : pick(v, 1, 0);
-    case Activation::Kind::hard_swish:  // (B83)
+    case Activation::Kind::hard_swish:  // (B91)
       return v <= -3 ? pick(0, 0, 0) : v >= 3 ? pick(v, 1, 0) : pick(v * (v + 3) / 6, v / 3 + R(0.5), R(1) / 3);
-    case Activation::Kind::silu:  // (B80), (B81)
+    case Activation::Kind::silu:  // (B88), (B89)
       return pick(v * sigmoid(v), sigmoid(v) * (1 + v * sigmoid(-v)),
                   sigmoid(v) * sigmoid(-v) * (2 + v * (sigmoid(-v) - sigmoid(v))));
   }
@@ -89,7 +89,7 @@ FusedGradients<R> act_backward(const Cache<R>& cache, std::span<const R> v, cons
   return {plain.dx, plain.dgamma, plain.dbeta, g};
 }
 
-/// (B84)
+/// (B92)
 template <class R>
 ActDoubleGradients<R> act_double_backward(const Cache<R>& cache, std::span<const R> v, const Activation& activation,
                                           std::span<const R> dy, const ActCotangents<R>& of) {

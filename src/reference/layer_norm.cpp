@@ -60,7 +60,7 @@ void require_arguments(const char* operation, const RowExtent& extent, std::span
   require_optional_length(operation, "beta", beta, extent.length);
 }
 
-/// h = x + residual (B90).
+/// h = x + residual (B86).
 template <class R>
 std::vector<R> sum_of(const char* operation, const RowExtent& extent, std::span<const R> x,
                       std::span<const R> residual) {
@@ -174,7 +174,7 @@ template <class R>
 Gradients<R> row_norm_add_backward(const RowCache<R>& c, std::span<const R> dy, std::span<const R> dh) {
   require_optional_length("reference::row_norm_add_backward", "dh", dh, c.extent.size());
   auto result = row_norm_backward<R>(c, dy);
-  for (std::size_t e = 0; e < dh.size(); ++e) result.dx[e] += dh[e];  // (B91)
+  for (std::size_t e = 0; e < dh.size(); ++e) result.dx[e] += dh[e];  // (B87)
   return result;
 }
 

@@ -129,7 +129,7 @@ struct Smooth {
   }
 };
 
-TEST(Activation, B81B83GradientsOfEveryActivationMatchNumericDifferentiation) {
+TEST(Activation, B89ToB91GradientsOfEveryActivationMatchNumericDifferentiation) {
   for (const auto& activation : all_activations) {
     const Smooth s(activation);
     const auto what = "kind " + std::to_string(static_cast<int>(activation.kind));
@@ -143,7 +143,7 @@ TEST(Activation, B81B83GradientsOfEveryActivationMatchNumericDifferentiation) {
   }
 }
 
-TEST(Activation, B84GradientsOfTheGradientsMatchNumericDifferentiation) {
+TEST(Activation, B92GradientsOfTheGradientsMatchNumericDifferentiation) {
   for (const auto& activation : all_activations) {
     const Smooth s(activation);
     const auto what = "kind " + std::to_string(static_cast<int>(activation.kind));
@@ -163,7 +163,7 @@ TEST(Activation, B84GradientsOfTheGradientsMatchNumericDifferentiation) {
   }
 }
 
-TEST(Activation, B80B82ValuesAtTheirKinksAndFarOut) {
+TEST(Activation, B88ToB91ValuesAtTheirKinksAndFarOut) {
   const auto swish = unitvar::Activation::hard_swish();
   EXPECT_EQ(0, activation_value(swish, -3.0));
   EXPECT_EQ(3, activation_value(swish, 3.0));

@@ -1,4 +1,4 @@
-// B80 to B85, B90, B91: layer and RMS normalization and their gradients, also behind a residual, the reference's and
+// B80 to B85, B86, B87: layer and RMS normalization and their gradients, also behind a residual, the reference's and
 // the library's own, against numeric differentiation.
 #include <gtest/gtest.h>
 
@@ -84,7 +84,7 @@ void for_each_add_problem(const Body& body) {
   });
 }
 
-TEST(RowNormEquations, B90ForwardIsTheSumAndItsNorm) {
+TEST(RowNormEquations, B86ForwardIsTheSumAndItsNorm) {
   for_each_add_problem([](const RowAddProblem<double>& p) {
     const auto f = reference_forward(p);
     for (std::size_t k = 0; k < p.x.size(); ++k) EXPECT_EQ(f.h[k], p.x[k] + p.residual[k]);
@@ -92,7 +92,7 @@ TEST(RowNormEquations, B90ForwardIsTheSumAndItsNorm) {
   });
 }
 
-TEST(RowNormEquations, B91BackwardMatchesNumericDifferentiationByXAndByTheResidual) {
+TEST(RowNormEquations, B87BackwardMatchesNumericDifferentiationByXAndByTheResidual) {
   for_each_add_problem([](RowAddProblem<double> p) {
     const auto analytic = reference::row_norm_add_backward<double>(reference_forward(p).norm.cache, p.norm.dy, p.dh);
     const ScalarFunction loss = [&p](std::span<const double>) {
@@ -106,7 +106,7 @@ TEST(RowNormEquations, B91BackwardMatchesNumericDifferentiationByXAndByTheResidu
   });
 }
 
-TEST(RowNormEquations, B91LibraryBackwardMatchesNumericDifferentiationOfItsForward) {
+TEST(RowNormEquations, B87LibraryBackwardMatchesNumericDifferentiationOfItsForward) {
   for (const bool one_plus_gamma : {false, true}) {
     for_each_add_problem([&](RowAddProblem<double> p) {
       p.one_plus_gamma = one_plus_gamma;

@@ -132,7 +132,7 @@ template <class T>
 class Functions : public ::testing::Test {};
 TYPED_TEST_SUITE(Functions, AllDtypes);
 
-TYPED_TEST(Functions, B80ToB83MatchTheReferenceInEveryShapeAndWalk) {
+TYPED_TEST(Functions, B88ToB91MatchTheReferenceInEveryShapeAndWalk) {
   for (const Extent& extent : function_extents()) {
     const bool large = extent.size() > 100000;
     for (const auto& [name, activation] : all_functions) {
@@ -288,10 +288,10 @@ void expect_silu_everywhere(double tolerance, T least, int count) {
     EXPECT_LE(worst, tolerance);
   });
 }
-TEST(FunctionsOfFloats, B80SiluIsWithin3em7OfItsValueDownToTheLeastNormalNumber) {
+TEST(FunctionsOfFloats, B88SiluIsWithin3em7OfItsValueDownToTheLeastNormalNumber) {
   expect_silu_everywhere<float>(3e-7, -104, 200000);
 }
-TEST(FunctionsOfDoubles, B80SiluIsWithin1em15OfItsValueDownToTheLeastNormalNumber) {
+TEST(FunctionsOfDoubles, B88SiluIsWithin1em15OfItsValueDownToTheLeastNormalNumber) {
   expect_silu_everywhere<double>(1e-15, -745, 200000);
 }
 
@@ -387,7 +387,7 @@ Second<T> run_second(const Problem<T>& p, const Problem<T>& of, const std::vecto
   return s;
 }
 
-TEST(FunctionsOfDoubles, B84DoubleBackwardMatchesTheReference) {
+TEST(FunctionsOfDoubles, B92DoubleBackwardMatchesTheReference) {
   for (const Extent& extent : few_extents()) {
     const auto p = make_problem<double>(extent);
     const auto of = make_problem<double>(ProblemSpec{.extent = extent, .seed = 7});
@@ -411,7 +411,7 @@ TEST(FunctionsOfDoubles, B84DoubleBackwardMatchesTheReference) {
 }
 
 /// The cotangents' product with the gradients, as a function of one input of the frozen backward.
-TEST(FunctionsOfDoubles, B84FrozenDoubleBackwardMatchesNumericDifferentiation) {
+TEST(FunctionsOfDoubles, B92FrozenDoubleBackwardMatchesNumericDifferentiation) {
   const Extent extent{3, 2, 5};
   auto p = make_problem<double>(extent);
   const auto of = make_problem<double>(ProblemSpec{.extent = extent, .seed = 7});

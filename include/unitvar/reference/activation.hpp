@@ -60,7 +60,7 @@ UNITVAR_API FusedGradients<R> fused_backward(const Cache<R>& cache, const std::v
 
 /// Any activation as a function of one value, and its first and second derivatives. At a kink the derivative is that of
 /// the side on which the value lies by the conditions of the table at unitvar::Activation; the second derivative there
-/// is 0. (B46), (B80) to (B83)
+/// is 0. (B46), (B88) to (B91)
 template <class R>
 UNITVAR_API R activation_value(const Activation& activation, R v);
 template <class R>
@@ -104,7 +104,7 @@ struct ActCotangents {
   std::span<const R> dgamma, dbeta;  ///< C
 };
 
-/// Backward of act_backward (B84).
+/// Backward of act_backward (B92).
 template <class R>
 UNITVAR_API ActDoubleGradients<R> act_double_backward(const Cache<R>& cache, std::span<const R> v,
                                                       const Activation& activation, std::span<const R> dy,

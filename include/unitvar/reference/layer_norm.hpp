@@ -58,21 +58,21 @@ struct RowAddForward {
   RowForward<R> norm;  ///< of h
 };
 
-/// h = x + residual, and layer_norm_forward of h (B90). The library rounds h to the storage type; the reference has
+/// h = x + residual, and layer_norm_forward of h (B86). The library rounds h to the storage type; the reference has
 /// none.
 template <class R>
 UNITVAR_API RowAddForward<R> layer_norm_add_forward(const RowExtent& extent, std::span<const R> x,
                                                     std::span<const R> residual, std::span<const R> gamma,
                                                     std::span<const R> beta, R eps);
 
-/// h = x + residual, and rms_norm_forward of h (B90).
+/// h = x + residual, and rms_norm_forward of h (B86).
 template <class R>
 UNITVAR_API RowAddForward<R> rms_norm_add_forward(const RowExtent& extent, std::span<const R> x,
                                                   std::span<const R> residual, std::span<const R> gamma,
                                                   std::span<const R> beta, R eps);
 
 /// Backward of either, where dh arrives at h from elsewhere: dx of row_norm_backward plus dh, which is the gradient of
-/// x and of the residual (B91). dh has extent.size() elements, or none, which is 0.
+/// x and of the residual (B87). dh has extent.size() elements, or none, which is 0.
 template <class R>
 UNITVAR_API Gradients<R> row_norm_add_backward(const RowCache<R>& cache, std::span<const R> dy, std::span<const R> dh);
 

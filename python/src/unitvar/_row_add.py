@@ -56,7 +56,7 @@ def layer_norm_add(
 ) -> LayerNormAddResult:
     """Adds a residual and normalizes each row of the sum: ``h = x + residual``, ``y = layer_norm(h)``.
 
-    One pass over memory, as between the blocks of a transformer (docs/derivation.md B90). h is rounded to the dtype of
+    One pass over memory, as between the blocks of a transformer (docs/derivation.md B86). h is rounded to the dtype of
     x once. The h that is returned is the one that is normalized, so y has the bits of layer_norm of h.
 
     Args:
@@ -104,7 +104,7 @@ def layer_norm_add_backward(
     out: Array | None = None,
     options: _core.Options = DEFAULT,
 ) -> Gradients:
-    """Gradients of layer_norm_add (docs/derivation.md B91). dx is the gradient of x and of the residual.
+    """Gradients of layer_norm_add (docs/derivation.md B87). dx is the gradient of x and of the residual.
 
     Args:
         h, mean, rstd: what layer_norm_add gave.
@@ -144,7 +144,7 @@ def rms_norm_add(
 ) -> RmsNormAddResult:
     """Adds a residual and scales each row of the sum: ``h = x + residual``, ``y = rms_norm(h)``.
 
-    docs/derivation.md B90. Arguments as in layer_norm_add.
+    docs/derivation.md B86. Arguments as in layer_norm_add.
 
     >>> import numpy as np, unitvar
     >>> unitvar.rms_norm_add(np.array([[1.0, -1.0]]), np.array([[2.0, -2.0]]), eps=0.0)
@@ -178,7 +178,7 @@ def rms_norm_add_backward(
     out: Array | None = None,
     options: _core.Options = DEFAULT,
 ) -> Gradients:
-    """Gradients of rms_norm_add (docs/derivation.md B91). Arguments as in layer_norm_add_backward.
+    """Gradients of rms_norm_add (docs/derivation.md B87). Arguments as in layer_norm_add_backward.
 
     >>> import numpy as np, unitvar
     >>> x = np.array([[3.0, 4.0]])

@@ -137,7 +137,7 @@ struct Identity {
   }
 };
 
-/// v * sigmoid(v) (B80), its derivative s * (1 + v * (1 - s)) (B81), and that one's, s * (1 - s) * (2 + v * (1 - 2 s)).
+/// v * sigmoid(v) (B88), its derivative s * (1 + v * (1 - s)) (B89), and that one's, s * (1 - s) * (2 + v * (1 - 2 s)).
 template <int order>
 struct Silu {
   static constexpr int kOrder = order;
@@ -155,7 +155,7 @@ struct Silu {
   }
 };
 
-/// v * min(max(v + 3, 0), 6) / 6 (B82), and its derivatives (B83): 0 and 1 outside of (-3, 3), v / 3 + 1 / 2 and 1 / 3
+/// v * min(max(v + 3, 0), 6) / 6, and its derivatives (B91): 0 and 1 outside of (-3, 3), v / 3 + 1 / 2 and 1 / 3
 /// inside.
 template <int order>
 struct HardSwish {

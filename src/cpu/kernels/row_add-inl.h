@@ -14,7 +14,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace unitvar::kernels::HWY_NAMESPACE {
 
-/// x + residual. Sums of 16 bits are rounded to float first, which changes nothing (B90).
+/// x + residual. Sums of 16 bits are rounded to float first, which changes nothing (B86).
 template <class T>
 HWY_INLINE void add_elements(const T* x, const T* residual, T* sum, int64_t n) {
   using A = fast_t<T>;

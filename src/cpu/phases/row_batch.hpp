@@ -48,11 +48,11 @@ class RowBatch {
   /// `with_dbeta`, and of dy * x_hat; those in Sum are of kMostFastRows rows at most.
   void gradient_sums(const T* x, const T* dy, std::int64_t rows, const double* mean, const double* rstd, BatchSums* out,
                      const Totals* columns, bool with_dbeta) const noexcept;
-  /// (B81), (B84), with dh unless it is null (B91): dx from the sums over each row. May be dy or dh.
+  /// (B81), (B84), with dh unless it is null (B87): dx from the sums over each row. May be dy or dh.
   void input_gradient(const T* x, const T* dy, const T* dh, T* dx, std::int64_t rows, const double* mean,
                       const double* rstd, const BatchSums& sums, const kernels::Access& access) const noexcept;
 
-  /// (B90): the sum that is normalized, beside both tensors, and then its way to memory.
+  /// (B86): the sum that is normalized, beside both tensors, and then its way to memory.
   void add(const kernels::RowSum<T>& of, std::int64_t rows) const noexcept { kernels_.add(of, rows * length_); }
   void keep(const kernels::RowSum<T>& of, std::int64_t rows, const kernels::Access& access) const noexcept {
     kernels_.keep(of, rows * length_, access);

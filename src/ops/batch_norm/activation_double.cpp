@@ -1,4 +1,4 @@
-// The backward of the backward behind an activation (docs/derivation.md B84), from those of the plain layer.
+// The backward of the backward behind an activation (docs/derivation.md B92), from those of the plain layer.
 #include <algorithm>
 #include <vector>
 

@@ -104,7 +104,7 @@ void check_backward(const char* operation, const Args& a, const Options& options
   cpu::check_options(check, options);
 }
 
-/// What threads do with rows: those of x, or of the sum of x and the residual (B90), which a thread keeps beside it for
+/// What threads do with rows: those of x, or of the sum of x and the residual (B86), which a thread keeps beside it for
 /// all passes over a batch.
 template <class T>
 class ForwardRows {
