@@ -135,7 +135,7 @@ struct BatchNormActBackward {
 ///
 /// (docs/derivation.md B48, B49, B89, B91). dresidual is written in the pass that writes dx. If dx is not asked for, it
 /// takes a pass of its own. It depends on mean and rstd through v alone: dresidual by itself is the gradient in front
-/// of the activation for inference, too, whose mean and var are given ones.
+/// of the activation for inference, too, whose mean and var are given ones; then one value per channel is legal.
 ///
 /// Hard-swish and SiLU write g to dresidual, or to dx, in the first pass. So 16-bit types round g once before dx is
 /// computed from it. If neither is asked for, they take memory of the tensor's size for the time of the call.

@@ -70,7 +70,7 @@ void write_in_place(Report& report, const Extent& e, const Kind& kind, const cha
   auto mean = results<double>(e.channels), var = mean, rstd = mean;
   auto dgamma = results<param_t<T>>(e.channels), dbeta = dgamma;
   call([&] {
-    batch_norm_in_place_forward<T>({e, y, in.gamma, in.beta, mean, var, rstd, kind.eps, activation}, three_threads);
+    batch_norm_in_place_forward<T>({e, y, in.gamma, in.beta, mean, var, rstd, kind.eps, slope}, three_threads);
     batch_norm_in_place_backward<T>({e, y, in.dy, rstd, in.gamma, in.beta, dx, dgamma, dbeta, slope}, three_threads);
   });
   report.line<T>(name, kind)

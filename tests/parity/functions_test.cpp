@@ -304,6 +304,41 @@ TEST(FunctionsOfFloats, KeepNaNAndMakeZeroOfWhatIsFarBelow) {
   EXPECT_EQ((std::vector<float>{0, 1e30F, inf}), apply<float>(Activation::silu(), {-1e30F, 1e30F, inf}));
 }
 
+TEST(FunctionsOfFloats, TakeEmptySpansForAbsentOnesWhateverTheirAddress) {
+  const auto p = make_problem<float>(Extent{2, 3, 70});
+  std::vector<std::uint8_t> room(1000, 7);
+  const std::span<std::uint8_t> nothing(room.data() + 500, 0);
+  const std::span<const float> no_residual(p.dy.data(), 0);
+  const auto want = run_forward(p, {}, Activation::silu());
+  std::vector<float> y(p.x.size());
+  batch_norm_act_forward<float>({.extent = p.extent,
+                                 .x = p.x,
+                                 .residual = no_residual,
+                                 .gamma = p.gamma,
+                                 .beta = p.beta,
+                                 .y = y,
+                                 .mask = nothing,
+                                 .eps = p.eps,
+                                 .activation = Activation::silu()});
+  EXPECT_EQ(want.y, y);
+  batch_norm_act_forward<float>({.extent = p.extent, .x = p.x, .residual = no_residual, .y = y, .mask = nothing});
+  EXPECT_EQ(std::vector<std::uint8_t>(1000, 7), room);
+}
+
+TEST(FunctionsOfFloats, GiveTheResidualsGradientOfOneValuePerChannel) {
+  const std::vector<float> x = {2}, dy = {3};
+  const std::vector<double> mean = {0}, rstd = {1};
+  std::vector<float> g(1);
+  batch_norm_act_backward<float>({.extent = {1, 1, 1},
+                                  .x = x,
+                                  .dy = dy,
+                                  .mean = mean,
+                                  .rstd = rstd,
+                                  .dresidual = g,
+                                  .activation = Activation::hard_swish()});
+  EXPECT_NEAR(3 * (2.0 / 3 + 0.5), g[0], 1e-6);
+}
+
 TEST(FunctionsOfFloats, PassNothingOfAnInfiniteGradientWhereTheyAreFlat) {
   const std::vector<float> x = {-4, -3.5F, 0.5F, 1}, dy = {std::numeric_limits<float>::infinity(), 1, 1, 1};
   const std::vector<double> mean = {0}, rstd = {1};

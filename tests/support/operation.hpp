@@ -147,7 +147,7 @@ class Operation {
   bool first_tells = false;  ///< the others must be as long as the first argument
 
  private:
-  static constexpr std::size_t kSlots = 12, kSlotBytes = 2048, kPlace = 768;
+  static constexpr std::size_t kSlots = 18, kSlotBytes = 2048, kPlace = 768;
 
   using Function = void (*)();
   using Call = void (*)(Function, const void* args, const Options&);

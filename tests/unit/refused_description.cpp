@@ -192,6 +192,7 @@ Setting::Result Setting::set(WeightExtent& extent) const {
 /// What a number among the arguments refuses. Of eps, beside variances that are given, or of x.
 void refuse_number(Operation& op, const std::string& name, double& value, const Flat& flat) {
   if (name == "eps") return refuse_eps(op, value, flat);
+  if (name == "activation.negative_slope") return op.wants(name, value, {nan, inf}, "a finite number");
   if (name == "negative_slope") {
     const bool in_place = op.name.find("in_place") != std::string::npos;
     op.wants(name, value, {nan, inf}, in_place ? "a finite number > 0" : "a finite number");

@@ -43,7 +43,8 @@ void check_arguments(const BatchNormActBackward<T>& a, const Options& options) {
   Arguments check("batch_norm_act_backward");
   ops::check_activation(check, a.activation);
   ops::check_backward_spans(check, a, ops::checked_lengths<T>(check, a.extent));
-  check.more_than_one_value(a.extent.count(), options);
+  const bool asks_statistics = !a.dx.empty() || !a.dgamma.empty() || !a.dbeta.empty();
+  if (asks_statistics) check.more_than_one_value(a.extent.count(), options);
   cpu::check_options(check, options);
 }
 
@@ -66,7 +67,7 @@ void backward_by_mask(const BatchNormActBackward<T>& args, const Options& option
   const bool is_clip = args.activation.kind == Activation::Kind::clip;
   // The mask is only read; the same epilogue serves the pass that writes it.
   const kernels::Epilogue<T> epilogue{.activation = is_clip ? Activation::relu() : args.activation,
-                                      .dresidual = args.dresidual.data(),
+                                      .dresidual = core::data_or_null(args.dresidual),
                                       .bits = const_cast<std::uint8_t*>(args.mask.data())};
   backward(&epilogue, nullptr);
   if (args.dx.empty() && !args.dresidual.empty()) write_dresidual(args, options, epilogue);
@@ -98,8 +99,9 @@ template <class T>
 void batch_norm_act_forward(const BatchNormActForward<T>& args, const Options& options) {
   const core::StandardArithmetic arithmetic;
   sync::check_together(options, [&] { check_arguments(args, options); });
-  const kernels::Epilogue<T> epilogue{
-      .activation = args.activation, .residual = args.residual.data(), .bits = args.mask.data()};
+  const kernels::Epilogue<T> epilogue{.activation = args.activation,
+                                      .residual = core::data_or_null(args.residual),
+                                      .bits = core::data_or_null(args.mask)};
   ops::training_forward<T>("batch_norm_act_forward", args, options, ops::affine<T>(args), &epilogue);
 }
 
@@ -107,7 +109,7 @@ template <class T>
 void batch_norm_act_inference(const BatchNormActInference<T>& args, const Options& options) {
   const core::StandardArithmetic arithmetic;
   check_arguments(args, options);
-  const kernels::Epilogue<T> epilogue{.activation = args.activation, .residual = args.residual.data()};
+  const kernels::Epilogue<T> epilogue{.activation = args.activation, .residual = core::data_or_null(args.residual)};
   ops::normalize_by_variance<T>(args, options, &epilogue);
 }
 
