@@ -114,11 +114,11 @@ def test_gradgradcheck_with_a_residual() -> None:
 
 def test_a_mask_is_large_enough_for_any_extent() -> None:
     from unitvar import _core
-    from unitvar.torch._variants import ACT
+    from unitvar.torch._act import ACT
 
     for n, c, s in ((1, 1, 2), (3, 4, 5), (2, 16, 49), (7, 3, 64), (5, 9, 1), (2, 1000, 1), (64, 2, 3), (1, 5, 1000)):
-        have = ACT.outputs(torch.empty(1), (n, c, s), c)[2].numel()
-        assert have >= _core.batch_norm_act_mask_bytes(n, c, s)
+        have = ACT.outputs((False, 1, 0.0, 0.0, 6.0, 1e-5), torch.empty(1), (n, c, s), c)[2].numel()
+        assert have >= _core.batch_norm_act_mask_bytes(n, c, s, (1, 0.0, 0.0, 6.0))
 
 
 def test_modules_train_and_evaluate() -> None:

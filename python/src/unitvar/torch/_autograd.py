@@ -102,9 +102,9 @@ class _Backward(Function):
     def backward(ctx: Any, *grads: Any) -> Any:
         given = emptied(grads, ctx.need)
         found = _Double.apply(ctx.norm, ctx.numbers, len(grads), *given, *ctx.saved_tensors)
-        wanted = ctx.needs_input_grad[3:6]
-        dy, x, gamma = (g if w else None for g, w in zip(found, wanted))
-        return (None, None, None, dy, x, gamma, *[None] * (len(ctx.needs_input_grad) - 6))
+        wanted = ctx.needs_input_grad[3:]
+        of_tensors = [g if w else None for g, w in zip(found, wanted)]
+        return (None, None, None, *of_tensors, *[None] * (len(wanted) - len(of_tensors)))
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, norm: Norm, numbers: Any, need: Any, *tensors: Any) -> Any:

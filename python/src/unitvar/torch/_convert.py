@@ -65,7 +65,7 @@ def _is_joinable(module: nn.Module) -> bool:
 
 def _with_activation(module: nn.Module, activation: Activation) -> None:
     module.__class__ = BatchNormAct2d
-    module.act, module.negative_slope = activation  # type: ignore[assignment]
+    module.act, module.negative_slope, module.low, module.high = activation  # type: ignore[assignment]
     vars(module)["_unitvar_joined"] = True
 
 
@@ -78,11 +78,11 @@ def convert(model: nn.Module, fuse: bool = False, *, report: Conversion | None =
 
     Args:
         model: any module, changed in place.
-        fuse: also let BatchNorm2d apply the activation behind it (ReLU, leaky ReLU), and add the residual between
-            them: BatchNormAct2d. torch.fx traces the forward of each module that calls a BatchNorm2d. It is joined only
-            if its result is used once, the module is used once and has no hooks, and the forward is the same in
-            training and evaluation and for every type of input. A module whose forward fx cannot trace keeps its
-            activations. Other attributes that the forward depends on are taken as they are now.
+        fuse: also let BatchNorm2d apply the activation behind it (ReLU, leaky ReLU, ReLU6, Hardtanh, Hardswish, SiLU),
+            and add the residual between them, or a residual alone: BatchNormAct2d. torch.fx traces the forward of each
+            module that calls a BatchNorm2d. It is joined only if its result is used once, the module is used once and
+            has no hooks, and the forward is the same in training and evaluation and for every type of input. A module
+            whose forward fx cannot trace keeps its activations. Other attributes that the forward depends on are taken as they are now.
         report: gets what was done and what was not, with the reason.
 
     Returns:
@@ -140,5 +140,5 @@ def restore(model: nn.Module) -> nn.Module:
 
 def _plain(module: Any) -> None:
     """A joined normalization without its activation."""
-    del module.act, module.negative_slope
+    del module.act, module.negative_slope, module.low, module.high
     module.__class__ = nn.BatchNorm2d

@@ -6,38 +6,47 @@ import operator
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from ._batch_norm import negative_slope_of
+from ._act import activated, activation_of
 from ._own_forward import Unsafe, has_set_forward, hooks_of, is_plain_forward, own_graphs, same_code, set_forward
-from ._variants import activated
 
-#: Name and negative slope of an activation.
-Activation = tuple[str, float]
 
+class Activation(NamedTuple):
+    """What BatchNormAct2d takes for an activation."""
+
+    name: str
+    negative_slope: float = 0.01
+    low: float = 0.0
+    high: float = 6.0
+
+
+#: Of a residual alone.
+_IDENTITY = Activation("identity")
 #: Activations that are modules: their parameters decide.
-_MODULES: dict[type, Callable[[Any], Activation | None]] = {
-    nn.ReLU: lambda m: ("relu", 0.0),
-    nn.LeakyReLU: lambda m: ("leaky_relu", m.negative_slope),
-    nn.ReLU6: lambda m: ("relu6", 0.0),
-    nn.Hardtanh: lambda m: ("relu6", 0.0) if (m.min_val, m.max_val) == (0, 6) else None,
-    nn.Hardswish: lambda m: ("hardswish", 0.0),
-    nn.SiLU: lambda m: ("silu", 0.0),
+_MODULES: dict[type, Callable[[Any], Activation]] = {
+    nn.ReLU: lambda m: Activation("relu"),
+    nn.LeakyReLU: lambda m: Activation("leaky_relu", m.negative_slope),
+    nn.ReLU6: lambda m: Activation("relu6"),
+    nn.Hardtanh: lambda m: Activation("clip", low=m.min_val, high=m.max_val),
+    nn.Hardswish: lambda m: Activation("hard_swish"),
+    nn.SiLU: lambda m: Activation("silu"),
 }
 #: Those that are functions or methods of a tensor, with one argument or with inplace.
 _FUNCTIONS: dict[Any, str] = {
     F.relu: "relu", F.relu_: "relu", torch.relu: "relu", torch.relu_: "relu", "relu": "relu", "relu_": "relu",
-    F.relu6: "relu6", F.hardswish: "hardswish", F.silu: "silu",
+    F.relu6: "relu6", F.hardswish: "hard_swish", F.silu: "silu",
 }  # fmt: skip
+#: Functions with numbers: torch's names of these and their defaults, and this package's names.
+_WITH_NUMBERS: dict[Any, tuple[str, dict[str, float], tuple[str, ...]]] = {
+    **dict.fromkeys((F.leaky_relu, F.leaky_relu_), ("leaky_relu", {"negative_slope": 0.01}, ("negative_slope",))),
+    **dict.fromkeys((F.hardtanh, F.hardtanh_), ("clip", {"min_val": -1.0, "max_val": 1.0}, ("low", "high"))),
+}
 _ADDS = (operator.add, operator.iadd, torch.add, "add", "add_")
-#: Activations that BatchNormAct2d has; "identity" is a residual alone.
-JOINED = frozenset({"relu", "leaky_relu"})
-
-
 _DIFFERS = "the module's forward differs between training and evaluation, or by its input's type"
 _BOXES = (nn.ModuleList, nn.ModuleDict)
 
@@ -51,7 +60,8 @@ class Join:
     residual: bool
 
     def __str__(self) -> str:
-        return f"{self.name}: + residual, {self.activation}" if self.residual else f"{self.name}: {self.activation}"
+        names = ["+ residual"] * self.residual + [self.activation] * (self.activation != "identity")
+        return f"{self.name}: {', '.join(names)}"
 
 
 class Joined(nn.Module):
@@ -71,12 +81,13 @@ def joined(norm: Any, x: Tensor, residual: Any) -> Tensor:
     if isinstance(residual, Tensor) and residual.shape == x.shape and residual.dtype is x.dtype:
         y: Tensor = norm(x, residual)
         return y
-    return activated(nn.BatchNorm2d.forward(norm, x) + residual, negative_slope_of(norm.act, norm.negative_slope))
+    act = activation_of(norm.act, norm.negative_slope, norm.low, norm.high)
+    return activated(nn.BatchNorm2d.forward(norm, x) + residual, act)
 
 
 @dataclass(frozen=True)
 class _Found:
-    """A place in a graph: the normalization's node, what adds, and the activation's node."""
+    """A place in a graph: the normalization's node, what adds, and the activation's node, or again what adds."""
 
     norm: fx.Node
     add: fx.Node | None
@@ -86,6 +97,17 @@ class _Found:
     @property
     def key(self) -> tuple[Any, ...]:
         return self.norm.target, self.end.op, str(self.end.target), self.add is not None, self.activation
+
+
+def _with_numbers(node: fx.Node) -> Activation | None:
+    """An activation whose numbers are given by place or by name. None if one is no number."""
+    name, numbers, ours = _WITH_NUMBERS[node.target]
+    given = dict(zip(numbers, node.args[1:])) | {k: v for k, v in node.kwargs.items() if k in numbers}
+    values = [given.get(key, default) for key, default in numbers.items()]
+    if not all(isinstance(value, (int, float)) for value in values):
+        return None
+    found = Activation(name)._replace(**{key: float(value) for key, value in zip(ours, values)})
+    return found if found.low < found.high else None
 
 
 class _Reader:
@@ -111,14 +133,13 @@ class _Reader:
         if child is not None:
             known = _MODULES.get(type(child))
             return None if known is None else known(child)
-        if node.op in ("call_function", "call_method"):
-            if node.target in (F.leaky_relu, F.leaky_relu_):
-                slope = node.args[1] if len(node.args) > 1 else node.kwargs.get("negative_slope", 0.01)
-                return ("leaky_relu", float(slope)) if isinstance(slope, (int, float)) else None
-            name = _FUNCTIONS.get(node.target)
-            plain = len(node.args) == 1 and set(node.kwargs) <= {"inplace"}
-            return (name, 0.0) if name is not None and plain else None
-        return None
+        if node.op not in ("call_function", "call_method"):
+            return None
+        if node.target in _WITH_NUMBERS:
+            return _with_numbers(node)
+        name = _FUNCTIONS.get(node.target)
+        plain = len(node.args) == 1 and set(node.kwargs) <= {"inplace"}
+        return Activation(name) if name is not None and plain else None
 
     def _next(self, node: fx.Node) -> fx.Node:
         """The one user of a value, behind modules that do nothing."""
@@ -143,21 +164,32 @@ class _Reader:
             raise Unsafe("the module has hooks")
         if len(norm.args) != 1 or norm.kwargs:
             raise Unsafe("it is called with other arguments than x")
-        user, add = self._next(norm), None
-        if user.target in _ADDS and user.op in ("call_function", "call_method"):
-            self._check_add(user, norm)
-            user, add = self._next(user), user
-        activation = self.activation(user)
-        if activation is None:
-            raise Unsafe(f"{'the sum' if add else 'its result'} goes to {self._describe(user)}")
-        if activation[0] not in JOINED:
-            raise Unsafe(f"BatchNormAct2d has no {activation[0]}")
-        end = self.child(user)
-        if end is not None and hooks_of(end):
-            raise Unsafe("the activation has hooks")
+        end, add = self._next(norm), None
+        if end.target in _ADDS and end.op in ("call_function", "call_method"):
+            self._check_add(end, norm)
+            add = end
+            end, activation = self._behind_sum(add)
+        else:
+            activation = self._activation_at(end)
         if add is not None:
-            self._check_move(norm, user, graph)
-        return _Found(norm, add, user, activation)
+            self._check_move(norm, end, graph)
+        return _Found(norm, add, end, activation)
+
+    def _activation_at(self, node: fx.Node) -> Activation:
+        activation, child = self.activation(node), self.child(node)
+        if activation is None:
+            raise Unsafe(f"its result goes to {self._describe(node)}")
+        if child is not None and hooks_of(child):
+            raise Unsafe("the activation has hooks")
+        return activation
+
+    def _behind_sum(self, add: fx.Node) -> tuple[fx.Node, Activation]:
+        """The activation of a sum, or the sum itself: a residual can be joined alone."""
+        try:
+            end = self._next(add)
+            return end, self._activation_at(end)
+        except Unsafe:
+            return add, _IDENTITY
 
     def _check_move(self, norm: fx.Node, end: fx.Node, graph: fx.Graph) -> None:
         """Where a residual is added, the normalization moves to the activation: x may not change in between."""
