@@ -119,18 +119,19 @@ class Sum(nn.Module):
 
 
 class Inverted(nn.Module):
-    """A block as MobileNetV2 has it: ReLU6 inside, and a residual with no activation behind it."""
+    """Residuals with no activation behind them; the second is added to a Sequential, as MobileNetV2 and V3 do."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv = nn.Sequential(
-            nn.Conv2d(3, 6, 1), nn.BatchNorm2d(6), nn.ReLU6(inplace=True), nn.Conv2d(6, 3, 1), nn.BatchNorm2d(3)
+        self.expand = nn.Sequential(nn.Conv2d(3, 6, 1), nn.BatchNorm2d(6), nn.ReLU6(inplace=True), nn.Conv2d(6, 3, 1))
+        self.bn = nn.BatchNorm2d(3)
+        self.block = nn.Sequential(
+            nn.Conv2d(3, 6, 1), nn.BatchNorm2d(6), nn.Hardswish(), nn.Sequential(nn.Conv2d(6, 3, 1), nn.BatchNorm2d(3))
         )
-        self.bn, self.dropout = nn.BatchNorm2d(3), nn.Dropout(0.0)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = x + self.bn(self.conv(x))
-        return self.dropout(y) + y
+        y = x + self.bn(self.expand(x))
+        return y + self.block(y)
 
 
 class Stem(nn.Sequential):
@@ -187,7 +188,7 @@ def adds_a_mean(self: Any, x: Tensor) -> Tensor:
         (Block, ["bn1: relu", "bn2: + residual, relu"]),
         (Sum, ["bn1: + residual, relu", "bn3: + residual, relu"]),
         (Stem, ["1: leaky_relu"]),
-        (Inverted, ["bn: + residual", "conv.1: relu6"]),
+        (Inverted, ["bn: + residual", "block.3.1: + residual", "expand.1: relu6", "block.1: hard_swish"]),
         (lambda: nn.Sequential(nn.BatchNorm2d(3), nn.Hardtanh(-0.5, 0.7)), ["0: clip"]),
         (
             lambda: nn.Sequential(nn.BatchNorm2d(3), nn.Hardswish(), nn.BatchNorm2d(3), nn.SiLU()),
@@ -199,7 +200,7 @@ def adds_a_mean(self: Any, x: Tensor) -> Tensor:
         (lambda: with_forward(lambda self, x: F.hardswish(x + self.bn(x))), ["bn: + residual, hard_swish"]),
         (lambda: with_forward(lambda self, x: F.silu(self.bn(x), inplace=True)), ["bn: silu"]),
         (lambda: with_forward(lambda self, x: torch.sigmoid(self.bn(x) + x)), ["bn: + residual"]),
-        (lambda: with_forward(lambda self, x: self.bn(x) + x.mean((2, 3), True)), ["bn: + residual"]),
+        (lambda: with_forward(lambda self, x: x.mean((2, 3), True) + self.bn(x)), ["bn: + residual"]),
         (lambda: with_forward(lambda self, x: F.relu(self.bn(x) + x, inplace=True)), ["bn: + residual, relu"]),
         (lambda: with_forward(lambda self, x: torch.add(x, self.bn(x)).relu()), ["bn: + residual, relu"]),
         (lambda: with_forward(lambda self, x: F.leaky_relu(self.bn(x), 0.3)), ["bn: leaky_relu"]),
@@ -313,7 +314,22 @@ def test_an_activation_of_two_normalizations_is_joined_to_both() -> None:
     agree(fused, plain)
 
 
-@pytest.mark.parametrize("make", [Block, Stem])
+def test_a_sequential_whose_children_are_called_one_by_one_keeps_its_forward() -> None:
+    torch.manual_seed(0)
+    plain = Inverted()
+    plain.expand, plain.bn, act = nn.Identity(), nn.Identity(), nn.Hardswish()
+    plain.block = nn.Sequential(nn.BatchNorm2d(3), act, nn.Conv2d(3, 3, 1), act, nn.Sequential(nn.BatchNorm2d(3)))
+    plain = plain.double()
+    fused, report = copy.deepcopy(plain), Conversion()
+    convert(convert(fused, fuse=True, report=report), fuse=True)
+    assert [str(join) for join in report.joined] == ["block.4.0: + residual"]
+    assert report.left == [("block.0", "another module calls the children of its Sequential one by one")]
+    agree(fused, plain)
+    agree(restore(fused), plain)
+    assert all(set(vars(a)) == set(vars(b)) for a, b in zip(fused.modules(), plain.modules()))
+
+
+@pytest.mark.parametrize("make", [Block, Stem, Inverted])
 def test_a_fused_model_copies_pickles_and_saves(make: type[nn.Module]) -> None:
     fused = convert(make(), fuse=True).eval()
     x = image().float()

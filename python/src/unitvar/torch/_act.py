@@ -40,10 +40,10 @@ def _before_activation(dy: Tensor, v: Tensor, activation: Activation) -> Tensor:
     kind, negative_slope, low, high = activation
     aten: Any = torch.ops.aten
     if kind == _LEAKY_RELU:
-        return aten.leaky_relu_backward(dy, v, negative_slope, False)  # type: ignore[no-any-return]
+        return aten.leaky_relu_backward(dy, v, negative_slope, False)
     if kind == _CLIP:
-        return aten.hardtanh_backward(dy, v, low, high)  # type: ignore[no-any-return]
-    return (aten.hardswish_backward if kind == _HARD_SWISH else aten.silu_backward)(dy, v)  # type: ignore[no-any-return]
+        return aten.hardtanh_backward(dy, v, low, high)
+    return (aten.hardswish_backward if kind == _HARD_SWISH else aten.silu_backward)(dy, v)
 
 
 class _AnyAct(_Batch):
@@ -53,22 +53,21 @@ class _AnyAct(_Batch):
 
     @staticmethod
     def activation(numbers: tuple[Any, ...]) -> Activation:
-        return numbers[-5:-1]  # type: ignore[return-value]
+        return numbers[-5:-1]
 
     def double(self, numbers: Any, grads: Grads, dy: Tensor, x: Tensor, gamma: Any, beta: Any, *rest: Tensor) -> Grads:
         """Gradients of dy, x, gamma, beta and the residual."""
         x, extent, _ = self.lay_out(numbers, x)
-        dy, residual, ddx, ddresidual = (
-            None if t is None else laid_out_like(t, x) for t in (dy, rest[0], grads[0], grads[3])
-        )
+        given = (dy, rest[0], grads[0], grads[3])
+        dy_like, residual, ddx, ddresidual = (None if t is None else laid_out_like(t, x) for t in given)
         grad_dy, grad_x = torch.empty_like(x), torch.empty_like(x)
         grad_gamma, grad_beta, grad_residual = (
             None if t is None else torch.empty_like(t) for t in (gamma, beta, residual)
         )
-        given = self.double_statistics(numbers, *rest)
+        by = self.double_statistics(numbers, *rest)
         assert self.double_kernel is not None
         self.double_kernel(
-            CODES[x.dtype], *extent, x.data_ptr(), address(dy), address(residual), *rows_of(given),
+            CODES[x.dtype], *extent, x.data_ptr(), address(dy_like), address(residual), *rows_of(by),
             address(gamma), address(beta), address(ddx), address(ddresidual), address(grads[1]), address(grads[2]),
             address(grad_x), address(grad_dy), address(grad_residual), address(grad_gamma), address(grad_beta),
             self.activation(numbers), options(),

@@ -183,7 +183,7 @@ def batch_norm_act(
     gamma, beta = parameters(weight, bias, input)
     if not training:
         given = given_statistics(running_mean, running_var)
-        return call(FROZEN_ACT, (*act, eps), input, gamma, beta, residual, *given)[0]  # type: ignore[no-any-return]
+        return call(FROZEN_ACT, (*act, eps), input, gamma, beta, residual, *given)[0]
     count = refuse_one_value(input)
     y, saved, *_ = call(ACT, (lies_channels_last(input), *act, eps), input, gamma, beta, residual)
     if running_mean is not None:

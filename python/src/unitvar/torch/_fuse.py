@@ -47,6 +47,8 @@ _WITH_NUMBERS: dict[Any, tuple[str, dict[str, float], tuple[str, ...]]] = {
     **dict.fromkeys((F.hardtanh, F.hardtanh_), ("clip", {"min_val": -1.0, "max_val": 1.0}, ("low", "high"))),
 }
 _ADDS = (operator.add, operator.iadd, torch.add, "add", "add_")
+#: Attribute of a Sequential whose children another module calls.
+OPENED = "_unitvar_opened"
 _DIFFERS = "the module's forward differs between training and evaluation, or by its input's type"
 _BOXES = (nn.ModuleList, nn.ModuleDict)
 
@@ -76,8 +78,37 @@ class Joined(nn.Module):
         return x
 
 
+def _is_plain(module: nn.Module) -> bool:
+    """Whether a module is its children, one after the other, and nothing watches them."""
+    forward = type(module).forward is nn.Sequential.forward
+    return forward and is_plain_forward(module) and not has_set_forward(module) and not hooks_of(module)
+
+
+def _last(module: nn.Module) -> tuple[str, nn.Module]:
+    """The last module of a plain Sequential, or of one in its end, and its name there; else the module, named ""."""
+    if not isinstance(module, nn.Sequential) or not len(module) or not _is_plain(module):
+        return "", module
+    name = next(reversed(module._modules))
+    more, last = _last(module[-1])
+    return f".{name}{more}", last
+
+
+def _open(module: Any) -> None:
+    """Marks what joined() runs child by child: another forward of it would be passed over."""
+    while isinstance(module, nn.Sequential):
+        vars(module)[OPENED] = True
+        module = module[-1]
+
+
 def joined(norm: Any, x: Tensor, residual: Any) -> Tensor:
-    """norm with a residual like x. Another one is added behind torch's normalization, as torch broadcasts it."""
+    """norm, or a Sequential that ends in it, with a residual like x.
+
+    Another one is added behind torch's normalization, as torch broadcasts it.
+    """
+    while isinstance(norm, nn.Sequential):
+        *before, norm = norm
+        for module in before:
+            x = module(x)
     if isinstance(residual, Tensor) and residual.shape == x.shape and residual.dtype is x.dtype:
         y: Tensor = norm(x, residual)
         return y
@@ -99,14 +130,20 @@ class _Found:
         return self.norm.target, self.end.op, str(self.end.target), self.add is not None, self.activation
 
 
+def _ends(name: str) -> list[int]:
+    """Where the names of the modules on the way to ".a.b" end."""
+    return [k for k in range(1, len(name) + 1) if k == len(name) or name[k] == "."]
+
+
 def _with_numbers(node: fx.Node) -> Activation | None:
     """An activation whose numbers are given by place or by name. None if one is no number."""
     name, numbers, ours = _WITH_NUMBERS[node.target]
-    given = dict(zip(numbers, node.args[1:])) | {k: v for k, v in node.kwargs.items() if k in numbers}
+    given: dict[str, Any] = dict(zip(numbers, node.args[1:])) | dict(node.kwargs)
     values = [given.get(key, default) for key, default in numbers.items()]
     if not all(isinstance(value, (int, float)) for value in values):
         return None
-    found = Activation(name)._replace(**{key: float(value) for key, value in zip(ours, values)})
+    by_name: dict[str, Any] = dict(zip(ours, map(float, values)))
+    found = Activation(name, **by_name)
     return found if found.low < found.high else None
 
 
@@ -119,10 +156,15 @@ class _Reader:
     def child(self, node: fx.Node) -> nn.Module | None:
         return self.module.get_submodule(str(node.target)) if node.op == "call_module" else None
 
+    def last(self, node: fx.Node) -> tuple[str, nn.Module]:
+        """The normalization of a node, and its name in what the node calls: a Sequential may end in it."""
+        child = self.child(node)
+        assert child is not None
+        return _last(child)
+
     def norms(self, graph: fx.Graph) -> Iterator[fx.Node]:
         for node in graph.nodes:
-            child = self.child(node)
-            if child is not None and self.is_norm(child):
+            if node.op == "call_module" and self.is_norm(self.last(node)[1]):
                 yield node
 
     def calls(self, graph: fx.Graph, child: nn.Module) -> int:
@@ -158,9 +200,11 @@ class _Reader:
         assert child is not None
         if not self._is_own(str(norm.target)):
             raise Unsafe("it belongs to another module, which has a forward of its own")
-        if self.uses[id(child)] > 1 or self.calls(graph, child) > 1:
+        own, last = self.last(norm)
+        places = [child, *(child.get_submodule(own[1:end]) for end in _ends(own))]
+        if any(self.uses[id(place)] > 1 for place in places) or self.calls(graph, child) > 1:
             raise Unsafe("the module is used in several places")
-        if hooks_of(child):
+        if hooks_of(last):
             raise Unsafe("the module has hooks")
         if len(norm.args) != 1 or norm.kwargs:
             raise Unsafe("it is called with other arguments than x")
@@ -197,7 +241,7 @@ class _Reader:
         between = set(order[order.index(norm) + 1 : order.index(end)]) - set(_chain(norm, end))
         x = norm.args[0]
         own = isinstance(x, fx.Node) and x.op == "call_module" and len(x.users) == 1
-        if between and not own:
+        if between and (not own or isinstance(self.child(norm), nn.Sequential)):
             raise Unsafe("x may change between the normalization and the activation")
 
     def _is_own(self, target: str) -> bool:
@@ -279,7 +323,7 @@ class Fuser:
     def run(self) -> None:
         """Every module's own forward, in the order of the model."""
         for name, module in list(self.model.named_modules()):
-            if any(self.is_norm(child) for child in module.children()) or self._reaches(module):
+            if any(self.is_norm(_last(child)[1]) for child in module.children()) or self._reaches(module):
                 self._module(f"{name}." if name else "", module)
 
     def _reaches(self, module: nn.Module) -> bool:
@@ -311,7 +355,8 @@ class Fuser:
                 rewritten |= self._join(prefix, reader, graphs, places, same)
                 taken.add(found.end)  # type: ignore[union-attr]
             except Unsafe as reason:
-                self.left.append((prefix + target, str(reason)))
+                if self.is_norm(reader.module.get_submodule(target)):  # else its Sequential says why
+                    self.left.append((prefix + target, str(reason)))
         if rewritten:
             set_forward(module, graphs[0])
 
@@ -331,13 +376,14 @@ class Fuser:
             raise Unsafe(_DIFFERS)
         if isinstance(first, Unsafe):
             raise first
-        norm, end = reader.child(first.norm), reader.child(first.end)
-        assert norm is not None
+        (own, norm), end = reader.last(first.norm), reader.child(first.end)
         alone = end is not None and self.uses[id(end)] == 1 and all(reader.calls(g, end) == 1 for g in graphs)
         in_place = alone and first.add is None
         if not in_place and not same:
             raise Unsafe(_DIFFERS)
-        name = str(first.norm.target)
+        if not in_place and OPENED in vars(reader.module):
+            raise Unsafe("another module calls the children of its Sequential one by one")
+        name = str(first.norm.target) + own
         self.make_act(norm, first.activation)
         self.joins.append(Join(prefix + name, first.activation[0], first.add is not None))
         if in_place:
@@ -345,4 +391,6 @@ class Fuser:
             reader.module.get_submodule(parent)._modules[last] = Joined(end)  # type: ignore[arg-type]
             return False
         _rewrite(reader, graphs[0], first)
+        if first.add is not None:
+            _open(reader.child(first.norm))
         return True
