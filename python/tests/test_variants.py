@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from reference import error
+from reference import TOLERANCE, error
 
 import unitvar
 from unitvar.gradcheck import gradcheck, numeric_vjp
@@ -17,8 +17,10 @@ X, DY = RNG.normal(size=(2, 6, 3, 5))
 GAMMA, BETA = np.array([1.5, -0.7, 0.9]), np.array([0.3, 0.1, -0.2])
 
 
-def check(f: Callable[[np.ndarray], Any], x: np.ndarray, analytic: np.ndarray, dy: np.ndarray) -> None:
-    report = gradcheck(f, x, analytic, dy)
+def check(
+    f: Callable[[np.ndarray], Any], x: np.ndarray, analytic: np.ndarray, dy: np.ndarray, step: float = 0.125
+) -> None:
+    report = gradcheck(f, x, analytic, dy, step=step)
     assert report.l2_error < 1e-8, report
 
 
@@ -39,6 +41,101 @@ def test_activation(slope: float, with_residual: bool) -> None:
     assert g.dresidual is None or error(g.dresidual, masked) < 1e-13
     inferred = unitvar.batch_norm_act_inference(X, plain.mean, plain.var, GAMMA, BETA, residual, negative_slope=slope)
     assert error(inferred, r.y) < 1e-13
+
+
+#: Of each activation a(v), a'(v), a''(v).
+ACTIVATIONS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], ...]] = {
+    "identity": (lambda v: v, np.ones_like, np.zeros_like),
+    "leaky_relu": (lambda v: np.where(v > 0, v, 0.2 * v), lambda v: np.where(v > 0, 1, 0.2), np.zeros_like),
+    "relu6": (lambda v: np.clip(v, 0, 6), lambda v: (v > 0) * (v < 6.0), np.zeros_like),
+    "clip": (lambda v: np.clip(v, -0.5, 0.7), lambda v: (v > -0.5) * (v < 0.7), np.zeros_like),
+    "hard_swish": (
+        lambda v: v * np.clip(v + 3, 0, 6) / 6,
+        lambda v: np.where(abs(v) < 3, v / 3 + 0.5, v > 0),
+        lambda v: (abs(v) < 3) / 3,
+    ),
+    "silu": (
+        lambda v: v * sigmoid(v),
+        lambda v: sigmoid(v) * (1 + v * (1 - sigmoid(v))),
+        lambda v: sigmoid(v) * (1 - sigmoid(v)) * (2 + v * (1 - 2 * sigmoid(v))),
+    ),
+}
+BOUNDS: dict[str, Any] = {"negative_slope": 0.2, "low": -0.5, "high": 0.7}
+each_activation = pytest.mark.parametrize("activation", list(ACTIVATIONS))
+
+
+def sigmoid(v: np.ndarray) -> np.ndarray:
+    y: np.ndarray = 1 / (1 + np.exp(-v))
+    return y
+
+
+@each_activation
+@pytest.mark.parametrize("with_residual", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_activation_is_that_of_its_formula(activation: str, with_residual: bool, dtype: str) -> None:
+    rng = np.random.default_rng(1)
+    x, dy, residual = (a.astype(dtype) for a in (4 * X, DY, 3 * rng.normal(size=X.shape)))
+    z = residual if with_residual else None
+    options = {"activation": activation, **BOUNDS}
+    gamma = 3 * GAMMA
+    r = unitvar.batch_norm_act(x, gamma, BETA, z, **options)
+    plain = unitvar.batch_norm(x.astype(np.float64), gamma, BETA)
+    v = plain.y + (residual.astype(np.float64) if with_residual else 0)
+    a, first, _ = (f(v) for f in ACTIVATIONS[activation])
+    tolerance = TOLERANCE[dtype]
+    assert error(r.y, a) < tolerance
+    assert error(unitvar.batch_norm_act_inference(x, plain.mean, plain.var, gamma, BETA, z, **options), a) < tolerance
+    g = unitvar.batch_norm_act_backward(
+        x, dy, r.mask, r.mean, r.rstd, gamma, beta=BETA, residual=z, need_dresidual=True, **options
+    )
+    e = unitvar.batch_norm_backward(
+        x.astype(np.float64), (first * dy).astype(np.float64), plain.mean, plain.rstd, gamma
+    )
+    for found, expected in zip(g, (e.dx, first * dy, e.dgamma, e.dbeta)):
+        assert error(found, expected) < 2 * tolerance
+
+
+@each_activation
+@pytest.mark.parametrize("frozen", [False, True])
+def test_second_derivatives_behind_an_activation_are_numeric_ones(activation: str, frozen: bool) -> None:
+    options = {"activation": activation, **BOUNDS}
+    rng = np.random.default_rng(4)  # no v is within two steps of a kink
+    residual = rng.normal(size=X.shape)
+    mean, rstd = np.array([0.1, -0.1, 0.2]), np.array([1.1, 0.9, 1.3])
+    _, first, _ = ACTIVATIONS[activation]
+    grads = {"grad_dx": rng.normal(size=X.shape), "grad_dresidual": rng.normal(size=X.shape),
+             "grad_dgamma": rng.normal(size=3), "grad_dbeta": rng.normal(size=3)}  # fmt: skip
+
+    def gradients(x: np.ndarray, dy: np.ndarray, z: np.ndarray, gamma: np.ndarray, beta: np.ndarray) -> np.ndarray:
+        f = (None, mean, None, rstd) if frozen else unitvar.batch_norm(x)
+        x_hat = (x - f[1][:, None]) * f[3][:, None]
+        g = first(x_hat * gamma[:, None] + beta[:, None] + z) * dy
+        b = unitvar.batch_norm_backward(x, g, f[1], f[3], gamma)
+        dx = g * (gamma * rstd)[:, None] if frozen else b.dx
+        return np.concatenate([dx.ravel(), g.ravel(), (g * x_hat).sum((0, 2)), g.sum((0, 2))])
+
+    at = [X, DY, residual, GAMMA, BETA]
+    f = (None, mean, None, rstd) if frozen else unitvar.batch_norm(X)
+    d = unitvar.batch_norm_act_double_backward(
+        X, DY, f[1], f[3], GAMMA, BETA, residual, frozen=frozen, **grads, **options
+    )
+    weights = np.concatenate([g.ravel() for g in grads.values()])
+    for k, found in enumerate(d):
+        check(lambda t, k=k: gradients(*at[:k], t, *at[k + 1 :]), at[k], found, weights, 2.0**-10)  # type: ignore[misc]
+
+
+def test_an_unknown_activation_is_refused_and_so_are_bounds_in_the_wrong_order() -> None:
+    with pytest.raises(ValueError, match="activation is 'gelu', want one of identity, relu"):
+        unitvar.batch_norm_act(X, activation="gelu")
+    with pytest.raises(unitvar.Error, match="low"):
+        unitvar.batch_norm_act(X, activation="clip", low=2.0, high=1.0)
+
+
+def test_relu_is_what_it_was_before_there_were_others_and_relu6_has_its_own_bounds() -> None:
+    slopes = [unitvar.batch_norm_act(X, negative_slope=0.1, activation=name).y for name in ("relu", "leaky_relu")]
+    assert np.array_equal(*slopes) and (slopes[0] < 0).any()
+    wide = unitvar.batch_norm_act(X, np.full(3, 9.0), activation="relu6", low=-1.0, high=99.0).y
+    assert wide.min() == 0 and wide.max() == 6
 
 
 @pytest.mark.parametrize("slope", [1.0, 0.1])

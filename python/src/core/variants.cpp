@@ -1,40 +1,96 @@
+#include <nanobind/stl/tuple.h>
+
+#include <tuple>
+
 #include "module.hpp"
 
 // Variants of batch normalization: activation, in place, weights, ghost batches, renormalization, folding.
 namespace unitvar::python {
 namespace {
 
+/// An activation as Python has it: the number of its kind, negative_slope, low, high.
+using Numbers = std::tuple<int, double, double, double>;
+
+Activation activation_of(const Numbers& numbers) {
+  const auto [kind, negative_slope, low, high] = numbers;
+  if (kind < 0 || kind > static_cast<int>(Activation::Kind::silu)) {
+    throw nb::value_error(("activation is number " + std::to_string(kind) + ", want 0 to 4").c_str());
+  }
+  return {static_cast<Activation::Kind>(kind), negative_slope, low, high};
+}
+
+template <bool kFrozen>
+void define_act_double_backward(nb::module_& m, const char* name) {
+  m.def(name,
+        [](int dtype, int64_t n, int64_t c, int64_t s, const In& x, const In& dy, const In& residual, const In& mean,
+           const In& rstd, const In& gamma, const In& beta, const In& grad_dx, const In& grad_dresidual,
+           const In& grad_dgamma, const In& grad_dbeta, const Out& grad_x, const Out& grad_dy, const Out& grad_residual,
+           const Out& grad_gamma, const Out& grad_beta, const Numbers& activation, const CallOptions& options) {
+          with_dtype(dtype, [&]<class T>() {
+            using P = param_t<T>;
+            const BatchNormActDoubleBackward<T> args{.extent = {n, c, s},
+                                                     .x = x.of<T>(n * c * s),
+                                                     .dy = dy.of<T>(n * c * s),
+                                                     .residual = residual.of<T>(n * c * s),
+                                                     .mean = mean.of<double>(c),
+                                                     .rstd = rstd.of<double>(c),
+                                                     .gamma = gamma.of<P>(c),
+                                                     .beta = beta.of<P>(c),
+                                                     .grad_dx = grad_dx.of<T>(n * c * s),
+                                                     .grad_dresidual = grad_dresidual.of<T>(n * c * s),
+                                                     .grad_dgamma = grad_dgamma.of<P>(c),
+                                                     .grad_dbeta = grad_dbeta.of<P>(c),
+                                                     .grad_x = grad_x.of<T>(n * c * s),
+                                                     .grad_dy = grad_dy.of<T>(n * c * s),
+                                                     .grad_residual = grad_residual.of<T>(n * c * s),
+                                                     .grad_gamma = grad_gamma.of<P>(c),
+                                                     .grad_beta = grad_beta.of<P>(c),
+                                                     .activation = activation_of(activation)};
+            without_lock(options, [&](const Options& own) {
+              if constexpr (kFrozen) {
+                batch_norm_act_frozen_double_backward<T>(args, own);
+              } else {
+                batch_norm_act_double_backward<T>(args, own);
+              }
+            });
+          });
+        });
+}
+
 void define_activation(nb::module_& m) {
-  m.def("batch_norm_act_mask_bytes", [](int64_t n, int64_t c, int64_t s) {
-    return batch_norm_act_mask_bytes(Extent{n, c, s});
+  m.def("batch_norm_act_mask_bytes", [](int64_t n, int64_t c, int64_t s, const Numbers& activation) {
+    return batch_norm_act_mask_bytes(Extent{n, c, s}, activation_of(activation));
   });
   m.def("batch_norm_act_forward",
         [](int dtype, int64_t n, int64_t c, int64_t s, const In& x, const In& residual, const In& gamma, const In& beta,
            const Out& y, const Out& mask, const Out& mean, const Out& var, const Out& rstd, double eps,
-           double negative_slope, const CallOptions& options) {
+           const Numbers& activation, const CallOptions& options) {
           with_dtype(dtype, [&]<class T>() {
             using P = param_t<T>;
             const Extent extent{n, c, s};
-            const BatchNormActForward<T> args{.extent = extent,
-                                              .x = x.of<T>(n * c * s),
-                                              .residual = residual.of<T>(n * c * s),
-                                              .gamma = gamma.of<P>(c),
-                                              .beta = beta.of<P>(c),
-                                              .y = y.of<T>(n * c * s),
-                                              .mask = mask.of<std::uint8_t>(batch_norm_act_mask_bytes(extent)),
-                                              .mean = mean.of<double>(c),
-                                              .var = var.of<double>(c),
-                                              .rstd = rstd.of<double>(c),
-                                              .eps = eps,
-                                              .negative_slope = negative_slope};
+            const Activation own_activation = activation_of(activation);
+            const BatchNormActForward<T> args{
+                .extent = extent,
+                .x = x.of<T>(n * c * s),
+                .residual = residual.of<T>(n * c * s),
+                .gamma = gamma.of<P>(c),
+                .beta = beta.of<P>(c),
+                .y = y.of<T>(n * c * s),
+                .mask = mask.of<std::uint8_t>(batch_norm_act_mask_bytes(extent, own_activation)),
+                .mean = mean.of<double>(c),
+                .var = var.of<double>(c),
+                .rstd = rstd.of<double>(c),
+                .eps = eps,
+                .activation = own_activation};
             without_lock(options, [&](const Options& own) { batch_norm_act_forward<T>(args, own); });
           });
         });
   m.def("batch_norm_act_inference", [](int dtype, int64_t n, int64_t c, int64_t s, const In& x, const In& residual,
                                        const In& mean, const In& var, const In& gamma, const In& beta, const Out& y,
-                                       double eps, double negative_slope, const CallOptions& options) {
+                                       double eps, const Numbers& activation, const CallOptions& options) {
     with_dtype(dtype, [&]<class T>() {
       using P = param_t<T>;
+      const Activation own_activation = activation_of(activation);
       const BatchNormActInference<T> args{.extent = {n, c, s},
                                           .x = x.of<T>(n * c * s),
                                           .residual = residual.of<T>(n * c * s),
@@ -44,32 +100,38 @@ void define_activation(nb::module_& m) {
                                           .beta = beta.of<P>(c),
                                           .y = y.of<T>(n * c * s),
                                           .eps = eps,
-                                          .negative_slope = negative_slope};
+                                          .activation = own_activation};
       without_lock(options, [&](const Options& own) { batch_norm_act_inference<T>(args, own); });
     });
   });
   m.def("batch_norm_act_backward",
-        [](int dtype, int64_t n, int64_t c, int64_t s, const In& x, const In& dy, const In& mask, const In& mean,
-           const In& rstd, const In& gamma, const Out& dx, const Out& dresidual, const Out& dgamma, const Out& dbeta,
-           double negative_slope, const CallOptions& options) {
+        [](int dtype, int64_t n, int64_t c, int64_t s, const In& x, const In& dy, const In& mask, const In& residual,
+           const In& mean, const In& rstd, const In& gamma, const In& beta, const Out& dx, const Out& dresidual,
+           const Out& dgamma, const Out& dbeta, const Numbers& activation, const CallOptions& options) {
           with_dtype(dtype, [&]<class T>() {
             using P = param_t<T>;
             const Extent extent{n, c, s};
-            const BatchNormActBackward<T> args{.extent = extent,
-                                               .x = x.of<T>(n * c * s),
-                                               .dy = dy.of<T>(n * c * s),
-                                               .mask = mask.of<std::uint8_t>(batch_norm_act_mask_bytes(extent)),
-                                               .mean = mean.of<double>(c),
-                                               .rstd = rstd.of<double>(c),
-                                               .gamma = gamma.of<P>(c),
-                                               .dx = dx.of<T>(n * c * s),
-                                               .dresidual = dresidual.of<T>(n * c * s),
-                                               .dgamma = dgamma.of<P>(c),
-                                               .dbeta = dbeta.of<P>(c),
-                                               .negative_slope = negative_slope};
+            const Activation own_activation = activation_of(activation);
+            const BatchNormActBackward<T> args{
+                .extent = extent,
+                .x = x.of<T>(n * c * s),
+                .dy = dy.of<T>(n * c * s),
+                .mask = mask.of<std::uint8_t>(batch_norm_act_mask_bytes(extent, own_activation)),
+                .residual = residual.of<T>(n * c * s),
+                .mean = mean.of<double>(c),
+                .rstd = rstd.of<double>(c),
+                .gamma = gamma.of<P>(c),
+                .beta = beta.of<P>(c),
+                .dx = dx.of<T>(n * c * s),
+                .dresidual = dresidual.of<T>(n * c * s),
+                .dgamma = dgamma.of<P>(c),
+                .dbeta = dbeta.of<P>(c),
+                .activation = own_activation};
             without_lock(options, [&](const Options& own) { batch_norm_act_backward<T>(args, own); });
           });
         });
+  define_act_double_backward<false>(m, "batch_norm_act_double_backward");
+  define_act_double_backward<true>(m, "batch_norm_act_frozen_double_backward");
 }
 
 void define_in_place(nb::module_& m) {

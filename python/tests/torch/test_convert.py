@@ -118,6 +118,22 @@ class Sum(nn.Module):
         return F.relu(self.bn3(self.conv(y)) + y)
 
 
+class Inverted(nn.Module):
+    """Residuals with no activation behind them; the second is added to a Sequential, as MobileNetV2 and V3 do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.expand = nn.Sequential(nn.Conv2d(3, 6, 1), nn.BatchNorm2d(6), nn.ReLU6(inplace=True), nn.Conv2d(6, 3, 1))
+        self.bn = nn.BatchNorm2d(3)
+        self.block = nn.Sequential(
+            nn.Conv2d(3, 6, 1), nn.BatchNorm2d(6), nn.Hardswish(), nn.Sequential(nn.Conv2d(6, 3, 1), nn.BatchNorm2d(3))
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x + self.bn(self.expand(x))
+        return y + self.block(y)
+
+
 class Stem(nn.Sequential):
     def __init__(self) -> None:
         super().__init__(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Identity(), nn.LeakyReLU(0.2))
@@ -172,6 +188,19 @@ def adds_a_mean(self: Any, x: Tensor) -> Tensor:
         (Block, ["bn1: relu", "bn2: + residual, relu"]),
         (Sum, ["bn1: + residual, relu", "bn3: + residual, relu"]),
         (Stem, ["1: leaky_relu"]),
+        (Inverted, ["bn: + residual", "block.3.1: + residual", "expand.1: relu6", "block.1: hard_swish"]),
+        (lambda: nn.Sequential(nn.BatchNorm2d(3), nn.Hardtanh(-0.5, 0.7)), ["0: clip"]),
+        (
+            lambda: nn.Sequential(nn.BatchNorm2d(3), nn.Hardswish(), nn.BatchNorm2d(3), nn.SiLU()),
+            ["0: hard_swish", "2: silu"],
+        ),
+        (lambda: with_forward(lambda self, x: F.relu6(self.bn(x) + x, inplace=True)), ["bn: + residual, relu6"]),
+        (lambda: with_forward(lambda self, x: F.hardtanh(self.bn(x))), ["bn: clip"]),
+        (lambda: with_forward(lambda self, x: F.hardtanh(self.bn(x), -0.2, max_val=2)), ["bn: clip"]),
+        (lambda: with_forward(lambda self, x: F.hardswish(x + self.bn(x))), ["bn: + residual, hard_swish"]),
+        (lambda: with_forward(lambda self, x: F.silu(self.bn(x), inplace=True)), ["bn: silu"]),
+        (lambda: with_forward(lambda self, x: torch.sigmoid(self.bn(x) + x)), ["bn: + residual"]),
+        (lambda: with_forward(lambda self, x: x.mean((2, 3), True) + self.bn(x)), ["bn: + residual"]),
         (lambda: with_forward(lambda self, x: F.relu(self.bn(x) + x, inplace=True)), ["bn: + residual, relu"]),
         (lambda: with_forward(lambda self, x: torch.add(x, self.bn(x)).relu()), ["bn: + residual, relu"]),
         (lambda: with_forward(lambda self, x: F.leaky_relu(self.bn(x), 0.3)), ["bn: leaky_relu"]),
@@ -232,7 +261,8 @@ def makes_a_tensor(self: Any, x: Tensor) -> Tensor:
     [
         (lambda self, x: self.bn(x), "goes to the caller"),
         (lambda self, x: torch.sigmoid(self.bn(x)), "goes to sigmoid"),
-        (lambda self, x: F.hardtanh(self.bn(x)), "goes to hardtanh"),
+        (lambda self, x: F.gelu(self.bn(x)), "goes to gelu"),
+        (lambda self, x: F.hardtanh(self.bn(x), 0.0, x.size(0)), "goes to hardtanh"),
         (lambda self, x: self.act(self.bn(self.bn(x))), "used in several places"),
         (lambda self, x: self.act(self.bn(x) + 1), "something else than one tensor"),
         (lambda self, x: self.act(torch.add(self.bn(x), x, alpha=2)), "something else than one tensor"),
@@ -284,7 +314,22 @@ def test_an_activation_of_two_normalizations_is_joined_to_both() -> None:
     agree(fused, plain)
 
 
-@pytest.mark.parametrize("make", [Block, Stem])
+def test_a_sequential_whose_children_are_called_one_by_one_keeps_its_forward() -> None:
+    torch.manual_seed(0)
+    plain = Inverted()
+    plain.expand, plain.bn, act = nn.Identity(), nn.Identity(), nn.Hardswish()
+    plain.block = nn.Sequential(nn.BatchNorm2d(3), act, nn.Conv2d(3, 3, 1), act, nn.Sequential(nn.BatchNorm2d(3)))
+    plain = plain.double()
+    fused, report = copy.deepcopy(plain), Conversion()
+    convert(convert(fused, fuse=True, report=report), fuse=True)
+    assert [str(join) for join in report.joined] == ["block.4.0: + residual"]
+    assert report.left == [("block.0", "another module calls the children of its Sequential one by one")]
+    agree(fused, plain)
+    agree(restore(fused), plain)
+    assert all(set(vars(a)) == set(vars(b)) for a, b in zip(fused.modules(), plain.modules()))
+
+
+@pytest.mark.parametrize("make", [Block, Stem, Inverted])
 def test_a_fused_model_copies_pickles_and_saves(make: type[nn.Module]) -> None:
     fused = convert(make(), fuse=True).eval()
     x = image().float()
@@ -333,3 +378,26 @@ def test_a_fused_model_runs_under_dynamo() -> None:
     compiled = torch.compile(fused, backend="eager", fullgraph=True)
     x = image().float()
     assert error(compiled(x), copy.deepcopy(fused)(x)) < 1e-5
+
+
+def test_the_blocks_of_torchvisions_mobile_networks_join_and_train_as_before() -> None:
+    models = pytest.importorskip("torchvision.models", reason="torchvision is not installed")
+    for name, activations in (
+        ("mobilenet_v2", {"relu6", "identity"}),
+        ("mobilenet_v3_small", {"relu", "hard_swish", "identity"}),
+        ("efficientnet_b0", {"silu"}),
+    ):
+        torch.manual_seed(0)
+        plain = getattr(models, name)(weights=None, num_classes=5)
+        for part in plain.modules():
+            if isinstance(part, nn.Dropout) or type(part).__name__ == "StochasticDepth":
+                part.p = 0.0
+        plain = plain.double()
+        fused, report = copy.deepcopy(plain), Conversion()
+        convert(fused, fuse=True, report=report)
+        assert {join.activation for join in report.joined} == activations
+        norms = sum(isinstance(m, nn.BatchNorm2d) for m in plain.modules())
+        assert len(report.joined) > norms / 2
+        x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        for got, wanted in zip(run(fused, x), run(plain, x)):
+            assert (got - wanted).abs().max() <= 1e-8 * (1 + wanted.abs().max())

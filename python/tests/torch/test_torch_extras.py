@@ -31,8 +31,19 @@ EXTRAS: dict[str, Callable[..., Tensor]] = {
     ),
     "ghost": lambda x, g, b: ut.batch_norm_ghost(x, 2, None, None, g, b, True),
     "renorm": lambda x, g, b: ut.batch_norm_renorm(x, MEAN.clone(), VAR.clone(), g, b, True, r_max=1.1, d_max=0.2),
-    "frozen relu": lambda x, g, b: ut.batch_norm_act(x, MEAN, VAR, g, b, x),
 }
+#: Of each activation torch's own, and numbers of batch_norm_act.
+ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], dict[str, float]]] = {
+    "identity": (lambda v: v, {}),
+    "relu": (F.relu, {}),
+    "leaky_relu": (F.leaky_relu, {}),
+    "relu6": (F.relu6, {"low": 1.0, "high": 2.0}),
+    "clip": (lambda v: F.hardtanh(v, -0.5, 0.7), {"low": -0.5, "high": 0.7}),
+    "hard_swish": (F.hardswish, {}),
+    "silu": (F.silu, {}),
+}
+each_activation = pytest.mark.parametrize("activation", list(ACTIVATIONS))
+each_mode = pytest.mark.parametrize("training", [False, True])
 each_extra = pytest.mark.parametrize("name", list(EXTRAS))
 
 
@@ -58,7 +69,7 @@ def numpy_of(name: str) -> tuple[Any, ...]:
     return r.y, *unitvar.batch_norm_renorm_backward(x, DY.numpy(), r.mean, r.rstd, r.r, r.d, g)
 
 
-@pytest.mark.parametrize("name", [name for name in EXTRAS if name != "frozen relu"])
+@pytest.mark.parametrize("name", list(EXTRAS))
 @pytest.mark.parametrize("last", [False, True])
 def test_values_and_gradients_are_those_of_the_numpy_package(name: str, last: bool) -> None:
     x, gamma, beta = leaves(X.transpose(1, 2).contiguous().transpose(1, 2) if last else X, GAMMA, BETA)
@@ -82,43 +93,96 @@ def test_gradcheck_of_first_and_second_derivatives_and_forward_mode(name: str) -
 @each_extra
 def test_16_bits_stay_16_bits(name: str) -> None:
     x, gamma, beta = leaves(X.bfloat16(), GAMMA.bfloat16(), BETA.bfloat16())
-    if name == "frozen relu":
-        return
     found, wide = EXTRAS[name](x, gamma, beta), EXTRAS[name](*leaves(x.double(), gamma.double(), beta.double()))
     assert found.dtype is torch.bfloat16 and error(found, wide) < TOLERANCE[torch.bfloat16]
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 5, 6), (2, 16, 7, 7), (5, 3), (2, 3, 70, 1)])
 @pytest.mark.parametrize("last", [False, True])
-@pytest.mark.parametrize("activation", ["relu", "leaky_relu"])
-def test_activation_and_residual_are_those_of_the_parts(shape: Any, last: bool, activation: str) -> None:
-    x, residual, dy = (torch.randn(shape, dtype=torch.float64) for _ in range(3))
+@each_activation
+@each_mode
+def test_activation_and_residual_are_those_of_the_parts(
+    shape: Any, last: bool, activation: str, training: bool
+) -> None:
+    x, residual, dy = (3 * torch.randn(shape, dtype=torch.float64, generator=G) for _ in range(3))
     if last:
         x = x.movedim(1, -1).contiguous().movedim(-1, 1)
-    inputs = leaves(x, torch.rand(shape[1]).double() + 0.5, torch.randn(shape[1]).double(), residual)
-    act = F.relu if activation == "relu" else F.leaky_relu
+    c = shape[1]
+    mean, var = torch.rand(2, c, dtype=torch.float64, generator=G) + 0.1
+    inputs = leaves(x, torch.rand(c).double() + 0.5, torch.randn(c).double(), residual)
+    act, numbers = ACTIVATIONS[activation]
     found = gradients(
-        lambda x, g, b, r: ut.batch_norm_act(x, None, None, g, b, r, True, activation=activation), inputs, dy
+        lambda x, g, b, r: ut.batch_norm_act(
+            x, mean.clone(), var.clone(), g, b, r, training, activation=activation, **numbers
+        ),
+        inputs, dy,
+    )  # fmt: skip
+    expected = gradients(
+        lambda x, g, b, r: act(F.batch_norm(x, mean.clone(), var.clone(), g, b, training) + r), inputs, dy
     )
-    expected = gradients(lambda x, g, b, r: act(F.batch_norm(x, None, None, g, b, True) + r), inputs, dy)
     for a, e in zip(found, expected):
         assert error(a, e) < 1e-12
     assert found[0].stride() == x.stride()
 
 
-def test_gradgradcheck_with_a_residual() -> None:
-    f = lambda x, g, b, r: ut.batch_norm_act(x, None, None, g, b, r, True, activation="leaky_relu")  # noqa: E731
-    inputs = leaves(X[:3, :, :2], GAMMA, BETA, RESIDUAL[:3, :, :2])
-    assert torch.autograd.gradcheck(f, inputs) and torch.autograd.gradgradcheck(f, inputs)
+@each_activation
+@each_mode
+@pytest.mark.parametrize("with_residual", [False, True])
+def test_gradgradcheck_of_every_activation(activation: str, training: bool, with_residual: bool) -> None:
+    numbers = ACTIVATIONS[activation][1]
+
+    def f(x: Tensor, g: Tensor, b: Tensor, *r: Tensor) -> Tensor:
+        residual = r[0] if r else None
+        statistics = (None, None) if training else (MEAN, VAR)
+        return ut.batch_norm_act(x, *statistics, g, b, residual, training, activation=activation, **numbers)
+
+    inputs = leaves(X[:3, :, :2], GAMMA, BETA, *[RESIDUAL[:3, :, :2]] * with_residual)
+    assert torch.autograd.gradcheck(f, inputs, check_forward_ad=True) and torch.autograd.gradgradcheck(f, inputs)
+
+
+@each_activation
+@each_mode
+def test_activations_of_16_bits_and_of_float_are_as_close_as_their_type(activation: str, training: bool) -> None:
+    _, numbers = ACTIVATIONS[activation]
+
+    def f(x: Tensor, g: Tensor, b: Tensor, r: Tensor) -> Tensor:
+        statistics = (None, None) if training else (MEAN.clone(), VAR.clone())
+        return ut.batch_norm_act(x, *statistics, g, b, r, training, activation=activation, **numbers)
+
+    for dtype in (torch.bfloat16, torch.float16, torch.float32):
+        narrow = leaves(*(t.to(dtype) for t in (X, GAMMA, BETA, RESIDUAL)))
+        wide = leaves(*(t.double() for t in narrow))
+        for a, e in zip(gradients(f, narrow, DY.to(dtype)), gradients(f, wide, DY.to(dtype).double())):
+            assert a.dtype is dtype and error(a, e) < 4 * TOLERANCE[dtype]
+
+
+@each_activation
+def test_one_value_a_channel_has_gradients_in_evaluation(activation: str) -> None:
+    act, numbers = ACTIVATIONS[activation]
+    inputs = leaves(X[:1, :, :1], GAMMA, BETA, RESIDUAL[:1, :, :1])
+    f = lambda x, g, b, r: ut.batch_norm_act(x, MEAN, VAR, g, b, r, activation=activation, **numbers)  # noqa: E731
+    expected = gradients(lambda x, g, b, r: act(F.batch_norm(x, MEAN, VAR, g, b) + r), inputs, DY[:1, :, :1])
+    for a, e in zip(gradients(f, inputs, DY[:1, :, :1]), expected):
+        assert error(a, e) < 1e-12
+    assert torch.autograd.gradgradcheck(f, inputs)
+
+
+def test_no_mask_is_kept_where_none_is_needed_and_a_mask_is_one_bit_an_element() -> None:
+    from unitvar.torch._act import ACT, activation_of
+
+    for name in ACTIVATIONS:
+        numbers = (False, *activation_of(name, 0.1, 0.0, 6.0), 1e-5)
+        mask = ACT.forward(numbers, X, GAMMA, BETA, None)[2]
+        assert (mask.numel() > 0) == (name in ("relu", "leaky_relu", "relu6", "clip"))
 
 
 def test_a_mask_is_large_enough_for_any_extent() -> None:
     from unitvar import _core
-    from unitvar.torch._variants import ACT
+    from unitvar.torch._act import ACT
 
     for n, c, s in ((1, 1, 2), (3, 4, 5), (2, 16, 49), (7, 3, 64), (5, 9, 1), (2, 1000, 1), (64, 2, 3), (1, 5, 1000)):
-        have = ACT.outputs(torch.empty(1), (n, c, s), c)[2].numel()
-        assert have >= _core.batch_norm_act_mask_bytes(n, c, s)
+        have = ACT.outputs((False, 1, 0.0, 0.0, 6.0, 1e-5), torch.empty(1), (n, c, s), c)[2].numel()
+        assert have >= _core.batch_norm_act_mask_bytes(n, c, s, (1, 0.0, 0.0, 6.0))
 
 
 def test_modules_train_and_evaluate() -> None:
@@ -130,6 +194,17 @@ def test_modules_train_and_evaluate() -> None:
     with torch.no_grad():
         assert error(act(x4, x4), F.relu(plain(x4) + x4)) < 1e-6
     assert error(act(x4, x4), F.relu(plain(x4) + x4)) < 1e-6
+
+
+@each_activation
+def test_the_module_says_and_applies_its_activation(activation: str) -> None:
+    act, numbers = ACTIVATIONS[activation]
+    layer, plain = ut.BatchNormAct2d(4, act=activation, **numbers), ut.BatchNorm2d(4)
+    x = torch.randn(6, 4, 5, 3)
+    for training in (True, False):
+        layer.train(training), plain.train(training)
+        assert error(layer(x, x), act(plain(x) + x)) < 1e-6
+    assert f"act={activation}" in repr(layer) and ("low=-0.5, high=0.7" in repr(layer)) == (activation == "clip")
 
 
 def test_masked_batch_norm_equals_batch_norm_of_what_is_left() -> None:
@@ -200,6 +275,7 @@ def test_in_place_abn_is_batch_norm_and_leaky_relu() -> None:
 @pytest.mark.parametrize("bad", [
     lambda: ut.batch_norm_act(X, training=True, activation="gelu"),
     lambda: ut.BatchNormAct2d(4, act="gelu"),
+    lambda: ut.batch_norm_act(X, training=True, activation="clip", low=1.0, high=0.0),
     lambda: ut.batch_norm_ghost(X, 0, training=True),
     lambda: ut.batch_norm_ghost(X[:1, :, :1], 1, training=True),
     lambda: ut.BatchRenorm(4, track_running_stats=False),

@@ -101,7 +101,12 @@ def samples(name: str) -> list[tuple[Any, ...]]:
         "layer_norm": [(x, row, row, 1, 1e-5)],
         "rms_norm": [(x, row, None, 1, 1e-5)],
         "group_norm": [(x, g, b, 2, 1e-5), (last, g, b, 2, 1e-5)],
-        "batch_norm_act": [(x, g, b, x + 1, False, 0.1, 1e-5), (last, g, None, None, True, 0.0, 1e-5)],
+        "batch_norm_act": [
+            (x, g, b, x + 1, False, 1, 0.1, 0.0, 6.0, 1e-5),
+            (last, g, None, None, True, 4, 0.0, 0.0, 6.0, 1e-5),
+            (x, g, b, x + 1, False, 0, 0.0, 0.0, 6.0, 1e-5),
+        ],
+        "batch_norm_act_frozen": [(x, g, b, x + 1, *statistics, k, 0.1, 0.0, 6.0, 1e-5) for k in range(5)],
         "batch_norm_weighted": [(x, g, b, torch.rand(3, 5, 6), True, 1e-5)],
         "batch_norm_ghost": [(x, g, b, 2, 1e-5)],
         "batch_norm_renorm": [(x, g, b, *statistics, 2.0, 1.0, 1e-5)],
@@ -150,6 +155,8 @@ def test_transforms_of_the_extras() -> None:
     running = torch.zeros(3).double(), torch.ones(3).double()
     for f in (
         lambda x: ut.batch_norm_act(x, residual=x, training=True, activation="leaky_relu"),
+        lambda x: ut.batch_norm_act(x, residual=x, training=True, activation="silu"),
+        lambda x: ut.batch_norm_act(x, *running, None, None, x, activation="hard_swish"),
         lambda x: ut.batch_norm_weighted(x, mask, training=True),
         lambda x: ut.batch_norm_ghost(x, 2, training=True),
         lambda x: ut.batch_norm_in_place(x * 1, training=True),

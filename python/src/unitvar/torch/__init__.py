@@ -12,7 +12,7 @@ are saved in float64. Results have the same bits for every number of threads.
 torch.Size([8, 3, 4, 4])
 """
 
-from . import _batch_norm, _communicator, _convert, _extras, _groups, _modules, _more_modules, _rows, _sync
+from . import _batch_norm, _communicator, _convert, _extras, _groups, _modules, _more_modules, _row_add, _rows, _sync
 from ._batch_norm import *
 from ._communicator import *
 from ._convert import *
@@ -20,9 +20,21 @@ from ._extras import *
 from ._groups import *
 from ._modules import *
 from ._more_modules import *
+from ._row_add import *
 from ._rows import *
 from ._sync import *
 
 __all__: list[str] = []
-for _module in (_batch_norm, _communicator, _convert, _extras, _groups, _modules, _more_modules, _rows, _sync):
+for _module in (
+    _batch_norm,
+    _communicator,
+    _convert,
+    _extras,
+    _groups,
+    _modules,
+    _more_modules,
+    _row_add,
+    _rows,
+    _sync,
+):
     __all__ += _module.__all__

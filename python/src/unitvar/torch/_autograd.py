@@ -19,11 +19,16 @@ from ._ops import each_of_batch, emptied, filled, needs
 from ._transforms import in_forward_mode, in_transform, is_batched_gradient, is_compiling, is_eager
 
 
-def _gradients(ctx: Any, wanted: Any, dy: Tensor) -> list[Tensor | None]:
+def is_first_order(dy: Tensor) -> bool:
+    """Whether a backward may run outside of the graph."""
+    return not torch.is_grad_enabled() and is_eager(dy) and not is_batched_gradient(dy)
+
+
+def gradients_of(ctx: Any, wanted: Any, dy: Tensor) -> list[Tensor | None]:
     """What a backward gives; as a node of the graph where second derivatives may follow."""
     norm, numbers, saved = ctx.norm, ctx.numbers, ctx.saved_tensors
     need = needs(norm, wanted, saved)
-    if torch.is_grad_enabled() or not is_eager(dy) or is_batched_gradient(dy):
+    if not is_first_order(dy):
         return emptied(_Backward.apply(norm, numbers, need, dy, *saved), need)
     return list(norm.backward(numbers, need, dy, *saved))
 
@@ -43,7 +48,7 @@ class _Eager(Function):
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> Any:
-        grads = _gradients(ctx, ctx.needs_input_grad[3:], dy)
+        grads = gradients_of(ctx, ctx.needs_input_grad[3:], dy)
         return (None, None, None, *grads, *[None] * (len(ctx.needs_input_grad) - 3 - len(grads)))
 
 
@@ -59,7 +64,7 @@ class EagerBatchNorm(Function):
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> Any:
-        return (None, *_gradients(ctx, ctx.needs_input_grad[1:], dy))
+        return (None, *gradients_of(ctx, ctx.needs_input_grad[1:], dy))
 
 
 class _Transformed(Function):
@@ -77,7 +82,7 @@ class _Transformed(Function):
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor, *_: Any) -> Any:
-        grads = _gradients(ctx, ctx.needs_input_grad[2:], dy)
+        grads = gradients_of(ctx, ctx.needs_input_grad[2:], dy)
         return (None, None, *grads, *[None] * (len(ctx.needs_input_grad) - 2 - len(grads)))
 
     @staticmethod
@@ -102,9 +107,9 @@ class _Backward(Function):
     def backward(ctx: Any, *grads: Any) -> Any:
         given = emptied(grads, ctx.need)
         found = _Double.apply(ctx.norm, ctx.numbers, len(grads), *given, *ctx.saved_tensors)
-        wanted = ctx.needs_input_grad[3:6]
-        dy, x, gamma = (g if w else None for g, w in zip(found, wanted))
-        return (None, None, None, dy, x, gamma, *[None] * (len(ctx.needs_input_grad) - 6))
+        wanted = ctx.needs_input_grad[3:]
+        of_tensors = [g if w else None for g, w in zip(found, wanted)]
+        return (None, None, None, *of_tensors, *[None] * (len(wanted) - len(of_tensors)))
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, norm: Norm, numbers: Any, need: Any, *tensors: Any) -> Any:

@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .. import _core
-from ._autograd import EagerBatchNorm, call, needs_graph
+from ._act import ACT, FROZEN_ACT, activated, activation_of
+from ._autograd import EagerBatchNorm, call
 from ._families import BATCH, FROZEN
-from ._memory import CODES, EXCHANGE, address, laid_out_like, lies_channels_last, options, vector
+from ._memory import CODES, EXCHANGE, lies_channels_last, vector
 from ._running import increment_version, move
 from ._transforms import is_compiling, is_eager
-from ._variants import ACT, activated
 
 __all__ = ["batch_norm", "batch_norm_act"]
 
@@ -138,15 +138,6 @@ def train_as_is(
     return y
 
 
-def negative_slope_of(activation: str, negative_slope: float) -> float:
-    """What the kernels take for an activation's name."""
-    if activation == "relu":
-        return 0.0
-    if activation == "leaky_relu":
-        return float(negative_slope)
-    raise ValueError(f"unitvar: activation is {activation!r}, want 'relu' or 'leaky_relu'")
-
-
 def batch_norm_act(
     input: Tensor,
     running_mean: Tensor | None = None,
@@ -159,24 +150,27 @@ def batch_norm_act(
     eps: float = 1e-5,
     activation: str = "relu",
     negative_slope: float = 0.01,
+    low: float = 0.0,
+    high: float = 6.0,
 ) -> Tensor:
-    """``act(batch_norm(x) + residual)`` in the passes over memory of batch_norm (docs/derivation.md B46, B47).
+    """``act(batch_norm(x) + residual)`` in the passes over memory of batch_norm (docs/derivation.md B46, B88 to B91).
 
     Args:
         residual: like input in shape and dtype; copied if it lies otherwise. None adds nothing.
-        activation: "relu" or "leaky_relu".
+        activation: "identity", "relu", "leaky_relu", "relu6", "clip" (torch's hardtanh), "hard_swish" or "silu".
         negative_slope: of "leaky_relu".
+        low, high: of "clip", low < high.
         input, running_mean, running_var, weight, bias, training, momentum, eps: as in batch_norm.
 
-    Beyond input, the backward keeps one bit an element. In evaluation mode, calls that autograd records are
-    batch_norm and torch's activation, one after the other. So are those on other devices.
+    Beyond input and residual, training keeps one bit an element for the backward of a ReLU or a clip, and nothing of
+    the tensor's size for the others. On other devices batch_norm and torch's activation run one after the other.
 
     >>> import torch, unitvar.torch
     >>> unitvar.torch.batch_norm_act(torch.tensor([[1.0], [3.0]]), training=True, eps=0.0)
     tensor([[0.],
             [1.]])
     """
-    slope = negative_slope_of(activation, negative_slope)
+    act = activation_of(activation, negative_slope, low, high)
     if residual is not None and (residual.shape != input.shape or residual.dtype is not input.dtype):
         raise RuntimeError(
             f"unitvar: residual is {residual.dtype} of shape {tuple(residual.shape)}, want input's, {input.dtype} and "
@@ -184,31 +178,14 @@ def batch_norm_act(
         )
     if not takes(input):
         v = batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
-        return activated(v if residual is None else v + residual, slope)
+        return activated(v if residual is None else v + residual, act)
     check_running(running_mean, running_var, input)
     gamma, beta = parameters(weight, bias, input)
     if not training:
-        return _frozen_act(input, running_mean, running_var, gamma, beta, residual, eps, slope)
+        given = given_statistics(running_mean, running_var)
+        return call(FROZEN_ACT, (*act, eps), input, gamma, beta, residual, *given)[0]
     count = refuse_one_value(input)
-    y, saved, *_ = call(ACT, (lies_channels_last(input), slope, eps), input, gamma, beta, residual)
+    y, saved, *_ = call(ACT, (lies_channels_last(input), *act, eps), input, gamma, beta, residual)
     if running_mean is not None:
         move(running_mean, running_var, saved, count, momentum)
-    return y
-
-
-def _frozen_act(
-    x: Tensor, running_mean: Any, running_var: Any, gamma: Any, beta: Any, residual: Any, eps: float, slope: float
-) -> Tensor:
-    if is_compiling() or not is_eager(x) or needs_graph(x, gamma, beta, residual):
-        v = frozen(x, running_mean, running_var, gamma, beta, eps)
-        return activated(v if residual is None else v + residual, slope)
-    mean, var = given_statistics(running_mean, running_var)
-    x, extent, _ = FROZEN.lay_out((eps,), x)
-    y = torch.empty_like(x)
-    residual = None if residual is None else laid_out_like(residual, x)
-    kernel: Any = _core.batch_norm_act_inference
-    kernel(
-        CODES[x.dtype], *extent, x.data_ptr(), address(residual), mean.data_ptr(), var.data_ptr(), address(gamma),
-        address(beta), y.data_ptr(), eps, slope, options(),
-    )  # fmt: skip
     return y

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from . import _modules
-from ._fuse import Activation, Fuser, Join, Joined
+from ._fuse import OPENED, Activation, Fuser, Join, Joined
 from ._more_modules import BatchNormAct2d
 from ._own_forward import has_set_forward, is_plain_forward, reset_forward
 from ._sync import SyncBatchNorm
@@ -65,7 +65,7 @@ def _is_joinable(module: nn.Module) -> bool:
 
 def _with_activation(module: nn.Module, activation: Activation) -> None:
     module.__class__ = BatchNormAct2d
-    module.act, module.negative_slope = activation  # type: ignore[assignment]
+    module.act, module.negative_slope, module.low, module.high = activation  # type: ignore[assignment]
     vars(module)["_unitvar_joined"] = True
 
 
@@ -78,11 +78,12 @@ def convert(model: nn.Module, fuse: bool = False, *, report: Conversion | None =
 
     Args:
         model: any module, changed in place.
-        fuse: also let BatchNorm2d apply the activation behind it (ReLU, leaky ReLU), and add the residual between
-            them: BatchNormAct2d. torch.fx traces the forward of each module that calls a BatchNorm2d. It is joined only
-            if its result is used once, the module is used once and has no hooks, and the forward is the same in
-            training and evaluation and for every type of input. A module whose forward fx cannot trace keeps its
-            activations. Other attributes that the forward depends on are taken as they are now.
+        fuse: also let BatchNorm2d apply the activation behind it (ReLU, leaky ReLU, ReLU6, Hardtanh, Hardswish, SiLU),
+            and add the residual between them, or a residual alone: BatchNormAct2d. torch.fx traces the forward of each
+            module that calls a BatchNorm2d. It is joined only if its result is used once, the module is used once and
+            has no hooks, and the forward is the same in training and evaluation and for every type of input. A module
+            whose forward fx cannot trace keeps its activations. Other attributes that the forward depends on are taken
+            as they are now.
         report: gets what was done and what was not, with the reason.
 
     Returns:
@@ -126,6 +127,7 @@ def restore(model: nn.Module) -> nn.Module:
     True
     """
     for module in list(model.modules()):
+        vars(module).pop(OPENED, None)
         if has_set_forward(module):
             reset_forward(module)
         for name, child in list(module._modules.items()):
@@ -140,5 +142,5 @@ def restore(model: nn.Module) -> nn.Module:
 
 def _plain(module: Any) -> None:
     """A joined normalization without its activation."""
-    del module.act, module.negative_slope
+    del module.act, module.negative_slope, module.low, module.high
     module.__class__ = nn.BatchNorm2d

@@ -59,12 +59,12 @@ class _Frozen(_Batch):
         self.backward_kernel = _core.batch_norm_frozen_backward
         self.double_kernel = _core.batch_norm_frozen_double_backward
 
-    def outputs(self, x: Tensor, extent: tuple[int, ...], count: int) -> tuple[Tensor, ...]:
+    def outputs(self, numbers: tuple[Any, ...], x: Tensor, extent: tuple[int, ...], count: int) -> tuple[Tensor, ...]:
         return (torch.empty_like(x),)
 
     def forward(self, numbers: tuple[Any, ...], x: Tensor, gamma: Any, beta: Any, *extra: Any) -> tuple[Tensor, ...]:
         x, extent, count = self.lay_out(numbers, x)
-        (y,) = self.outputs(x, extent, count)
+        (y,) = self.outputs(numbers, x, extent, count)
         self.kernel(
             CODES[x.dtype], *extent, x.data_ptr(), *map(address, extra), address(gamma), address(beta), y.data_ptr(),
             *numbers, options(),
@@ -95,6 +95,7 @@ class _Layer(Norm):
     numbers = ("int axes", "float eps")
     rows = 2
     saved = slice(0, 2)
+    constants = (False,)  # one_plus_gamma
 
     def lay_out(self, numbers: tuple[Any, ...], x: Tensor) -> tuple[Tensor, tuple[int, ...], int]:
         x, extent = rows(x, numbers[0])

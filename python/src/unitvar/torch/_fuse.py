@@ -6,38 +6,49 @@ import operator
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from ._batch_norm import negative_slope_of
+from ._act import activated, activation_of
 from ._own_forward import Unsafe, has_set_forward, hooks_of, is_plain_forward, own_graphs, same_code, set_forward
-from ._variants import activated
 
-#: Name and negative slope of an activation.
-Activation = tuple[str, float]
 
+class Activation(NamedTuple):
+    """What BatchNormAct2d takes for an activation."""
+
+    name: str
+    negative_slope: float = 0.01
+    low: float = 0.0
+    high: float = 6.0
+
+
+#: Of a residual alone.
+_IDENTITY = Activation("identity")
 #: Activations that are modules: their parameters decide.
-_MODULES: dict[type, Callable[[Any], Activation | None]] = {
-    nn.ReLU: lambda m: ("relu", 0.0),
-    nn.LeakyReLU: lambda m: ("leaky_relu", m.negative_slope),
-    nn.ReLU6: lambda m: ("relu6", 0.0),
-    nn.Hardtanh: lambda m: ("relu6", 0.0) if (m.min_val, m.max_val) == (0, 6) else None,
-    nn.Hardswish: lambda m: ("hardswish", 0.0),
-    nn.SiLU: lambda m: ("silu", 0.0),
+_MODULES: dict[type, Callable[[Any], Activation]] = {
+    nn.ReLU: lambda m: Activation("relu"),
+    nn.LeakyReLU: lambda m: Activation("leaky_relu", m.negative_slope),
+    nn.ReLU6: lambda m: Activation("relu6"),
+    nn.Hardtanh: lambda m: Activation("clip", low=m.min_val, high=m.max_val),
+    nn.Hardswish: lambda m: Activation("hard_swish"),
+    nn.SiLU: lambda m: Activation("silu"),
 }
 #: Those that are functions or methods of a tensor, with one argument or with inplace.
 _FUNCTIONS: dict[Any, str] = {
     F.relu: "relu", F.relu_: "relu", torch.relu: "relu", torch.relu_: "relu", "relu": "relu", "relu_": "relu",
-    F.relu6: "relu6", F.hardswish: "hardswish", F.silu: "silu",
+    F.relu6: "relu6", F.hardswish: "hard_swish", F.silu: "silu",
 }  # fmt: skip
+#: Functions with numbers: torch's names of these and their defaults, and this package's names.
+_WITH_NUMBERS: dict[Any, tuple[str, dict[str, float], tuple[str, ...]]] = {
+    **dict.fromkeys((F.leaky_relu, F.leaky_relu_), ("leaky_relu", {"negative_slope": 0.01}, ("negative_slope",))),
+    **dict.fromkeys((F.hardtanh, F.hardtanh_), ("clip", {"min_val": -1.0, "max_val": 1.0}, ("low", "high"))),
+}
 _ADDS = (operator.add, operator.iadd, torch.add, "add", "add_")
-#: Activations that BatchNormAct2d has; "identity" is a residual alone.
-JOINED = frozenset({"relu", "leaky_relu"})
-
-
+#: Attribute of a Sequential whose children another module calls.
+OPENED = "_unitvar_opened"
 _DIFFERS = "the module's forward differs between training and evaluation, or by its input's type"
 _BOXES = (nn.ModuleList, nn.ModuleDict)
 
@@ -51,7 +62,8 @@ class Join:
     residual: bool
 
     def __str__(self) -> str:
-        return f"{self.name}: + residual, {self.activation}" if self.residual else f"{self.name}: {self.activation}"
+        names = ["+ residual"] * self.residual + [self.activation] * (self.activation != "identity")
+        return f"{self.name}: {', '.join(names)}"
 
 
 class Joined(nn.Module):
@@ -66,17 +78,47 @@ class Joined(nn.Module):
         return x
 
 
+def _is_plain(module: nn.Module) -> bool:
+    """Whether a module is its children, one after the other, and nothing watches them."""
+    forward = type(module).forward is nn.Sequential.forward
+    return forward and is_plain_forward(module) and not has_set_forward(module) and not hooks_of(module)
+
+
+def _last(module: nn.Module) -> tuple[str, nn.Module]:
+    """The last module of a plain Sequential, or of one in its end, and its name there; else the module, named ""."""
+    if not isinstance(module, nn.Sequential) or not len(module) or not _is_plain(module):
+        return "", module
+    name = next(reversed(module._modules))
+    more, last = _last(module[-1])
+    return f".{name}{more}", last
+
+
+def _open(module: Any) -> None:
+    """Marks what joined() runs child by child: another forward of it would be passed over."""
+    while isinstance(module, nn.Sequential):
+        vars(module)[OPENED] = True
+        module = module[-1]
+
+
 def joined(norm: Any, x: Tensor, residual: Any) -> Tensor:
-    """norm with a residual like x. Another one is added behind torch's normalization, as torch broadcasts it."""
+    """norm, or a Sequential that ends in it, with a residual like x.
+
+    Another one is added behind torch's normalization, as torch broadcasts it.
+    """
+    while isinstance(norm, nn.Sequential):
+        *before, norm = norm
+        for module in before:
+            x = module(x)
     if isinstance(residual, Tensor) and residual.shape == x.shape and residual.dtype is x.dtype:
         y: Tensor = norm(x, residual)
         return y
-    return activated(nn.BatchNorm2d.forward(norm, x) + residual, negative_slope_of(norm.act, norm.negative_slope))
+    act = activation_of(norm.act, norm.negative_slope, norm.low, norm.high)
+    return activated(nn.BatchNorm2d.forward(norm, x) + residual, act)
 
 
 @dataclass(frozen=True)
 class _Found:
-    """A place in a graph: the normalization's node, what adds, and the activation's node."""
+    """A place in a graph: the normalization's node, what adds, and the activation's node, or again what adds."""
 
     norm: fx.Node
     add: fx.Node | None
@@ -88,6 +130,23 @@ class _Found:
         return self.norm.target, self.end.op, str(self.end.target), self.add is not None, self.activation
 
 
+def _ends(name: str) -> list[int]:
+    """Where the names of the modules on the way to ".a.b" end."""
+    return [k for k in range(1, len(name) + 1) if k == len(name) or name[k] == "."]
+
+
+def _with_numbers(node: fx.Node) -> Activation | None:
+    """An activation whose numbers are given by place or by name. None if one is no number."""
+    name, numbers, ours = _WITH_NUMBERS[node.target]
+    given: dict[str, Any] = dict(zip(numbers, node.args[1:])) | dict(node.kwargs)
+    values = [given.get(key, default) for key, default in numbers.items()]
+    if not all(isinstance(value, (int, float)) for value in values):
+        return None
+    by_name: dict[str, Any] = dict(zip(ours, map(float, values)))
+    found = Activation(name, **by_name)
+    return found if found.low < found.high else None
+
+
 class _Reader:
     """Reads the graphs of a module whose children are nodes."""
 
@@ -97,10 +156,15 @@ class _Reader:
     def child(self, node: fx.Node) -> nn.Module | None:
         return self.module.get_submodule(str(node.target)) if node.op == "call_module" else None
 
+    def last(self, node: fx.Node) -> tuple[str, nn.Module]:
+        """The normalization of a node, and its name in what the node calls: a Sequential may end in it."""
+        child = self.child(node)
+        assert child is not None
+        return _last(child)
+
     def norms(self, graph: fx.Graph) -> Iterator[fx.Node]:
         for node in graph.nodes:
-            child = self.child(node)
-            if child is not None and self.is_norm(child):
+            if node.op == "call_module" and self.is_norm(self.last(node)[1]):
                 yield node
 
     def calls(self, graph: fx.Graph, child: nn.Module) -> int:
@@ -111,14 +175,13 @@ class _Reader:
         if child is not None:
             known = _MODULES.get(type(child))
             return None if known is None else known(child)
-        if node.op in ("call_function", "call_method"):
-            if node.target in (F.leaky_relu, F.leaky_relu_):
-                slope = node.args[1] if len(node.args) > 1 else node.kwargs.get("negative_slope", 0.01)
-                return ("leaky_relu", float(slope)) if isinstance(slope, (int, float)) else None
-            name = _FUNCTIONS.get(node.target)
-            plain = len(node.args) == 1 and set(node.kwargs) <= {"inplace"}
-            return (name, 0.0) if name is not None and plain else None
-        return None
+        if node.op not in ("call_function", "call_method"):
+            return None
+        if node.target in _WITH_NUMBERS:
+            return _with_numbers(node)
+        name = _FUNCTIONS.get(node.target)
+        plain = len(node.args) == 1 and set(node.kwargs) <= {"inplace"}
+        return Activation(name) if name is not None and plain else None
 
     def _next(self, node: fx.Node) -> fx.Node:
         """The one user of a value, behind modules that do nothing."""
@@ -137,27 +200,40 @@ class _Reader:
         assert child is not None
         if not self._is_own(str(norm.target)):
             raise Unsafe("it belongs to another module, which has a forward of its own")
-        if self.uses[id(child)] > 1 or self.calls(graph, child) > 1:
+        own, last = self.last(norm)
+        places = [child, *(child.get_submodule(own[1:end]) for end in _ends(own))]
+        if any(self.uses[id(place)] > 1 for place in places) or self.calls(graph, child) > 1:
             raise Unsafe("the module is used in several places")
-        if hooks_of(child):
+        if hooks_of(last):
             raise Unsafe("the module has hooks")
         if len(norm.args) != 1 or norm.kwargs:
             raise Unsafe("it is called with other arguments than x")
-        user, add = self._next(norm), None
-        if user.target in _ADDS and user.op in ("call_function", "call_method"):
-            self._check_add(user, norm)
-            user, add = self._next(user), user
-        activation = self.activation(user)
-        if activation is None:
-            raise Unsafe(f"{'the sum' if add else 'its result'} goes to {self._describe(user)}")
-        if activation[0] not in JOINED:
-            raise Unsafe(f"BatchNormAct2d has no {activation[0]}")
-        end = self.child(user)
-        if end is not None and hooks_of(end):
-            raise Unsafe("the activation has hooks")
+        end, add = self._next(norm), None
+        if end.target in _ADDS and end.op in ("call_function", "call_method"):
+            self._check_add(end, norm)
+            add = end
+            end, activation = self._behind_sum(add)
+        else:
+            activation = self._activation_at(end)
         if add is not None:
-            self._check_move(norm, user, graph)
-        return _Found(norm, add, user, activation)
+            self._check_move(norm, end, graph)
+        return _Found(norm, add, end, activation)
+
+    def _activation_at(self, node: fx.Node) -> Activation:
+        activation, child = self.activation(node), self.child(node)
+        if activation is None:
+            raise Unsafe(f"its result goes to {self._describe(node)}")
+        if child is not None and hooks_of(child):
+            raise Unsafe("the activation has hooks")
+        return activation
+
+    def _behind_sum(self, add: fx.Node) -> tuple[fx.Node, Activation]:
+        """The activation of a sum, or the sum itself: a residual can be joined alone."""
+        try:
+            end = self._next(add)
+            return end, self._activation_at(end)
+        except Unsafe:
+            return add, _IDENTITY
 
     def _check_move(self, norm: fx.Node, end: fx.Node, graph: fx.Graph) -> None:
         """Where a residual is added, the normalization moves to the activation: x may not change in between."""
@@ -165,7 +241,7 @@ class _Reader:
         between = set(order[order.index(norm) + 1 : order.index(end)]) - set(_chain(norm, end))
         x = norm.args[0]
         own = isinstance(x, fx.Node) and x.op == "call_module" and len(x.users) == 1
-        if between and not own:
+        if between and (not own or isinstance(self.child(norm), nn.Sequential)):
             raise Unsafe("x may change between the normalization and the activation")
 
     def _is_own(self, target: str) -> bool:
@@ -247,7 +323,7 @@ class Fuser:
     def run(self) -> None:
         """Every module's own forward, in the order of the model."""
         for name, module in list(self.model.named_modules()):
-            if any(self.is_norm(child) for child in module.children()) or self._reaches(module):
+            if any(self.is_norm(_last(child)[1]) for child in module.children()) or self._reaches(module):
                 self._module(f"{name}." if name else "", module)
 
     def _reaches(self, module: nn.Module) -> bool:
@@ -279,7 +355,8 @@ class Fuser:
                 rewritten |= self._join(prefix, reader, graphs, places, same)
                 taken.add(found.end)  # type: ignore[union-attr]
             except Unsafe as reason:
-                self.left.append((prefix + target, str(reason)))
+                if self.is_norm(reader.module.get_submodule(target)):  # else its Sequential says why
+                    self.left.append((prefix + target, str(reason)))
         if rewritten:
             set_forward(module, graphs[0])
 
@@ -299,13 +376,14 @@ class Fuser:
             raise Unsafe(_DIFFERS)
         if isinstance(first, Unsafe):
             raise first
-        norm, end = reader.child(first.norm), reader.child(first.end)
-        assert norm is not None
+        (own, norm), end = reader.last(first.norm), reader.child(first.end)
         alone = end is not None and self.uses[id(end)] == 1 and all(reader.calls(g, end) == 1 for g in graphs)
         in_place = alone and first.add is None
         if not in_place and not same:
             raise Unsafe(_DIFFERS)
-        name = str(first.norm.target)
+        if not in_place and OPENED in vars(reader.module):
+            raise Unsafe("another module calls the children of its Sequential one by one")
+        name = str(first.norm.target) + own
         self.make_act(norm, first.activation)
         self.joins.append(Join(prefix + name, first.activation[0], first.add is not None))
         if in_place:
@@ -313,4 +391,6 @@ class Fuser:
             reader.module.get_submodule(parent)._modules[last] = Joined(end)  # type: ignore[arg-type]
             return False
         _rewrite(reader, graphs[0], first)
+        if first.add is not None:
+            _open(reader.child(first.norm))
         return True

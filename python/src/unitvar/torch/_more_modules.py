@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ._batch_norm import batch_norm_act, negative_slope_of
+from ._act import activation_of
+from ._batch_norm import batch_norm_act
 from ._extras import batch_norm_ghost, batch_norm_in_place, batch_norm_renorm, batch_norm_weighted
 from ._modules import BatchNormBase
 
@@ -23,8 +24,9 @@ class BatchNormAct2d(BatchNormBase, nn.BatchNorm2d):
     """BatchNorm2d, a residual and an activation in one pass: ``act(batch_norm(x) + residual)``.
 
     Args:
-        act: "relu" or "leaky_relu".
+        act: "identity", "relu", "leaky_relu", "relu6", "clip" (torch's Hardtanh), "hard_swish" or "silu".
         negative_slope: of "leaky_relu".
+        low, high: of "clip".
         num_features, and the others by name: of torch.nn.BatchNorm2d.
 
     >>> import torch, unitvar.torch
@@ -34,10 +36,13 @@ class BatchNormAct2d(BatchNormBase, nn.BatchNorm2d):
     True
     """
 
-    def __init__(self, num_features: int, *, act: str = "relu", negative_slope: float = 0.01, **kwargs: Any) -> None:
-        negative_slope_of(act, negative_slope)
+    def __init__(
+        self, num_features: int, *, act: str = "relu", negative_slope: float = 0.01, low: float = 0.0,
+        high: float = 6.0, **kwargs: Any,
+    ) -> None:  # fmt: skip
+        activation_of(act, negative_slope, low, high)
         super().__init__(num_features, **kwargs)
-        self.act, self.negative_slope = act, negative_slope
+        self.act, self.negative_slope, self.low, self.high = act, negative_slope, low, high
 
     def forward(self, input: Tensor, residual: Tensor | None = None) -> Tensor:
         """y of input and, if given, a residual like it."""
@@ -49,12 +54,12 @@ class BatchNormAct2d(BatchNormBase, nn.BatchNorm2d):
     ) -> Tensor:  # fmt: skip
         return batch_norm_act(
             input, running_mean, running_var, weight, bias, more[0], training, momentum, self.eps, self.act,
-            self.negative_slope,
+            self.negative_slope, self.low, self.high,
         )  # fmt: skip
 
     def extra_repr(self) -> str:
-        slope = f", negative_slope={self.negative_slope}" if self.act == "leaky_relu" else ""
-        return f"{super().extra_repr()}, act={self.act}{slope}"
+        more = {"leaky_relu": f", negative_slope={self.negative_slope}", "clip": f", low={self.low}, high={self.high}"}
+        return f"{super().extra_repr()}, act={self.act}{more.get(self.act, '')}"
 
 
 class MaskedBatchNorm(_AnyDim):

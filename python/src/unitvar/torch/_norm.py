@@ -33,6 +33,8 @@ class Norm:
     saved = slice(0, 3, 2)
     #: tensors that the forward keeps for the backward: statistics, and a mask
     keeps = 1
+    #: what the kernels take in front of the options
+    constants: tuple[Any, ...] = ()
 
     def __init__(self) -> None:
         self.kernel: Callable[..., Any] = getattr(_core, self.name + "_forward")
@@ -45,7 +47,7 @@ class Norm:
         """x as the kernels take it, its extent, and the length of a row of statistics."""
         raise NotImplementedError
 
-    def outputs(self, x: Tensor, extent: tuple[int, ...], count: int) -> tuple[Tensor, ...]:
+    def outputs(self, numbers: tuple[Any, ...], x: Tensor, extent: tuple[int, ...], count: int) -> tuple[Tensor, ...]:
         """y and what is kept, not yet written; x is laid out."""
         return torch.empty_like(x), statistics(x, self.rows, count)
 
@@ -54,10 +56,10 @@ class Norm:
     ) -> tuple[Tensor, ...]:
         """y and what is kept."""
         x, extent, count = self.lay_out(numbers, x)
-        y, saved = self.outputs(x, extent, count)
+        y, saved = self.outputs(numbers, x, extent, count)
         self.kernel(
             CODES[x.dtype], *extent, x.data_ptr(), address(gamma), address(beta), y.data_ptr(), *rows_of(saved),
-            numbers[-1], options(),
+            numbers[-1], *self.constants, options(),
         )  # fmt: skip
         return y, saved
 
@@ -81,7 +83,7 @@ class Norm:
         grads = self.gradients(need, x, gamma, beta)
         self.backward_kernel(
             CODES[x.dtype], *extent, x.data_ptr(), dy.data_ptr(), *rows_of(rest[-1])[self.saved], address(gamma),
-            *map(address, grads), options(),
+            *map(address, grads), *self.constants, options(),
         )  # fmt: skip
         return grads
 
@@ -89,7 +91,7 @@ class Norm:
         self, numbers: tuple[Any, ...], grads: Grads, dy: Tensor, x: Tensor, gamma: Tensor | None,
         beta: Tensor | None, *rest: Tensor,
     ) -> Grads:  # fmt: skip
-        """The backward's backward: gradients of dy, x and gamma, from those of dx, dgamma and dbeta."""
+        """The backward's backward: gradients of dy, x, gamma and what follows, from those of dx, dgamma and dbeta."""
         if self.double_kernel is None:
             return self._double_by_formula(numbers, grads, dy, x, gamma, beta, *rest)
         x, extent, _ = self.lay_out(numbers, x)
@@ -101,7 +103,7 @@ class Norm:
         self.double_kernel(
             CODES[x.dtype], *extent, x.data_ptr(), dy.data_ptr(), *rows_of(statistics_of), address(gamma),
             address(ddx), address(grads[1]), address(grads[2]), address(grad_x), address(grad_dy),
-            address(grad_gamma), options(),
+            address(grad_gamma), *self.constants, options(),
         )  # fmt: skip
         return grad_dy, grad_x, grad_gamma
 

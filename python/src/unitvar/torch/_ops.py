@@ -12,13 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ._act import ACT, FROZEN_ACT
 from ._families import BATCH, FROZEN, GROUP, LAYER, RMS
 from ._norm import Norm
 from ._transforms import register_autograd
-from ._variants import ACT, GHOST, RENORM, WEIGHTED
+from ._variants import GHOST, RENORM, WEIGHTED
 
 _library = torch.library.Library("unitvar", "DEF")
-NORMS = (BATCH, FROZEN, LAYER, RMS, GROUP, ACT, WEIGHTED, GHOST, RENORM)
+NORMS = (BATCH, FROZEN, LAYER, RMS, GROUP, ACT, FROZEN_ACT, WEIGHTED, GHOST, RENORM)
 
 
 def filled(grads: tuple[Tensor | None, ...], x: Tensor) -> list[Tensor]:
@@ -76,11 +77,12 @@ def _define(norm: Norm) -> None:
         return made[0] if one else made
 
     def fake_forward(*args: Any) -> Any:
-        made = norm.outputs(*norm.lay_out(args[count:], args[0]))
+        made = norm.outputs(args[count:], *norm.lay_out(args[count:], args[0]))
         return made[0] if one else made
 
     def backward(dy: Tensor, *args: Any) -> Any:
-        return tuple(filled(norm.backward(args[all_count:-1], args[-1], dy, *args[:all_count]), dy))
+        grads = norm.backward(args[all_count:-1], args[-1], dy, *args[:all_count])
+        return tuple(g.clone() if g is dy else g for g in filled(grads, dy))  # an operator returns no argument
 
     def fake_backward(dy: Tensor, *args: Any) -> Any:
         x, need = norm.lay_out(args[all_count:-1], args[0])[0], args[-1]
@@ -101,7 +103,7 @@ def _define(norm: Norm) -> None:
     def by_formula(*args: Any) -> Any:
         numbers = args[count:]
         made = norm.formula(numbers, *args[:count])
-        made += norm.outputs(*norm.lay_out(numbers, args[0]))[len(made) :]  # a mask, which nothing reads
+        made += norm.outputs(numbers, *norm.lay_out(numbers, args[0]))[len(made) :]  # a mask, which nothing reads
         return made[0] if one else made
 
     def refuse_tangents(*_: Any) -> Any:

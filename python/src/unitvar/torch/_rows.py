@@ -17,11 +17,16 @@ from ._norm import Norm
 __all__ = ["layer_norm", "rms_norm"]
 
 
-def _axes(x: Tensor, normalized_shape: Sequence[int]) -> int:
+def axes_of(x: Tensor, normalized_shape: Sequence[int]) -> int:
     """How many axes a row has; 0 where the call is torch's, its error messages included."""
     count = len(normalized_shape)
     fits = x.is_cpu and x.dtype in CODES and 0 < count <= x.dim() and x.numel() > 0
     return count if fits and tuple(x.shape[x.dim() - count :]) == tuple(normalized_shape) else 0
+
+
+def default_eps(x: Tensor) -> float:
+    """torch's, on the CPU: that of float64 for float64, and of float32 for all others."""
+    return torch.finfo(torch.float64 if x.dtype is torch.float64 else torch.float32).eps
 
 
 def _rows(norm: Norm, axes: int, x: Tensor, weight: Any, bias: Any, eps: float) -> Tensor:
@@ -53,7 +58,7 @@ def layer_norm(
     tensor([[-1.,  1.],
             [-1.,  1.]])
     """
-    axes = _axes(input, normalized_shape)
+    axes = axes_of(input, normalized_shape)
     if axes == 0:
         return F.layer_norm(input, list(normalized_shape), weight, bias, eps)
     return _rows(LAYER, axes, input, weight, bias, eps)
@@ -74,9 +79,7 @@ def rms_norm(
     >>> unitvar.torch.rms_norm(torch.tensor([[3.0, 4.0]]), (2,), eps=0.0) * 12.5**0.5
     tensor([[3., 4.]])
     """
-    axes = _axes(input, normalized_shape)
+    axes = axes_of(input, normalized_shape)
     if axes == 0:
         return F.rms_norm(input, list(normalized_shape), weight, eps)
-    if eps is None:
-        eps = torch.finfo(torch.float64 if input.dtype is torch.float64 else torch.float32).eps
-    return _rows(RMS, axes, input, weight, None, eps)
+    return _rows(RMS, axes, input, weight, None, default_eps(input) if eps is None else eps)

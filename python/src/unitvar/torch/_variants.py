@@ -1,89 +1,16 @@
-"""Batch normalization with an activation, weights, ghost batches, and by renormalization."""
+"""Batch normalization with weights, ghost batches, and by renormalization."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ._families import BATCH, _Batch
 from ._formulas import channel_affine, moments, other_axes, per_channel, stacked
-from ._memory import CODES, address, channels, laid_out_like, options, rows_of, samples, statistics
+from ._memory import CODES, address, laid_out_like, options, rows_of, samples
 from ._norm import Grads, Norm
-
-
-def activated(v: Tensor, slope: float) -> Tensor:
-    """ReLU, or leaky ReLU, by torch."""
-    return F.relu(v) if slope == 0 else F.leaky_relu(v, slope)
-
-
-class _Act(_Batch):
-    """`extra` has the residual. The bits of the mask lie as the forward took x, which `channels_last` keeps."""
-
-    name = "batch_norm_act"
-    extra = ("Tensor? residual",)
-    numbers = ("bool channels_last", "float negative_slope", "float eps")
-    differentiable_extra = 1
-    keeps = 2
-
-    def lay_out(self, numbers: tuple[Any, ...], x: Tensor) -> tuple[Tensor, tuple[int, ...], int]:
-        if numbers[0]:
-            x = x.movedim(1, -1).contiguous().movedim(-1, 1)
-            n, c, *_ = x.shape
-            return x, (x.numel() // c, c, 1), c
-        x, extent = channels(x.contiguous())
-        return x, extent, extent[1]
-
-    def outputs(self, x: Tensor, extent: tuple[int, ...], count: int) -> tuple[Tensor, ...]:
-        n, c, s = extent
-        # As much as the library may ask for; a fake tensor's sizes cannot ask the library.
-        size = n * ((c + 7) // 8 if s == 1 else c * ((s + 7) // 8)) + 8
-        mask = x.new_zeros(size, dtype=torch.uint8)
-        return torch.empty_like(x), statistics(x, self.rows, count), mask
-
-    def forward(self, numbers: tuple[Any, ...], x: Tensor, gamma: Any, beta: Any, *extra: Any) -> tuple[Tensor, ...]:
-        x, extent, count = self.lay_out(numbers, x)
-        y, saved, mask = self.outputs(x, extent, count)
-        residual = None if extra[0] is None else laid_out_like(extra[0], x)
-        _, slope, eps = numbers
-        self.kernel(
-            CODES[x.dtype], *extent, x.data_ptr(), address(residual), address(gamma), address(beta), y.data_ptr(),
-            mask.data_ptr(), *rows_of(saved), eps, slope, options(),
-        )  # fmt: skip
-        return y, saved, mask
-
-    def backward(self, numbers: Any, need: Any, dy: Tensor, x: Tensor, gamma: Any, beta: Any, *rest: Tensor) -> Grads:
-        _, saved, mask = rest
-        x, extent, _ = self.lay_out(numbers, x)
-        dy = laid_out_like(dy, x)
-        dx, dgamma, dbeta = self.gradients(need, x, gamma, beta)
-        dresidual = torch.empty_like(x) if need[3] else None
-        self.backward_kernel(
-            CODES[x.dtype], *extent, x.data_ptr(), dy.data_ptr(), mask.data_ptr(), *rows_of(saved)[self.saved],
-            address(gamma), address(dx), address(dresidual), address(dgamma), address(dbeta), numbers[1], options(),
-        )  # fmt: skip
-        return dx, dgamma, dbeta, dresidual
-
-    def double(self, numbers: Any, grads: Grads, dy: Tensor, x: Tensor, gamma: Any, beta: Any, *rest: Tensor) -> Grads:
-        """The activation is linear but in 0, so it multiplies dy by constants: those of dresidual."""
-
-        def times_slope(g: Tensor) -> Tensor:
-            slopes = self.backward(numbers, (False, False, False, True), g, x, gamma, beta, *rest)[3]
-            assert slopes is not None
-            return slopes
-
-        grad_g, grad_x, grad_gamma = BATCH.double((numbers[-1],), grads, times_slope(dy), x, gamma, beta, rest[1])
-        assert grad_g is not None
-        if grads[3] is not None:
-            grad_g = grad_g + grads[3]
-        return times_slope(grad_g), grad_x, grad_gamma
-
-    def formula(self, numbers: tuple[Any, ...], x: Tensor, gamma: Any, beta: Any, *extra: Any) -> tuple[Tensor, ...]:
-        y, saved = BATCH.formula(numbers, x.double(), gamma, beta)
-        v = y if extra[0] is None else y + extra[0].double()
-        return activated(v, numbers[1]).to(x.dtype), saved
 
 
 class _Weighted(_Batch):
@@ -95,7 +22,7 @@ class _Weighted(_Batch):
 
     def forward(self, numbers: tuple[Any, ...], x: Tensor, gamma: Any, beta: Any, *extra: Any) -> tuple[Tensor, ...]:
         x, extent, count = self.lay_out(numbers, x)
-        y, saved = self.outputs(x, extent, count)
+        y, saved = self.outputs(numbers, x, extent, count)
         weight = extra[0].contiguous()
         zero, eps = numbers
         self.kernel(
@@ -151,7 +78,7 @@ class _Renorm(_Batch):
 
     def forward(self, numbers: tuple[Any, ...], x: Tensor, gamma: Any, beta: Any, *extra: Any) -> tuple[Tensor, ...]:
         x, extent, count = self.lay_out(numbers, x)
-        y, saved = self.outputs(x, extent, count)
+        y, saved = self.outputs(numbers, x, extent, count)
         self.kernel(
             CODES[x.dtype], *extent, x.data_ptr(), address(gamma), address(beta), *map(address, extra), y.data_ptr(),
             *rows_of(saved), *numbers, options(),
@@ -181,4 +108,4 @@ class _Renorm(_Batch):
         return y.to(x.dtype), stacked(mean, var, rstd, r, d)
 
 
-ACT, WEIGHTED, GHOST, RENORM = _Act(), _Weighted(), _Ghost(), _Renorm()
+WEIGHTED, GHOST, RENORM = _Weighted(), _Ghost(), _Renorm()
