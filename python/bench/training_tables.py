@@ -91,8 +91,8 @@ def introduction(of: dict[str, Any]) -> str:
     heap = " ".join(f"{name}={value}" for name, value in of["heap"].items()) or "as the system has it"
     return (
         f"{of['processor']}, {of['processors']} processors, {of['isa']}. unitvar {of['unitvar']}, "
-        f"PyTorch {of['torch']}, Python {of['python']}, {of['threads']} threads. Heap: {heap}. Medians of {of['rounds']} rounds; "
-        f"losses after {of['steps']} steps.\n"
+        f"PyTorch {of['torch']}, Python {of['python']}, {of['threads']} threads. Heap: {heap}. "
+        f"Medians of {of['rounds']} rounds; losses after {of['steps']} steps.\n"
     )
 
 
