@@ -32,6 +32,7 @@ import os
 import platform
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import staged
@@ -72,6 +73,7 @@ def machine(chosen: argparse.Namespace) -> dict[str, Any]:
         "threads": chosen.threads,
         "rounds": chosen.rounds,
         "steps": chosen.steps,
+        "seeds": chosen.seeds,
         "unitvar": unitvar.__version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
@@ -106,7 +108,8 @@ def measure(case: Case, chosen: argparse.Namespace) -> dict[str, Any]:
     if "memory" in chosen.part:
         row["memory"] = {way: parts.memory(case, way, chosen.threads, 2) for way in chosen.way}
     if "loss" in chosen.part:
-        row["losses"] = parts.losses(case, chosen.way, chosen.steps)
+        seeds = range(chosen.seeds)
+        row["losses"] = [parts.losses(replace(case, seed=seed), chosen.way, chosen.steps) for seed in seeds]
         row["loss"] = parts.loss_errors(row["losses"])
     return row
 
@@ -142,6 +145,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--threads", type=staged.positive, default=os.cpu_count(), help="default: all processors")
     parser.add_argument("--rounds", type=staged.positive, help="default 9")
     parser.add_argument("--steps", type=staged.positive, help="of the part loss (default 50)")
+    parser.add_argument("--seeds", type=staged.positive, default=1, help="runs of the part loss (default 1)")
     parser.add_argument("--allocator", choices=ALLOCATORS, help="default: as the environment has it")
     parser.add_argument("--jemalloc", metavar="FILE", default="libjemalloc.so.2", help="the library to preload")
     parser.add_argument("--json", metavar="FILE", help="write the figures there")

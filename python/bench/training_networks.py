@@ -36,6 +36,7 @@ class Case:
     size: int = 224
     tokens: int = 196
     width: int = 768
+    seed: int = 0
 
     @property
     def has_images(self) -> bool:
@@ -76,8 +77,8 @@ class Tiny(nn.Module):
 
 
 def build(case: Case) -> nn.Module:
-    """The network in float32, with the same random weights at every call."""
-    torch.manual_seed(0)
+    """The network in float32, with the same random weights at every call of a seed."""
+    torch.manual_seed(case.seed)
     if case.network == "tiny":
         model: nn.Module = Tiny()
     elif case.network in BLOCKS:
@@ -99,7 +100,7 @@ def memory_format(case: Case) -> torch.memory_format:
 
 def batch_of(case: Case, step: int) -> tuple[Tensor, Tensor]:
     """Inputs and labels of a step: the same for every way."""
-    generator = torch.Generator().manual_seed(1 + step)
+    generator = torch.Generator().manual_seed(1 + step + 1000 * case.seed)
     labels = torch.randint(CLASSES, (case.batch,), generator=generator)
     shape = (3, case.size, case.size) if case.has_images else (case.tokens, case.width)
     x = torch.randn(case.batch, *shape, generator=generator)

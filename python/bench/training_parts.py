@@ -8,19 +8,20 @@ import resource
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import staged
 import torch
 from torch import Tensor, nn
 from training_networks import NORMALIZATIONS, Case, Trainer, batch_of, build, model_of, normalizations, put_in
 
 Work = Callable[[], Any]
 MARK = "normalization"
+SMALLEST = 1e-17  # an error of zero, in a geometric mean
 ACTIVATIONS = {
     f"aten::{name}{end}"
     for name in ("relu", "leaky_relu", "hardtanh", "silu", "hardswish", "hardsigmoid", "gelu", "sigmoid")
@@ -29,21 +30,8 @@ ACTIVATIONS = {
 
 
 def medians(rivals: dict[str, Work], rounds: int) -> dict[str, float]:
-    """Median milliseconds of each. Every one has its turn in each round, and each round begins with another one.
-
-    A first call of each is not timed: it compiles, and fills the heap.
-    """
-    for work in rivals.values():
-        work()
-    times: dict[str, list[float]] = {name: [] for name in rivals}
-    names = list(rivals)
-    for turn in range(rounds):
-        first = turn % len(names)
-        for name in names[first:] + names[:first]:
-            begin = time.perf_counter()
-            rivals[name]()
-            times[name].append(1e3 * (time.perf_counter() - begin))
-    return {name: statistics.median(values) for name, values in times.items()}
+    """Median milliseconds of each, in turns. Two calls before are not timed: they compile, and fill the heap."""
+    return {name: 1e3 * seconds for name, seconds in staged.median_seconds(rivals, rounds).items()}
 
 
 def times(case: Case, ways: list[str], rounds: int) -> dict[str, dict[str, float]]:
@@ -180,12 +168,18 @@ def losses(case: Case, ways: list[str], steps: int) -> dict[str, list[float]]:
     return found
 
 
-def loss_errors(found: dict[str, list[float]]) -> dict[str, dict[str, float]]:
-    """How far each way is from float64: relative, at the last step and as the mean over all steps."""
-    exact = found["float64"]
+def loss_errors(runs: list[dict[str, list[float]]]) -> dict[str, dict[str, float]]:
+    """How far each way is from float64: relative, at the last step and as the mean over all steps.
+
+    Of several runs, the geometric means: one run's distance is much a matter of chance.
+    """
     errors = {}
-    for way, values in found.items():
-        relative = [abs(value - wanted) / abs(wanted) for value, wanted in zip(values, exact)]
-        if way != "float64":
-            errors[way] = {"last": relative[-1], "mean": statistics.fmean(relative)}
+    for way in (name for name in runs[0] if name != "float64"):
+        relative = [
+            [abs(value - wanted) / abs(wanted) for value, wanted in zip(run[way], run["float64"])] for run in runs
+        ]
+        errors[way] = {
+            "last": statistics.geometric_mean(max(run[-1], SMALLEST) for run in relative),
+            "mean": statistics.geometric_mean(max(statistics.fmean(run), SMALLEST) for run in relative),
+        }
     return errors

@@ -7,6 +7,7 @@ from typing import Any
 from training_networks import TITLES
 
 Row = dict[str, Any]
+MOST_LAYERS = 20  # a network with more kinds of layers has its sum alone; the JSON has them all
 LAYOUTS = {"contiguous": "NCHW", "channels_last": "channels last"}
 HEADS = {"torch": "torch", "compile": "torch.compile", "convert": "convert", "fused": "convert(fuse=True)"}
 
@@ -47,14 +48,23 @@ def _shares(rows: list[Row], ways: list[str]) -> str:
     return table(["network", "layout", "batch", "", "normalization", "activation"], lines)
 
 
+def _ratio(ms: dict[str, float]) -> list[str]:
+    return [f"{ms['torch']:.3f}", f"{ms['convert']:.3f}", f"{ms['torch'] / ms['convert']:.2f}"]
+
+
 def _layers(rows: list[Row], ways: list[str]) -> str:
     lines = []
     for row in rows:
-        for layer in row["layers"]:
-            cells = [*name_of(row), f"{layer['count']} {layer['module']}", layer["shape"]]
-            for ms in (layer["forward"], layer["backward"]):
-                cells += [f"{ms['torch']:.3f}", f"{ms['convert']:.3f}", f"{ms['torch'] / ms['convert']:.2f}"]
-            lines.append(cells)
+        layers = row["layers"]
+        sums = {
+            what: {way: sum(layer["count"] * layer[what][way] for layer in layers) for way in ("torch", "convert")}
+            for what in ("forward", "backward")
+        }
+        number = sum(layer["count"] for layer in layers)
+        lines.append([*name_of(row), f"all {number}", "-", *_ratio(sums["forward"]), *_ratio(sums["backward"])])
+        for layer in layers if len(layers) <= MOST_LAYERS else []:
+            kind = f"each of {layer['count']} {layer['module']}"
+            lines.append([*name_of(row), kind, layer["shape"], *_ratio(layer["forward"]), *_ratio(layer["backward"])])
     head = [f"{which}{end}" for which in ("forward", "backward") for end in (": torch, ms", ": ours, ms", ", ratio")]
     return table(["network", "layout", "batch", "modules", "x", *head], lines)
 
@@ -70,7 +80,7 @@ def _memory(rows: list[Row], ways: list[str]) -> str:
 
 def _losses(rows: list[Row], ways: list[str]) -> str:
     lines = [
-        [*name_of(row), f"{row['losses']['float64'][-1]:.6f}", HEADS[way], f"{of['last']:.1e}", f"{of['mean']:.1e}"]
+        [*name_of(row), f"{row['losses'][0]['float64'][-1]:.6f}", HEADS[way], f"{of['last']:.1e}", f"{of['mean']:.1e}"]
         for row in rows
         for way, of in row["loss"].items()
     ]
@@ -92,7 +102,7 @@ def introduction(of: dict[str, Any]) -> str:
     return (
         f"{of['processor']}, {of['processors']} processors, {of['isa']}. unitvar {of['unitvar']}, "
         f"PyTorch {of['torch']}, Python {of['python']}, {of['threads']} threads. Heap: {heap}. "
-        f"Medians of {of['rounds']} rounds; losses after {of['steps']} steps.\n"
+        f"Medians of {of['rounds']} rounds; losses after {of['steps']} steps, {of['seeds']} runs.\n"
     )
 
 

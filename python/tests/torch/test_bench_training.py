@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sys
@@ -19,6 +20,7 @@ import training  # noqa: E402
 import training_chart  # noqa: E402
 import training_networks as networks  # noqa: E402
 import training_parts as parts  # noqa: E402
+import training_tables  # noqa: E402
 
 TINY = networks.Case("tiny", "channels_last", batch=4, size=16)
 
@@ -37,7 +39,7 @@ def test_quick_run_writes_what_it_prints(
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
     file = tmp_path / "figures.json"
     argv = ["--quick", "--threads", "1", "--json", str(file)]
-    assert training.main([*argv, "--part", "time", "share", "layers", "loss"]) == 0
+    assert training.main([*argv, "--seeds", "2", "--part", "time", "share", "layers", "loss"]) == 0
     figures, printed = json.loads(file.read_text()), capsys.readouterr().out
     assert figures["machine"]["processor"] in printed
     assert [(row["network"], row["layout"]) for row in figures["rows"]] == [
@@ -48,6 +50,7 @@ def test_quick_run_writes_what_it_prints(
         for what in ("step", "inference"):
             assert set(row["time"][what]) == {"torch", "convert", "fused"}
             assert f"{row['time'][what]['torch'] / row['time'][what]['fused']:.2f} |" in printed
+        assert len(row["losses"]) == 2 and len(row["losses"][0]["float64"]) == 2
         assert all(error["last"] < 1e-5 for error in row["loss"].values())
         assert [layer["count"] for layer in row["layers"]] == [2]
     assert "page faults" not in printed
@@ -94,10 +97,33 @@ def test_shares_are_parts_of_the_whole() -> None:
     assert fused["normalization"] > 0 and fused["activation"] == 0
 
 
-def test_loss_errors_are_relative_to_float64() -> None:
-    errors = parts.loss_errors({"float64": [2.0, 4.0], "torch": [2.2, 4.0], "convert": [2.0, 4.4]})
-    assert errors["torch"] == pytest.approx({"last": 0.0, "mean": 0.05})
+def test_loss_errors_are_relative_to_float64_and_geometric_means_of_runs() -> None:
+    run = {"float64": [2.0, 4.0], "torch": [2.2, 4.0], "convert": [2.0, 4.4]}
+    errors = parts.loss_errors([run])
+    assert errors["torch"] == pytest.approx({"last": parts.SMALLEST, "mean": 0.05})
     assert errors["convert"] == pytest.approx({"last": 0.1, "mean": 0.05})
+    other = {"float64": [2.0, 4.0], "torch": [2.0, 4.0], "convert": [2.0, 4.004]}
+    assert parts.loss_errors([run, other])["convert"]["last"] == pytest.approx(0.01)
+
+
+def test_seeds_give_other_weights_and_batches() -> None:
+    other = dataclasses.replace(TINY, seed=1)
+    for seeded in (TINY, other):
+        assert torch.equal(networks.build(seeded).conv1.weight, networks.build(seeded).conv1.weight)
+    assert not torch.equal(networks.build(TINY).conv1.weight, networks.build(other).conv1.weight)
+    assert not torch.equal(networks.batch_of(TINY, 0)[0], networks.batch_of(other, 0)[0])
+
+
+def test_many_kinds_of_layers_are_one_line_with_their_sums() -> None:
+    def row(kinds: int) -> dict[str, Any]:
+        layer = {"module": "BatchNorm2d", "shape": "1 x 2", "count": 2}
+        ms = {"torch": 3.0, "convert": 1.5}
+        layers = [{**layer, "forward": ms, "backward": ms}] * kinds
+        return {"network": "tiny", "layout": "contiguous", "batch": 1, "input": [3, 4, 4], "layers": layers}
+
+    few, many = (training_tables._layers([row(kinds)], []).splitlines()[2:] for kinds in (2, 21))
+    assert len(few) == 3 and "| all 4 | - | 12.000 | 6.000 | 2.00 |" in few[0]
+    assert len(many) == 1 and "| all 42 | - | 126.000 | 63.000 | 2.00 |" in many[0]
 
 
 def test_another_allocator_starts_the_program_again_once(monkeypatch: pytest.MonkeyPatch) -> None:
