@@ -43,7 +43,9 @@ RATIOS = (("staged", "alt"), ("alt", "unitvar"), ("staged", "unitvar"))
 SHORTEST_TURN = 5e-4
 # Relative L2 error against the staged graph in float64. NumPy adds the rows of a float32 matrix one after another.
 LARGEST_ERROR = {"float64": dict.fromkeys(RIVALS, 1e-12), "float32": {"staged": 1e-4, "alt": 1e-4, "unitvar": 2e-6}}
-HEAP = ("MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES", "LD_PRELOAD")
+HEAP = (
+    "MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_", "GLIBC_TUNABLES", "LD_PRELOAD", "MALLOC_CONF",
+)  # fmt: skip
 
 Gradients = tuple[np.ndarray, np.ndarray, np.ndarray]
 Rivals = dict[str, Callable[[], Any]]

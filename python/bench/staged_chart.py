@@ -128,10 +128,15 @@ def script(figures: dict[str, Any], file: str) -> str:
 
 
 def draw(figures: dict[str, Any], file: str) -> None:
-    """Writes the picture; ends the program if gnuplot is not there or refuses."""
+    """Writes the picture."""
+    gnuplot(script(figures, file), "staged.py")
+
+
+def gnuplot(text: str, program: str) -> None:
+    """Runs a script; ends the program if gnuplot is not there or refuses."""
     try:
-        subprocess.run(["gnuplot"], input=script(figures, file), text=True, check=True)
+        subprocess.run(["gnuplot"], input=text, text=True, check=True)
     except FileNotFoundError:
-        sys.exit("staged.py: --plot needs gnuplot on the PATH (Debian: gnuplot-nox)")
+        sys.exit(f"{program}: --plot needs gnuplot on the PATH (Debian: gnuplot-nox)")
     except subprocess.CalledProcessError as error:
-        sys.exit(f"staged.py: gnuplot ended with code {error.returncode}, want 0")
+        sys.exit(f"{program}: gnuplot ended with code {error.returncode}, want 0")

@@ -12,8 +12,8 @@ import pytest
 EXAMPLES = Path(__file__).parents[2] / "examples" / "python"
 NAMES = ("01_forward_backward", "02_layer", "03_phases", "04_isa", "05_accumulator", "06_ranks")
 
-# These need a framework: tests/jax runs them.
-ELSEWHERE = ("09_jax",)
+# These need a framework: tests/jax and tests/torch run them.
+ELSEWHERE = ("09_jax", "10_torch", "11_ranks")
 
 
 def test_no_example_is_missing_here() -> None:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 import unitvar.torch as ut
 
-GUIDE = Path(__file__).resolve().parents[3] / "docs" / "python.md"
+ROOT = Path(__file__).resolve().parents[3]
+GUIDE = ROOT / "docs" / "python.md"
 
 
-def test_code_of_the_pytorch_chapter_runs() -> None:
-    blocks = re.findall(r"^```py\n(.*?)^```", GUIDE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+@pytest.mark.parametrize("document", [ROOT / "README.md", GUIDE])
+def test_code_with_pytorch_runs(document: Path) -> None:
+    blocks = re.findall(r"^```py\n(.*?)^```", document.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     assert any("unitvar.torch" in block for block in blocks)
     for block in blocks:
         if "unitvar.torch" in block:
-            exec(compile(block, str(GUIDE), "exec"), {})
+            exec(compile(block, str(document), "exec"), {})
 
 
 def test_the_table_of_names_is_whole() -> None:
