@@ -46,8 +46,8 @@ PYTHON_PAGES = (
     ("options", "Options, schedules, errors", ("__init__", "schedule")),
     ("modules", "Modules", ("*",)),
 )
-#: Modules that hold nothing public.
-PYTHON_WITHOUT_PAGE = ("_arrays",)
+#: Modules that hold nothing public; and those that need a framework of 3 GB to be imported, which docs/python.md describes.
+PYTHON_WITHOUT_PAGE = ("_arrays", "torch", "jax")
 
 
 def write(path: Path, text: str) -> None:
