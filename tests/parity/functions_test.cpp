@@ -150,6 +150,10 @@ TYPED_TEST(Functions, HaveTheSameBitsForEveryThreadCountInstructionSetAndWalk) {
     const auto p = make_problem<TypeParam>(extent, 3);
     const auto residual = residual_of(p);
     for (const auto& [name, activation] : all_functions) {
+      // Past the caches, one that keeps bits and one that is computed again stand for all.
+      const bool stands_for_all =
+          activation.kind == Activation::Kind::clip || activation.kind == Activation::Kind::silu;
+      if (extent.size() > 100000 && !stands_for_all) continue;
       SCOPED_TRACE(describe(extent) + " " + name);
       const auto f = run_forward(p, residual, activation, {.cpu = {.threads = 1}});
       const auto b = run_backward(p, residual, f, activation, {.cpu = {.threads = 1}});
