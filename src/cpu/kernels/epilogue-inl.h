@@ -8,6 +8,7 @@
 
 #include "cpu/kernels/epilogue_ops-inl.h"
 #include "cpu/kernels/shapes-inl.h"
+#include "cpu/kernels/table.hpp"
 #include "cpu/kernels/target-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -167,8 +168,7 @@ struct ActivatedNormalizeMap {
  private:
   template <class U, bool kResidual>
   HWY_INLINE typename U::Value sum(int64_t i, int64_t k) const {
-    const auto d = U::sub(U::load(x + i), U::at(c.center, k));
-    const auto v = U::add(U::mul(d, U::at(c.scale, k)), U::at(c.beta, k));
+    const auto v = normalized<U>(x, c, i, k);
     if constexpr (kResidual) return U::add(v, U::load(residual + i));
     return v;
   }
@@ -200,9 +200,7 @@ struct WeightedNormalizeMap {
 
   template <class U>
   HWY_INLINE typename U::Value value(int64_t i, int64_t k) const {
-    const auto d = U::sub(U::load(x + i), U::at(c.center, k));
-    const auto v = U::add(U::mul(d, U::at(c.scale, k)), U::at(c.beta, k));
-    return op.template zero_unweighted<U>(v, i);
+    return op.template zero_unweighted<U>(normalized<U>(x, c, i, k), i);
   }
   template <bool kStream, class U>
   HWY_INLINE void write(typename U::Value value, int64_t i) const {
@@ -359,6 +357,22 @@ template <class T, class A, class Source, class Map>
 HWY_INLINE void fuse([[maybe_unused]] const Source& source, [[maybe_unused]] const Map& map, const Rect& rect,
                      const Access& access, double* first, double* second) {
   if constexpr (kFastTarget) planar_sweep_as<T, A, true>(source, map, rect, access, first, second);
+}
+
+/// Phase 2 of a rectangle and phase 1 of another one, `next` elements away. Maps::normalize writes the whole rectangle;
+/// Maps::with_map calls a function with the map that it writes.
+template <class Maps, class T, class A, class S>
+HWY_INLINE void fuse_with_moments(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Rect& rect,
+                                  const Access& access, const Epilogue<T>& epilogue, int64_t next, const S* shift,
+                                  double* first, double* second) {
+  if (!fuses<T>(rect, access)) {
+    Maps::normalize(x, y, c, rect, access, epilogue);
+    table<Kernels<T>, this_isa()>().fast.planar.moments(x + next, shift, rect, access, first, second);
+    return;
+  }
+  const MomentTerms<T, S, const S*> source{x + next, shift};
+  Maps::with_map(x, y, c, epilogue,
+                 [&](const auto& map) HWY_ATTR { fuse<T, A>(source, map, rect, access, first, second); });
 }
 
 }  // namespace unitvar::kernels::HWY_NAMESPACE

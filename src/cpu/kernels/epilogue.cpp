@@ -49,16 +49,6 @@ HWY_INLINE void with_op(const Epilogue<T>& epilogue, const F& f) {
   with_activation<A>(epilogue, f);
 }
 
-/// Calls f with the map of the activation.
-template <class T, class A, class F>
-HWY_INLINE void with_activated_map(const T* x, T* y, const NormalizeCoefficients<const A*>& c,
-                                   const Epilogue<T>& epilogue, const F& f) {
-  with_activation<A>(epilogue, [&](const auto& op) HWY_ATTR {
-    using Op = std::remove_cvref_t<decltype(op)>;
-    f(ActivatedNormalizeMap<T, A, const A*, Op>{x, epilogue.residual, y, c, op});
-  });
-}
-
 /// For all activations but the leaky ReLU.
 template <class Shape, class T, class A>
 HWY_INLINE const auto& function_phases() {
@@ -105,8 +95,17 @@ struct EpilogueMaps {
     if (epilogue.activation.kind != Activation::Kind::leaky_relu) {
       return function_phases<Shape, T, A>().normalize(x, y, c, rect, access, epilogue);
     }
-    with_activated_map<T, A>(
-        x, y, c, epilogue, [&](const auto& map) HWY_ATTR { MapShape<Shape>::template write<T, A>(map, rect, access); });
+    with_map(x, y, c, epilogue,
+             [&](const auto& map) HWY_ATTR { MapShape<Shape>::template write<T, A>(map, rect, access); });
+  }
+  /// Calls f with the map of the activation.
+  template <class F>
+  static HWY_INLINE void with_map(const T* x, T* y, const NormalizeCoefficients<const A*>& c,
+                                  const Epilogue<T>& epilogue, const F& f) {
+    with_activation<A>(epilogue, [&](const auto& op) HWY_ATTR {
+      using Op = std::remove_cvref_t<decltype(op)>;
+      f(ActivatedNormalizeMap<T, A, const A*, Op>{x, epilogue.residual, y, c, op});
+    });
   }
   static void input_gradient(const T* x, const T* dy, T* dx, const GradientCoefficients<const A*>& c, const Rect& rect,
                              const Access& access, const Epilogue<T>& epilogue) {
@@ -126,14 +125,7 @@ void fused_forward(const T* x, T* y, const NormalizeCoefficients<const A*>& c, c
     const auto& functions = table<FunctionKernels<T>, this_isa()>();
     return functions.fused_forward(x, y, c, rect, access, epilogue, next, shift, first, second);
   }
-  if (!fuses<T>(rect, access)) {
-    EpilogueMaps<Planar, T, A>::normalize(x, y, c, rect, access, epilogue);
-    table<Kernels<T>, this_isa()>().fast.planar.moments(x + next, shift, rect, access, first, second);
-    return;
-  }
-  const MomentTerms<T, S, const S*> source{x + next, shift};
-  with_activated_map<T, A>(x, y, c, epilogue,
-                           [&](const auto& map) HWY_ATTR { fuse<T, A>(source, map, rect, access, first, second); });
+  fuse_with_moments<EpilogueMaps<Planar, T, A>, T, A>(x, y, c, rect, access, epilogue, next, shift, first, second);
 }
 
 /// Of weighted tensors, phases are not fused.

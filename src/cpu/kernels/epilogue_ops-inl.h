@@ -73,9 +73,14 @@ template <class A>
 struct Clip {
   A low, high;
 
+  explicit HWY_INLINE Clip(const Activation& of) : low(static_cast<A>(of.low)), high(static_cast<A>(of.high)) {}
   template <class U>
   HWY_INLINE typename Masks<U>::Mask blocks(typename U::Value v) const {
     return Masks<U>::either(Masks<U>::at_most(v, U::at(low, 0)), Masks<U>::at_most(U::at(high, 0), v));
+  }
+  template <class U>
+  HWY_INLINE typename U::Value where(typename Masks<U>::Mask blocked, typename U::Value g) const {
+    return Masks<U>::zero_where(blocked, g);
   }
   template <class U>
   HWY_INLINE typename U::Value output(typename Masks<U>::Mask, typename U::Value v) const {

@@ -9,8 +9,8 @@
 #include <array>
 #include <bit>
 
+#include "cpu/kernels/epilogue_ops-inl.h"
 #include "cpu/kernels/functions.hpp"
-#include "cpu/kernels/mask-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace unitvar::kernels::HWY_NAMESPACE {
@@ -197,9 +197,9 @@ struct AnyFunction {
       case Activation::Kind::identity:
         return order == 1 ? g : U::zero();
       case Activation::Kind::leaky_relu:
-        return leaky_relu<U>(v, g);
+        return of_kink<U>(AnySlope<A>(activation.negative_slope), v, g);
       case Activation::Kind::clip:
-        return clip<U>(v, g);
+        return of_kink<U>(Clip<A>(activation), v, g);
       case Activation::Kind::hard_swish:
         return of_order<U, HardSwish>(v, g);
       case Activation::Kind::silu:
@@ -212,21 +212,11 @@ struct AnyFunction {
     if (order == 0) return Function<0>().template of<U, A>(v, g);
     return order == 1 ? Function<1>().template of<U, A>(v, g) : Function<2>().template of<U, A>(v, g);
   }
-  template <class U, class Value>
-  HWY_INLINE Value leaky_relu(Value v, Value g) const {
+  template <class U, class Kink, class Value>
+  HWY_INLINE Value of_kink(const Kink& kink, Value v, Value g) const {
     if (order == 2) return U::zero();
-    const auto blocked = Masks<U>::at_most_zero(v);
-    const auto of = order == 0 ? v : g;
-    if (activation.negative_slope == 0) return Masks<U>::zero_where(blocked, of);
-    return Masks<U>::select(blocked, U::mul(of, U::at(static_cast<A>(activation.negative_slope), 0)), of);
-  }
-  template <class U, class Value>
-  HWY_INLINE Value clip(Value v, Value g) const {
-    if (order == 2) return U::zero();
-    const auto low = U::at(static_cast<A>(activation.low), 0), high = U::at(static_cast<A>(activation.high), 0);
-    const auto below = Masks<U>::at_most(v, low), above = Masks<U>::at_most(high, v);
-    if (order == 0) return Masks<U>::select(below, low, Masks<U>::select(above, high, v));
-    return Masks<U>::zero_where(below, Masks<U>::zero_where(above, g));
+    const auto blocked = blocks<U>(kink, v);
+    return order == 0 ? output<U>(kink, blocked, v) : kink.template where<U>(blocked, g);
   }
 };
 

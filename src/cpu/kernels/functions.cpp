@@ -28,7 +28,7 @@ struct FunctionMap {
 
   template <class U>
   HWY_INLINE typename U::Value value(int64_t i, int64_t k) const {
-    auto v = U::add(U::mul(U::sub(U::load(x + i), U::at(c.center, k)), U::at(c.scale, k)), U::at(c.beta, k));
+    auto v = normalized<U>(x, c, i, k);
     if (residual != nullptr) v = U::add(v, U::load(residual + i));
     if constexpr (F::kOrder == 0) {
       return apply<U, A>(f, v, v);
@@ -64,25 +64,25 @@ HWY_INLINE void with_function(const Function<T>& of, const F& f) {
   f(AnyFunction<A>{of.activation, of.order});
 }
 
-/// Calls f with the map of a forward whose activation is no leaky ReLU. Only a clip leaves bits.
-template <class T, class A, class F>
-HWY_INLINE void with_map(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Epilogue<T>& e, const F& f) {
-  if (e.bits != nullptr) {
-    const Clip<A> kink{static_cast<A>(e.activation.low), static_cast<A>(e.activation.high)};
-    return f(ActivatedNormalizeMap<T, A, const A*, Activated<Clip<A>>>{x, e.residual, y, c, activated_by(e, kink)});
-  }
-  with_function<T, A>({.activation = e.activation}, [&](const auto& function) HWY_ATTR {
-    using Own = std::remove_cvref_t<decltype(function)>;
-    f(FunctionMap<T, A, const A*, Own>{x, e.residual, nullptr, y, c, function});
-  });
-}
-
 template <class Shape, class T, class A>
 struct OwnFunctions {
   static void normalize(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Rect& rect,
                         const Access& access, const Epilogue<T>& epilogue) {
-    with_map<T, A>(x, y, c, epilogue,
-                   [&](const auto& map) HWY_ATTR { MapShape<Shape>::template write<T, A>(map, rect, access); });
+    with_map(x, y, c, epilogue,
+             [&](const auto& map) HWY_ATTR { MapShape<Shape>::template write<T, A>(map, rect, access); });
+  }
+  /// Calls f with the map of a forward whose activation is no leaky ReLU. Only a clip leaves bits.
+  template <class F>
+  static HWY_INLINE void with_map(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Epilogue<T>& e,
+                                  const F& f) {
+    if (e.bits != nullptr) {
+      const Clip<A> kink(e.activation);
+      return f(ActivatedNormalizeMap<T, A, const A*, Activated<Clip<A>>>{x, e.residual, y, c, activated_by(e, kink)});
+    }
+    with_function<T, A>({.activation = e.activation}, [&](const auto& function) HWY_ATTR {
+      using Own = std::remove_cvref_t<decltype(function)>;
+      f(FunctionMap<T, A, const A*, Own>{x, e.residual, nullptr, y, c, function});
+    });
   }
   static void apply(const T* x, T* out, const NormalizeCoefficients<const A*>& c, const Rect& rect,
                     const Access& access, const Function<T>& function) {
@@ -97,14 +97,7 @@ struct OwnFunctions {
 template <class T, class A = fast_t<T>, class S = sum_t<T>>
 void fused_function(const T* x, T* y, const NormalizeCoefficients<const A*>& c, const Rect& rect, const Access& access,
                     const Epilogue<T>& epilogue, int64_t next, const S* shift, double* first, double* second) {
-  if (!fuses<T>(rect, access)) {
-    OwnFunctions<Planar, T, A>::normalize(x, y, c, rect, access, epilogue);
-    table<Kernels<T>, this_isa()>().fast.planar.moments(x + next, shift, rect, access, first, second);
-    return;
-  }
-  const MomentTerms<T, S, const S*> source{x + next, shift};
-  with_map<T, A>(x, y, c, epilogue,
-                 [&](const auto& map) HWY_ATTR { fuse<T, A>(source, map, rect, access, first, second); });
+  fuse_with_moments<OwnFunctions<Planar, T, A>, T, A>(x, y, c, rect, access, epilogue, next, shift, first, second);
 }
 
 template <class Shape, class T, class A>

@@ -1,7 +1,7 @@
 #pragma once
 #include "cpu/kernels/epilogue.hpp"
 
-/// Maps whose elements go through an activation that is computed from the element itself, with no bits kept.
+/// Maps whose elements go through an activation that is no leaky ReLU. All but the clip of a forward keep no bits.
 namespace unitvar::kernels {
 
 /// A function of v = (x - center) * scale + beta + residual, or the product of one of its derivatives with dy.

@@ -75,7 +75,14 @@ struct GradientTerms {
   }
 };
 
-/// Phase 2: (x - center) * scale + beta, not x * a + b: the second form cancels when |mean| is large.
+/// (x - center) * scale + beta of element i, in column k; not x * a + b, which cancels when |mean| is large.
+template <class U, class T, class V>
+HWY_INLINE typename U::Value normalized(const T* x, const NormalizeCoefficients<V>& c, int64_t i, int64_t k) {
+  const auto d = U::sub(U::load(x + i), U::at(c.center, k));
+  return U::add(U::mul(d, U::at(c.scale, k)), U::at(c.beta, k));
+}
+
+/// Phase 2.
 template <class T, class A, class V>
 struct NormalizeMap {
   static constexpr bool kHasEpilogue = false;
@@ -86,8 +93,7 @@ struct NormalizeMap {
 
   template <class U>
   HWY_INLINE typename U::Value value(int64_t i, int64_t k) const {
-    const auto d = U::sub(U::load(x + i), U::at(c.center, k));
-    return U::add(U::mul(d, U::at(c.scale, k)), U::at(c.beta, k));
+    return normalized<U>(x, c, i, k);
   }
   HWY_INLINE void prefetch(int64_t i) const { kernels::HWY_NAMESPACE::prefetch(x + i); }
   HWY_INLINE auto channel(int64_t j) const {
