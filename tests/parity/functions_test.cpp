@@ -258,6 +258,10 @@ TYPED_TEST(Functions, GiveEachGradientAloneAndDxInThePlaceOfDy) {
       args.dy = dx, args.dx = dx, args.dbeta = {}, args.dgamma = {};
       batch_norm_act_backward<T>(args);
       EXPECT_TRUE(same_bits(want.dx, dx));
+      dx = p.dy, dresidual.assign(p.x.size(), T(0.0F)), args.dresidual = dresidual;
+      batch_norm_act_backward<T>(args);
+      EXPECT_TRUE(same_bits(want.dx, dx));
+      EXPECT_TRUE(same_bits(want.dresidual, dresidual));
     }
   }
 }

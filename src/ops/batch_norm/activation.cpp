@@ -124,9 +124,8 @@ void batch_norm_act_backward(const BatchNormActBackward<T>& args, const Options&
   if (args.activation.is_recomputed()) {
     backward_of_recomputed(args, options, backward);
   } else if (!args.activation.has_mask()) {
+    std::copy_n(args.dy.data(), args.dresidual.size(), args.dresidual.data());  // dx may take the place of dy
     backward(nullptr, nullptr);
-    if (args.dresidual.data() != args.dy.data())
-      std::copy_n(args.dy.data(), args.dresidual.size(), args.dresidual.data());
   } else {
     backward_by_mask(args, options, backward);
   }
