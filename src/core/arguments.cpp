@@ -1,7 +1,6 @@
 #include "core/arguments.hpp"
 
 #include <algorithm>
-#include <cassert>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -30,8 +29,7 @@ void Arguments::add(const Argument& argument, const Length& length) {
                                       std::to_string(argument.alignment) + " plus " + std::to_string(past) +
                                       ", want a multiple of " + std::to_string(argument.alignment));
   }
-  assert(size_ < arguments_.size());
-  arguments_[size_++] = argument;
+  arguments_.at(size_++) = argument;
 }
 
 void Arguments::no_overlap(std::initializer_list<Same> allowed) const {
