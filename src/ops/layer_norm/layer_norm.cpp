@@ -139,16 +139,14 @@ class ForwardRows {
   /// Batch after batch: moments while x comes from memory, then the results, which ask for the next batch.
   void run(int64_t begin, int64_t end, int thread) const {
     kernels::Access access = runner_.schedule().access;
+    if (a_.residual != nullptr) access.ahead = 0;  // no batch follows the sum
     runner_.for_batches(begin, end, [&](int64_t row, int64_t rows) {
       const T* x = normalized(row, rows, thread);
       cpu::BatchMoments moments;
       cpu::BatchArray rstd;
       runner_.batch().moments(x, rows, moments);
       cpu::for_channels(0, rows, math::Rstd{.var = moments.var, .eps = a_.eps, .rstd = rstd});
-      if (a_.residual != nullptr) {
-        runner_.batch().keep(sum(row, thread), rows, runner_.schedule().access);
-        access.ahead = 0;  // no batch follows the sum
-      }
+      if (a_.residual != nullptr) runner_.batch().keep(sum(row, thread), rows, runner_.schedule().access);
       runner_.batch().normalize(x, a_.y + row * a_.extent.length, rows, moments.mean, rstd, access);
       if (!a_.mean.empty()) std::copy_n(moments.mean, rows, a_.mean.data() + row);
       if (!a_.rstd.empty()) std::copy_n(rstd, rows, a_.rstd.data() + row);
