@@ -6,9 +6,9 @@
 #include "core/standard_arithmetic.hpp"
 #include "cpu/runtime/check_options.hpp"
 #include "ops/argument_checks.hpp"
+#include "ops/batch_norm/affine_by_rstd.hpp"
 #include "ops/batch_norm/check_activation.hpp"
 #include "ops/batch_norm/inference.hpp"
-#include "ops/batch_norm/preactivation.hpp"
 #include "ops/batch_norm/training.hpp"
 
 namespace unitvar {
@@ -78,10 +78,13 @@ template <class T, class Backward>
 void backward_of_recomputed(const BatchNormActBackward<T>& args, const Options& options, const Backward& backward) {
   const bool wants_sums = core::ranks_of(options) != nullptr || !args.dgamma.empty() || !args.dbeta.empty();
   if (args.dx.empty() && args.dresidual.empty() && !wants_sums) return;
-  const ops::Preactivation<T> before(args);
+  const ops::AffineByRstd<T> affine(args);
   std::vector<T> room(args.dx.empty() && args.dresidual.empty() ? args.dy.size() : 0);
   const std::span<T> g = !args.dresidual.empty() ? args.dresidual : !args.dx.empty() ? args.dx : std::span<T>(room);
-  const ops::Recomputed<T> recomputed{before.gradient(args, 1), before.coefficients(), g.data()};
+  const ops::Recomputed<T> recomputed{
+      {.activation = args.activation, .order = 1, .residual = core::data_or_null(args.residual), .dy = args.dy.data()},
+      affine.coefficients(),
+      g.data()};
   if (!args.dx.empty() || wants_sums) return backward(nullptr, &recomputed);
   cpu::PassRunner<T> runner(args.extent, cpu::in_one_pass(options), 3);
   runner.traversal().apply(recomputed.pass(runner, args.x.data()));

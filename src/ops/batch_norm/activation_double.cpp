@@ -5,8 +5,8 @@
 #include "core/standard_arithmetic.hpp"
 #include "cpu/runtime/check_options.hpp"
 #include "ops/argument_checks.hpp"
+#include "ops/batch_norm/affine_by_rstd.hpp"
 #include "ops/batch_norm/check_activation.hpp"
-#include "ops/batch_norm/preactivation.hpp"
 #include "sync/exchange.hpp"
 #include "unitvar/activation.hpp"
 #include "unitvar/batch_norm.hpp"
@@ -82,7 +82,7 @@ template <class T>
 class DoubleBackward {
  public:
   DoubleBackward(const BatchNormActDoubleBackward<T>& args, const Options& options)
-      : args_(args), options_(options), before_(args), g_(args.dy.size()), t_(args.dy.size()) {}
+      : args_(args), options_(options), affine_(args), g_(args.dy.size()), t_(args.dy.size()) {}
 
   template <class Layer>
   void run() {
@@ -111,11 +111,10 @@ class DoubleBackward {
  private:
   /// out = dy times a derivative of the activation.
   void multiply(std::span<const T> dy, int order, std::span<T> out) const {
-    auto function = before_.gradient(args_, order);
-    function.dy = dy.data();
+    const kernels::Function<T> function{args_.activation, order, core::data_or_null(args_.residual), dy.data()};
     cpu::PassRunner<T> runner(args_.extent, cpu::in_one_pass(options_), 3);
-    const cpu::FunctionPass<T> pass{runner, args_.x.data(), out.data(), before_.coefficients(), function};
-    runner.traversal().apply(pass);
+    runner.traversal().apply(
+        cpu::FunctionPass<T>{runner, args_.x.data(), out.data(), affine_.coefficients(), function});
   }
 
   /// Adds what h gives. It takes the place of t, dx that of g.
@@ -145,7 +144,7 @@ class DoubleBackward {
 
   const BatchNormActDoubleBackward<T>& args_;
   const Options& options_;
-  ops::Preactivation<T> before_;
+  ops::AffineByRstd<T> affine_;
   std::vector<T> g_, t_;
 };
 

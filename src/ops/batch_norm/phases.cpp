@@ -4,8 +4,8 @@
 #include "cpu/passes/pass_runner.hpp"
 #include "cpu/runtime/check_options.hpp"
 #include "math/backward.hpp"
-#include "math/forward.hpp"
 #include "ops/argument_checks.hpp"
+#include "ops/batch_norm/affine_by_rstd.hpp"
 
 namespace unitvar {
 
@@ -84,19 +84,9 @@ void normalize(const Normalize<T>& args, const Options& options) {
   ops::check_inference_spans(check, args, ops::checked_lengths<T>(check, args.extent));
   cpu::check_options(check, options);
 
-  const int64_t C = args.extent.channels;
   cpu::PassRunner<T> runner(args.extent, cpu::in_one_pass(options), 1);
-  const cpu::ChannelArrays arrays(3, C);
-  const auto scale = math::ScaleArrays::of<param_t<T>>(arrays[0], arrays[1]);
-  double* const beta = arrays[2];
-  cpu::for_channels(0, C,
-                    math::AffineByRstd<param_t<T>>{.rstd = args.rstd.data(),
-                                                   .gamma = core::data_or_null(args.gamma),
-                                                   .beta = core::data_or_null(args.beta),
-                                                   .to_scale = scale,
-                                                   .to_beta = beta});
-  runner.traversal().apply(
-      runner.normalize(args.x.data(), args.y.data(), {args.mean.data(), scale.scale, beta, scale.factor}));
+  const ops::AffineByRstd<T> affine(args);
+  runner.traversal().apply(runner.normalize(args.x.data(), args.y.data(), affine.coefficients()));
 }
 
 template <class T>

@@ -5,12 +5,13 @@
 
 namespace unitvar::ops {
 
-/// What computes v again, from what the forward has saved: the forward's coefficients, hence its bits.
+/// The coefficients of (x - mean) * rstd * gamma + beta. For the mean and rstd that a forward has saved they are the
+/// forward's, so what is computed with them has its bits.
 template <class T>
-class Preactivation {
+class AffineByRstd {
  public:
   template <class Args>
-  explicit Preactivation(const Args& args) : mean_(args.mean.data()), arrays_(3, args.extent.channels) {
+  explicit AffineByRstd(const Args& args) : mean_(args.mean.data()), arrays_(3, args.extent.channels) {
     cpu::for_channels(0, args.extent.channels,
                       math::AffineByRstd<param_t<T>>{.rstd = args.rstd.data(),
                                                      .gamma = core::data_or_null(args.gamma),
@@ -20,11 +21,6 @@ class Preactivation {
   }
   [[nodiscard]] math::NormalizeArrays coefficients() const noexcept {
     return {mean_, scale().scale, arrays_[2], scale().factor};
-  }
-  /// The product of the args' dy with a derivative of their activation.
-  template <class Args>
-  [[nodiscard]] kernels::Function<T> gradient(const Args& args, int order) const noexcept {
-    return {args.activation, order, core::data_or_null(args.residual), args.dy.data()};
   }
 
  private:
