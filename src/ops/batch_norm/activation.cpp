@@ -127,7 +127,8 @@ void batch_norm_act_backward(const BatchNormActBackward<T>& args, const Options&
   if (args.activation.is_recomputed()) {
     backward_of_recomputed(args, options, backward);
   } else if (!args.activation.has_mask()) {
-    std::copy_n(args.dy.data(), args.dresidual.size(), args.dresidual.data());  // dx may take the place of dy
+    if (args.dresidual.data() != args.dy.data())  // before dx, which may take the place of dy
+      std::copy_n(args.dy.data(), args.dresidual.size(), args.dresidual.data());
     backward(nullptr, nullptr);
   } else {
     backward_by_mask(args, options, backward);
