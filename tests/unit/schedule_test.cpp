@@ -161,6 +161,18 @@ TEST(Schedule, StreamsResultsThatWouldNotStayInTheCache) {
   EXPECT_EQ(kernels::Stores::cached, cpu::make_schedule(Extent::nchw(8, 64, 14, 14), input(1)).access.stores);
 }
 
+TEST(Schedule, KeepsResultsInAThirdLevelThatHoldsThemBesideWhatIsRead) {
+  const auto largest = [](int64_t l3, int64_t tensors) {
+    return cpu::largest_cached_result({32 << 10, 512 << 10, l3}, tensors);
+  };
+  EXPECT_EQ(2 << 20, largest(0, 1));
+  EXPECT_EQ(2 << 20, largest(4 << 20, 1)) << "four L2 caches at least";
+  EXPECT_EQ(7 << 19, largest(8 << 20, 1));
+  EXPECT_EQ((7 << 20) / 3, largest(8 << 20, 2));
+  EXPECT_EQ(14 << 20, largest(32 << 20, 1));
+  EXPECT_EQ(14 << 20, largest(300 << 20, 1)) << "a large L3 belongs to others, too";
+}
+
 TEST(Schedule, AsksForTheNextBlockOfColumnsWhileOneIsResident) {
   const cpu::Schedule columns = cpu::make_schedule(Extent::nchw(32, 2048, 7, 7), input(1));
   ASSERT_EQ(Walk::resident, columns.walk);

@@ -27,9 +27,11 @@ constexpr int64_t kMostColumns = 1024;
 constexpr int64_t kFewestColumns = 256;
 constexpr int64_t kColumnStep = 16;
 
-/// A result takes non-temporal stores if it is larger than this many L2 caches. L3 is not asked: it is shared, and in a
-/// virtual machine its size may be that of another machine.
-constexpr int64_t kStreamedShare = 4;
+/// A result of up to so many L2 caches is stored as usual.
+constexpr int64_t kCachedShare = 4;
+/// So is one that fits in L3 beside what is read, since the next operation reads it from there. L3 is shared, by other
+/// virtual machines, too: an eighth is theirs, and no L3 counts for more than what eight cores of a large one share.
+constexpr int64_t kMostL3 = 32 << 20;
 
 /// Elements of a run of planar channels, at most. More where one run follows the other in memory without a gap.
 constexpr int64_t kLongestRun = 4096;
@@ -214,9 +216,14 @@ int threads_for(int64_t elements, const ScheduleInput& input) noexcept {
   return static_cast<int>(std::clamp<int64_t>(bytes / kBytesPerThread, 1, std::max(1, input.threads)));
 }
 
+int64_t largest_cached_result(const CacheSizes& cache, int64_t tensors_read) noexcept {
+  return std::max(kCachedShare * cache.l2, std::min(cache.l3, kMostL3) / 8 * 7 / (tensors_read + 1));
+}
+
 kernels::Stores stores_for(int64_t elements, const ScheduleInput& input) noexcept {
   const int64_t bytes = std::max(elements * input.bytes_per_element, input.tensor_bytes);
-  return bytes > kStreamedShare * input.cache.l2 ? kernels::Stores::streamed : kernels::Stores::cached;
+  return bytes > largest_cached_result(input.cache, input.tensors_read) ? kernels::Stores::streamed
+                                                                         : kernels::Stores::cached;
 }
 
 bool shares_evenly(int64_t units, int threads) noexcept {

@@ -26,7 +26,10 @@ struct ScheduleInput {
 /// Threads that work on tensors of so many elements each: 1 for small work.
 int threads_for(std::int64_t elements, const ScheduleInput& input) noexcept;
 
-/// Non-temporal stores if the result is much larger than the caches.
+/// Bytes of the largest result that is stored as usual.
+std::int64_t largest_cached_result(const CacheSizes& cache, std::int64_t tensors_read) noexcept;
+
+/// Non-temporal stores if the result would not stay in the caches until it is read.
 kernels::Stores stores_for(std::int64_t elements, const ScheduleInput& input) noexcept;
 
 /// Whether threads that take so many equal units are all busy to the end: none has more than 1.1 times the mean.
