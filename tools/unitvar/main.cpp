@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bench_command.hpp"
+#include "check_command.hpp"
 #include "common/failure.hpp"
 #include "common/standard_streams.hpp"
 #include "common/suggestion.hpp"
@@ -76,6 +77,7 @@ int run(int argc, char** argv) {
   unitvar::cli::Action action;
   unitvar::cli::add_train_command(app, action);
   unitvar::cli::add_bench_command(app, action);
+  unitvar::cli::add_check_command(app, action);
   try {
     const int code = parse_and_run(app, argc, argv, action);
     unitvar::tool::print("");  // A full disk shows when the buffer is written, which nobody would hear of at exit.

@@ -141,6 +141,7 @@ NB_MODULE(_core, m) {
   define_layer(m);
   define_reference(m);
   define_gradcheck(m);
+  define_diagnose(m);
 #ifdef UNITVAR_JAX
   define_jax(m);
 #endif

@@ -42,6 +42,7 @@ void define_accumulators(nb::module_& m);
 void define_layer(nb::module_& m);
 void define_reference(nb::module_& m);
 void define_gradcheck(nb::module_& m);
+void define_diagnose(nb::module_& m);
 void define_jax(nb::module_& m);  ///< if UNITVAR_JAX is defined
 
 }  // namespace unitvar::python

@@ -13,6 +13,7 @@ instruction set. A problem with an argument is a ValueError or a TypeError, rais
 from . import (
     _activation,
     _batch_norm,
+    _check,
     _derivatives,
     _fold,
     _ghost,
@@ -29,6 +30,7 @@ from . import (
 )
 from ._activation import *
 from ._batch_norm import *
+from ._check import *
 from ._core import Error, Options, selected_isa, supported_isas
 from ._core import version as __version__
 from ._derivatives import *
@@ -57,6 +59,7 @@ __all__ = [
 for _module in (
     _activation,
     _batch_norm,
+    _check,
     _derivatives,
     _fold,
     _ghost,

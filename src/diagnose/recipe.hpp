@@ -1,0 +1,51 @@
+#pragma once
+
+namespace unitvar::diagnosis {
+
+/// How a layer computes. Each member has the value that is right; a mistake changes one or two of them.
+struct Recipe {
+  enum class Groups {
+    usual,
+    wrong_axis,    ///< batch norm by samples; the others over the batch
+    samples_only,  ///< each pixel by itself, over the batch
+    misread,       ///< memory read as if it had the other layout
+  };
+  enum class Eps { inside, outside, forgotten };
+  enum class Spread { std, var, inverted };      ///< what x - mean is divided by; inverted: multiplied by std
+  enum class Sum { all, first, last };           ///< of dgamma and dbeta; first and last: one element alone
+  enum class Factor { x_hat, x, deviation };     ///< what dgamma multiplies dy with
+  enum class VarPath { usual, x_i_for_x_j };     ///< the second: a slip of Part 2
+  enum class Kept { var, std, rstd };            ///< what is given as var or rstd
+  enum class Mask { both, sums_without, none };  ///< of a ReLU: where it is applied to dy
+
+  Groups groups = Groups::usual;
+  double ddof = 0;
+  bool ddof_in_gradient = false;
+  Eps eps_place = Eps::inside;
+  double eps = -1;  ///< the case's, unless it is 0 or more
+  Spread spread = Spread::std;
+  bool mean_subtracted = true;
+  double mean_error = 0;          ///< of the mean, in parts of it: not a mistake, but what rounding may do
+  bool other_statistics = false;  ///< running ones in training, the batch's in inference
+  double sign_x_hat = 1;
+  int gamma_power_y = 1, gamma_power_dx = 1;
+  bool beta_added = true;
+  double mean_path = 1, var_path = 1;  ///< factors of the two terms of dx behind dy
+  bool sums_divided = true;            ///< by N
+  bool all_divided = true;             ///< false: the terms are N dy - ..., and 1 / N is missing in front
+  VarPath var_path_form = VarPath::usual;
+  bool diagonal = false;  ///< dx is dy times the diagonal of the Jacobian
+  bool rstd_in_dx = true;
+  double sign_dx = 1, sign_dgamma = 1, sign_dbeta = 1;
+  Factor dgamma_factor = Factor::x_hat;
+  Sum parameter_sum = Sum::all;
+  bool parameters_averaged = false;
+  Mask mask = Mask::both;
+  bool momentum_reversed = false;
+  double running_ddof = 1;
+  Kept var_kept = Kept::var, rstd_kept = Kept::rstd;
+
+  bool operator==(const Recipe&) const = default;
+};
+
+}  // namespace unitvar::diagnosis

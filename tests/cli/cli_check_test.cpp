@@ -1,0 +1,108 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "cli/npz.hpp"
+#include "cli/process.hpp"
+
+namespace unitvar::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using Doubles = std::vector<double>;
+
+/// Two features, four samples, as the README has them: y = x_hat, and dx right or without the path through the mean.
+class CliCheck : public ::testing::Test {
+ protected:
+  CliCheck() {
+    for (int c = 0; c < 2; ++c) {
+      double mean = 0, var = 0, sum = 0, products = 0;
+      for (int n = 0; n < 4; ++n) mean += x_[at(n, c)] / 4;
+      for (int n = 0; n < 4; ++n) var += (x_[at(n, c)] - mean) * (x_[at(n, c)] - mean) / 4;
+      const double rstd = 1 / std::sqrt(var + 1e-5);
+      for (int n = 0; n < 4; ++n) y_[at(n, c)] = (x_[at(n, c)] - mean) * rstd;
+      for (int n = 0; n < 4; ++n) sum += dy_[at(n, c)], products += dy_[at(n, c)] * y_[at(n, c)];
+      for (int n = 0; n < 4; ++n) {
+        dx_[at(n, c)] = rstd * (dy_[at(n, c)] - sum / 4 - y_[at(n, c)] * products / 4);
+        lost_[at(n, c)] = rstd * (dy_[at(n, c)] - y_[at(n, c)] * products / 4);
+      }
+    }
+  }
+  static std::size_t at(int n, int c) { return static_cast<std::size_t>(2 * n + c); }
+  void write(const Doubles& dx) {
+    write_npz(file_, {{"x.npy", floats("(4, 2)", x_)},
+                      {"dy.npy", floats("(4, 2)", dy_)},
+                      {"y.npy", floats("(4, 2)", y_)},
+                      {"dx.npy", floats("(4, 2)", dx)}});
+  }
+
+  TemporaryFolder folder_;
+  fs::path file_ = folder_ / "case.npz";
+  Doubles x_ = {1, 5, 2, -3, 4, 0.5, -1, 2}, dy_ = {0.5, 1, 2, -0.5, 0.25, 1, 1, 2}, y_ = Doubles(8), dx_ = Doubles(8),
+          lost_ = Doubles(8);
+};
+
+TEST_F(CliCheck, EndsWith0WhereAllIsRight) {
+  write(dx_);
+  const Ending end = run_program({"check", file_});
+  EXPECT_EQ(0, end.code) << end.output << end.errors;
+  EXPECT_THAT(end.output, HasSubstr("All given results are right."));
+}
+
+TEST_F(CliCheck, EndsWith1AndNamesTheLostTerm) {
+  write(lost_);
+  const Ending end = run_program({"check", file_, "--json", folder_ / "found.json"});
+  EXPECT_EQ(1, end.code) << end.output << end.errors;
+  EXPECT_THAT(end.output, HasSubstr("mean_path_dropped"));
+  EXPECT_THAT(end.output, HasSubstr("docs/derivation.md B27"));
+  EXPECT_THAT(end.output, HasSubstr("y             right"));
+  const auto json = nlohmann::json::parse(read_bytes(folder_ / "found.json"));
+  EXPECT_FALSE(json.at("right").get<bool>());
+  EXPECT_EQ("mean_path_dropped", json.at("explanations").at(0).at("mistakes").at(0).at("id"));
+  EXPECT_EQ("dx", json.at("tensors").at(1).at("name"));
+  const Ending to_output = run_program({"check", file_, "--json", "-"});
+  EXPECT_EQ(json, nlohmann::json::parse(to_output.output));
+  EXPECT_THAT(to_output.errors, HasSubstr("mean_path_dropped"));
+}
+
+TEST_F(CliCheck, TakesTheOperationAndItsNumbers) {
+  write(dx_);
+  const Ending other = run_program({"check", file_, "--op", "layer_norm"});
+  EXPECT_EQ(1, other.code);
+  EXPECT_THAT(other.output, HasSubstr("wrong_axis"));
+  EXPECT_EQ(1, run_program({"check", file_, "--eps", "0.5"}).code);
+}
+
+TEST_F(CliCheck, EndsWith2ForWhatItCannotRead) {
+  write(dx_);
+  const auto refusal = [](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "check");
+    const Ending end = run_program(arguments);
+    EXPECT_EQ(2, end.code) << end.output;
+    EXPECT_EQ("", end.output);
+    return end.errors;
+  };
+  EXPECT_THAT(refusal({}), HasSubstr("no file, want a .npz file"));
+  EXPECT_THAT(refusal({folder_ / "absent.npz"}), HasSubstr("No such file"));
+  EXPECT_THAT(refusal({file_, "--op", "batchnorm"}), HasSubstr("--op is 'batchnorm', want batch_norm"));
+  EXPECT_THAT(refusal({file_, "--eps", "-1"}), HasSubstr("eps is -1"));
+  write_npz(file_, {{"x.npy", floats("(4, 2)", x_)}, {"dX.npy", floats("(4, 2)", dx_)}});
+  EXPECT_THAT(refusal({file_}), HasSubstr("an array named 'dX', want x, dy"));
+  write_npz(file_, {{"dx.npy", floats("(4, 2)", dx_)}});
+  EXPECT_THAT(refusal({file_}), HasSubstr("no array named 'x'"));
+  write_npz(file_, {{"x.npy", floats("(4, 2)", x_)}, {"y.npy", floats("(2, 4)", y_)}});
+  EXPECT_THAT(refusal({file_}), HasSubstr("y has shape (2, 4), want that of x, (4, 2)"));
+  write_npz(file_, {{"x.npy", floats("(4, 2)", x_)}});
+  EXPECT_THAT(refusal({file_}), HasSubstr("no result is given"));
+}
+
+TEST_F(CliCheck, ListsTheMistakesThatItKnows) {
+  const Ending end = run_program({"check", "--mistakes"});
+  EXPECT_EQ(0, end.code);
+  EXPECT_THAT(end.output, HasSubstr("x_i_for_x_j"));
+}
+
+}  // namespace
+}  // namespace unitvar::testing

@@ -1,0 +1,41 @@
+#include "check/run.hpp"
+
+#include "check/case_file.hpp"
+#include "check/json.hpp"
+#include "check/npz.hpp"
+#include "common/failure.hpp"
+#include "common/output_file.hpp"
+#include "common/standard_streams.hpp"
+#include "unitvar/error.hpp"
+
+namespace unitvar::check {
+namespace {
+
+int list_mistakes() {
+  for (const Mistake& m : diagnosed_mistakes()) tool::print(fmt::format("{:33} {} {}\n", m.id, m.equation, m.what));
+  return 0;
+}
+
+Diagnosis diagnosis_of(const std::map<std::string, Array>& arrays, const Options& options) {
+  try {
+    return diagnose(case_of(arrays, options));
+  } catch (const Error& error) {
+    throw tool::UsageError("{}: {}", options.file, error.what());
+  }
+}
+
+}  // namespace
+
+int run(const Options& options) {
+  if (options.mistakes) return list_mistakes();
+  if (options.file.empty()) throw tool::UsageError("no file, want a .npz file with x and what a layer made of it");
+  const bool to_output = options.json && *options.json == tool::standard_output;
+  if (options.json && !to_output) tool::check_writable(*options.json);
+  const auto arrays = read_npz(options.file);
+  const Diagnosis found = diagnosis_of(arrays, options);
+  tool::print(to_string(found), to_output ? stderr : stdout);
+  if (options.json) tool::write_file(*options.json, json_text(found));
+  return found.right ? 0 : 1;
+}
+
+}  // namespace unitvar::check
