@@ -221,13 +221,18 @@ def positive(text: str) -> int:
 
 
 def processor() -> str:
-    """Its name, as the operating system gives it."""
+    """Its name, family and model, as the operating system gives them: some names are those of several generations."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+            pairs = [line.split(":", 1) for line in lines if ":" in line]
     except OSError:
-        names = []
-    return names[0] if names else platform.processor() or platform.machine()
+        pairs = []
+    fields = {name.strip(): value.strip() for name, value in reversed(pairs)}
+    if "model name" not in fields:
+        return platform.processor() or platform.machine()
+    if "cpu family" not in fields:
+        return fields["model name"]
+    return f"{fields['model name']} (family {fields['cpu family']}, model {fields['model']})"
 
 
 def machine(threads: int, rounds: int) -> dict[str, Any]:

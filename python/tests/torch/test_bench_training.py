@@ -16,6 +16,7 @@ import torch
 import unitvar.torch
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
+import latency  # noqa: E402
 import training  # noqa: E402
 import training_chart  # noqa: E402
 import training_networks as networks  # noqa: E402
@@ -159,3 +160,18 @@ def test_chart_has_every_row_and_way() -> None:
 def test_wrong_arguments_are_refused(argv: list[str]) -> None:
     with pytest.raises(SystemExit):
         training.arguments(argv)
+
+
+def test_latency_has_forward_and_backward_of_torch_and_of_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    assert latency.main(["--rounds", "1", "--threads", "1"]) == 0
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")][2:]
+    assert [(row[0], row[1]) for row in rows] == [
+        ("| forward", "torch, function"), ("| forward", "unitvar, function"), ("| forward", "torch, module"),
+        ("| forward", "unitvar, module"), ("| backward", "torch, function"), ("| backward", "unitvar, function"),
+    ]  # fmt: skip
+    assert all(float(row[2].rstrip(" |")) > 0 for row in rows)
+    ours, theirs = (
+        call() for call in (latency.calls()["backward"][name] for name in ("unitvar, function", "torch, function"))
+    )
+    for a, b in zip(ours, theirs):
+        torch.testing.assert_close(a, b)

@@ -68,7 +68,8 @@ int64_t TilePhases<T>::after(const WorkItem& item) const noexcept {
   const Extent& e = tiling_.extent;
   const Tile& t = item.tile;
   const bool row_ends = t.col + t.cols == e.inner;
-  const bool channel_ends = item.t == tiling_.tiles() - 1;
+  // The rows of a later sub-batch are counted on from those before it.
+  const bool channel_ends = row_ends && t.row + t.rows == e.outer + item.begin / e.channels * (e.outer - 1);
   const int64_t row = channel_ends ? t.row + t.rows - e.outer : row_ends ? t.row + t.rows : t.row;
   const int64_t channel = channel_ends ? item.end : item.begin;
   return (row * e.channels + channel) * e.inner + (row_ends ? 0 : t.col + t.cols) - offset(item);

@@ -223,7 +223,7 @@ int64_t largest_cached_result(const CacheSizes& cache, int64_t tensors_read) noe
 kernels::Stores stores_for(int64_t elements, const ScheduleInput& input) noexcept {
   const int64_t bytes = std::max(elements * input.bytes_per_element, input.tensor_bytes);
   return bytes > largest_cached_result(input.cache, input.tensors_read) ? kernels::Stores::streamed
-                                                                         : kernels::Stores::cached;
+                                                                        : kernels::Stores::cached;
 }
 
 bool shares_evenly(int64_t units, int threads) noexcept {

@@ -97,7 +97,7 @@ Piece Cells::Forward::take() noexcept {
 
 Schedule without_sums(Schedule s) noexcept {
   Tiling& t = s.tiling;
-  if (t.shape == Shape::planar || s.threads == 1) return s;
+  if (s.threads == 1) return s;
   const int64_t all_rows = s.sub_batches * t.extent.outer;
   if (all_rows == 0 || !shares_evenly(all_rows, s.threads)) return s;
   t.tile_rows = core::equal_part(divide_up(all_rows, s.threads), t.tile_rows);

@@ -94,8 +94,9 @@ class Cells {
   std::int64_t size_;
 };
 
-/// The same for a second pass alone. It has no sums, so it cuts interleaved tiles as lets each thread take one stretch
-/// of memory, if there are rows enough for even shares.
+/// The same for a second pass alone. It has no sums, so it cuts tiles as lets each thread take one stretch of memory,
+/// if there are rows enough for even shares: programs before and behind it share memory like that, so each finds data
+/// in its own cache.
 Schedule without_sums(Schedule s) noexcept;
 
 /// How evenly a schedule shares the tensor: elements of the thread that has most, over the mean of all. Where threads

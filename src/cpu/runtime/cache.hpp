@@ -5,8 +5,8 @@ namespace unitvar::cpu {
 
 /// Data cache sizes in bytes, as the schedule wants them.
 struct CacheSizes {
-  std::int64_t l1;  ///< per core
-  std::int64_t l2;  ///< per core
+  std::int64_t l1;      ///< per core
+  std::int64_t l2;      ///< per core
   std::int64_t l3 = 0;  ///< shared; 0 where it is not known
 };
 
