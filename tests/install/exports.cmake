@@ -31,6 +31,7 @@ function(name_of symbol to)
   endwhile()
   string(REGEX REPLACE "\\(.*" "" name "${name}")
   string(REGEX REPLACE "^.* " "" name "${name}")
+  string(REGEX REPLACE ".abi:cxx11.$" "" name "${name}")  # a mark of functions that return a std::string
   set(${to} "${name}" PARENT_SCOPE)
 endfunction()
 
