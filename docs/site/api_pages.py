@@ -28,7 +28,7 @@ CPP_PAGES = (
      ("reference", "reference/forward", "reference/statistics", "reference/closed_forms", "reference/staged",
       "reference/calculus", "reference/activation", "reference/weighted", "reference/variants",
       "reference/derivatives", "reference/group_norm", "reference/layer_norm")),
-    ("gradcheck", "Numeric differentiation", ("gradcheck",)),
+    ("gradcheck", "Your own layer, numeric differentiation", ("diagnose", "gradcheck")),
 )
 #: Headers without a page: one has macros alone, the other includes the rest.
 CPP_WITHOUT_PAGE = ("api", "unitvar")
@@ -42,6 +42,7 @@ PYTHON_PAGES = (
     ("batch_norm", "Batch normalization", ("_batch_norm", "layer")),
     ("variants", "Variants of batch normalization", ("_*",)),
     ("derivatives", "Derivatives beyond the first", ("_derivatives",)),
+    ("check", "Your own layer", ("_check",)),
     ("relatives", "Layer, RMS, group and instance normalization", ("_relatives", "_row_add")),
     ("options", "Options, schedules, errors", ("__init__", "schedule")),
     ("modules", "Modules", ("*",)),
