@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -6,6 +7,7 @@
 
 #include "cli/npz.hpp"
 #include "cli/process.hpp"
+#include "unitvar/isa.hpp"
 
 namespace unitvar::testing {
 namespace {
@@ -96,6 +98,16 @@ TEST_F(CliCheck, EndsWith2ForWhatItCannotRead) {
   EXPECT_THAT(refusal({file_}), HasSubstr("y has shape (2, 4), want that of x, (4, 2)"));
   write_npz(file_, {{"x.npy", floats("(4, 2)", x_)}});
   EXPECT_THAT(refusal({file_}), HasSubstr("no result is given"));
+}
+
+TEST_F(CliCheck, ChecksTheLibraryItself) {
+  const Ending end = run_program({"check", "--self"});
+  EXPECT_EQ(0, end.code) << end.output << end.errors;
+  for (const Isa isa : supported_isas()) {
+    for (const char* dtype : {"f32 ", "f64 ", "bf16", "f16 "})
+      EXPECT_THAT(end.output, HasSubstr(fmt::format("{}  {}", dtype, isa_name(isa))));
+  }
+  EXPECT_THAT(end.output, HasSubstr("All is right on this machine"));
 }
 
 TEST_F(CliCheck, ListsTheMistakesThatItKnows) {

@@ -50,6 +50,7 @@ void add_check_command(CLI::App& app, Action& action) {
   add_number(*command, "--momentum", options->momentum, "the weight of the new batch");
   command->add_flag("--relu", options->relu, "a ReLU follows: y is behind it, and dy arrives there");
   command->add_flag("--inference", options->inference, "normalized by the running statistics before the step");
+  command->add_flag("--self", options->self, "check this library on this machine: all instruction sets and dtypes");
   command->add_flag("--mistakes", options->mistakes, "list the mistakes that it knows");
   add_optional(*command, "--json", options->json, "FILE", "write all of it to this file; - for standard output");
   command->callback([options, &action] { action = [options] { return check::run(*options); }; });

@@ -12,7 +12,7 @@ struct Options {
   std::optional<std::string> dtype;  ///< of the computation; else the least precise one in the file
   std::int64_t groups = 32;
   double eps = 1e-5, momentum = 0.1;
-  bool relu = false, inference = false, mistakes = false;
+  bool relu = false, inference = false, mistakes = false, self = false;
   std::optional<std::string> json;  ///< a file, or "-"
 };
 

@@ -3,6 +3,7 @@
 #include "check/case_file.hpp"
 #include "check/json.hpp"
 #include "check/npz.hpp"
+#include "check/self_check.hpp"
 #include "common/failure.hpp"
 #include "common/output_file.hpp"
 #include "common/standard_streams.hpp"
@@ -28,6 +29,7 @@ Diagnosis diagnosis_of(const std::map<std::string, Array>& arrays, const Options
 
 int run(const Options& options) {
   if (options.mistakes) return list_mistakes();
+  if (options.self) return check_self();
   if (options.file.empty()) throw tool::UsageError("no file, want a .npz file with x and what a layer made of it");
   const bool to_output = options.json && *options.json == tool::standard_output;
   if (options.json && !to_output) tool::check_writable(*options.json);
