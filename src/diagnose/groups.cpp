@@ -97,7 +97,8 @@ Sizes sizes_of(const DiagnosisCase& given) {
 
 Grouping grouping_of(const DiagnosisCase& given, const Recipe& recipe) {
   const Sizes s = sizes_of(given);
-  const auto [samples, pixels] = pixels_of(given, s);
+  const Pixels of = pixels_of(given, s);
+  const int64_t samples = of.samples, pixels = of.pixels;
   const int64_t C = s.channels, in_sample = samples == 0 ? 1 : s.outer / samples, S = s.inner;
   const bool rows = is_of_rows(given.operation), batch = given.operation == Operation::batch_norm;
   const int64_t groups = given.operation == Operation::instance_norm ? C : given.groups, per = rows ? 1 : C / groups;
