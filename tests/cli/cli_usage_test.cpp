@@ -58,10 +58,10 @@ TEST_P(WrongWord, IsNamedWithTheRightOne) {
 INSTANTIATE_TEST_SUITE_P(
     All, WrongWord,
     ::testing::Values(
-        Slip{{}, ": no command, want train or bench"},
-        Slip{{"trian"}, ": 'trian' is no command, want train or bench; did you mean train?"},
-        Slip{{"banch", "--shape", "2,3"}, ": 'banch' is no command, want train or bench; did you mean bench?"},
-        Slip{{"fly"}, ": 'fly' is no command, want train or bench"},
+        Slip{{}, ": no command, want train or bench or check"},
+        Slip{{"trian"}, ": 'trian' is no command, want train or bench or check; did you mean train?"},
+        Slip{{"banch", "--shape", "2,3"}, ": 'banch' is no command, want train or bench or check; did you mean bench?"},
+        Slip{{"fly"}, ": 'fly' is no command, want train or bench or check"},
         Slip{{"--verson"}, ": --verson is no option; did you mean --version?"},
         Slip{{"train", "--stpes", "5", "--out", "x"}, " train: --stpes is no option; did you mean --steps?"},
         Slip{{"bench", "--jsn=b.json"}, " bench: --jsn is no option; did you mean --json?"},
