@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "unitvar/api.hpp"
@@ -62,6 +63,15 @@ struct DiagnosisCase {
   std::span<const double> running_mean{}, running_var{};  ///< before the step, of batch_norm
   DiagnosisResults results{};
 };
+
+/// A tensor of a case, by the name that it has in files and as a keyword argument.
+struct DiagnosisTensor {
+  std::string_view name;  ///< "x", "dgamma", "running_mean"; "running_mean_before" is that before the step
+  std::span<const double>& (*of)(DiagnosisCase& given);
+};
+
+/// All of them.
+[[nodiscard]] UNITVAR_API std::span<const DiagnosisTensor> diagnosis_tensors() noexcept;
 
 /// How one result compares.
 struct DiagnosedTensor {

@@ -1,5 +1,7 @@
 #include "diagnose/catalogue.hpp"
 
+#include "diagnose/groups.hpp"
+
 namespace unitvar::diagnosis {
 namespace {
 
@@ -22,9 +24,6 @@ constexpr auto kFewValues = "few values a group";
 constexpr auto kGamma = "a gamma that is not 1";
 constexpr auto kShape = "several samples, channels and pixels, each of them of another mean";
 
-bool is_of_rows(const Case& c) noexcept {
-  return c.operation == DiagnosisOperation::layer_norm || c.operation == DiagnosisOperation::rms_norm;
-}
 bool has_mean(const Case& c) noexcept { return c.operation != DiagnosisOperation::rms_norm; }
 bool has_running(const Case& c) noexcept { return !c.running_mean.empty(); }
 

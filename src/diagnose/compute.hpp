@@ -48,7 +48,6 @@ class Layer {
       : case_(given), r_(recipe), g_(grouping_of(given, recipe)), n_(number(static_cast<double>(g_.values()))) {}
 
   Results results() {
-    using std::sqrt;
     statistics();
     Results out;
     forward(out);

@@ -1,6 +1,7 @@
 #include "unitvar/diagnose.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <string>
 
@@ -33,7 +34,7 @@ void check_length(std::string_view name, std::span<const double> t, int64_t want
 }
 
 void check(const DiagnosisCase& c) {
-  const int64_t all = sizes_of(c).all();
+  const int64_t all = extent_of(c).size();
   const Grouping g = grouping_of(c, {});
   const DiagnosisResults& r = c.results;
   const bool batch = c.operation == Operation::batch_norm;
@@ -76,11 +77,11 @@ struct Match {
 class Search {
  public:
   Search(const DiagnosisCase& given, const Truth& truth, Diagnosis& out)
-      : given_(given), truth_(truth), out_(out), entries_(catalogue()) {
-    const auto results = given_results(given_);
-    for (std::size_t k = 0; k < results.size(); ++k) {
-      if (results[k].empty()) continue;
+      : given_(given), truth_(truth), out_(out), entries_(catalogue()), results_(given_results(given)) {
+    for (std::size_t k = 0; k < results_.size(); ++k) {
+      if (results_[k].empty()) continue;
       out_.tensors.push_back(compare(given_, k, truth_));
+      error_[k] = out_.tensors.back().error;
       (out_.tensors.back().right ? right_ : wrong_).push_back(k);
     }
     out_.right = wrong_.empty();
@@ -92,40 +93,46 @@ class Search {
     if (!wrong_.empty() && static_cast<int64_t>(given_.x.size()) <= kMostForPairs) pairs();
     for (const std::size_t k : wrong_) {
       const auto t = std::ranges::find(out_.tensors, kNames[k], &DiagnosedTensor::name);
-      t->place = place_of_error(given_results(given_)[k], truth_.right[k],
+      t->place = place_of_error(results_[k], truth_.right[k],
                                 shape_of(given_, is_like_x(k), static_cast<int64_t>(truth_.right[k].size())));
     }
   }
 
  private:
-  /// Whether a result differs from the right one by more than rounding.
-  [[nodiscard]] bool shows(const Results& results, std::size_t k) const {
-    return !(distance(results[k], truth_.right[k]) <= 4 * truth_.tolerance[k]);
+  /// Of each result, whether a mistake changes it by more than rounding.
+  using Changed = std::array<bool, kNames.size()>;
+  [[nodiscard]] Changed changed(const Results& results) const {
+    Changed is{};
+    for (std::size_t k = 0; k < is.size(); ++k)
+      is[k] = !(distance(results[k], truth_.right[k]) <= 4 * truth_.tolerance[k]);
+    return is;
   }
 
+  /// Whether a wrong result waits for an explanation.
+  [[nodiscard]] bool waits(std::size_t k) const { return std::ranges::find(wrong_, k) != wrong_.end(); }
+
   /// Where it would show: in results that are not given, or on other data.
-  [[nodiscard]] Mistake untold(const Entry& entry, const Results& results) const {
+  [[nodiscard]] Mistake untold(const Entry& entry, const Changed& is_changed) const {
     Mistake m = mistake_of(entry);
     std::string names;
     for (std::size_t k = 0; k < kNames.size(); ++k) {
-      if (given_results(given_)[k].empty() && !truth_.right[k].empty() && shows(results, k))
+      if (results_[k].empty() && !truth_.right[k].empty() && is_changed[k])
         names += (names.empty() ? "" : ", ") + std::string(kNames[k]);
     }
     if (!names.empty()) m.telling = names + ", not given here";
     return m;
   }
 
-  [[nodiscard]] Match match_of(const Results& results, std::vector<std::size_t> made) const {
+  [[nodiscard]] Match match_of(const Results& results, const Changed& is_changed, std::vector<std::size_t> made) const {
     Match match{std::move(made), {}, true, 0};
-    const auto given = given_results(given_);
     for (const std::size_t k : wrong_) {
-      if (truth_.tolerance[k] > kMostTolerance) continue;  // rounding hides what is wrong
-      const double error = distance(given[k], results[k]), from_right = distance(given[k], truth_.right[k]);
-      if (!(error <= truth_.tolerance[k]) || !shows(results, k) || !(4 * error <= from_right)) continue;
+      if (truth_.tolerance[k] > kMostTolerance || !is_changed[k]) continue;  // rounding hides what is wrong
+      const double error = distance(results_[k], results[k]);
+      if (!(error <= truth_.tolerance[k]) || !(4 * error <= error_[k])) continue;
       match.covers.push_back(k);
       match.error = std::max(match.error, error);
     }
-    match.spares = std::ranges::none_of(right_, [&](std::size_t k) { return shows(results, k); });
+    match.spares = std::ranges::none_of(right_, [&](std::size_t k) { return is_changed[k]; });
     return match;
   }
 
@@ -135,10 +142,11 @@ class Search {
       Recipe recipe;
       if (!entries_[m].make(recipe, given_)) continue;
       const Results results = compute<double>(given_, recipe);
-      const bool told = std::ranges::any_of(right_, [&](std::size_t k) { return shows(results, k); }) ||
-                        std::ranges::any_of(wrong_, [&](std::size_t k) { return shows(results, k); });
-      if (!told) out_.untold.push_back(untold(entries_[m], results));
-      if (!wrong_.empty()) matches.push_back(match_of(results, {m}));
+      const Changed is_changed = changed(results);
+      Match match = match_of(results, is_changed, {m});
+      if (match.spares && std::ranges::none_of(wrong_, [&](std::size_t k) { return is_changed[k]; }))
+        out_.untold.push_back(untold(entries_[m], is_changed));
+      matches.push_back(std::move(match));
     }
     explain_by(matches);
   }
@@ -156,7 +164,8 @@ class Search {
         (void)entries_[b].make(reversed, given_), (void)entries_[a].make(reversed, given_);
         // Two that exclude each other, or of which one holds the other, are no pair.
         if (!(recipe == reversed) || recipe == single[a] || recipe == single[b]) continue;
-        matches.push_back(match_of(compute<double>(given_, recipe), {a, b}));
+        const Results results = compute<double>(given_, recipe);
+        matches.push_back(match_of(results, changed(results), {a, b}));
       }
     }
     explain_by(matches);
@@ -167,8 +176,7 @@ class Search {
     while (!wrong_.empty()) {
       const auto covered = [&](const Match& m) {
         std::vector<std::size_t> found;
-        std::ranges::copy_if(m.covers, std::back_inserter(found),
-                             [&](std::size_t k) { return std::ranges::find(wrong_, k) != wrong_.end(); });
+        std::ranges::copy_if(m.covers, std::back_inserter(found), [&](std::size_t k) { return waits(k); });
         return found;
       };
       const auto rank = [&](const Match& m) { return 2 * covered(m).size() + (m.spares ? 1 : 0); };
@@ -176,50 +184,51 @@ class Search {
       if (best == matches.end() || covered(*best).empty()) return;
       const std::vector<std::size_t> tensors = covered(*best);
       for (const Match& m : matches) {
-        if (m.spares == best->spares && covered(m) == tensors) add(m.made, tensors, m.error);
+        if (m.spares != best->spares || covered(m) != tensors) continue;
+        std::vector<Mistake> made;
+        for (const std::size_t entry : m.made) made.push_back(mistake_of(entries_[entry]));
+        add(std::move(made), tensors, m.error);
       }
-      std::erase_if(wrong_, [&](std::size_t k) { return std::ranges::find(tensors, k) != tensors.end(); });
+      drop(tensors);
     }
   }
 
   void foreign() {
-    const auto is_wrong = [&](std::size_t k) { return std::ranges::find(wrong_, k) != wrong_.end(); };
-    const auto finite = [&](std::size_t k) {
-      return std::isfinite(distance(given_results(given_)[k], truth_.right[k]));
-    };
-    const auto found = [&](Foreign which, std::vector<std::size_t> tensors) {
-      DiagnosisExplanation e{{}, {mistake_of(entry_of(which))}, 0};
-      for (const std::size_t k : tensors) {
-        if (!is_wrong(k)) continue;
-        e.tensors.emplace_back(kNames[k]);
-        std::erase(wrong_, k);
-      }
-      out_.explanations.push_back(std::move(e));
-    };
-    const bool in_y = is_wrong(kY) && finite(kY) && has_other_statistics_in_y(given_, truth_);
-    const bool in_dx = is_wrong(kDx) && finite(kDx) && has_other_statistics_in_dx(given_, truth_);
+    const auto is_finite_and_waits = [&](std::size_t k) { return waits(k) && std::isfinite(error_[k]); };
+    const bool in_y = is_finite_and_waits(kY) && has_other_statistics_in_y(given_, truth_);
+    const bool in_dx = is_finite_and_waits(kDx) && has_other_statistics_in_dx(given_, truth_);
+    std::vector<std::size_t> tensors;
     if (in_y || in_dx) {  // what is given of the statistics, and dgamma, are then of that batch
-      std::vector<std::size_t> tensors = {kMean, kVar, kRstd, kDgamma};
+      tensors = {kMean, kVar, kRstd, kDgamma};
       if (in_y) tensors.push_back(kY);
       if (in_dx) tensors.push_back(kDx);
-      return found(Foreign::statistics, std::move(tensors));
+    } else if (is_finite_and_waits(kDx) && has_stale_x_hat(given_, truth_)) {
+      tensors = {kDx, kDgamma};
     }
-    if (is_wrong(kDx) && finite(kDx) && has_stale_x_hat(given_, truth_)) found(Foreign::x_hat, {kDx, kDgamma});
+    std::erase_if(tensors, [&](std::size_t k) { return !waits(k); });
+    if (tensors.empty()) return;
+    add({mistake_of(entry_of(in_y || in_dx ? Foreign::statistics : Foreign::x_hat))}, tensors, 0);
+    drop(tensors);
   }
 
-  void add(const std::vector<std::size_t>& made, const std::vector<std::size_t>& tensors, double error) {
-    DiagnosisExplanation e;
-    for (const std::size_t k : tensors) e.tensors.emplace_back(kNames[k]);
-    for (const std::size_t m : made) e.mistakes.push_back(mistake_of(entries_[m]));
-    e.error = error;
-    out_.explanations.push_back(std::move(e));
+  void add(std::vector<Mistake> mistakes, const std::vector<std::size_t>& tensors, double error) {
+    std::vector<std::string> names;
+    for (const std::size_t k : tensors) names.emplace_back(kNames[k]);
+    out_.explanations.push_back({std::move(names), std::move(mistakes), error});
+  }
+
+  /// They are explained.
+  void drop(const std::vector<std::size_t>& tensors) {
+    std::erase_if(wrong_, [&](std::size_t k) { return std::ranges::find(tensors, k) != tensors.end(); });
   }
 
   const DiagnosisCase& given_;
   const Truth& truth_;
   Diagnosis& out_;
   std::span<const Entry> entries_;
-  std::vector<std::size_t> right_, wrong_;  ///< results by number; the wrong ones that nothing explains yet
+  std::array<std::span<const double>, kNames.size()> results_;
+  std::array<double, kNames.size()> error_{};  ///< of each given result
+  std::vector<std::size_t> right_, wrong_;     ///< results by number; the wrong ones that nothing explains yet
 };
 
 }  // namespace

@@ -18,10 +18,6 @@ std::string text_of(std::span<const int64_t> shape) {
   return text + ")";
 }
 
-bool is_of_rows(Operation operation) noexcept {
-  return operation == Operation::layer_norm || operation == Operation::rms_norm;
-}
-
 int64_t product(std::span<const int64_t> shape) {
   int64_t all = 1;
   for (const int64_t n : shape) {
@@ -47,10 +43,10 @@ int64_t columns_of(const DiagnosisCase& given, std::span<const int64_t> shape) {
                                            text_of(shape));
 }
 
-Grouping by(const Sizes& s, int64_t groups, int64_t parameters, const auto& group, const auto& parameter) {
+Grouping by(const Extent& s, int64_t groups, int64_t parameters, const auto& group, const auto& parameter) {
   Grouping made{groups, parameters, {}, {}};
-  made.group.reserve(static_cast<std::size_t>(s.all()));
-  made.parameter.reserve(static_cast<std::size_t>(s.all()));
+  made.group.reserve(static_cast<std::size_t>(s.size()));
+  made.parameter.reserve(static_cast<std::size_t>(s.size()));
   for (int64_t o = 0; o < s.outer; ++o) {
     for (int64_t c = 0; c < s.channels; ++c) {
       for (int64_t i = 0; i < s.inner; ++i) {
@@ -66,20 +62,20 @@ Grouping by(const Sizes& s, int64_t groups, int64_t parameters, const auto& grou
 struct Pixels {
   int64_t samples, pixels;
 };
-Pixels pixels_of(const DiagnosisCase& given, const Sizes& s) noexcept {
+Pixels pixels_of(const DiagnosisCase& given, const Extent& s) noexcept {
   const int64_t samples = given.shape.size() > 1 ? given.shape[0] : s.outer;
   return {samples, samples == 0 ? 0 : s.outer * s.inner / samples};
 }
 
 }  // namespace
 
-Sizes sizes_of(const DiagnosisCase& given) {
+Extent extent_of(const DiagnosisCase& given) {
   const std::span<const int64_t> shape = given.shape;
   const auto bad = [](const std::string& text) { return Error(ErrorCode::bad_argument, "diagnose: " + text); };
   if (shape.empty()) throw bad("shape has no axis, want 1 or more");
   const int64_t all = product(shape);
   if (all == 0) throw bad("shape is " + text_of(shape) + ", want no axis of 0");
-  if (is_of_rows(given.operation)) {
+  if (is_of_rows(given)) {
     const int64_t columns = columns_of(given, shape);
     return {all / columns, columns, 1};
   }
@@ -92,15 +88,15 @@ Sizes sizes_of(const DiagnosisCase& given) {
   const int64_t channels = first ? shape[1] : shape.back();
   if (given.operation == Operation::group_norm && (given.groups < 1 || channels % given.groups != 0))
     throw bad("groups is " + std::to_string(given.groups) + ", want a divisor of C = " + std::to_string(channels));
-  return first ? Sizes{shape[0], channels, all / (shape[0] * channels)} : Sizes{all / channels, channels, 1};
+  return first ? Extent{shape[0], channels, all / (shape[0] * channels)} : Extent{all / channels, channels, 1};
 }
 
 Grouping grouping_of(const DiagnosisCase& given, const Recipe& recipe) {
-  const Sizes s = sizes_of(given);
+  const Extent s = extent_of(given);
   const Pixels of = pixels_of(given, s);
   const int64_t samples = of.samples, pixels = of.pixels;
   const int64_t C = s.channels, in_sample = samples == 0 ? 1 : s.outer / samples, S = s.inner;
-  const bool rows = is_of_rows(given.operation), batch = given.operation == Operation::batch_norm;
+  const bool rows = is_of_rows(given), batch = given.operation == Operation::batch_norm;
   const int64_t groups = given.operation == Operation::instance_norm ? C : given.groups, per = rows ? 1 : C / groups;
   const auto channel = [](int64_t, int64_t c, int64_t) { return c; };
   // The channel of the element at the same place of memory that has the other layout.

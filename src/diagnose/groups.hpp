@@ -4,15 +4,9 @@
 
 #include "diagnose/recipe.hpp"
 #include "unitvar/diagnose.hpp"
+#include "unitvar/extent.hpp"
 
 namespace unitvar::diagnosis {
-
-/// The sizes of a case: x is outer x channels x inner, whatever the operation. Layer and RMS norm have a row for each
-/// `outer`, and its columns are the channels.
-struct Sizes {
-  std::int64_t outer, channels, inner;
-  [[nodiscard]] std::int64_t all() const noexcept { return outer * channels * inner; }
-};
 
 /// Which values are normalized together, and which parameter each has.
 struct Grouping {
@@ -23,8 +17,14 @@ struct Grouping {
   }
 };
 
-/// Checks shape, layout and groups; throws Error.
-Sizes sizes_of(const DiagnosisCase& given);
+/// Whether rows are normalized.
+inline bool is_of_rows(const DiagnosisCase& given) noexcept {
+  return given.operation == DiagnosisOperation::layer_norm || given.operation == DiagnosisOperation::rms_norm;
+}
+
+/// How x lies, of any rank. Layer and RMS norm have a row for each `outer`, whose columns are the channels. Checks
+/// shape, layout and groups; throws Error.
+Extent extent_of(const DiagnosisCase& given);
 
 /// How a recipe groups. Where it has no such grouping (a layout misread that reads the same), the usual one.
 Grouping grouping_of(const DiagnosisCase& given, const Recipe& recipe);

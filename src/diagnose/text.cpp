@@ -1,5 +1,6 @@
 #include <cmath>
 #include <cstdio>
+#include <set>
 #include <string>
 
 #include "unitvar/diagnose.hpp"
@@ -53,17 +54,13 @@ std::string to_string(const Diagnosis& d) {
       padded("tensor", 21) + padded("error", 12) + padded("tolerance", 11) + padded("digits", 8) + "worst element\n";
   for (const DiagnosedTensor& t : d.tensors) text += row(t);
   text += d.right ? "\nAll given results are right.\n" : "\n";
-  for (const DiagnosisExplanation& e : d.explanations) text += explained(e);
+  std::set<std::string> names;
+  for (const DiagnosisExplanation& e : d.explanations) {
+    text += explained(e);
+    names.insert(e.tensors.begin(), e.tensors.end());
+  }
   for (const DiagnosedTensor& t : d.tensors) {
-    const auto names = [&](const DiagnosisExplanation& e) {
-      for (const std::string& name : e.tensors) {
-        if (name == t.name) return true;
-      }
-      return false;
-    };
-    bool is_explained = t.right;
-    for (const DiagnosisExplanation& e : d.explanations) is_explained = is_explained || names(e);
-    if (is_explained) continue;
+    if (t.right || names.contains(t.name)) continue;
     text += t.name + ": wrong, and no mistake of the catalogue explains it" +
             (t.place.empty() ? "; the error is all over the tensor.\n" : ". " + t.place + ".\n");
   }

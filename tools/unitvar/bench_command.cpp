@@ -6,9 +6,9 @@
 #include <optional>
 #include <set>
 
+#include "add_options.hpp"
 #include "bench/dtypes.hpp"
 #include "bench/run.hpp"
-#include "common/number.hpp"
 
 namespace unitvar::cli {
 namespace {
@@ -24,15 +24,6 @@ void add_names(CLI::App& command, const std::string& name, Strings& value, const
           name, [&value](const std::string& list) { value = split(list); }, help)
       ->type_name("LIST")
       ->default_str(fmt::format("{}", fmt::join(value, ",")));
-}
-
-// What is given is kept as it is, so that an empty text is seen and refused.
-void add_text(CLI::App& command, const std::string& name, std::optional<std::string>& value, const std::string& type,
-              const std::string& help) {
-  command
-      .add_option_function<std::string>(
-          name, [&value](const std::string& text) { value = text; }, help)
-      ->type_name(type);
 }
 
 void add_layouts(CLI::App& command, Request& request) {

@@ -2,30 +2,10 @@
 
 #include <memory>
 
+#include "add_options.hpp"
 #include "check/run.hpp"
-#include "common/number.hpp"
 
 namespace unitvar::cli {
-namespace {
-
-template <class Number>
-void add_number(CLI::App& command, const std::string& name, Number& value, const std::string& help) {
-  const auto assign = [&value, name](const std::string& text) { value = tool::parse_number<Number>(name, text); };
-  command.add_option_function<std::string>(name, assign, help)
-      ->type_name("NUMBER")
-      ->default_str(fmt::format("{}", value));
-}
-
-void add_optional(CLI::App& command, const std::string& name, std::optional<std::string>& value,
-                  const std::string& type, const std::string& help) {
-  command
-      .add_option_function<std::string>(
-          name, [&value](const std::string& text) { value = text; }, help)
-      ->type_name(type);
-}
-
-}  // namespace
-
 void add_check_command(CLI::App& app, Action& action) {
   const auto options = std::make_shared<check::Options>();
   CLI::App* command = app.add_subcommand(
@@ -43,8 +23,8 @@ void add_check_command(CLI::App& app, Action& action) {
   command->add_option("--layout", options->layout, "channels_first, channels_last")
       ->type_name("NAME")
       ->capture_default_str();
-  add_optional(*command, "--dtype", options->dtype, "NAME",
-               "f32, f64, bf16, f16: in which your layer computed; else the least precise in the file");
+  add_text(*command, "--dtype", options->dtype, "NAME",
+           "f32, f64, bf16, f16: in which your layer computed; else the least precise in the file");
   add_number(*command, "--groups", options->groups, "of group_norm");
   add_number(*command, "--eps", options->eps, "beside the variance, in the root");
   add_number(*command, "--momentum", options->momentum, "the weight of the new batch");
@@ -52,7 +32,7 @@ void add_check_command(CLI::App& app, Action& action) {
   command->add_flag("--inference", options->inference, "normalized by the running statistics before the step");
   command->add_flag("--self", options->self, "check this library on this machine: all instruction sets and dtypes");
   command->add_flag("--mistakes", options->mistakes, "list the mistakes that it knows");
-  add_optional(*command, "--json", options->json, "FILE", "write all of it to this file; - for standard output");
+  add_text(*command, "--json", options->json, "FILE", "write all of it to this file; - for standard output");
   command->callback([options, &action] { action = [options] { return check::run(*options); }; });
 }
 

@@ -4,7 +4,7 @@
 
 #include <memory>
 
-#include "common/number.hpp"
+#include "add_options.hpp"
 #include "train/run.hpp"
 
 namespace unitvar::cli {
@@ -27,15 +27,6 @@ void add_choice(CLI::App& command, const std::string& name, Enum& value, const s
       ->type_name("NAME")
       ->check(CLI::IsMember(table))
       ->default_str(usual);
-}
-
-// CLI11 alone would take 010 for 8 and turn -1 into a huge seed.
-template <class Number>
-void add_number(CLI::App& command, const std::string& name, Number& value, const std::string& help) {
-  const auto assign = [&value, name](const std::string& text) { value = tool::parse_number<Number>(name, text); };
-  command.add_option_function<std::string>(name, assign, help)
-      ->type_name("NUMBER")
-      ->default_str(fmt::format("{}", value));
 }
 
 void add_widths(CLI::App& command, const std::string& name, std::vector<std::int64_t>& widths,

@@ -3,13 +3,13 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
+
 #include "module.hpp"
 
 // Whether somebody's own normalization is right.
 namespace unitvar::python {
 namespace {
-
-using Span = std::span<const double>;
 
 nb::dict to_dict(const Mistake& m) {
   nb::dict d;
@@ -61,24 +61,11 @@ nb::dict to_dict(const Diagnosis& found) {
 }
 
 /// Where the array of a name goes.
-Span& place(DiagnosisCase& c, const std::string& name) {
-  DiagnosisResults& r = c.results;
-  if (name == "x") return c.x;
-  if (name == "dy") return c.dy;
-  if (name == "gamma") return c.gamma;
-  if (name == "beta") return c.beta;
-  if (name == "running_mean_before") return c.running_mean;
-  if (name == "running_var_before") return c.running_var;
-  if (name == "y") return r.y;
-  if (name == "dx") return r.dx;
-  if (name == "dgamma") return r.dgamma;
-  if (name == "dbeta") return r.dbeta;
-  if (name == "mean") return r.mean;
-  if (name == "var") return r.var;
-  if (name == "rstd") return r.rstd;
-  if (name == "running_mean") return r.running_mean;
-  if (name == "running_var") return r.running_var;
-  throw nb::value_error(("check: no tensor is called '" + name + "'").c_str());
+std::span<const double>& place(DiagnosisCase& c, std::string_view name) {
+  const auto tensor = std::ranges::find(diagnosis_tensors(), name, &DiagnosisTensor::name);
+  if (tensor == diagnosis_tensors().end())
+    throw nb::value_error(("check: no tensor is called '" + std::string(name) + "'").c_str());
+  return tensor->of(c);
 }
 
 DiagnosisDtype dtype_of(int code) {

@@ -3,7 +3,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
 
 #include "common/failure.hpp"
 #include "common/suggestion.hpp"
@@ -24,30 +23,6 @@ const std::map<std::string, DiagnosisDtype> kDtypes = {{"f32", DiagnosisDtype::f
                                                        {"f64", DiagnosisDtype::float64},
                                                        {"bf16", DiagnosisDtype::bfloat16},
                                                        {"f16", DiagnosisDtype::float16}};
-
-struct Place {
-  const char* name;
-  std::span<const double>& (*of)(Case& c);
-};
-using Span = std::span<const double>;
-
-const std::array kPlaces = {
-    Place{"x", [](Case& c) -> Span& { return c.x; }},
-    Place{"dy", [](Case& c) -> Span& { return c.dy; }},
-    Place{"gamma", [](Case& c) -> Span& { return c.gamma; }},
-    Place{"beta", [](Case& c) -> Span& { return c.beta; }},
-    Place{"running_mean_before", [](Case& c) -> Span& { return c.running_mean; }},
-    Place{"running_var_before", [](Case& c) -> Span& { return c.running_var; }},
-    Place{"y", [](Case& c) -> Span& { return c.results.y; }},
-    Place{"dx", [](Case& c) -> Span& { return c.results.dx; }},
-    Place{"dgamma", [](Case& c) -> Span& { return c.results.dgamma; }},
-    Place{"dbeta", [](Case& c) -> Span& { return c.results.dbeta; }},
-    Place{"mean", [](Case& c) -> Span& { return c.results.mean; }},
-    Place{"var", [](Case& c) -> Span& { return c.results.var; }},
-    Place{"rstd", [](Case& c) -> Span& { return c.results.rstd; }},
-    Place{"running_mean", [](Case& c) -> Span& { return c.results.running_mean; }},
-    Place{"running_var", [](Case& c) -> Span& { return c.results.running_var; }},
-};
 
 template <class Value>
 Value chosen(const char* option, const std::string& text, const std::map<std::string, Value>& table) {
@@ -83,14 +58,14 @@ DiagnosisCase case_of(const std::map<std::string, Array>& arrays, const Options&
   c.relu = options.relu, c.inference = options.inference;
   c.dtype = options.dtype ? chosen("--dtype", *options.dtype, kDtypes) : dtype_of(arrays);
   std::vector<std::string> names;
-  for (const Place& place : kPlaces) names.emplace_back(place.name);
+  for (const DiagnosisTensor& tensor : diagnosis_tensors()) names.emplace_back(tensor.name);
   for (const auto& [name, array] : arrays) {
-    const auto place = std::ranges::find(kPlaces, name, [](const Place& p) { return std::string(p.name); });
-    if (place == kPlaces.end()) {
+    const auto tensor = std::ranges::find(diagnosis_tensors(), name, &DiagnosisTensor::name);
+    if (tensor == diagnosis_tensors().end()) {
       throw tool::UsageError("{}: an array named '{}', want {}{}", options.file, name, fmt::join(names, ", "),
                              tool::suggestion(name, names));
     }
-    place->of(c) = array.values;
+    tensor->of(c) = array.values;
     const bool like_x = name == "y" || name == "dx" || name == "dy";
     if (like_x && arrays.contains("x") && array.shape != arrays.at("x").shape) {
       throw tool::UsageError("{}: {} has shape ({}), want that of x, ({})", options.file, name,

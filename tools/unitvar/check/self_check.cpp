@@ -60,6 +60,22 @@ struct Layer {
         dgamma(gamma.values.size()),
         dbeta(gamma.values.size()) {}
 
+  /// Runs a forward and a backward whose extents are set. `groups` is the number of means.
+  template <class Forward, class Backward>
+  void run(Forward forward, Backward backward, int64_t groups, const auto& run_forward, const auto& run_backward) {
+    Doubles mean(static_cast<std::size_t>(groups)), rstd = mean;
+    forward.x = backward.x = x.values;
+    forward.gamma = backward.gamma = gamma.values;
+    forward.beta = beta.values;
+    forward.y = y;
+    forward.mean = mean, forward.rstd = rstd;
+    backward.mean = mean, backward.rstd = rstd;
+    backward.dy = dy.values;
+    backward.dx = dx, backward.dgamma = dgamma, backward.dbeta = dbeta;
+    run_forward(forward);
+    run_backward(backward);
+  }
+
   /// The largest error, and the bits of all results.
   double compare(const Doubles& right_y, const reference::Gradients<double>& right,
                  std::vector<std::byte>& bits) const {
@@ -76,25 +92,12 @@ struct Layer {
 template <class T>
 double batch_norm_error(const Extent& extent, const unitvar::Options& options, std::vector<std::byte>& bits) {
   Layer<T> l(extent.size(), extent.channels);
-  Doubles mean(l.gamma.values.size()), rstd = mean;
-  batch_norm_forward<T>({.extent = extent,
-                         .x = l.x.values,
-                         .gamma = l.gamma.values,
-                         .beta = l.beta.values,
-                         .y = l.y,
-                         .mean = mean,
-                         .rstd = rstd},
-                        options);
-  batch_norm_backward<T>({.extent = extent,
-                          .x = l.x.values,
-                          .dy = l.dy.values,
-                          .mean = mean,
-                          .rstd = rstd,
-                          .gamma = l.gamma.values,
-                          .dx = l.dx,
-                          .dgamma = l.dgamma,
-                          .dbeta = l.dbeta},
-                         options);
+  BatchNormForward<T> forward;
+  BatchNormBackward<T> backward;
+  forward.extent = backward.extent = extent;
+  l.run(
+      forward, backward, extent.channels, [&](const auto& a) { batch_norm_forward<T>(a, options); },
+      [&](const auto& a) { batch_norm_backward<T>(a, options); });
   const auto right = reference::forward<double>(extent, l.x.exact, l.gamma.exact, l.beta.exact, kEps);
   return l.compare(right.y, reference::backward<double>(right.cache, l.dy.exact), bits);
 }
@@ -102,25 +105,12 @@ double batch_norm_error(const Extent& extent, const unitvar::Options& options, s
 template <class T>
 double group_norm_error(const Groups& groups, const unitvar::Options& options, std::vector<std::byte>& bits) {
   Layer<T> l(groups.extent.size(), groups.extent.channels);
-  Doubles mean(static_cast<std::size_t>(groups.size())), rstd = mean;
-  group_norm_forward<T>({.groups = groups,
-                         .x = l.x.values,
-                         .gamma = l.gamma.values,
-                         .beta = l.beta.values,
-                         .y = l.y,
-                         .mean = mean,
-                         .rstd = rstd},
-                        options);
-  group_norm_backward<T>({.groups = groups,
-                          .x = l.x.values,
-                          .dy = l.dy.values,
-                          .mean = mean,
-                          .rstd = rstd,
-                          .gamma = l.gamma.values,
-                          .dx = l.dx,
-                          .dgamma = l.dgamma,
-                          .dbeta = l.dbeta},
-                         options);
+  GroupNormForward<T> forward;
+  GroupNormBackward<T> backward;
+  forward.groups = backward.groups = groups;
+  l.run(
+      forward, backward, groups.size(), [&](const auto& a) { group_norm_forward<T>(a, options); },
+      [&](const auto& a) { group_norm_backward<T>(a, options); });
   const auto right = reference::group_norm_forward<double>(groups, l.x.exact, l.gamma.exact, l.beta.exact, kEps);
   return l.compare(right.y, reference::group_norm_backward<double>(right.cache, l.dy.exact), bits);
 }
@@ -128,25 +118,12 @@ double group_norm_error(const Groups& groups, const unitvar::Options& options, s
 template <class T>
 double layer_norm_error(const RowExtent& extent, const unitvar::Options& options, std::vector<std::byte>& bits) {
   Layer<T> l(extent.size(), extent.length);
-  Doubles mean(static_cast<std::size_t>(extent.rows)), rstd = mean;
-  layer_norm_forward<T>({.extent = extent,
-                         .x = l.x.values,
-                         .gamma = l.gamma.values,
-                         .beta = l.beta.values,
-                         .y = l.y,
-                         .mean = mean,
-                         .rstd = rstd},
-                        options);
-  layer_norm_backward<T>({.extent = extent,
-                          .x = l.x.values,
-                          .dy = l.dy.values,
-                          .mean = mean,
-                          .rstd = rstd,
-                          .gamma = l.gamma.values,
-                          .dx = l.dx,
-                          .dgamma = l.dgamma,
-                          .dbeta = l.dbeta},
-                         options);
+  LayerNormForward<T> forward;
+  LayerNormBackward<T> backward;
+  forward.extent = backward.extent = extent;
+  l.run(
+      forward, backward, extent.rows, [&](const auto& a) { layer_norm_forward<T>(a, options); },
+      [&](const auto& a) { layer_norm_backward<T>(a, options); });
   const auto right = reference::layer_norm_forward<double>(extent, l.x.exact, l.gamma.exact, l.beta.exact, kEps);
   return l.compare(right.y, reference::row_norm_backward<double>(right.cache, l.dy.exact), bits);
 }
