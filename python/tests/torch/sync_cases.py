@@ -168,8 +168,16 @@ def transforms(rank: int, size: int) -> Result:
     return {"refused": refused, "same": torch.equal(y, wanted) and torch.equal(own.grad, plain.grad)}
 
 
+def after_a_collective(rank: int, size: int) -> Result:
+    """Who holds the tensors of the last collective, once gloo's threads have let them go."""
+    communicator = unitvar.torch.Communicator()
+    unitvar.batch_norm(torch.randn(4, 3).numpy(), options=unitvar.Options(communicator=communicator))
+    time.sleep(0.2)
+    return {"holders": [t._use_count() for t in (communicator._own, *communicator._all)]}
+
+
 EVERYWHERE = ["one_step", "one_layer", "training", "second_derivatives", "dtypes"]
-ON_TWO = ["disagreement", "converted", "transforms"]
+ON_TWO = ["disagreement", "converted", "transforms", "after_a_collective"]
 ON_FOUR = ["part_of_the_ranks"]
 
 

@@ -161,6 +161,12 @@ def test_transforms_are_refused_and_compilation_falls_back_to_eager(results: Res
         assert len(r["refused"]) == 3 and r["same"]
 
 
+def test_threads_of_gloo_are_never_the_last_that_hold_a_tensor(results: Results) -> None:
+    """They would need the interpreter's lock, and abort a process whose interpreter is ending."""
+    for r in results("after_a_collective", 2):
+        assert all(holders >= 2 for holders in r["holders"])  # Python's, and that of the collective kept
+
+
 @pytest.mark.parametrize("function", ["one_raises", "one_dies"])
 def test_where_a_rank_ends_the_others_say_so_at_once(function: str, tmp_path: Path) -> None:
     begin = time.monotonic()

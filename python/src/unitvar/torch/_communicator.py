@@ -52,8 +52,11 @@ class Communicator(_Base):
         )
         self._group = own
         super().__init__(dist.get_rank(own), dist.get_world_size(own), **kwargs)
-        self._frames = torch.empty((self.size, self.frame_bytes), dtype=torch.uint8)
-        self._work: Any = None
+        self._own = torch.empty(self.frame_bytes, dtype=torch.uint8)
+        self._all = list(torch.empty((self.size, self.frame_bytes), dtype=torch.uint8).unbind())
+        self._own_bytes = self._own.numpy()
+        self._all_bytes = [one.numpy() for one in self._all]
+        self._last: Any = None
 
     def _carry(self, act: Any) -> Any:
         """What act gives. If the process group fails, the error says on which rank and what may be the cause."""
@@ -66,17 +69,15 @@ class Communicator(_Base):
             ) from problem
 
     def start(self, frame: np.ndarray) -> None:
-        own = torch.from_numpy(frame)
-        self._work = self._carry(
-            lambda: dist.all_gather(list(self._frames.unbind()), own, group=self._group, async_op=True)
-        )
+        self._own_bytes[:] = frame
+        # The last collective is kept until the next one begins, and its tensors for good. Otherwise a thread of gloo may
+        # let them go last: it then needs the interpreter's lock, and aborts a process whose interpreter is ending.
+        self._last = self._carry(lambda: dist.all_gather(self._all, self._own, group=self._group, async_op=True))
 
     def wait(self, frame: np.ndarray) -> None:
-        work, self._work = self._work, None  # it holds the frame, which keeps self alive
-        self._carry(work.wait)
-        frames = self._frames.numpy()
-        frame[:] = frames[0]
-        for other in frames[1:]:
+        self._carry(self._last.wait)
+        frame[:] = self._all_bytes[0]
+        for other in self._all_bytes[1:]:
             merge_frames(other, frame)
 
 
