@@ -70,8 +70,8 @@ class Communicator(_Base):
 
     def start(self, frame: np.ndarray) -> None:
         self._own_bytes[:] = frame
-        # The last collective is kept until the next one begins, and its tensors for good. Otherwise a thread of gloo may
-        # let them go last: it then needs the interpreter's lock, and aborts a process whose interpreter is ending.
+        # The last collective is kept until the next one begins, and its tensors for good. Otherwise a thread of gloo
+        # may let them go last: it then needs the interpreter's lock, and aborts a process whose interpreter is ending.
         self._last = self._carry(lambda: dist.all_gather(self._all, self._own, group=self._group, async_op=True))
 
     def wait(self, frame: np.ndarray) -> None:
