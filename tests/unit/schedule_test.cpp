@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cpu/plan/row_schedule.hpp"
 #include "cpu/plan/shares.hpp"
 #include "math/merge.hpp"
 
@@ -237,6 +238,20 @@ TEST(Schedule, AsksForWholeRunsOfShortRowsForward) {
   EXPECT_EQ(near, cpu::make_schedule({1, 32 * 1024, 196}, of_backward).access.ahead);
   EXPECT_EQ(near, cpu::make_schedule({1, 32 * 64, 12544}, grouped(1, 1)).access.ahead);
   EXPECT_EQ(near, cpu::make_schedule({32, 1024, 196}, grouped(1, 1)).access.ahead);
+}
+
+TEST(Schedule, BatchesOfSumsFillAPartOfL2WhereResultsGoPastTheCaches) {
+  const auto batch_bytes = [](int64_t rows, int64_t l2, int64_t tensors, bool has_columns) {
+    cpu::ScheduleInput of_rows = input(1, tensors);
+    of_rows.cache.l2 = l2;
+    return cpu::make_row_schedule({rows, 1024}, of_rows, has_columns).batch_rows * 1024 * 4 * tensors;
+  };
+  for (const int64_t l2 : {512 << 10, 1 << 20, 2 << 20}) {
+    EXPECT_EQ(std::min<int64_t>(l2 / 4, 64 * 8192), batch_bytes(1 << 16, l2, 2, false));
+    EXPECT_EQ(32 << 10, batch_bytes(1 << 16, l2, 1, false));  // nothing to add
+    EXPECT_EQ(32 << 10, batch_bytes(1 << 16, l2, 2, true));   // dy and x
+    EXPECT_EQ(32 << 10, batch_bytes(256, l2, 2, false));      // all within the caches
+  }
 }
 
 TEST(Schedule, StreamsGroupsThatNoCacheHolds) {

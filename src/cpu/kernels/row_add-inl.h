@@ -40,23 +40,17 @@ struct Raw {
   }
 };
 
-/// h = sum. Prefetches what comes `ahead` elements later in x and in the residual.
+/// h = sum.
 template <class T>
-HWY_INLINE void keep_elements(const RowSum<T>& of, int64_t n, const Access& access) {
+HWY_INLINE void keep_elements(const RowSum<T>& of, int64_t n, Stores stores) {
   constexpr int64_t kElements = kLine<T>;
-  const auto prefetch_line = [&](int64_t k) HWY_ATTR {
-    prefetch(of.x + k + access.ahead);
-    prefetch(of.residual + k + access.ahead);
-  };
-  if (!kHasVectors || access.stores != Stores::streamed) {
-    for (int64_t k = 0; k < n; k += kElements) prefetch_line(k);
+  if (!kHasVectors || stores != Stores::streamed) {
     std::copy_n(of.sum, n, of.h);
     return;
   }
   const int64_t begin = std::min(n, to_next_line(of.h)), end = begin + (n - begin) / kElements * kElements;
   std::copy_n(of.sum, begin, of.h);
   for (int64_t k = begin; k < end; k += kElements) {
-    prefetch_line(k);
     for (int64_t i = 0; i < kElements; i += Raw<T>::kWidth) Raw<T>::stream(of.sum + k + i, of.h + k + i);
   }
   std::copy_n(of.sum + end, n - end, of.h + end);

@@ -84,8 +84,8 @@ void add(const RowSum<T>& of, int64_t n) {
   add_elements(of.x, of.residual, of.sum, n);
 }
 template <class T>
-void keep(const RowSum<T>& of, int64_t n, const Access& access) {
-  keep_elements(of, n, access);
+void keep(const RowSum<T>& of, int64_t n, Stores stores) {
+  keep_elements(of, n, stores);
 }
 
 template <class T>

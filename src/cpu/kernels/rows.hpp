@@ -138,8 +138,8 @@ struct RowKernels {
   RowPhases<T, double> wide;
   /// sum = x + residual, of n elements.
   void (*add)(const RowSum<T>& of, std::int64_t n);
-  /// h = sum. Prefetches x and the residual.
-  void (*keep)(const RowSum<T>& of, std::int64_t n, const Access& access);
+  /// h = sum.
+  void (*keep)(const RowSum<T>& of, std::int64_t n, Stores stores);
 };
 
 /// The kernels that a call with CpuOptions{.isa = isa} runs. Throws as selected_isa does.

@@ -54,8 +54,8 @@ class RowBatch {
 
   /// (B86): the sum that is normalized, beside both tensors, and then its way to memory.
   void add(const kernels::RowSum<T>& of, std::int64_t rows) const noexcept { kernels_.add(of, rows * length_); }
-  void keep(const kernels::RowSum<T>& of, std::int64_t rows, const kernels::Access& access) const noexcept {
-    kernels_.keep(of, rows * length_, access);
+  void keep(const kernels::RowSum<T>& of, std::int64_t rows, kernels::Stores stores) const noexcept {
+    kernels_.keep(of, rows * length_, stores);
   }
 
  private:

@@ -23,6 +23,9 @@ int64_t power_of_two_within(int64_t n) noexcept {
 
 /// Bytes of a batch, of all tensors that are read: what its first pass leaves in L1 for the second.
 constexpr int64_t kBatchBytes = 32 << 10;
+/// A batch of sums stays in L2 instead: its addends, which are read once, are this part of it. The processor prefetches
+/// them while they are added, and needs some time to find its stride. So long batches suit it.
+constexpr int64_t kPartOfL2 = 4;
 
 /// A tile has a power of two of rows.
 RowTiling cut(const RowExtent& extent) noexcept {
@@ -31,11 +34,14 @@ RowTiling cut(const RowExtent& extent) noexcept {
 }
 
 /// Rows of a batch: a power of two, so that a tile ends where a batch ends. With column sums it depends on the extent
-/// alone and is at least kSomeRows, because of their bits.
+/// alone and is at least kSomeRows, because of their bits. Without them, two tensors that are read are added first.
 int64_t batch_rows(const RowTiling& tiling, const ScheduleInput& input, bool has_columns) noexcept {
   const int64_t row_bytes = tiling.extent.length * input.bytes_per_element * input.tensors_read;
   const int64_t fewest = has_columns ? kRowStep : 1, most = has_columns ? tiling.tile_rows : kMostBatchRows;
-  return power_of_two_within(std::clamp(kBatchBytes / row_bytes, fewest, most));
+  const bool adds = !has_columns && input.tensors_read > 1;
+  const bool long_batches = adds && stores_for(tiling.extent.size(), input) == kernels::Stores::streamed;
+  const int64_t bytes = long_batches ? std::max(kBatchBytes, input.cache.l2 / kPartOfL2) : kBatchBytes;
+  return power_of_two_within(std::clamp(bytes / row_bytes, fewest, most));
 }
 
 }  // namespace

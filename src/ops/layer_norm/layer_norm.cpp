@@ -146,7 +146,7 @@ class ForwardRows {
       cpu::BatchArray rstd;
       runner_.batch().moments(x, rows, moments);
       cpu::for_channels(0, rows, math::Rstd{.var = moments.var, .eps = a_.eps, .rstd = rstd});
-      if (a_.residual != nullptr) runner_.batch().keep(sum(row, thread), rows, runner_.schedule().access);
+      if (a_.residual != nullptr) runner_.batch().keep(sum(row, thread), rows, access.stores);
       runner_.batch().normalize(x, a_.y + row * a_.extent.length, rows, moments.mean, rstd, access);
       if (!a_.mean.empty()) std::copy_n(moments.mean, rows, a_.mean.data() + row);
       if (!a_.rstd.empty()) std::copy_n(rstd, rows, a_.rstd.data() + row);
