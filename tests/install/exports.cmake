@@ -15,7 +15,7 @@ string(STRIP "${symbols}" symbols)
 string(REGEX REPLACE "[;[]|]" "," symbols "${symbols}")
 string(REPLACE "\n" ";" symbols "${symbols}")
 
-file(GLOB_RECURSE headers ${INCLUDE}/*.hpp)
+file(GLOB_RECURSE headers ${INCLUDE}/*.hpp ${INCLUDE}/*.h)
 foreach(header ${headers})
   file(READ ${header} text)
   string(APPEND declared "${text}")
@@ -35,9 +35,12 @@ function(name_of symbol to)
   set(${to} "${name}" PARENT_SCOPE)
 endfunction()
 
-# Sets `to` to whether a function or class of this name is marked in a header.
+# Sets `to` to whether a function or class of this name is marked in a header. The C interface has a mark of its own.
 function(is_public name to)
   set(${to} NO PARENT_SCOPE)
+  if(name MATCHES "^unitvar_" AND declared MATCHES "UNITVAR_C_API [a-z_0-9 ]*[ *]+${name}[(]")
+    set(${to} YES PARENT_SCOPE)
+  endif()
   if(NOT name MATCHES "detail::" AND name MATCHES "^unitvar::(reference::|mpi::)?([A-Za-z_0-9]+)(::.*)?$")
     if(declared MATCHES "UNITVAR_API ([^(){;]*[ &])?${CMAKE_MATCH_2}[ (]")
       set(${to} YES PARENT_SCOPE)

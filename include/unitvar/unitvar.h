@@ -1,0 +1,35 @@
+#ifndef UNITVAR_H
+#define UNITVAR_H
+/* The C interface: every operation of the library, for C99 and for whatever calls C.
+
+     float x[96], y[96];
+     double mean[3], rstd[3];
+     unitvar_batch_norm_forward_args args = {.struct_size = sizeof args, .dtype = UNITVAR_F32, .extent = {8, 3, 4},
+                                             .x = x, .y = y, .mean = mean, .rstd = rstd, .eps = 1e-5};
+     if (unitvar_batch_norm_forward(&args, NULL) != UNITVAR_OK) puts(unitvar_last_error());
+
+   - An operation takes a struct of arguments. Set struct_size to the struct's size, and all that you do not name to
+     zero: a later library, with fields added at the end, then does what this one did. eps is what you say, 0 included.
+   - Tensors are contiguous and aligned for their type. Their lengths follow from the extent, so they are not given:
+     memory that is shorter is not noticed. A field marked "optional" may be null. C is the number of channels.
+     Parameters (gamma, beta and their gradients) are double for UNITVAR_F64, and float for all else.
+   - A function returns UNITVAR_OK, or says what is wrong before anything is written; unitvar_last_error() has the
+     message. No exception leaves a function. The functions themselves do not end the process.
+   - Every operation may run on several threads at the same time. Handles are for one thread at a time.
+   - What is computed, how accurately, and with which bits: as the C++ function of the same name, in include/unitvar.
+     "derivation B27" is an equation of docs/derivation.md. */
+#include "unitvar/c/accumulator.h"
+#include "unitvar/c/activation.h"
+#include "unitvar/c/batch_norm.h"
+#include "unitvar/c/common.h"
+#include "unitvar/c/communicator.h"
+#include "unitvar/c/derivatives.h"
+#include "unitvar/c/explain.h"
+#include "unitvar/c/group_norm.h"
+#include "unitvar/c/layer.h"
+#include "unitvar/c/layer_norm.h"
+#include "unitvar/c/layer_norm_add.h"
+#include "unitvar/c/phases.h"
+#include "unitvar/c/statistics.h"
+#include "unitvar/c/variants.h"
+#endif
