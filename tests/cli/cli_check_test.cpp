@@ -5,6 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "cli/files.hpp"
 #include "cli/npz.hpp"
 #include "cli/process.hpp"
 #include "unitvar/isa.hpp"
@@ -12,6 +13,7 @@
 namespace unitvar::testing {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using Doubles = std::vector<double>;
 
@@ -51,6 +53,19 @@ TEST_F(CliCheck, EndsWith0WhereAllIsRight) {
   const Ending end = run_program({"check", file_});
   EXPECT_EQ(0, end.code) << end.output << end.errors;
   EXPECT_THAT(end.output, HasSubstr("All given results are right."));
+}
+
+TEST_F(CliCheck, DrawsABarForEachResult) {
+  write(lost_);
+  const Ending end = run_program({"check", file_, "--plot", folder_ / "found.svg"});
+  EXPECT_EQ(1, end.code) << end.output << end.errors;
+  const std::string picture = read_bytes(folder_ / "found.svg");
+  EXPECT_THAT(picture, AllOf(HasSubstr("dx"), HasSubstr("Decimal digits"), HasSubstr("</svg>")));
+  EXPECT_TRUE(fs::exists(folder_ / "found.gnuplot"));
+  const Ending refused = run_program({"check", file_, "--plot", folder_ / "found.jpg"});
+  EXPECT_EQ(2, refused.code);
+  EXPECT_THAT(refused.errors, HasSubstr("want a name that ends in .png or .svg"));
+  EXPECT_FALSE(fs::exists(folder_ / "found.jpg"));
 }
 
 TEST_F(CliCheck, EndsWith1AndNamesTheLostTerm) {

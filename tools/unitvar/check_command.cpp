@@ -33,6 +33,7 @@ void add_check_command(CLI::App& app, Action& action) {
   command->add_flag("--self", options->self, "check this library on this machine: all instruction sets and dtypes");
   command->add_flag("--mistakes", options->mistakes, "list the mistakes that it knows");
   add_text(*command, "--json", options->json, "FILE", "write all of it to this file; - for standard output");
+  add_text(*command, "--plot", options->plot, "FILE", "draw the digits that each result keeps: a .png or .svg file");
   command->callback([options, &action] { action = [options] { return check::run(*options); }; });
 }
 

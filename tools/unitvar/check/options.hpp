@@ -14,6 +14,7 @@ struct Options {
   double eps = 1e-5, momentum = 0.1;
   bool relu = false, inference = false, mistakes = false, self = false;
   std::optional<std::string> json;  ///< a file, or "-"
+  std::optional<std::string> plot;  ///< a .png or .svg file
 };
 
 }  // namespace unitvar::check

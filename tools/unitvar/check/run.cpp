@@ -3,6 +3,7 @@
 #include "check/case_file.hpp"
 #include "check/json.hpp"
 #include "check/npz.hpp"
+#include "check/plot.hpp"
 #include "check/self_check.hpp"
 #include "common/failure.hpp"
 #include "common/output_file.hpp"
@@ -33,10 +34,15 @@ int run(const Options& options) {
   if (options.file.empty()) throw tool::UsageError("no file, want a .npz file with x and what a layer made of it");
   const bool to_output = options.json && *options.json == tool::standard_output;
   if (options.json && !to_output) tool::check_writable(*options.json);
+  if (options.plot) {
+    check_plot_name(*options.plot);
+    tool::check_writable(*options.plot);
+  }
   const auto arrays = read_npz(options.file);
   const Diagnosis found = diagnosis_of(arrays, options);
   tool::print(to_string(found), to_output ? stderr : stdout);
   if (options.json) tool::write_file(*options.json, json_text(found));
+  if (options.plot) draw(*options.plot, found);
   return found.right ? 0 : 1;
 }
 
