@@ -31,6 +31,9 @@ class ColumnSums {
         fast_(kInA ? static_cast<std::size_t>(threads * (2 * columns_ + kPage<A>)) * sizeof(A) : 0),
         wide_(static_cast<std::size_t>(threads * (2 * most_nodes_ * columns_ + kPage<double>)) * sizeof(double)) {
     for (std::vector<Node>& nodes : nodes_) nodes.reserve(static_cast<std::size_t>(most_nodes_));
+    // merge() comes when results are written already, and must not fail for want of memory.
+    root_.reserve(static_cast<std::size_t>(threads * most_nodes_));
+    steps_.reserve(root_.capacity());
   }
 
   /// Zeros for a tile that a thread begins.
@@ -58,18 +61,16 @@ class ColumnSums {
   }
 
   /// The sums of all rows; without rows they are 0.
-  [[nodiscard]] math::ChannelPairs merge(int threads) const {
+  [[nodiscard]] math::ChannelPairs merge(int threads) {
     if (tiles_ == 0) std::fill_n(pair(0, 0).first, 2 * columns_, 0.0);
-    std::vector<Node> root;
-    std::vector<std::pair<math::ChannelPairs, math::ChannelPairs>> steps;
     for (const std::vector<Node>& nodes : nodes_) {
       for (const Node& node : nodes) {
-        math::add_node(root, node, tiles_,
-                       [&](math::ChannelPairs a, math::ChannelPairs b) { steps.emplace_back(a, b); });
+        math::add_node(root_, node, tiles_,
+                       [&](math::ChannelPairs a, math::ChannelPairs b) { steps_.emplace_back(a, b); });
       }
     }
     parallel_ranges(threads, columns_, [&](int64_t begin, int64_t end, int) {
-      for (const auto& [a, b] : steps) {
+      for (const auto& [a, b] : steps_) {
         merge_sums({a.first + begin, a.second + begin}, {b.first + begin, b.second + begin}, end - begin);
       }
     });
@@ -100,6 +101,8 @@ class ColumnSums {
   int64_t columns_, tiles_;
   int64_t most_nodes_;  ///< of a thread, and the tile that it works on
   std::vector<std::vector<Node>> nodes_;
+  std::vector<Node> root_;
+  std::vector<std::pair<math::ChannelPairs, math::ChannelPairs>> steps_;
   core::Workspace fast_, wide_;
 };
 
