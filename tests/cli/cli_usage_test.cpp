@@ -15,7 +15,11 @@ using ::testing::StartsWith;
 TEST(UnitvarProgram, TellsItsVersionAndItsCommands) {
   const Ending version = run_program({"--version"});
   EXPECT_EQ(version.code, 0);
-  EXPECT_EQ(version.output, "unitvar " + std::string(unitvar::version) + "\n");
+  EXPECT_THAT(version.output, StartsWith("unitvar " + std::string(unitvar::version) + ", commit "));
+  for (const char* what :
+       {"processor ", "instruction sets ", "portable", "caches of a core ", "threads ", "MPI ", "BLAS "}) {
+    EXPECT_THAT(version.output, HasSubstr(what));
+  }
   const Ending help = run_program({"--help"});
   EXPECT_EQ(help.code, 0);
   EXPECT_THAT(help.output, HasSubstr("train"));

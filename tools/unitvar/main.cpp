@@ -11,7 +11,7 @@
 #include "common/standard_streams.hpp"
 #include "common/suggestion.hpp"
 #include "train_command.hpp"
-#include "unitvar/version.hpp"
+#include "version_text.hpp"
 
 namespace {
 
@@ -72,7 +72,7 @@ int run(int argc, char** argv) {
   unitvar::tool::open_standard_streams();
   std::signal(SIGXFSZ, SIG_IGN);  // A file that may not grow is an error of write(2) then, which has a message.
   CLI::App app("Normalization layers for neural networks: experiments and checks", "unitvar");
-  app.set_version_flag("--version", "unitvar " + std::string(unitvar::version));
+  app.set_version_flag("--version", unitvar::cli::version_text);
   app.require_subcommand(1);
   unitvar::cli::Action action;
   unitvar::cli::add_train_command(app, action);

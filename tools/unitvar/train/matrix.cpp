@@ -44,4 +44,6 @@ void linear_descend(const LinearShape& shape, double lr, const double* x, const 
 
 void use_one_blas_thread() { openblas_set_num_threads(1); }
 
+std::string blas_name() { return openblas_get_config(); }
+
 }  // namespace unitvar::train

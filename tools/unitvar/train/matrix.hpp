@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <string>
 
 /// The three matrix products of a linear layer, row-major, by CBLAS. x is rows x in, weight out x in, y rows x out.
 namespace unitvar::train {
@@ -23,5 +24,8 @@ void linear_descend(const LinearShape& shape, double lr, const double* x, const 
 /// Tells the BLAS to compute each product on the thread that asks for it. Products of 60 rows gain nothing from a
 /// second thread, and so the results do not depend on a number of threads.
 void use_one_blas_thread();
+
+/// "OpenBLAS 0.3.21 DYNAMIC_ARCH ..."
+[[nodiscard]] std::string blas_name();
 
 }  // namespace unitvar::train

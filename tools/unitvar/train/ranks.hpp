@@ -48,4 +48,7 @@ class Ranks {
 /// it and this build has no MPI.
 std::unique_ptr<Ranks> start_ranks();
 
+/// The library of MPI and its version, or "none".
+[[nodiscard]] std::string mpi_name();
+
 }  // namespace unitvar::train

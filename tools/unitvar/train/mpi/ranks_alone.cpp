@@ -10,4 +10,6 @@ std::unique_ptr<Ranks> start_ranks() {
   return std::make_unique<Ranks>();
 }
 
+std::string mpi_name() { return "none"; }
+
 }  // namespace unitvar::train

@@ -77,4 +77,12 @@ std::unique_ptr<Ranks> start_ranks() {
   return std::make_unique<MpiRanks>();
 }
 
+std::string mpi_name() {
+  char text[MPI_MAX_LIBRARY_VERSION_STRING] = "";
+  int length = 0;
+  MPI_Get_library_version(text, &length);  // allowed before MPI is started
+  const std::string name(text, static_cast<std::size_t>(length));
+  return name.substr(0, name.find(','));
+}
+
 }  // namespace unitvar::train
