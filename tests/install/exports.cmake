@@ -64,6 +64,23 @@ foreach(symbol ${symbols})
   endif()
 endforeach()
 
+# What a library linked by the map of the shared one must show, too.
+if(BESIDE)
+  execute_process(COMMAND ${NM} -D --defined-only --format=just-symbols --without-symbol-versions ${LIBRARY}
+                  OUTPUT_VARIABLE all COMMAND_ERROR_IS_FATAL ANY)
+  execute_process(COMMAND ${NM} -D --defined-only --format=just-symbols --without-symbol-versions ${BESIDE}
+                  OUTPUT_VARIABLE shown COMMAND_ERROR_IS_FATAL ANY)
+  string(REGEX MATCHALL "[^\n]+" all "${all}")
+  string(REGEX MATCHALL "[^\n]+" shown "${shown}")
+  list(FILTER all INCLUDE REGEX "^(_Z(T[ISV])?N?K?7unitvar|unitvar_)")
+  list(LENGTH all count)
+  list(REMOVE_ITEM all ${shown})
+  if(all OR count LESS 100)
+    list(JOIN all "\n  " all)
+    message(FATAL_ERROR "of ${count} symbols, the shared library lacks:\n  ${all}")
+  endif()
+endif()
+
 list(LENGTH symbols count)
 if(strangers)
   list(LENGTH strangers number)
