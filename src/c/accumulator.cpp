@@ -3,7 +3,6 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <variant>
 
 #include "c/memory.hpp"
 

@@ -3,7 +3,7 @@
 #include <span>
 
 #include "c/every_operation.hpp"
-#include "c/failing_new.hpp"
+#include "support/allocated.hpp"
 
 namespace unitvar::testing {
 namespace {
@@ -22,7 +22,7 @@ bool fails_without(int allocation, const Operation& operation, std::uint32_t see
   std::int64_t left = 0;
   bool has_failed = false;
   {
-    const FailingNew failing(allocation);
+    const test::FailingNew failing(allocation);
     status = operation.call(&filled.args, &options);
     left = failing.still_held();
     has_failed = failing.has_failed();

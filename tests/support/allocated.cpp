@@ -3,28 +3,50 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <limits>
 #include <new>
 
 namespace {
 
+constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 std::atomic<std::size_t> allocated = 0;
+std::atomic<std::int64_t> held = 0, until_failure = kNever;
 
 void* counted(std::size_t bytes, std::size_t alignment) {
-  allocated += bytes;
+  if (until_failure.load() != kNever && until_failure.fetch_sub(1) == 0) throw std::bad_alloc();
   const std::size_t whole = (bytes + alignment - 1) / alignment * alignment;
-  if (void* const memory = std::aligned_alloc(alignment, whole)) return memory;
-  throw std::bad_alloc();
+  void* const memory = std::aligned_alloc(alignment, whole);
+  if (memory == nullptr) throw std::bad_alloc();
+  allocated += bytes;
+  ++held;
+  return memory;
+}
+void take(void* memory) noexcept {
+  if (memory != nullptr) --held;
+  std::free(memory);
 }
 
 }  // namespace
 
-std::size_t unitvar::test::allocated_bytes() noexcept { return allocated; }
+namespace unitvar::test {
+
+std::size_t allocated_bytes() noexcept { return allocated; }
+
+FailingNew::FailingNew(std::int64_t failing_call) noexcept {
+  held = 0;
+  until_failure = failing_call;
+}
+FailingNew::~FailingNew() { until_failure = kNever; }
+bool FailingNew::has_failed() const noexcept { return until_failure.load() < 0; }
+std::int64_t FailingNew::still_held() const noexcept { return held.load(); }
+
+}  // namespace unitvar::test
 
 void* operator new(std::size_t bytes) { return counted(bytes, alignof(std::max_align_t)); }
 void* operator new(std::size_t bytes, std::align_val_t alignment) {
   return counted(bytes, static_cast<std::size_t>(alignment));
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory) noexcept { take(memory); }
+void operator delete(void* memory, std::size_t) noexcept { take(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { take(memory); }
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { take(memory); }

@@ -10,6 +10,7 @@
 #include "bench/onednn.hpp"
 #include "bench/plot.hpp"
 #include "common/failure.hpp"
+#include "common/gnuplot.hpp"
 #include "common/output_file.hpp"
 #include "unitvar/error.hpp"
 
@@ -131,8 +132,7 @@ std::int64_t groups_per_sample(const Request& request, Op op, const Suite& suite
 
 void check_names(const std::string& json, const std::string& plot) {
   if (json.empty()) throw UsageError("--json is empty, want a file, or -");
-  const std::string ending = std::filesystem::path(plot).extension().string();
-  if (plot != tool::standard_output && ending != ".png" && ending != ".svg") {
+  if (plot != tool::standard_output && !tool::is_picture_name(plot)) {
     throw UsageError("--plot is '{}', want a name that ends in .png or .svg, or -", plot);
   }
 }

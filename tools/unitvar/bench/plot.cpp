@@ -139,12 +139,6 @@ set grid ytics lc rgb '#DDDDDD' lw 1 lt 1
 set arrow 1 from graph 0, first 1 to graph 1, first 1 nohead lc rgb '#333333' lw 1.5 dt 2 front
 )gnuplot";
 
-// An underscore would begin an index.
-std::string plain(std::string text) {
-  for (std::size_t at = 0; (at = text.find('_', at)) != std::string::npos; at += 3) text.replace(at, 1, "\\\\_");
-  return text;
-}
-
 // A file's name may hold what gnuplot takes for a command or for markup, and be longer than a picture is wide.
 std::string harmless(std::string name) {
   constexpr std::size_t longest = 24;
@@ -154,7 +148,7 @@ std::string harmless(std::string name) {
            std::string_view("\"'`\\{}^@&~$<").find(static_cast<char>(letter)) != std::string_view::npos;
   };
   std::ranges::replace_if(name, harms, '?');
-  return plain(std::move(name));
+  return tool::without_indices(std::move(name));
 }
 
 std::string title_of(const Plan& plan) {
@@ -211,7 +205,7 @@ std::string decoration(const Group& group, bool first) {
   return first ? fmt::format(
                      "set title \"{}\" font ',12' offset 0,1.4\n"
                      "set key at graph 0.5, 1.09 center horizontal samplen 1\n",
-                     plain(group_text(group)))
+                     tool::without_indices(group_text(group)))
                : "unset title\nunset key\n";
 }
 

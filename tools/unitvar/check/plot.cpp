@@ -14,12 +14,6 @@ namespace {
 
 constexpr double kMostDigits = 17;  // of a double
 
-/// An underscore would begin an index.
-std::string plain(std::string name) {
-  const std::size_t at = name.find('_');
-  return at == std::string::npos ? name : name.replace(at, 1, "\\\\_");
-}
-
 /// A line each: the number of the bar from above, digits kept, digits wanted, whether it is right.
 std::string data_of(const Diagnosis& found) {
   std::string text = "$tensors << EOD\n";
@@ -34,7 +28,7 @@ std::string data_of(const Diagnosis& found) {
 std::string names_of(const Diagnosis& found) {
   std::string text;
   for (std::size_t k = 0; k < found.tensors.size(); ++k) {
-    text += fmt::format("{}\"{}\" {}", k == 0 ? "" : ", ", plain(found.tensors[k].name), k);
+    text += fmt::format("{}\"{}\" {}", k == 0 ? "" : ", ", tool::without_indices(found.tensors[k].name), k);
   }
   return text;
 }
@@ -49,8 +43,7 @@ plot $tensors using (0):0:(0):($4 == 1 ? $2 : NaN):($0 - 0.35):($0 + 0.35) with 
 }  // namespace
 
 void check_plot_name(const std::filesystem::path& path) {
-  const std::string ending = path.extension().string();
-  if (ending == ".png" || ending == ".svg") return;
+  if (tool::is_picture_name(path)) return;
   throw tool::UsageError("--plot is '{}', want a name that ends in .png or .svg", path.string());
 }
 

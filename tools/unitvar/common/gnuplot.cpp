@@ -109,6 +109,16 @@ int run_gnuplot(const fs::path& folder, const MemoryFile& script, const MemoryFi
 
 }  // namespace
 
+bool is_picture_name(const fs::path& path) {
+  const std::string ending = path.extension().string();
+  return ending == ".png" || ending == ".svg";
+}
+
+std::string without_indices(std::string text) {
+  for (std::size_t at = 0; (at = text.find('_', at)) != std::string::npos; at += 3) text.replace(at, 1, "\\\\_");
+  return text;
+}
+
 std::string render(const fs::path& folder, const Picture& picture, const std::string& ending) {
   const MemoryFile script("script", terminal(picture, ending) + picture.script);
   const MemoryFile output("picture");

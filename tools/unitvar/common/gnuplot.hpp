@@ -13,6 +13,12 @@ struct Picture {
   int width, height;   ///< points; a PNG has twice as many pixels
 };
 
+/// Whether a file of this name is one that gnuplot draws here: .png or .svg.
+[[nodiscard]] bool is_picture_name(const std::filesystem::path& path);
+
+/// A text whose underscores do not begin an index.
+[[nodiscard]] std::string without_indices(std::string text);
+
 /// There is no gnuplot to run.
 class NoGnuplot : public Failure {
  public:
