@@ -138,7 +138,8 @@ struct BatchNormActBackward {
 /// of the activation for inference, too, whose mean and var are given ones; then one value per channel is legal.
 ///
 /// Hard-swish and SiLU write g to dresidual, or to dx, in the first pass. So 16-bit types round g once before dx is
-/// computed from it. If neither is asked for, they take memory of the tensor's size for the time of the call.
+/// computed from it. If neither is asked for, or ranks share the batch, they take memory of the tensor's size for the
+/// time of the call.
 template <class T>
 UNITVAR_API void batch_norm_act_backward(const BatchNormActBackward<T>& args, const Options& options = {});
 

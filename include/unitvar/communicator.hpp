@@ -26,6 +26,9 @@
 /// - Operations that take part: forward and backward of batch_norm.hpp, activation.hpp, in_place.hpp, renorm.hpp and
 ///   weighted.hpp, derivatives.hpp, and the layer. Those whose statistics are of one sample, of a part of the batch, or
 ///   frozen, exchange nothing and ignore it. Ghost batches of whole ranks are a communicator of these ranks.
+/// - Memory: a rank takes all the memory of a call before the first exchange. If there is too little, it throws
+///   std::bad_alloc, and the others Error (disagreement), before they write anything.
+/// - A rank that makes no call, or dies, keeps the others waiting, up to options.timeout_seconds.
 /// - A communicator of one rank exchanges nothing: the call is the plain one.
 namespace unitvar {
 
@@ -45,6 +48,9 @@ struct SyncOptions {
   /// each frame is awaited as soon as it is sent. Changes no bits.
   bool overlap = true;
   ParameterGradients parameter_gradients = ParameterGradients::local;
+  /// Seconds that ThreadGroup and mpi::Communicator wait for the other ranks before they throw Error (communication);
+  /// 0: as long as it takes. Such a communicator is of no more use. May differ between ranks.
+  double timeout_seconds = 0;
 };
 
 /// What a communicator has done since it was made.
@@ -82,8 +88,8 @@ class UNITVAR_API Communicator {
   void wait();
 
  protected:
-  /// Throws Error (bad_argument) if rank is not in [0, size), or options.block_channels no multiple of 8 from 8 to
-  /// 2^20.
+  /// Throws Error (bad_argument) if rank is not in [0, size), options.block_channels no multiple of 8 from 8 to 2^20,
+  /// or options.timeout_seconds negative or NaN.
   Communicator(int rank, int size, const SyncOptions& options);
 
   /// Begins to make frame(), on all ranks, the merge of all ranks' frames by merge_frames. Order and grouping are free,
@@ -92,6 +98,8 @@ class UNITVAR_API Communicator {
   virtual void do_start() = 0;
   /// Ends it.
   virtual void do_wait() = 0;
+  /// For the destructor of an engine that still may write to frame(): the frame's memory stays for ever.
+  void abandon_frame() noexcept;
 
  private:
   int rank_, size_;

@@ -25,8 +25,10 @@ namespace unitvar::mpi {
 /// of the time that an empty message takes. It is a multiple of 64, from 64 to 4096. Rank 0 chooses for all.
 ///
 /// Throws Error on every rank: bad_state if MPI is not ready, bad_argument for bad options, disagreement if ranks ask
-/// for different options. communication says that MPI reports a failure, whose text is in the message. After a failure
-/// that not all ranks have seen, the other ranks wait for ever: end the job with MPI_Abort.
+/// for different options. communication says that MPI reports a failure, whose text is in the message. It says, too,
+/// that other ranks did not come within options.timeout_seconds; MPI does not tell which. The communicator is then of
+/// no more use: end the job with MPI_Abort. Without a timeout, ranks wait for one that does not come for ever. The
+/// timeout does not end the constructor and the destructor.
 class UNITVAR_API Communicator final : public unitvar::Communicator {
  public:
   explicit Communicator(MPI_Comm comm, const SyncOptions& options = {});

@@ -15,7 +15,8 @@ namespace unitvar {
 ///   unitvar::batch_norm_forward<float>({...}, {.cpu = {.threads = 1}, .communicator = &group.communicator(r)});
 ///
 /// Frames are merged in a fixed tree: a result's bits depend on the ranks and their batches alone. A thread waits as
-/// long as the other ranks take: if one never makes the call, for ever. The group must outlive all calls.
+/// long as the other ranks take, or options.timeout_seconds: then all calls of all ranks throw Error (communication)
+/// from there on. The group must outlive all calls.
 class UNITVAR_API ThreadGroup {
  public:
   /// `latency`: a frame arrives so long after the last rank has sent its own, as if through a network. block_channels

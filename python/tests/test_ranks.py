@@ -212,12 +212,47 @@ else:
 """
 
 
+MPI_PROGRAM_WITHOUT_THE_LAST_RANK = """
+import time
+import numpy as np
+import unitvar, unitvar.mpi
+from mpi4py import MPI
+rank, size = MPI.COMM_WORLD.Get_rank(), MPI.COMM_WORLD.Get_size()
+options = unitvar.Options(communicator=unitvar.mpi.Communicator(timeout_seconds=0.5), threads=1)
+try:
+    unitvar.mpi.Communicator(timeout_seconds=float("nan"))
+except ValueError as problem:
+    print(problem, flush=True)
+time.sleep(60 if rank == size - 1 else 0)
+for _ in range(2):
+    try:
+        unitvar.batch_norm(np.ones((4, 7, 3)), options=options)
+    except TimeoutError as problem:
+        print(problem, flush=True)
+time.sleep(1 if rank == 0 else 60)  # the other ranks have their say, too
+MPI.COMM_WORLD.Abort(3)
+"""
+
+
+def mpirun(size: int, program: str, path: Path) -> subprocess.CompletedProcess[str]:
+    path.write_text(program)
+    command = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-n", str(size), sys.executable, str(path)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=50)
+
+
 @pytest.mark.parametrize("size", [2, 3])
 def test_mpi(size: int, tmp_path: Path) -> None:
     pytest.importorskip("mpi4py")
-    program = tmp_path / "ranks.py"
-    program.write_text(MPI_PROGRAM)
-    command = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-n", str(size), sys.executable, str(program)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = mpirun(size, MPI_PROGRAM, tmp_path / "ranks.py")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("refused") == size  # ranks' lines may come intertwined
+
+
+def test_mpi_without_a_rank(tmp_path: Path) -> None:
+    pytest.importorskip("mpi4py")
+    done = mpirun(3, MPI_PROGRAM_WITHOUT_THE_LAST_RANK, tmp_path / "ranks.py")
+    assert done.returncode == 3, done.stderr
+    assert done.stdout.count("timeout_seconds is nan, want 0 or more") == 3
+    for rank in range(2):
+        assert f"rank {rank} waited 0.5 s for the other ranks" in done.stdout
+    assert done.stdout.count("an exchange has not ended") == 2

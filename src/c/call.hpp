@@ -96,6 +96,10 @@ unitvar_status call(const char* operation, Ranks ranks, const Given* given, cons
   return guarded([&] {
     const Options with = options_of(operation, options);
     bool refused_here = true;
+    const auto tell = [&](const char* why) {
+      const bool others_wait = refused_here && ranks == Ranks::together && with.communicator != nullptr;
+      if (others_wait) refuse_call(*with.communicator, why);
+    };
     try {
       const Given& own = taken(operation, "the struct of arguments", given);
       with_dtype(operation, own.dtype, [&](auto type) {
@@ -103,10 +107,11 @@ unitvar_status call(const char* operation, Ranks ranks, const Given* given, cons
         refused_here = false;
         run(args, with, own);
       });
-    } catch (const Error& error) {
-      if (refused_here && ranks == Ranks::together && with.communicator != nullptr) {
-        refuse_call(*with.communicator, error.what());
-      }
+    } catch (const std::bad_alloc&) {
+      tell("out of memory");
+      throw;
+    } catch (const std::exception& error) {
+      tell(error.what());
       throw;
     }
   });

@@ -32,12 +32,14 @@ namespace {
 
 constexpr int64_t kBlockChannels = 1024;
 
-SyncOptions sync_options(const unitvar_sync_options* o) {
-  if (o == nullptr) return {};
+SyncOptions sync_options(const char* operation, const unitvar_sync_options* given) {
+  if (given == nullptr) return {};
+  const unitvar_sync_options* const o = &taken(operation, "the struct of options", given);
   return {.block_channels = o->block_channels,
           .overlap = o->without_overlap == 0,
           .parameter_gradients =
-              o->global_parameter_gradients == 0 ? ParameterGradients::local : ParameterGradients::global};
+              o->global_parameter_gradients == 0 ? ParameterGradients::local : ParameterGradients::global,
+          .timeout_seconds = o->timeout_seconds};
 }
 
 /// Ranks whose frames the caller's functions carry.
@@ -78,7 +80,7 @@ unitvar_status unitvar_communicator_create(int32_t rank, int32_t size, const uni
     const unitvar_engine& given = c::taken(kName, "the engine", engine);
     need(kName, "engine.start", reinterpret_cast<const void*>(given.start));
     need(kName, "engine.wait", reinterpret_cast<const void*>(given.wait));
-    SyncOptions own = c::sync_options(options);
+    SyncOptions own = c::sync_options(kName, options);
     if (own.block_channels == 0) own.block_channels = c::kBlockChannels;
     auto made = std::make_unique<c::Engine>(rank, size, given, own);
     Communicator* const ranks = made.get();
@@ -116,8 +118,9 @@ unitvar_status unitvar_merge_frames(const void* in, void* inout, int64_t bytes) 
 unitvar_status unitvar_thread_group_create(int32_t ranks, const unitvar_sync_options* options,
                                            unitvar_thread_group** out) noexcept {
   return guarded([&] {
-    need("thread_group_create", "the result", out);
-    *out = std::make_unique<unitvar_thread_group>(ranks, c::sync_options(options)).release();
+    constexpr const char* kName = "thread_group_create";
+    need(kName, "the result", out);
+    *out = std::make_unique<unitvar_thread_group>(ranks, c::sync_options(kName, options)).release();
   });
 }
 void unitvar_thread_group_destroy(unitvar_thread_group* group) noexcept { delete group; }

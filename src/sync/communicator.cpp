@@ -1,12 +1,17 @@
 #include "unitvar/communicator.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <new>
+#include <utility>
 
 #include "core/arguments.hpp"
 #include "core/standard_arithmetic.hpp"
+#include "core/text.hpp"
 #include "core/vector_loop.hpp"
 #include "sync/frame.hpp"
 
@@ -27,6 +32,12 @@ void check_block_channels(int64_t block_channels) {
   core::Arguments("Communicator")
       .fail(ErrorCode::bad_argument, "options.block_channels is " + std::to_string(block_channels) +
                                          ", want a multiple of 8 from 8 to " + std::to_string(kMostChannels));
+}
+
+void check_timeout(double seconds) {
+  if (seconds >= 0) return;
+  core::Arguments("Communicator")
+      .fail(ErrorCode::bad_argument, "options.timeout_seconds is " + core::number(seconds) + ", want 0 or more");
 }
 
 /// Whether the bytes are a frame, as far as its numbers tell.
@@ -123,7 +134,22 @@ Communicator::Communicator(int rank, int size, const SyncOptions& options)
               "rank is " + std::to_string(rank) + " of " + std::to_string(size) + ", want 0 <= rank < size");
   }
   check_block_channels(options.block_channels);
+  check_timeout(options.timeout_seconds);
   frame_.assign(static_cast<std::size_t>(sync::bytes_of_frame(options.block_channels)) / sizeof(double), 0);
+}
+
+// No destructor runs for what stands in this memory, and the list stays reachable: so no tool takes it for a leak.
+void Communicator::abandon_frame() noexcept {
+  struct Abandoned {
+    std::vector<double> frame;
+    Abandoned* next;
+  };
+  static std::atomic<Abandoned*> all = nullptr;
+  auto* const own = new (std::nothrow) Abandoned{std::move(frame_), nullptr};
+  if (own == nullptr) std::abort();  // the engine would write to memory of somebody else
+  own->next = all.load();
+  while (!all.compare_exchange_weak(own->next, own)) {
+  }
 }
 
 void Communicator::start() {

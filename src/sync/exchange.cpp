@@ -6,6 +6,7 @@
 
 #include "core/arguments.hpp"
 #include "core/standard_arithmetic.hpp"
+#include "unitvar/error.hpp"
 
 namespace unitvar::sync {
 namespace {

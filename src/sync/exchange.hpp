@@ -1,12 +1,13 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
+#include <exception>
+#include <new>
 #include <string_view>
 
 #include "core/divide_up.hpp"
 #include "core/ranks.hpp"
 #include "sync/frame.hpp"
-#include "unitvar/error.hpp"
 #include "unitvar/options.hpp"
 
 namespace unitvar::sync {
@@ -93,13 +94,18 @@ class Exchange {
 /// Tells the other ranks, which wait for this rank's first frame, that it refuses the call, and why.
 void refuse(Communicator& ranks, const char* why);
 
-/// Calls check(), the checks of a call's arguments. If it throws and there are other ranks, they throw too.
-template <class Check>
-void check_together(const Options& options, const Check& check) {
+/// Returns prepare(), what a call does before its first exchange: it checks arguments, and takes all the memory that it
+/// needs. If that throws and there are other ranks, they throw too.
+template <class Prepare>
+auto prepare_together(const Options& options, const Prepare& prepare) {
+  Communicator* const ranks = core::ranks_of(options);
   try {
-    check();
-  } catch (const Error& error) {
-    if (Communicator* const ranks = core::ranks_of(options)) refuse(*ranks, error.what());
+    return prepare();
+  } catch (const std::bad_alloc&) {
+    if (ranks != nullptr) refuse(*ranks, "out of memory");
+    throw;
+  } catch (const std::exception& error) {
+    if (ranks != nullptr) refuse(*ranks, error.what());
     throw;
   }
 }

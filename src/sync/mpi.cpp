@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstdio>
 #include <string>
 
 #include "unitvar/error.hpp"
@@ -66,7 +67,7 @@ struct Communicator::Handles {
   ~Handles() {
     int finalized = 0;
     MPI_Finalized(&finalized);
-    if (finalized != 0) return;
+    if (finalized != 0 || is_waiting()) return;
     if (frame != MPI_DATATYPE_NULL) MPI_Type_free(&frame);
     if (merge != MPI_OP_NULL) MPI_Op_free(&merge);
     if (comm != MPI_COMM_NULL) MPI_Comm_free(&comm);
@@ -78,6 +79,9 @@ struct Communicator::Handles {
     handles->open(given);
     return handles;
   }
+
+  /// For ranks that have not come.
+  [[nodiscard]] bool is_waiting() const noexcept { return request != MPI_REQUEST_NULL; }
 
   void make_frame(int64_t bytes) {
     check(MPI_Type_contiguous(static_cast<int>(bytes), MPI_BYTE, &frame), "MPI_Type_contiguous");
@@ -160,13 +164,28 @@ Communicator::Communicator(std::unique_ptr<Handles> handles, const SyncOptions& 
   handles_->make_frame(frame_bytes());
 }
 
-Communicator::~Communicator() = default;
+Communicator::~Communicator() {
+  if (handles_->is_waiting()) abandon_frame();
+}
 
 void Communicator::do_start() {
+  if (handles_->is_waiting()) fail(ErrorCode::communication, "an exchange has not ended, want MPI_Abort");
   check(MPI_Iallreduce(MPI_IN_PLACE, frame(), 1, handles_->frame, handles_->merge, handles_->comm, &handles_->request),
         "MPI_Iallreduce");
 }
 
-void Communicator::do_wait() { check(MPI_Wait(&handles_->request, MPI_STATUS_IGNORE), "MPI_Wait"); }
+void Communicator::do_wait() {
+  const double limit = options().timeout_seconds;
+  if (limit == 0) return check(MPI_Wait(&handles_->request, MPI_STATUS_IGNORE), "MPI_Wait");
+  const double begin = MPI_Wtime();
+  for (int is_over = 0; is_over == 0;) {
+    check(MPI_Test(&handles_->request, &is_over, MPI_STATUS_IGNORE), "MPI_Test");
+    if (is_over == 0 && MPI_Wtime() - begin > limit) {
+      char text[120];
+      std::snprintf(text, sizeof text, "rank %d waited %g s for the other ranks", rank(), limit);
+      fail(ErrorCode::communication, std::string(text) + ": the communicator is of no more use, want MPI_Abort");
+    }
+  }
+}
 
 }  // namespace unitvar::mpi

@@ -1,5 +1,6 @@
 #include "unitvar/thread_group.hpp"
 
+#include <algorithm>
 #include <condition_variable>
 #include <cstring>
 #include <deque>
@@ -7,6 +8,7 @@
 #include <string>
 
 #include "core/arguments.hpp"
+#include "core/text.hpp"
 #include "math/merge.hpp"
 
 namespace unitvar {
@@ -16,6 +18,7 @@ using Clock = std::chrono::steady_clock;
 using std::int64_t;
 
 constexpr int64_t kBlockChannels = 256;
+constexpr double kLongest = 1e9;  ///< seconds that a clock can add
 
 SyncOptions with_block(SyncOptions options) noexcept {
   if (options.block_channels == 0) options.block_channels = kBlockChannels;
@@ -39,12 +42,17 @@ struct ThreadGroup::Meeting {
   std::mutex mutex;
   std::condition_variable merged;
   std::chrono::nanoseconds latency;
-  int present = 0;                             ///< ranks that have sent a frame of this exchange
+  std::vector<bool> has_sent;                  ///< a frame of this exchange, for each rank
   int64_t exchanges = 0;                       ///< finished so far
   Clock::time_point arrives;                   ///< when ranks may see the result of the last one
   std::vector<std::vector<std::byte>> frames;  ///< of each rank
   std::vector<std::byte> result;               ///< of all
+  std::string failure;                         ///< what ended the group's use; empty: nothing
   std::deque<Rank> ranks;
+
+  void check() const {
+    if (!failure.empty()) throw Error(ErrorCode::communication, failure);
+  }
 };
 
 class ThreadGroup::Rank final : public Communicator {
@@ -55,14 +63,16 @@ class ThreadGroup::Rank final : public Communicator {
  private:
   void do_start() override {
     const std::lock_guard lock(meeting_.mutex);
+    meeting_.check();
     exchange_ = meeting_.exchanges;
     std::memcpy(sent(rank()), frame(), static_cast<std::size_t>(frame_bytes()));
-    if (++meeting_.present < size()) return;
+    meeting_.has_sent[static_cast<std::size_t>(rank())] = true;
+    if (std::find(meeting_.has_sent.begin(), meeting_.has_sent.end(), false) != meeting_.has_sent.end()) return;
     math::merge_tree(size(), [&](int64_t low, int64_t high, int64_t) {
       merge_frames(sent(static_cast<int>(high)), sent(static_cast<int>(low)));
     });
     std::memcpy(meeting_.result.data(), sent(0), meeting_.result.size());
-    meeting_.present = 0;
+    meeting_.has_sent.assign(meeting_.has_sent.size(), false);
     ++meeting_.exchanges;
     meeting_.arrives = Clock::now() + meeting_.latency;
     meeting_.merged.notify_all();
@@ -71,10 +81,25 @@ class ThreadGroup::Rank final : public Communicator {
   // The result stays until all ranks have sent their next frame, and no rank sends before it has read the result.
   void do_wait() override {
     std::unique_lock lock(meeting_.mutex);
-    meeting_.merged.wait(lock, [&] { return meeting_.exchanges > exchange_; });
+    const auto is_over = [&] { return meeting_.exchanges > exchange_ || !meeting_.failure.empty(); };
+    if (const double limit = options().timeout_seconds; limit == 0) {
+      meeting_.merged.wait(lock, is_over);
+    } else if (!meeting_.merged.wait_for(lock, std::chrono::duration<double>(std::min(limit, kLongest)), is_over)) {
+      end_use(limit);
+    }
+    if (meeting_.exchanges <= exchange_) meeting_.check();
     const Clock::time_point arrives = meeting_.arrives;
     if (Clock::now() < arrives) meeting_.merged.wait_until(lock, arrives, [=] { return Clock::now() >= arrives; });
     std::memcpy(frame(), meeting_.result.data(), meeting_.result.size());
+  }
+
+  /// Names a rank that has not come, for all ranks and all calls from now on.
+  void end_use(double limit) {
+    const auto missing = std::find(meeting_.has_sent.begin(), meeting_.has_sent.end(), false);
+    meeting_.failure = "ThreadGroup: rank " + std::to_string(missing - meeting_.has_sent.begin()) +
+                       " sent no frame within " + core::number(limit) + " s, the timeout of rank " +
+                       std::to_string(rank()) + ": the group is of no more use";
+    meeting_.merged.notify_all();
   }
 
   [[nodiscard]] std::byte* sent(int rank) const noexcept {
@@ -92,6 +117,7 @@ ThreadGroup::Meeting::Meeting(int size, const SyncOptions& options, std::chrono:
     frames.emplace_back(static_cast<std::size_t>(made.frame_bytes()));
   }
   result = frames.front();
+  has_sent.assign(frames.size(), false);
 }
 
 ThreadGroup::ThreadGroup(int ranks, const SyncOptions& options, std::chrono::nanoseconds latency) {

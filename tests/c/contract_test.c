@@ -301,6 +301,22 @@ static void alone(void) {
   unitvar_thread_group_destroy(group);
 }
 
+/* A rank that does not come. */
+static void timeout(void) {
+  unitvar_thread_group* group = NULL;
+  unitvar_sync_options sync = {.struct_size = sizeof sync, .timeout_seconds = -1};
+  CHECK_FAILS(unitvar_thread_group_create(2, &sync, &group), UNITVAR_BAD_ARGUMENT, "timeout_seconds is -1");
+  sync.struct_size = 0;
+  CHECK_FAILS(unitvar_thread_group_create(2, &sync, &group), UNITVAR_BAD_ARGUMENT, "struct_size is 0");
+  sync.struct_size = sizeof sync, sync.timeout_seconds = 0.05;
+  CHECK_OK(unitvar_thread_group_create(2, &sync, &group));
+  const unitvar_options options = {.struct_size = sizeof options,
+                                   .communicator = unitvar_thread_group_communicator(group, 0)};
+  const unitvar_batch_norm_forward_args a = good();
+  CHECK_FAILS(unitvar_batch_norm_forward(&a, &options), UNITVAR_COMMUNICATION, "rank 1 sent no frame");
+  unitvar_thread_group_destroy(group);
+}
+
 static void explanation(void) {
   const unitvar_extent extent = {32, 64, 3136};
   unitvar_explanation e = {.struct_size = sizeof e};
@@ -318,6 +334,7 @@ int main(void) {
   engine();
   ranks();
   alone();
+  timeout();
   explanation();
   return failures == 0 ? 0 : 1;
 }

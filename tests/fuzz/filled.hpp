@@ -72,13 +72,18 @@ struct Buffer {
   void reset() { std::copy(first.begin(), first.end(), bytes.get()); }
 };
 
+/// Sizes beyond those that choices give.
+struct Times {
+  std::int64_t inner = 1;     ///< the inner extent, or the rows, is taken so many times
+  std::int64_t channels = 1;  ///< the channels, or a row's length; where this is not 1, the rest is small
+};
+
 /// Arguments of an operation, filled with what the operation may well take. Choices come from a FuzzedDataProvider, or
 /// from what has functions of the same names.
 template <class Args, class Source>
 class Filled {
  public:
-  /// The inner extent, or the rows, is taken so many times.
-  Filled(Source& in, unitvar_dtype dtype, std::int64_t times = 1)
+  Filled(Source& in, unitvar_dtype dtype, const Times& times = {})
       : in_(in),
         times_(times),
         values_(in.template ConsumeEnum<Values>()),
@@ -94,7 +99,10 @@ class Filled {
     e = {in_.template ConsumeIntegralInRange<std::int64_t>(0, 9),
          in_.template ConsumeIntegralInRange<std::int64_t>(1, 40),
          in_.template ConsumeIntegralInRange<std::int64_t>(1, 70)};
-    e.inner *= times_;
+    e.inner *= times_.inner;
+    e.channels *= times_.channels;
+    if (times_.channels != 1)
+      e.outer = std::min<std::int64_t>(e.outer, 3), e.inner = std::min<std::int64_t>(e.inner, 2);
     sized(e.outer * e.channels * e.inner, e.channels, e.channels);
     weights_ = e.outer * e.inner;
     extent_ = e;
@@ -109,7 +117,9 @@ class Filled {
   void extent(unitvar_row_extent& e) {
     e = {in_.template ConsumeIntegralInRange<std::int64_t>(0, 70),
          in_.template ConsumeIntegralInRange<std::int64_t>(1, 300)};
-    e.rows *= times_;
+    e.rows *= times_.inner;
+    e.length *= times_.channels;
+    if (times_.channels != 1) e.rows = std::min<std::int64_t>(e.rows, 3);
     sized(e.rows * e.length, e.length, e.rows);
   }
   void extent(unitvar_weight_extent& e) {
@@ -216,7 +226,7 @@ class Filled {
   }
 
   Source& in_;
-  std::int64_t times_;
+  Times times_;
   Values values_;
   std::minstd_rand random_;
   std::uint16_t left_out_;

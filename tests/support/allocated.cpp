@@ -11,9 +11,10 @@ namespace {
 constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 std::atomic<std::size_t> allocated = 0;
 std::atomic<std::int64_t> held = 0, until_failure = kNever;
+thread_local bool is_spared = false;
 
 void* counted(std::size_t bytes, std::size_t alignment) {
-  if (until_failure.load() != kNever && until_failure.fetch_sub(1) == 0) throw std::bad_alloc();
+  if (!is_spared && until_failure.load() != kNever && until_failure.fetch_sub(1) == 0) throw std::bad_alloc();
   const std::size_t whole = (bytes + alignment - 1) / alignment * alignment;
   void* const memory = std::aligned_alloc(alignment, whole);
   if (memory == nullptr) throw std::bad_alloc();
@@ -31,14 +32,12 @@ void take(void* memory) noexcept {
 namespace unitvar::test {
 
 std::size_t allocated_bytes() noexcept { return allocated; }
+std::int64_t held_blocks() noexcept { return held; }
 
-FailingNew::FailingNew(std::int64_t failing_call) noexcept {
-  held = 0;
-  until_failure = failing_call;
-}
+FailingNew::FailingNew(std::int64_t failing_call) noexcept { until_failure = failing_call; }
 FailingNew::~FailingNew() { until_failure = kNever; }
+void FailingNew::spare_this_thread() noexcept { is_spared = true; }
 bool FailingNew::has_failed() const noexcept { return until_failure.load() < 0; }
-std::int64_t FailingNew::still_held() const noexcept { return held.load(); }
 
 }  // namespace unitvar::test
 

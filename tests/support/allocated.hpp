@@ -6,9 +6,11 @@ namespace unitvar::test {
 
 /// Bytes that operator new of a program with allocated.cpp has given so far, the library's among them.
 std::size_t allocated_bytes() noexcept;
+/// Blocks that were given, less those that were taken back.
+std::int64_t held_blocks() noexcept;
 
 /// While it lives, operator new of the whole program throws bad_alloc at the call of this number, once, on whatever
-/// thread. There is one at a time.
+/// thread that is not spared. There is one at a time.
 class FailingNew {
  public:
   explicit FailingNew(std::int64_t failing_call) noexcept;
@@ -17,8 +19,8 @@ class FailingNew {
   FailingNew& operator=(const FailingNew&) = delete;
 
   [[nodiscard]] bool has_failed() const noexcept;
-  /// Blocks that were given since it lives, less those that were taken back.
-  [[nodiscard]] std::int64_t still_held() const noexcept;
+  /// The calling thread's calls neither fail nor count, from here on.
+  static void spare_this_thread() noexcept;
 };
 
 }  // namespace unitvar::test

@@ -70,9 +70,10 @@ void save_statistics(const Inputs& in, Memory& m, const Options& o) {
       {.extent = in.extent, .x = in.x, .y = y, .mean = m.mean(), .var = m.var(), .rstd = m.rstd()}, o);
 }
 
-Outputs activation(const Inputs& in, const Options& o) {
+/// An activation behind the layer. In its backward dx takes the place of dy, as it may.
+Outputs activation(const Inputs& in, const Options& o, const Activation& of) {
   Memory m(in, 3, 2);
-  std::vector<std::uint8_t> mask(to_size(batch_norm_act_mask_bytes(in.extent)));
+  std::vector<std::uint8_t> mask(to_size(batch_norm_act_mask_bytes(in.extent, of)));
   batch_norm_act_forward<double>({.extent = in.extent,
                                   .x = in.x,
                                   .residual = in.other,
@@ -82,22 +83,30 @@ Outputs activation(const Inputs& in, const Options& o) {
                                   .mask = mask,
                                   .mean = m.mean(),
                                   .var = m.var(),
-                                  .rstd = m.rstd()},
+                                  .rstd = m.rstd(),
+                                  .activation = of},
                                  o);
+  m.tensors[1] = in.dy;
   batch_norm_act_backward<double>({.extent = in.extent,
                                    .x = in.x,
-                                   .dy = in.dy,
+                                   .dy = m.tensors[1],
                                    .mask = mask,
+                                   .residual = in.other,
                                    .mean = m.mean(),
                                    .rstd = m.rstd(),
                                    .gamma = in.gamma,
+                                   .beta = in.beta,
                                    .dx = m.tensors[1],
                                    .dresidual = m.tensors[2],
                                    .dgamma = m.channels[0],
-                                   .dbeta = m.channels[1]},
+                                   .dbeta = m.channels[1],
+                                   .activation = of},
                                   o);
   return m;
 }
+Outputs relu(const Inputs& in, const Options& o) { return activation(in, o, {}); }
+Outputs identity(const Inputs& in, const Options& o) { return activation(in, o, Activation::identity()); }
+Outputs silu(const Inputs& in, const Options& o) { return activation(in, o, Activation::silu()); }
 
 Outputs in_place(const Inputs& in, const Options& o) {
   Memory m(in, 2, 2);
@@ -222,6 +231,30 @@ Outputs double_backward(const Inputs& in, const Options& o) {
   return m;
 }
 
+Outputs silu_double_backward(const Inputs& in, const Options& o) {
+  Memory m(in, 3, 2);
+  save_statistics(in, m, o);
+  batch_norm_act_double_backward<double>({.extent = in.extent,
+                                          .x = in.x,
+                                          .dy = in.dy,
+                                          .residual = in.other,
+                                          .mean = m.mean(),
+                                          .rstd = m.rstd(),
+                                          .gamma = in.gamma,
+                                          .beta = in.beta,
+                                          .grad_dx = in.other,
+                                          .grad_dgamma = in.u,
+                                          .grad_dbeta = in.w,
+                                          .grad_x = m.tensors[0],
+                                          .grad_dy = m.tensors[1],
+                                          .grad_residual = m.tensors[2],
+                                          .grad_gamma = m.channels[0],
+                                          .grad_beta = m.channels[1],
+                                          .activation = Activation::silu()},
+                                         o);
+  return m;
+}
+
 Outputs forward_mode(const Inputs& in, const Options& o) {
   Memory m(in, 1, 2);
   save_statistics(in, m, o);
@@ -243,13 +276,14 @@ Outputs forward_mode(const Inputs& in, const Options& o) {
 struct Operation {
   const char* name;
   std::function<Outputs(const Inputs&, const Options&)> run;
+  /// Of double backward this changes nothing: its sums are over all.
+  ParameterGradients gradients = ParameterGradients::global;
 };
 
 void expect_parts(const Operation& operation, const Extent& extent, const Split& split) {
   const Inputs whole = inputs_of(extent);
   const Outputs wanted = operation.run(whole, {.cpu = {.threads = 1}});
-  ThreadGroup group(static_cast<int>(split.size()),
-                    {.block_channels = 8, .parameter_gradients = ParameterGradients::global});
+  ThreadGroup group(static_cast<int>(split.size()), {.block_channels = 8, .parameter_gradients = operation.gradients});
   on_all_ranks(group, [&](Communicator& ranks) {
     const int rank = ranks.rank();
     const Outputs seen = operation.run(part_of(whole, split, rank), {.cpu = {.threads = 1}, .communicator = &ranks});
@@ -275,13 +309,17 @@ TEST_P(SyncFamily, OnRanksIsWhatOneProcessDoesWithTheWholeBatch) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Operations, SyncFamily,
-                         ::testing::Values(Operation{"Activation", activation}, Operation{"InPlace", in_place},
-                                           Operation{"Renormalization", renormalization}, Operation{"Weights", weights},
-                                           Operation{"StatisticsGradient", statistics_gradient},
-                                           Operation{"DoubleBackward", double_backward},
-                                           Operation{"ForwardMode", forward_mode}),
-                         [](const auto& of) { return of.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Operations, SyncFamily,
+    ::testing::Values(Operation{"Relu", relu}, Operation{"Identity", identity}, Operation{"Silu", silu},
+                      Operation{"InPlace", in_place}, Operation{"Renormalization", renormalization},
+                      Operation{"Weights", weights}, Operation{"StatisticsGradient", statistics_gradient},
+                      Operation{"DoubleBackward", double_backward},
+                      Operation{"LocalDoubleBackward", double_backward, ParameterGradients::local},
+                      Operation{"SiluDoubleBackward", silu_double_backward},
+                      Operation{"LocalSiluDoubleBackward", silu_double_backward, ParameterGradients::local},
+                      Operation{"ForwardMode", forward_mode}),
+    [](const auto& of) { return of.param.name; });
 
 TEST(SyncWeights, MayBeOnOneRankAlone) {
   Inputs whole = inputs_of({6, 4, 5});

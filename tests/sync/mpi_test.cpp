@@ -7,7 +7,7 @@
 
 #include "support/expect_error.hpp"
 #include "support/run.hpp"
-#include "sync/failing_mpi.hpp"
+#include "sync/mpi_calls.hpp"
 #include "sync/split.hpp"
 
 namespace unitvar::test {

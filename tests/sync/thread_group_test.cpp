@@ -322,6 +322,45 @@ TEST(Communicators, KnowTheirRank) {
   expect_error(ErrorCode::bad_argument, {"rank is 0 of 0"}, [] { DamagingRanks(0, 0); });
 }
 
+/// What the calls of the ranks that came threw, where the last rank makes only so many calls of two.
+std::vector<std::string> errors_without_the_last(ThreadGroup& group, int calls_of_last) {
+  const Problem<float> problem = make_problem<float>({4, 24, 9}, 0.0);
+  const StepResult<float> alone = run_step(problem, {.cpu = {.threads = 1}});
+  std::vector<std::string> errors(to_size(group.size()));
+  on_all_ranks(group, [&](Communicator& ranks) {
+    const bool is_last = ranks.rank() == group.size() - 1;
+    const Options options{.cpu = {.threads = 1}, .communicator = &ranks};
+    try {
+      if (!is_last || calls_of_last > 0) run_forward(problem, options);
+      if (!is_last || calls_of_last > 1) run_backward(problem, alone.mean, alone.rstd, options);
+    } catch (const Error& error) {
+      EXPECT_EQ(ErrorCode::communication, error.code());
+      errors[to_size(ranks.rank())] = error.what();
+    }
+  });
+  return errors;
+}
+
+TEST(ThreadGroupTimeout, IsAnErrorOfAllThatCameForwardAndBackward) {
+  for (const int calls_of_last : {0, 1}) {
+    ThreadGroup group(3, {.block_channels = 8, .timeout_seconds = 0.05});
+    const auto errors = errors_without_the_last(group, calls_of_last);
+    for (const int rank : {0, 1}) {
+      EXPECT_NE(std::string::npos, errors[to_size(rank)].find("rank 2 sent no frame within 0.05 s")) << errors[0];
+    }
+    EXPECT_EQ("", errors[2]);
+    // A rank that comes late does not wait for ranks that are gone.
+    expect_error(ErrorCode::communication, {"rank 2 sent no frame", "of no more use"}, [&] {
+      run_forward(make_problem<float>({4, 24, 9}, 0.0), {.communicator = &group.communicator(2)});
+    });
+  }
+}
+
+TEST(ThreadGroupTimeout, DoesNotEndCallsThatAllRanksMake) {
+  ThreadGroup group(3, {.block_channels = 8, .timeout_seconds = 60});
+  EXPECT_EQ(std::vector<std::string>(3), errors_without_the_last(group, 2));
+}
+
 TEST(ThreadGroupArguments, AreChecked) {
   expect_error(ErrorCode::bad_argument, {"ranks is 0"}, [] { ThreadGroup(0); });
   expect_error(ErrorCode::bad_argument, {"block_channels is 12"}, [] { ThreadGroup(1, {.block_channels = 12}); });

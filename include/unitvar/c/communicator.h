@@ -18,12 +18,15 @@ typedef struct unitvar_engine {
   void* user; /* handed to both */
 } unitvar_engine;
 
-/* How ranks work together. Zeros in all fields are a good choice. */
+/* How ranks work together. Zeros in all fields but the first are a good choice. */
 typedef struct unitvar_sync_options {
+  size_t struct_size;                 /* sizeof(unitvar_sync_options) */
   int64_t block_channels;             /* channels of a frame, a multiple of 8 up to 2^20; 0: the library's choice */
   int32_t without_overlap;            /* not 0: no computation while a frame travels */
   int32_t global_parameter_gradients; /* 0: dgamma and dbeta are of the rank's own samples, for an optimizer that adds
                                          them up. Else: of all ranks' samples */
+  double timeout_seconds;             /* of a thread group, for the other ranks: then all its calls fail with
+                                         UNITVAR_COMMUNICATION from there on. 0: as long as it takes */
 } unitvar_sync_options;
 
 /* What a communicator has done since it was made. */

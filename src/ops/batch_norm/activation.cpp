@@ -1,6 +1,8 @@
 #include "unitvar/activation.hpp"
 
 #include <algorithm>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "core/standard_arithmetic.hpp"
@@ -49,43 +51,90 @@ void check_arguments(const BatchNormActBackward<T>& a, const Options& options) {
 }
 
 /// The gradient of the residual alone: the first result of phase 4 with scale 1 and nothing subtracted, which is the
-/// second one, too.
+/// second one, too. With all the memory that it takes.
 template <class T>
-void write_dresidual(const BatchNormActBackward<T>& args, const Options& options, kernels::Epilogue<T> epilogue) {
-  epilogue.dresidual = nullptr;
-  cpu::PassRunner<T> runner(args.extent, cpu::in_one_pass(options), 2, &epilogue);
-  const cpu::ChannelArrays arrays(2, args.extent.channels);
-  std::fill_n(arrays[0], args.extent.channels, 0.0);
-  std::fill_n(arrays[1], args.extent.channels, 1.0);
-  const math::GradientArrays c{arrays[0], arrays[0], arrays[0], arrays[1]};
-  runner.traversal().apply(runner.input_gradient(args.dy.data(), args.dy.data(), args.dresidual.data(), c));
+class ResidualGradient {
+ public:
+  ResidualGradient(const BatchNormActBackward<T>& args, const Options& options, kernels::Epilogue<T> epilogue)
+      : args_(args),
+        runner_(args.extent, cpu::in_one_pass(options), 2, &without_dresidual(epilogue)),
+        arrays_(2, args.extent.channels) {
+    std::fill_n(arrays_[0], args.extent.channels, 0.0);
+    std::fill_n(arrays_[1], args.extent.channels, 1.0);
+  }
+  void run() {
+    const math::GradientArrays c{arrays_[0], arrays_[0], arrays_[0], arrays_[1]};
+    runner_.traversal().apply(runner_.input_gradient(args_.dy.data(), args_.dy.data(), args_.dresidual.data(), c));
+  }
+
+ private:
+  static kernels::Epilogue<T>& without_dresidual(kernels::Epilogue<T>& epilogue) noexcept {
+    epilogue.dresidual = nullptr;
+    return epilogue;
+  }
+
+  const BatchNormActBackward<T>& args_;
+  cpu::PassRunner<T> runner_;
+  cpu::ChannelArrays arrays_;
+};
+
+template <class T>
+auto prepare_backward(const BatchNormActBackward<T>& args, const Options& options, const kernels::Epilogue<T>* epilogue,
+                      const ops::Recomputed<T>* recomputed) {
+  return ops::prepare_backward<T>("batch_norm_act_backward", args, options, ops::gradient_finish<T>(args),
+                                  ops::parameter_gradients<T>(args), epilogue, recomputed);
 }
 
 /// By the mask. Behind the bits of a clip the gradient is that of a ReLU.
-template <class T, class Backward>
-void backward_by_mask(const BatchNormActBackward<T>& args, const Options& options, const Backward& backward) {
+template <class T>
+void backward_by_mask(const BatchNormActBackward<T>& args, const Options& options) {
   const bool is_clip = args.activation.kind == Activation::Kind::clip;
   // The mask is only read; the same epilogue serves the pass that writes it.
   const kernels::Epilogue<T> epilogue{.activation = is_clip ? Activation::relu() : args.activation,
                                       .dresidual = core::data_or_null(args.dresidual),
                                       .bits = const_cast<std::uint8_t*>(args.mask.data())};
-  backward(&epilogue, nullptr);
-  if (args.dx.empty() && !args.dresidual.empty()) write_dresidual(args, options, epilogue);
+  std::optional<ResidualGradient<T>> of_residual;
+  if (args.dx.empty() && !args.dresidual.empty()) {
+    sync::prepare_together(options, [&] { of_residual.emplace(args, options, epilogue); });
+  }
+  prepare_backward<T>(args, options, &epilogue, nullptr).run();
+  if (of_residual) of_residual->run();
 }
 
-/// g goes to dresidual, or to dx, which is then computed in its place.
-template <class T, class Backward>
-void backward_of_recomputed(const BatchNormActBackward<T>& args, const Options& options, const Backward& backward) {
-  const bool wants_sums = core::ranks_of(options) != nullptr || !args.dgamma.empty() || !args.dbeta.empty();
+/// Without an activation the residual's gradient is dy. Ranks may refuse the call in the exchange: so it is written
+/// behind that, from a copy if dx has taken the place of dy.
+template <class T>
+void backward_of_identity(const BatchNormActBackward<T>& args, const Options& options) {
+  const bool is_copied = args.dresidual.data() != args.dy.data() && !args.dresidual.empty();
+  const bool keeps_dy = is_copied && core::ranks_of(options) != nullptr && args.dx.data() == args.dy.data();
+  const auto kept = sync::prepare_together(
+      options, [&] { return std::vector<T>(args.dy.begin(), keeps_dy ? args.dy.end() : args.dy.begin()); });
+  auto backward = prepare_backward<T>(args, options, nullptr, nullptr);
+  if (core::ranks_of(options) != nullptr) backward.run();
+  if (is_copied) std::copy_n(keeps_dy ? kept.data() : args.dy.data(), args.dresidual.size(), args.dresidual.data());
+  if (core::ranks_of(options) == nullptr) backward.run();
+}
+
+/// g goes to dresidual, or to dx, which is then computed in its place; or, since ranks may refuse the call in the
+/// exchange, to memory of the call.
+template <class T>
+void backward_of_recomputed(const BatchNormActBackward<T>& args, const Options& options) {
+  const bool has_ranks = core::ranks_of(options) != nullptr;
+  const bool wants_sums = has_ranks || !args.dgamma.empty() || !args.dbeta.empty();
   if (args.dx.empty() && args.dresidual.empty() && !wants_sums) return;
-  const ops::AffineByRstd<T> affine(args);
-  std::vector<T> room(args.dx.empty() && args.dresidual.empty() ? args.dy.size() : 0);
-  const std::span<T> g = !args.dresidual.empty() ? args.dresidual : !args.dx.empty() ? args.dx : std::span<T>(room);
+  const auto affine = sync::prepare_together(options, [&] { return ops::AffineByRstd<T>(args); });
+  const bool needs_room = has_ranks || (args.dx.empty() && args.dresidual.empty());
+  auto room = sync::prepare_together(options, [&] { return std::vector<T>(needs_room ? args.dy.size() : 0); });
+  const std::span<T> g = needs_room ? std::span<T>(room) : !args.dresidual.empty() ? args.dresidual : args.dx;
   const ops::Recomputed<T> recomputed{
       {.activation = args.activation, .order = 1, .residual = core::data_or_null(args.residual), .dy = args.dy.data()},
       affine.coefficients(),
       g.data()};
-  if (!args.dx.empty() || wants_sums) return backward(nullptr, &recomputed);
+  if (!args.dx.empty() || wants_sums) {
+    prepare_backward<T>(args, options, nullptr, &recomputed).run();
+    if (has_ranks) std::copy_n(room.begin(), args.dresidual.size(), args.dresidual.begin());
+    return;
+  }
   cpu::PassRunner<T> runner(args.extent, cpu::in_one_pass(options), 3);
   runner.traversal().apply(recomputed.pass(runner, args.x.data()));
 }
@@ -101,7 +150,7 @@ int64_t batch_norm_act_mask_bytes(const Extent& extent, const Activation& activa
 template <class T>
 void batch_norm_act_forward(const BatchNormActForward<T>& args, const Options& options) {
   const core::StandardArithmetic arithmetic;
-  sync::check_together(options, [&] { check_arguments(args, options); });
+  sync::prepare_together(options, [&] { check_arguments(args, options); });
   const kernels::Epilogue<T> epilogue{.activation = args.activation,
                                       .residual = core::data_or_null(args.residual),
                                       .bits = core::data_or_null(args.mask)};
@@ -119,19 +168,13 @@ void batch_norm_act_inference(const BatchNormActInference<T>& args, const Option
 template <class T>
 void batch_norm_act_backward(const BatchNormActBackward<T>& args, const Options& options) {
   const core::StandardArithmetic arithmetic;
-  sync::check_together(options, [&] { check_arguments(args, options); });
-  const auto backward = [&](const kernels::Epilogue<T>* epilogue, const ops::Recomputed<T>* recomputed) {
-    ops::training_backward<T>("batch_norm_act_backward", args, options, ops::gradient_finish<T>(args),
-                              ops::parameter_gradients<T>(args), epilogue, recomputed);
-  };
+  sync::prepare_together(options, [&] { check_arguments(args, options); });
   if (args.activation.is_recomputed()) {
-    backward_of_recomputed(args, options, backward);
-  } else if (!args.activation.has_mask()) {
-    if (args.dresidual.data() != args.dy.data())  // before dx, which may take the place of dy
-      std::copy_n(args.dy.data(), args.dresidual.size(), args.dresidual.data());
-    backward(nullptr, nullptr);
+    backward_of_recomputed(args, options);
+  } else if (args.activation.has_mask()) {
+    backward_by_mask(args, options);
   } else {
-    backward_by_mask(args, options, backward);
+    backward_of_identity(args, options);
   }
 }
 

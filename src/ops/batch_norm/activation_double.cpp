@@ -1,17 +1,17 @@
 // The backward of the backward behind an activation (docs/derivation.md B92), from those of the plain layer.
 #include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "core/standard_arithmetic.hpp"
 #include "cpu/runtime/check_options.hpp"
 #include "ops/argument_checks.hpp"
 #include "ops/batch_norm/affine_by_rstd.hpp"
+#include "ops/batch_norm/batch_derivatives.hpp"
 #include "ops/batch_norm/check_activation.hpp"
-#include "sync/exchange.hpp"
 #include "unitvar/activation.hpp"
-#include "unitvar/batch_norm.hpp"
-#include "unitvar/derivatives.hpp"
-#include "unitvar/phases.hpp"
 
 namespace unitvar {
 namespace {
@@ -33,119 +33,127 @@ void add_to(std::span<T> sum, std::span<const T> values) noexcept {
   }
 }
 
-/// Backward of the plain layer by the batch's statistics.
-struct OfBatch {
-  template <class T>
-  static void twice(const BatchNormDoubleBackward<T>& args, const Options& options) {
-    batch_norm_double_backward<T>(args, options);
-  }
-  template <class T>
-  static void once(const BatchNormBackward<T>& args, const Options& options) {
-    batch_norm_backward<T>(args, options);
-  }
-};
-
-/// The same by given statistics.
-struct Frozen {
-  template <class T>
-  static void twice(const BatchNormDoubleBackward<T>& args, const Options& options) {
-    batch_norm_frozen_double_backward<T>(args, options);
-  }
-  /// dx is linear in dy, and so is y in x (B42, B57).
-  template <class T>
-  static void once(const BatchNormBackward<T>& args, const Options& options) {
-    const auto C = static_cast<std::size_t>(args.extent.channels);
-    std::vector<double> sum_dy(C), sum_dy_xmu(C);
-    gradient_sums<T>({.extent = args.extent,
-                      .x = args.x,
-                      .dy = args.dy,
-                      .mean = args.mean,
-                      .sum_dy = sum_dy,
-                      .sum_dy_xmu = sum_dy_xmu},
-                     options);
-    for (std::size_t c = 0; c < C; ++c) {
-      args.dgamma[c] = static_cast<param_t<T>>(sum_dy_xmu[c] * args.rstd[c]);
-      args.dbeta[c] = static_cast<param_t<T>>(sum_dy[c]);
-    }
-    batch_norm_frozen_jvp<T>({.extent = args.extent,
-                              .x = args.x,
-                              .mean = args.mean,
-                              .rstd = args.rstd,
-                              .gamma = args.gamma,
-                              .x_dot = args.dy,
-                              .y_dot = args.dx},
-                             options);
-  }
-};
-
+/// Backward of the plain layer by the batch's statistics. Over ranks, dgamma and dbeta are of all.
 template <class T>
-class DoubleBackward {
+class BatchBackward {
  public:
-  DoubleBackward(const BatchNormActDoubleBackward<T>& args, const Options& options)
-      : args_(args), options_(options), affine_(args), g_(args.dy.size()), t_(args.dy.size()) {}
-
-  template <class Layer>
+  BatchBackward(const char* operation, const BatchNormBackward<T>& args, const Options& options)
+      : of_(ops::parameter_gradients<T>(args)),
+        channels_(args.extent.channels),
+        backward_(operation, args, options, ops::gradient_finish<T>(args), of_, nullptr, nullptr) {}
   void run() {
-    const std::span<T> t = t_;
+    backward_.run();
+    of_.sum_dy = backward_.sums_of_all().first;
+    of_.sum_dy_xmu = backward_.sums_of_all().second;
+    cpu::for_channels(0, channels_, of_);
+  }
+
+ private:
+  math::ParameterGradients<param_t<T>> of_;
+  std::int64_t channels_;
+  ops::TrainingBackward<T, BatchNormBackward<T>, math::GradientFinish<param_t<T>>, math::ParameterGradients<param_t<T>>>
+      backward_;
+};
+
+/// The same by given statistics: dx is linear in dy, and so is y in x (B42, B57).
+template <class T>
+class FrozenBackward {
+ public:
+  FrozenBackward(const char* operation, const BatchNormBackward<T>& args, const Options& options)
+      : args_(args), batch_(operation, args, options, nullptr, 3) {}
+  void run() {
+    double *sum_dy = batch_.arrays[0], *sum_dy_xmu = batch_.arrays[1];
+    batch_.sums(args_.x.data(), args_.dy, batch_.mean, sum_dy, sum_dy_xmu);
+    auto of = ops::parameter_gradients<T>(args_);
+    of.sum_dy = sum_dy;
+    of.sum_dy_xmu = sum_dy_xmu;
+    batch_.for_all(of);
+    const double* none = batch_.zeros(batch_.arrays[2]);
+    batch_.write_tangent(args_.dy, {none, none}, {}, {}, args_.dx.data());
+  }
+
+ private:
+  const BatchNormBackward<T> args_;
+  ops::Batch<T> batch_;
+};
+
+template <class T, class PlainDoubleBackward, class PlainBackward>
+class ActDoubleBackward {
+ public:
+  ActDoubleBackward(const char* operation, const BatchNormActDoubleBackward<T>& args, const Options& options)
+      : args_(args),
+        affine_(args),
+        g_(args.dy.size()),
+        t_(args.dy.size()),
+        functions_(args.extent, cpu::in_one_pass(options), 3),
+        twice_(operation,
+               {.extent = args.extent,
+                .x = args.x,
+                .dy = g_,
+                .mean = args.mean,
+                .rstd = args.rstd,
+                .gamma = args.gamma,
+                .grad_dx = args.grad_dx,
+                .grad_dgamma = args.grad_dgamma,
+                .grad_dbeta = args.grad_dbeta,
+                .grad_x = args.grad_x,
+                .grad_dy = t_,
+                .grad_gamma = args.grad_gamma},
+               options) {
+    if (!args.activation.is_recomputed()) return;
+    dgamma_.resize(static_cast<std::size_t>(args.extent.channels));
+    dbeta_.resize(dgamma_.size());
+    once_.emplace(operation,
+                  BatchNormBackward<T>{.extent = args.extent,
+                                       .x = args.x,
+                                       .dy = t_,
+                                       .mean = args.mean,
+                                       .rstd = args.rstd,
+                                       .gamma = args.gamma,
+                                       .dx = g_,
+                                       .dgamma = dgamma_,
+                                       .dbeta = dbeta_},
+                  options);
+  }
+
+  void run() {
     multiply(args_.dy, 1, g_);
-    Layer::template twice<T>({.extent = args_.extent,
-                              .x = args_.x,
-                              .dy = g_,
-                              .mean = args_.mean,
-                              .rstd = args_.rstd,
-                              .gamma = args_.gamma,
-                              .grad_dx = args_.grad_dx,
-                              .grad_dgamma = args_.grad_dgamma,
-                              .grad_dbeta = args_.grad_dbeta,
-                              .grad_x = args_.grad_x,
-                              .grad_dy = t,
-                              .grad_gamma = args_.grad_gamma},
-                             options_);
-    add_to<T>(t, args_.grad_dresidual);
-    if (!args_.grad_dy.empty()) multiply(t, 1, args_.grad_dy);
-    if (args_.activation.is_recomputed()) return through_v<Layer>();
+    twice_.run();
+    add_to<T>(t_, args_.grad_dresidual);
+    if (!args_.grad_dy.empty()) multiply(t_, 1, args_.grad_dy);
+    if (once_) return through_v();
     std::fill(args_.grad_residual.begin(), args_.grad_residual.end(), T(0.0F));
     std::fill(args_.grad_beta.begin(), args_.grad_beta.end(), param_t<T>(0));
   }
 
  private:
   /// out = dy times a derivative of the activation.
-  void multiply(std::span<const T> dy, int order, std::span<T> out) const {
+  void multiply(std::span<const T> dy, int order, std::span<T> out) {
     const kernels::Function<T> function{args_.activation, order, core::data_or_null(args_.residual), dy.data()};
-    cpu::PassRunner<T> runner(args_.extent, cpu::in_one_pass(options_), 3);
-    runner.traversal().apply(
-        cpu::FunctionPass<T>{runner, args_.x.data(), out.data(), affine_.coefficients(), function});
+    functions_.traversal().apply(
+        cpu::FunctionPass<T>{functions_, args_.x.data(), out.data(), affine_.coefficients(), function});
   }
 
   /// Adds what h gives. It takes the place of t, dx that of g.
-  template <class Layer>
   void through_v() {
     multiply(args_.dy, 2, g_);
     for (std::size_t k = 0; k < g_.size(); ++k) {
       t_[k] = static_cast<T>(static_cast<double>(t_[k]) * static_cast<double>(g_[k]));
     }
-    const auto C = static_cast<std::size_t>(args_.extent.channels);
-    std::vector<param_t<T>> dgamma(C), dbeta(C);
-    Layer::template once<T>({.extent = args_.extent,
-                             .x = args_.x,
-                             .dy = t_,
-                             .mean = args_.mean,
-                             .rstd = args_.rstd,
-                             .gamma = args_.gamma,
-                             .dx = g_,
-                             .dgamma = dgamma,
-                             .dbeta = dbeta},
-                            options_);
+    once_->run();
     add_to<T>(args_.grad_x, g_);
-    add_to<param_t<T>>(args_.grad_gamma, dgamma);
-    if (!args_.grad_beta.empty()) std::copy(dbeta.begin(), dbeta.end(), args_.grad_beta.begin());
+    add_to<param_t<T>>(args_.grad_gamma, dgamma_);
+    if (!args_.grad_beta.empty()) std::copy(dbeta_.begin(), dbeta_.end(), args_.grad_beta.begin());
     if (!args_.grad_residual.empty()) std::copy(t_.begin(), t_.end(), args_.grad_residual.begin());
   }
 
   const BatchNormActDoubleBackward<T>& args_;
-  const Options& options_;
   ops::AffineByRstd<T> affine_;
   std::vector<T> g_, t_;
+  std::vector<param_t<T>> dgamma_, dbeta_;
+  cpu::PassRunner<T> functions_;
+  PlainDoubleBackward twice_;
+  std::optional<PlainBackward> once_;
 };
 
 }  // namespace
@@ -153,18 +161,21 @@ class DoubleBackward {
 template <class T>
 void batch_norm_act_double_backward(const BatchNormActDoubleBackward<T>& args, const Options& options) {
   const core::StandardArithmetic arithmetic;
-  sync::check_together(options, [&] {
-    check_arguments("batch_norm_act_double_backward", args, options);
-    Arguments("batch_norm_act_double_backward").more_than_one_value(args.extent.count(), options);
+  constexpr const char* operation = "batch_norm_act_double_backward";
+  auto backward = sync::prepare_together(options, [&] {
+    check_arguments(operation, args, options);
+    Arguments(operation).more_than_one_value(args.extent.count(), options);
+    return ActDoubleBackward<T, ops::DoubleBackward<T>, BatchBackward<T>>(operation, args, options);
   });
-  DoubleBackward<T>(args, options).template run<OfBatch>();
+  backward.run();
 }
 
 template <class T>
 void batch_norm_act_frozen_double_backward(const BatchNormActDoubleBackward<T>& args, const Options& options) {
   const core::StandardArithmetic arithmetic;
-  check_arguments("batch_norm_act_frozen_double_backward", args, options);
-  DoubleBackward<T>(args, options).template run<Frozen>();
+  constexpr const char* operation = "batch_norm_act_frozen_double_backward";
+  check_arguments(operation, args, options);
+  ActDoubleBackward<T, ops::FrozenDoubleBackward<T>, FrozenBackward<T>>(operation, args, options).run();
 }
 
 #define UNITVAR_INSTANTIATE(T)                                                                           \

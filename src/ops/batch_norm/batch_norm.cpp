@@ -43,7 +43,7 @@ void check_arguments(const BatchNormBackward<T>& a, const Options& options) {
 template <class T>
 double batch_norm_forward(const BatchNormForward<T>& args, const Options& options) {
   const core::StandardArithmetic arithmetic;
-  sync::check_together(options, [&] { check_arguments(args, options); });
+  sync::prepare_together(options, [&] { check_arguments(args, options); });
   return ops::training_forward<T>("batch_norm_forward", args, options, ops::affine<T>(args));
 }
 
@@ -57,9 +57,10 @@ void batch_norm_inference(const BatchNormInference<T>& args, const Options& opti
 template <class T>
 void batch_norm_backward(const BatchNormBackward<T>& args, const Options& options) {
   const core::StandardArithmetic arithmetic;
-  sync::check_together(options, [&] { check_arguments(args, options); });
-  ops::training_backward<T>("batch_norm_backward", args, options, ops::gradient_finish<T>(args),
-                            ops::parameter_gradients<T>(args));
+  sync::prepare_together(options, [&] { check_arguments(args, options); });
+  ops::prepare_backward<T>("batch_norm_backward", args, options, ops::gradient_finish<T>(args),
+                           ops::parameter_gradients<T>(args))
+      .run();
 }
 
 #define UNITVAR_INSTANTIATE(T)                                                         \

@@ -116,8 +116,8 @@ void BatchNorm<T>::forward_by_batch(const Extent& extent, std::span<const T> x, 
 template <class T>
 void BatchNorm<T>::forward(const Extent& extent, std::span<const T> x, std::span<T> y) {
   const core::StandardArithmetic arithmetic;
-  sync::check_together(exchanges() ? config_.options : Options(),
-                       [&] { check_channels("BatchNorm::forward", extent); });
+  sync::prepare_together(exchanges() ? config_.options : Options(),
+                         [&] { check_channels("BatchNorm::forward", extent); });
   if (!training_ && config_.track_running_statistics) {
     infer(extent, x, y);
     return;
@@ -135,7 +135,7 @@ void BatchNorm<T>::forward(const Extent& extent, std::span<const T> x, std::span
 template <class T>
 void BatchNorm<T>::backward(const Extent& extent, std::span<const T> x, std::span<const T> dy, std::span<T> dx) {
   const core::StandardArithmetic arithmetic;
-  sync::check_together(saved_frozen_ ? Options() : config_.options, [&] { check_backward(extent); });
+  sync::prepare_together(saved_frozen_ ? Options() : config_.options, [&] { check_backward(extent); });
   if (saved_frozen_) {
     batch_norm_frozen_backward<T>({.extent = extent,
                                    .x = x,

@@ -127,7 +127,7 @@ void check_arguments(const BatchNormInPlaceBackward<T>& a, const Options& option
 template <class T>
 void batch_norm_in_place_forward(const BatchNormInPlaceForward<T>& args, const Options& options) {
   const core::StandardArithmetic arithmetic;
-  sync::check_together(options, [&] { check_arguments(args, options); });
+  sync::prepare_together(options, [&] { check_arguments(args, options); });
   const kernels::Epilogue<T> epilogue{.activation = Activation::leaky_relu(args.negative_slope)};
   ops::training_forward<T>("batch_norm_in_place_forward", args, options, ops::affine<T>(args),
                            args.negative_slope == 1 ? nullptr : &epilogue);
@@ -138,10 +138,10 @@ void batch_norm_in_place_forward(const BatchNormInPlaceForward<T>& args, const O
 template <class T>
 void batch_norm_in_place_backward(const BatchNormInPlaceBackward<T>& args, const Options& options) {
   const core::StandardArithmetic arithmetic;
-  sync::check_together(options, [&] { check_arguments(args, options); });
+  sync::prepare_together(options, [&] { check_arguments(args, options); });
   using P = param_t<T>;
   const int64_t C = args.extent.channels;
-  const cpu::ChannelArrays arrays(2, C);
+  const auto arrays = sync::prepare_together(options, [C] { return cpu::ChannelArrays(2, C); });
   const math::InPlaceStatistics<P> of_y{.gamma = core::data_or_null(args.gamma),
                                         .beta = core::data_or_null(args.beta),
                                         .mean = arrays[0],
@@ -160,8 +160,9 @@ void batch_norm_in_place_backward(const BatchNormInPlaceBackward<T>& args, const
   const math::InPlaceGradientFinish<param_t<T>> channel{
       .per_gamma = of_y.per_gamma, .rstd = args.rstd.data(), .gamma = of_y.gamma};
   const kernels::Epilogue<T> epilogue{.activation = Activation::leaky_relu(args.negative_slope), .x_is_output = true};
-  ops::training_backward<T>("batch_norm_in_place_backward", about_y, options, channel,
-                            ops::parameter_gradients<T>(about_y), args.negative_slope == 1 ? nullptr : &epilogue);
+  ops::prepare_backward<T>("batch_norm_in_place_backward", about_y, options, channel,
+                           ops::parameter_gradients<T>(about_y), args.negative_slope == 1 ? nullptr : &epilogue)
+      .run();
 }
 
 #define UNITVAR_INSTANTIATE(T)                                                                     \

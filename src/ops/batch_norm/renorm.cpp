@@ -45,8 +45,8 @@ void check_arguments(const BatchNormRenormBackward<T>& a, const Options& options
 template <class T>
 void batch_norm_renorm_forward(const BatchNormRenormForward<T>& args, const Options& options) {
   const core::StandardArithmetic arithmetic;
-  sync::check_together(options, [&] { check_arguments(args, options); });
-  const cpu::ChannelArrays arrays(2, args.extent.channels);
+  sync::prepare_together(options, [&] { check_arguments(args, options); });
+  const auto arrays = sync::prepare_together(options, [&] { return cpu::ChannelArrays(2, args.extent.channels); });
   const math::Renorm<param_t<T>> channel{.gamma = core::data_or_null(args.gamma),
                                          .beta = core::data_or_null(args.beta),
                                          .eps = args.eps,
@@ -64,7 +64,7 @@ void batch_norm_renorm_forward(const BatchNormRenormForward<T>& args, const Opti
 template <class T>
 void batch_norm_renorm_backward(const BatchNormRenormBackward<T>& args, const Options& options) {
   const core::StandardArithmetic arithmetic;
-  sync::check_together(options, [&] { check_arguments(args, options); });
+  sync::prepare_together(options, [&] { check_arguments(args, options); });
   const math::RenormGradientFinish<param_t<T>> channel{
       .rstd = args.rstd.data(), .gamma = core::data_or_null(args.gamma), .r = args.r.data()};
   const math::RenormParameterGradients<param_t<T>> parameters{.rstd = args.rstd.data(),
@@ -72,7 +72,7 @@ void batch_norm_renorm_backward(const BatchNormRenormBackward<T>& args, const Op
                                                               .d = args.d.data(),
                                                               .dgamma = core::data_or_null(args.dgamma),
                                                               .dbeta = core::data_or_null(args.dbeta)};
-  ops::training_backward<T>("batch_norm_renorm_backward", args, options, channel, parameters);
+  ops::prepare_backward<T>("batch_norm_renorm_backward", args, options, channel, parameters).run();
 }
 
 #define UNITVAR_INSTANTIATE(T)                                                                  \

@@ -70,39 +70,66 @@ struct ForwardPasses {
   void set_count(double count) noexcept { channel.count = count; }
 };
 
-/// `channel` gives what normalization takes (math::Affine, math::Renorm); its count and arrays are filled in. With eps
-/// <= 0 all variances are checked before the first write, in the name of `operation`. Args has the tensors and
-/// statistics of BatchNormForward, but for y, which may be x. Returns the number of values of a channel, or the sum of
-/// their weights, over all ranks.
+/// A training forward with all the memory that it takes. `channel` gives what normalization takes (math::Affine,
+/// math::Renorm); its count and arrays are filled in. With eps <= 0 all variances are checked before the first write,
+/// in the name of `operation`. Args has the tensors and statistics of BatchNormForward, but for y, which may be x.
+template <class T, class Args, class Work>
+class TrainingForward {
+ public:
+  TrainingForward(const char* operation, const Args& args, const Options& options, Work channel,
+                  const kernels::Epilogue<T>* epilogue)
+      : args_(args),
+        ranks_(core::ranks_of(options)),
+        runner_(args.extent, walked(args, options), 1, epilogue),
+        arrays_(6, args.extent.channels),
+        passes_{.runner = runner_, .operation = operation, .x = args.x.data(), .y = y_of(args), .channel = channel} {
+    passes_.channel.count = runner_.count();
+    passes_.channel.to = {arrays_[0], arrays_[1], arrays_[2], arrays_[3],
+                          math::ScaleArrays::of<param_t<T>>(arrays_[4], arrays_[5])};
+  }
+
+  /// Returns the number of values of a channel, or the sum of their weights, over all ranks.
+  double run() {
+    if (ranks_ != nullptr) {
+      exchange_of(runner_, *ranks_, passes_.operation, sync::PairKind::moments, args_.eps)
+          .reduce_and_apply(runner_.traversal(), passes_, variance_may_fail(args_));
+    } else {
+      runner_.traversal().reduce_and_apply(passes_);
+    }
+    cpu::store_if_wanted(passes_.channel.to.mean, args_.mean);
+    cpu::store_if_wanted(passes_.channel.to.var, args_.var);
+    cpu::store_if_wanted(passes_.channel.to.rstd, args_.rstd);
+    return passes_.channel.count;
+  }
+
+ private:
+  static bool variance_may_fail(const Args& args) noexcept { return args.eps <= 0; }
+  static Options walked(const Args& args, const Options& options) noexcept {
+    Options walked = between_ranks(options);
+    if (variance_may_fail(args)) walked.cpu.walk = Walk::streamed;  // all variances are known before the first write
+    return walked;
+  }
+  static T* y_of(const Args& args) noexcept {
+    if constexpr (requires { args.y; }) {
+      return args.y.data();
+    } else {
+      return args.x.data();
+    }
+  }
+
+  const Args args_;
+  Communicator* ranks_;
+  cpu::PassRunner<T> runner_;
+  cpu::ChannelArrays arrays_;
+  ForwardPasses<T, Work> passes_;
+};
+
 template <class T, class Args, class Work>
 double training_forward(const char* operation, const Args& args, const Options& options, Work channel,
                         const kernels::Epilogue<T>* epilogue = nullptr) {
-  const bool variance_may_fail = args.eps <= 0;
-  Options run = between_ranks(options);
-  if (variance_may_fail) run.cpu.walk = Walk::streamed;  // all variances are known before the first write
-
-  cpu::PassRunner<T> runner(args.extent, run, 1, epilogue);
-  const cpu::ChannelArrays arrays(6, args.extent.channels);
-  channel.count = runner.count();
-  channel.to = {arrays[0], arrays[1], arrays[2], arrays[3], math::ScaleArrays::of<param_t<T>>(arrays[4], arrays[5])};
-  T* y = nullptr;
-  if constexpr (requires { args.y; }) {
-    y = args.y.data();
-  } else {
-    y = args.x.data();
-  }
-  ForwardPasses<T, Work> passes{
-      .runner = runner, .operation = operation, .x = args.x.data(), .y = y, .channel = channel};
-  if (Communicator* const ranks = core::ranks_of(options)) {
-    exchange_of(runner, *ranks, operation, sync::PairKind::moments, args.eps)
-        .reduce_and_apply(runner.traversal(), passes, variance_may_fail);
-  } else {
-    runner.traversal().reduce_and_apply(passes);
-  }
-  cpu::store_if_wanted(channel.to.mean, args.mean);
-  cpu::store_if_wanted(channel.to.var, args.var);
-  cpu::store_if_wanted(channel.to.rstd, args.rstd);
-  return passes.channel.count;
+  auto forward = sync::prepare_together(
+      options, [&] { return TrainingForward<T, Args, Work>(operation, args, options, channel, epilogue); });
+  return forward.run();
 }
 
 /// What stands behind the plain layer and is computed from x again: gives g, the gradient that the layer gets. `out`
@@ -123,11 +150,12 @@ struct Recomputed {
 template <class T, class Work, class Parameters>
 struct BackwardPasses {
   const cpu::PassRunner<T>& runner;
-  const T *x, *dy;
+  const T* x = nullptr;
+  const T* dy;
   T* dx;  ///< null: not wanted
   const double* mean;
   double *sum_dy, *sum_dy_xmu;                      ///< of this rank
-  math::ChannelPairs sums_of_all;                   ///< of all ranks
+  math::ChannelPairs sums_of_all = {};              ///< of all ranks
   Work channel;                                     ///< what is done for each channel between the passes
   Parameters parameters;                            ///< and that, too
   std::optional<cpu::FunctionPass<T>> before = {};  ///< writes dy
@@ -163,48 +191,76 @@ inline bool wants_local_gradients(const Communicator* ranks) noexcept {
   return ranks == nullptr || ranks->options().parameter_gradients == ParameterGradients::local;
 }
 
-/// `channel` gives what dx takes, `parameters` the parameters' gradients; their sums, count and arrays are filled in.
-/// Args has the tensors and outputs of BatchNormBackward. `recomputed`, if there is one, gives dy.
+/// A backward with all the memory that it takes. `channel` gives what dx takes, `parameters` the parameters' gradients;
+/// their sums, count and arrays are filled in. Args has the tensors and outputs of BatchNormBackward. `recomputed`, if
+/// there is one, gives dy.
 template <class T, class Args, class Work, class Parameters>
-void training_backward(const char* operation, const Args& args, const Options& options, Work channel,
-                       Parameters parameters, const kernels::Epilogue<T>* epilogue = nullptr,
-                       const Recomputed<T>* recomputed = nullptr) {
-  Communicator* const ranks = core::ranks_of(options);
-  if (ranks == nullptr && args.dx.empty() && args.dgamma.empty() && args.dbeta.empty()) return;
-  const bool asks_x = epilogue != nullptr && epilogue->x_is_output;
-  const bool needs_x = asks_x || recomputed != nullptr || !args.dx.empty() || !args.dgamma.empty();
-  const T* dy = recomputed == nullptr ? args.dy.data() : recomputed->out;
-  const T* x = needs_x ? args.x.data() : dy;  // sum(dy) alone: what stands in for x is in the cache anyway
-
-  cpu::PassRunner<T> runner(args.extent, between_ranks(options), (needs_x ? 2 : 1) + (recomputed == nullptr ? 0 : 1),
-                            epilogue);
-  const cpu::ChannelArrays arrays(ranks == nullptr ? 6 : 8, args.extent.channels);
-  const math::ChannelPairs here{arrays[0], arrays[1]};
-  const math::ChannelPairs all = ranks == nullptr ? here : math::ChannelPairs{arrays[6], arrays[7]};
-  channel.count = runner.count();
-  channel.sum_dy = all.first;
-  channel.sum_dy_xmu = all.second;
-  channel.to = {arrays[2], arrays[3], math::ScaleArrays::of<param_t<T>>(arrays[4], arrays[5])};
-  parameters.sum_dy = wants_local_gradients(ranks) ? here.first : all.first;
-  parameters.sum_dy_xmu = wants_local_gradients(ranks) ? here.second : all.second;
-  BackwardPasses<T, Work, Parameters> passes{.runner = runner,
-                                             .x = x,
-                                             .dy = dy,
-                                             .dx = core::data_or_null(args.dx),
-                                             .mean = args.mean.data(),
-                                             .sum_dy = here.first,
-                                             .sum_dy_xmu = here.second,
-                                             .sums_of_all = all,
-                                             .channel = channel,
-                                             .parameters = parameters};
-  if (recomputed != nullptr) passes.before.emplace(recomputed->pass(runner, x));
-  if (ranks != nullptr) {
-    exchange_of(runner, *ranks, operation, sync::PairKind::sums).reduce_and_apply(runner.traversal(), passes, false);
-  } else if (args.dx.empty()) {
-    runner.traversal().reduce_and_finish(passes);
-  } else {
-    runner.traversal().reduce_and_apply(passes);
+class TrainingBackward {
+ public:
+  TrainingBackward(const char* operation, const Args& args, const Options& options, Work channel, Parameters parameters,
+                   const kernels::Epilogue<T>* epilogue, const Recomputed<T>* recomputed)
+      : args_(args),
+        operation_(operation),
+        ranks_(core::ranks_of(options)),
+        needs_x_((epilogue != nullptr && epilogue->x_is_output) || recomputed != nullptr || !args.dx.empty() ||
+                 !args.dgamma.empty()),
+        runner_(args.extent, between_ranks(options), (needs_x_ ? 2 : 1) + (recomputed == nullptr ? 0 : 1), epilogue),
+        arrays_(ranks_ == nullptr ? 6 : 8, args.extent.channels),
+        passes_{.runner = runner_,
+                .dy = recomputed == nullptr ? args.dy.data() : recomputed->out,
+                .dx = core::data_or_null(args.dx),
+                .mean = args.mean.data(),
+                .sum_dy = arrays_[0],
+                .sum_dy_xmu = arrays_[1],
+                .channel = channel,
+                .parameters = parameters} {
+    passes_.x = needs_x_ ? args.x.data() : passes_.dy;  // sum(dy) alone: what stands in for x is in the cache anyway
+    const math::ChannelPairs here = passes_.here();
+    const math::ChannelPairs all = ranks_ == nullptr ? here : math::ChannelPairs{arrays_[6], arrays_[7]};
+    const math::ChannelPairs wanted = wants_local_gradients(ranks_) ? here : all;
+    passes_.sums_of_all = all;
+    passes_.channel.count = runner_.count();
+    passes_.channel.sum_dy = all.first;
+    passes_.channel.sum_dy_xmu = all.second;
+    passes_.channel.to = {arrays_[2], arrays_[3], math::ScaleArrays::of<param_t<T>>(arrays_[4], arrays_[5])};
+    passes_.parameters.sum_dy = wanted.first;
+    passes_.parameters.sum_dy_xmu = wanted.second;
+    if (recomputed != nullptr) passes_.before.emplace(recomputed->pass(runner_, passes_.x));
   }
+
+  void run() {
+    if (ranks_ != nullptr) {
+      exchange_of(runner_, *ranks_, operation_, sync::PairKind::sums)
+          .reduce_and_apply(runner_.traversal(), passes_, false);
+    } else if (!args_.dx.empty()) {
+      runner_.traversal().reduce_and_apply(passes_);
+    } else if (!args_.dgamma.empty() || !args_.dbeta.empty()) {
+      runner_.traversal().reduce_and_finish(passes_);
+    }
+  }
+  /// sum(dy) and sum(dy * (x - mean)) over all ranks.
+  [[nodiscard]] math::ChannelPairs sums_of_all() const noexcept { return passes_.sums_of_all; }
+
+ private:
+  const Args args_;
+  const char* operation_;
+  Communicator* ranks_;
+  bool needs_x_;
+  cpu::PassRunner<T> runner_;
+  cpu::ChannelArrays arrays_;
+  BackwardPasses<T, Work, Parameters> passes_;
+};
+
+template <class T, class Args, class Work, class Parameters>
+TrainingBackward<T, Args, Work, Parameters> prepare_backward(const char* operation, const Args& args,
+                                                             const Options& options, Work channel,
+                                                             Parameters parameters,
+                                                             const kernels::Epilogue<T>* epilogue = nullptr,
+                                                             const Recomputed<T>* recomputed = nullptr) {
+  return sync::prepare_together(options, [&] {
+    return TrainingBackward<T, Args, Work, Parameters>(operation, args, options, channel, parameters, epilogue,
+                                                       recomputed);
+  });
 }
 
 /// The channels' work of batch normalization itself.

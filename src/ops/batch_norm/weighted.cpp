@@ -102,8 +102,8 @@ void check_arguments(const BatchNormWeightedBackward<T>& a, const Options& optio
 template <class T>
 double batch_norm_weighted_forward(const BatchNormWeightedForward<T>& args, const Options& options) {
   const core::StandardArithmetic arithmetic;
-  sync::check_together(options, [&] { check_arguments(args, options); });
-  const ScaledWeights<param_t<T>> weights(args.weight, options);
+  sync::prepare_together(options, [&] { check_arguments(args, options); });
+  const auto weights = sync::prepare_together(options, [&] { return ScaledWeights<param_t<T>>(args.weight, options); });
   const kernels::Epilogue<T> epilogue{.weights = weights.data(), .zero_unweighted = args.zero_unweighted};
   const double total =
       ops::training_forward<T>("batch_norm_weighted_forward", args, options, ops::affine<T>(args), &epilogue);
@@ -113,11 +113,12 @@ double batch_norm_weighted_forward(const BatchNormWeightedForward<T>& args, cons
 template <class T>
 void batch_norm_weighted_backward(const BatchNormWeightedBackward<T>& args, const Options& options) {
   const core::StandardArithmetic arithmetic;
-  sync::check_together(options, [&] { check_arguments(args, options); });
-  const ScaledWeights<param_t<T>> weights(args.weight, options);
+  sync::prepare_together(options, [&] { check_arguments(args, options); });
+  const auto weights = sync::prepare_together(options, [&] { return ScaledWeights<param_t<T>>(args.weight, options); });
   const kernels::Epilogue<T> epilogue{.weights = weights.data()};
-  ops::training_backward<T>("batch_norm_weighted_backward", args, options, ops::gradient_finish<T>(args),
-                            ops::parameter_gradients<T>(args), &epilogue);
+  ops::prepare_backward<T>("batch_norm_weighted_backward", args, options, ops::gradient_finish<T>(args),
+                           ops::parameter_gradients<T>(args), &epilogue)
+      .run();
 }
 
 #define UNITVAR_INSTANTIATE(T)                                                                        \

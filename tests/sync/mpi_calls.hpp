@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 
 namespace unitvar::test {
 
@@ -11,6 +12,15 @@ class FailingMpi {
   ~FailingMpi();
   FailingMpi(const FailingMpi&) = delete;
   FailingMpi& operator=(const FailingMpi&) = delete;
+};
+
+/// As long as it lives, this rank does so after each frame that it sends.
+class AfterSending {
+ public:
+  explicit AfterSending(std::function<void()> act);
+  ~AfterSending();
+  AfterSending(const AfterSending&) = delete;
+  AfterSending& operator=(const AfterSending&) = delete;
 };
 
 }  // namespace unitvar::test
