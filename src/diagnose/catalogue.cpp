@@ -283,11 +283,18 @@ constexpr Entry kEntries[] = {
 
     {"momentum_reversed",
      [](R& r, const Case& c) {
-       r.momentum_reversed = true;
+       r.momentum = R::Momentum::reversed;
        return has_running(c);
      },
      "momentum weighs the old statistics where it weighs the new ones, or the reverse.", "B7", kRunningMean,
      "a momentum that is not 0.5"},
+    {"momentum_ignored",
+     [](R& r, const Case& c) {
+       r.momentum = R::Momentum::whole;
+       return has_running(c);
+     },
+     "The batch's statistics take the place of the running ones, as in a cumulative average's first batch.", "B7",
+     kRunningMean, "a momentum that is not 1"},
     {"running_variance_biased",
      [](R& r, const Case& c) {
        r.running_ddof = 0;

@@ -197,10 +197,15 @@ class Layer {
     return doubles(what == Recipe::Kept::std ? std_ : rstd_);
   }
 
+  [[nodiscard]] double weight_of_batch() const {
+    if (r_.momentum == Recipe::Momentum::whole) return 1;
+    return r_.momentum == Recipe::Momentum::reversed ? 1 - case_.momentum : case_.momentum;
+  }
+
   /// B7.
   void running(Results& out) const {
     if (case_.running_mean.size() != mean_.size() || case_.running_var.size() != mean_.size()) return;
-    const R w = number(r_.momentum_reversed ? 1 - case_.momentum : case_.momentum), one = number(1);
+    const R w = number(weight_of_batch()), one = number(1);
     const R of_moments = n_ - number(r_.ddof), divisor = n_ - number(r_.running_ddof);
     for (std::size_t k = 0; k < mean_.size(); ++k) {
       const R var = var_[k] * of_moments / divisor;

@@ -11,12 +11,13 @@ struct Recipe {
     misread,       ///< memory read as if it had the other layout
   };
   enum class Eps { inside, outside, forgotten };
-  enum class Spread { std, var, inverted };      ///< what x - mean is divided by; inverted: multiplied by std
-  enum class Sum { all, first, last };           ///< of dgamma and dbeta; first and last: one element alone
-  enum class Factor { x_hat, x, deviation };     ///< what dgamma multiplies dy with
-  enum class VarPath { usual, x_i_for_x_j };     ///< the second: a slip of Part 2
-  enum class Kept { var, std, rstd };            ///< what is given as var or rstd
-  enum class Mask { both, sums_without, none };  ///< of a ReLU: where it is applied to dy
+  enum class Spread { std, var, inverted };        ///< what x - mean is divided by; inverted: multiplied by std
+  enum class Sum { all, first, last };             ///< of dgamma and dbeta; first and last: one element alone
+  enum class Factor { x_hat, x, deviation };       ///< what dgamma multiplies dy with
+  enum class VarPath { usual, x_i_for_x_j };       ///< the second: a slip of Part 2
+  enum class Momentum { usual, reversed, whole };  ///< whole: the new statistics alone
+  enum class Kept { var, std, rstd };              ///< what is given as var or rstd
+  enum class Mask { both, sums_without, none };    ///< of a ReLU: where it is applied to dy
 
   Groups groups = Groups::usual;
   double ddof = 0;
@@ -41,7 +42,7 @@ struct Recipe {
   Sum parameter_sum = Sum::all;
   bool parameters_averaged = false;
   Mask mask = Mask::both;
-  bool momentum_reversed = false;
+  Momentum momentum = Momentum::usual;
   double running_ddof = 1;
   Kept var_kept = Kept::var, rstd_kept = Kept::rstd;
 

@@ -66,6 +66,11 @@ TEST_F(CliCheck, DrawsABarForEachResult) {
   EXPECT_EQ(2, refused.code);
   EXPECT_THAT(refused.errors, HasSubstr("want a name that ends in .png or .svg"));
   EXPECT_FALSE(fs::exists(folder_ / "found.jpg"));
+  const std::string both = folder_ / "both.svg";
+  const Ending same = run_program({"check", file_, "--json", both, "--plot", both});
+  EXPECT_EQ(2, same.code);
+  EXPECT_THAT(same.errors, HasSubstr("--json and --plot are both '" + both + "', want two files"));
+  EXPECT_FALSE(fs::exists(both));
 }
 
 TEST_F(CliCheck, EndsWith1AndNamesTheLostTerm) {

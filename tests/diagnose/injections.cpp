@@ -209,6 +209,14 @@ std::vector<Injection> injections() {
            l.running_var[k] = m * p.running_var[k] + (1 - m) * l.var[k] * N / (N - 1);
          }
        }},
+      {"momentum_ignored",
+       [](const Images& p, Layer& l) {
+         const double N = static_cast<double>(p.values());
+         for (std::size_t k = 0; k < l.mean.size(); ++k) {
+           l.running_mean[k] = l.mean[k];
+           l.running_var[k] = l.var[k] * N / (N - 1);
+         }
+       }},
       {"running_variance_biased",
        [](const Images& p, Layer& l) {
          for (std::size_t k = 0; k < l.mean.size(); ++k)

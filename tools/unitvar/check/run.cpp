@@ -26,18 +26,24 @@ Diagnosis diagnosis_of(const std::map<std::string, Array>& arrays, const Options
   }
 }
 
+void check_names(const Options& options) {
+  if (!options.plot) return;
+  check_plot_name(*options.plot);
+  if (options.json && tool::same_output(*options.json, *options.plot)) {
+    throw tool::UsageError("--json and --plot are both '{}', want two files", *options.json);
+  }
+}
+
 }  // namespace
 
 int run(const Options& options) {
   if (options.mistakes) return list_mistakes();
   if (options.self) return check_self();
   if (options.file.empty()) throw tool::UsageError("no file, want a .npz file with x and what a layer made of it");
+  check_names(options);
   const bool to_output = options.json && *options.json == tool::standard_output;
   if (options.json && !to_output) tool::check_writable(*options.json);
-  if (options.plot) {
-    check_plot_name(*options.plot);
-    tool::check_writable(*options.plot);
-  }
+  if (options.plot) tool::check_writable(*options.plot);
   const auto arrays = read_npz(options.file);
   const Diagnosis found = diagnosis_of(arrays, options);
   tool::print(to_string(found), to_output ? stderr : stdout);
