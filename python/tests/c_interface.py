@@ -321,3 +321,8 @@ def status_names() -> dict[int, str]:
     own = C.numbers
     first, last = (list(own).index(f"UNITVAR_{name}") for name in ("OK", "INTERNAL"))
     return {own[key]: key.removeprefix("UNITVAR_").lower() for key in list(own)[first : last + 1]}
+
+
+def numbers_in(struct: Any) -> list[Any]:
+    values = (getattr(struct, name) for name, _ in struct._fields_)
+    return [n for v in values for n in (numbers_in(v) if isinstance(v, ctypes.Structure) else [v])]
