@@ -70,7 +70,8 @@ bool survives(mpi::Communicator& ranks, const Fault& fault) {
 }
 
 int run(const Fault& fault_of_last) {
-  mpi::Communicator ranks(MPI_COMM_WORLD, {.block_channels = 8, .timeout_seconds = 1});
+  const double timeout = fault_of_last.what == "hang" ? 1 : 30;
+  mpi::Communicator ranks(MPI_COMM_WORLD, {.block_channels = 8, .timeout_seconds = timeout});
   Fault fault = fault_of_last;
   fault.is_of_this_rank = ranks.rank() == ranks.size() - 1;
   if (!survives(ranks, fault)) {
