@@ -139,7 +139,7 @@ struct BatchNormActBackward {
 ///
 /// Hard-swish and SiLU write g to dresidual, or to dx, in the first pass. So 16-bit types round g once before dx is
 /// computed from it. If neither is asked for, or ranks share the batch, they take memory of the tensor's size for the
-/// time of the call.
+/// time of the call. So does the identity on ranks, if dx takes the place of dy and dresidual is asked for.
 template <class T>
 UNITVAR_API void batch_norm_act_backward(const BatchNormActBackward<T>& args, const Options& options = {});
 

@@ -1,8 +1,8 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
-#include <vector>
 
 #include "unitvar/api.hpp"
 
@@ -35,7 +35,7 @@ namespace unitvar {
 /// What dgamma and dbeta are of, where the batch is spread over ranks.
 enum class ParameterGradients {
   local,  ///< of the rank's own samples: an optimizer's all-reduce adds them, as with any other parameter. Not in
-          ///< derivatives.hpp's double backward, whose sums are over all
+          ///< a double backward, whose sums are over all
   global  ///< of all ranks' samples: the same on every rank
 };
 
@@ -77,10 +77,10 @@ class UNITVAR_API Communicator {
 
   /// The one frame, of frame_bytes(): this rank's before start(), that of all ranks after wait(), not to be touched
   /// between them.
-  [[nodiscard]] std::byte* frame() noexcept { return reinterpret_cast<std::byte*>(frame_.data()); }
-  [[nodiscard]] std::int64_t frame_bytes() const noexcept {
-    return static_cast<std::int64_t>(frame_.size() * sizeof(double));
-  }
+  [[nodiscard]] std::byte* frame() noexcept { return reinterpret_cast<std::byte*>(frame_.get()); }
+  [[nodiscard]] std::int64_t frame_bytes() const noexcept { return frame_bytes_; }
+  /// Throws Error (communication) if an exchange that failed may still read or write the frame.
+  void check_free() const;
 
   /// Sends the frame; returns at once. Throws Error (communication).
   void start();
@@ -98,14 +98,17 @@ class UNITVAR_API Communicator {
   virtual void do_start() = 0;
   /// Ends it.
   virtual void do_wait() = 0;
-  /// For the destructor of an engine that still may write to frame(): the frame's memory stays for ever.
+  /// Whether an exchange has failed and may still read or write frame(). No call is made then.
+  [[nodiscard]] virtual bool do_is_under_way() const noexcept { return false; }
+  /// For the destructor of such an engine: the frame's memory stays for ever.
   void abandon_frame() noexcept;
 
  private:
   int rank_, size_;
   SyncOptions options_;
   SyncCounters counters_;
-  std::vector<double> frame_;
+  std::int64_t frame_bytes_;
+  std::unique_ptr<double[]> frame_;
 };
 
 /// Merges frame `in` into frame `inout`, as communicators do: moments by Chan's formula (docs/derivation.md B8), sums

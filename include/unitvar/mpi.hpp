@@ -39,6 +39,7 @@ class UNITVAR_API Communicator final : public unitvar::Communicator {
   Communicator(std::unique_ptr<Handles> handles, const SyncOptions& options);
   void do_start() override;
   void do_wait() override;
+  [[nodiscard]] bool do_is_under_way() const noexcept override;
 
   std::unique_ptr<Handles> handles_;
 };

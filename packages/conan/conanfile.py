@@ -1,6 +1,6 @@
-"""Recipe for Conan 2. Highway, OpenMP and MPI are the system's; Debian's package of Highway is installed if need be.
+"""Recipe for Conan 2. Highway, OpenMP and MPI are the system's; where a package of Debian's is missing, Conan says so.
 
-conan create packages/conan --build=missing
+conan create packages/conan -s compiler.cppstd=20 --build=missing
 """
 
 import re

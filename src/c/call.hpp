@@ -97,8 +97,11 @@ unitvar_status call(const char* operation, Ranks ranks, const Given* given, cons
     const Options with = options_of(operation, options);
     bool refused_here = true;
     const auto tell = [&](const char* why) {
-      const bool others_wait = refused_here && ranks == Ranks::together && with.communicator != nullptr;
-      if (others_wait) refuse_call(*with.communicator, why);
+      if (!refused_here || ranks != Ranks::together || with.communicator == nullptr) return;
+      try {
+        refuse_call(*with.communicator, why);
+      } catch (const Error&) {  // they are out of reach; what is thrown here says more
+      }
     };
     try {
       const Given& own = taken(operation, "the struct of arguments", given);

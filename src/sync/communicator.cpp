@@ -4,10 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <new>
-#include <utility>
 
 #include "core/arguments.hpp"
 #include "core/standard_arithmetic.hpp"
@@ -127,7 +124,7 @@ void merge_frames(const std::byte* in, std::byte* inout) noexcept {
 }
 
 Communicator::Communicator(int rank, int size, const SyncOptions& options)
-    : rank_(rank), size_(size), options_(options) {
+    : rank_(rank), size_(size), options_(options), frame_bytes_(0) {
   if (size < 1 || rank < 0 || rank >= size) {
     core::Arguments("Communicator")
         .fail(ErrorCode::bad_argument,
@@ -135,21 +132,27 @@ Communicator::Communicator(int rank, int size, const SyncOptions& options)
   }
   check_block_channels(options.block_channels);
   check_timeout(options.timeout_seconds);
-  frame_.assign(static_cast<std::size_t>(sync::bytes_of_frame(options.block_channels)) / sizeof(double), 0);
+  frame_bytes_ = sync::bytes_of_frame(options.block_channels);
+  const std::size_t doubles = static_cast<std::size_t>(frame_bytes_) / sizeof(double);
+  frame_ = std::make_unique<double[]>(doubles + 1);  // and room for a link
+  static_assert(sizeof(double*) <= sizeof(double));
 }
 
-// No destructor runs for what stands in this memory, and the list stays reachable: so no tool takes it for a leak.
+// The list keeps the memory reachable: so no tool takes it for a leak. Behind each frame is room for its link.
 void Communicator::abandon_frame() noexcept {
-  struct Abandoned {
-    std::vector<double> frame;
-    Abandoned* next;
-  };
-  static std::atomic<Abandoned*> all = nullptr;
-  auto* const own = new (std::nothrow) Abandoned{std::move(frame_), nullptr};
-  if (own == nullptr) std::abort();  // the engine would write to memory of somebody else
-  own->next = all.load();
-  while (!all.compare_exchange_weak(own->next, own)) {
-  }
+  static std::atomic<double*> abandoned = nullptr;
+  double* const own = frame_.release();
+  std::byte* const link = reinterpret_cast<std::byte*>(own) + frame_bytes_;
+  double* next = abandoned.load();
+  do {
+    std::memcpy(link, &next, sizeof next);
+  } while (!abandoned.compare_exchange_weak(next, own));
+}
+
+void Communicator::check_free() const {
+  if (!do_is_under_way()) return;
+  core::Arguments("Communicator")
+      .fail(ErrorCode::communication, "an exchange has not ended: the communicator is of no more use");
 }
 
 void Communicator::start() {

@@ -32,13 +32,14 @@ void check_state(const char* operation, const FrameHeader& header) {
 }  // namespace
 
 void Exchange::start(int64_t block, math::ChannelPairs here) {
+  ranks_.check_free();
   const int64_t begin = begin_of(block), used = end_of(block) - begin;
   FrameHeader header{};
   header.state = FrameState::good;
   header.kind = terms_.kind;
   header.rank = ranks_.rank();
   header.frame_bytes = ranks_.frame_bytes();
-  header.block = block;
+  header.block = terms_.first_block + block;
   header.channels = terms_.channels;
   header.used = used;
   header.count = terms_.count;
@@ -75,6 +76,7 @@ void Exchange::wait(int64_t block, math::ChannelPairs all) {
 }
 
 void refuse(Communicator& ranks, const char* why) {
+  ranks.check_free();
   FrameHeader header{};
   header.state = FrameState::refused;
   header.rank = ranks.rank();
@@ -83,6 +85,14 @@ void refuse(Communicator& ranks, const char* why) {
   std::memcpy(ranks.frame(), &header, sizeof header);
   ranks.start();
   ranks.wait();
+}
+
+void tell_refusal(Communicator* ranks, const char* why) noexcept {
+  if (ranks == nullptr) return;
+  try {
+    refuse(*ranks, why);
+  } catch (const std::exception&) {
+  }
 }
 
 }  // namespace unitvar::sync

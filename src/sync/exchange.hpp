@@ -21,6 +21,8 @@ struct ExchangeTerms {
   double count;    ///< values of a channel here, or the sum of their weights
   double values;   ///< values that count, or 2 if there are more
   double eps = 0;  ///< of a forward
+  /// The number of the first block within the call: two exchanges of one call never meet.
+  std::int64_t first_block = 0;
 };
 
 /// The merge over ranks that stands between a first and a second phase. Channels are sent in blocks, a frame each, one
@@ -76,8 +78,9 @@ class Exchange {
     }
   }
 
- private:
   [[nodiscard]] std::int64_t blocks() const noexcept { return core::divide_up(terms_.channels, most_); }
+
+ private:
   [[nodiscard]] std::int64_t begin_of(std::int64_t block) const noexcept { return block * most_; }
   [[nodiscard]] std::int64_t end_of(std::int64_t block) const noexcept {
     return std::min(terms_.channels, begin_of(block + 1));
@@ -94,6 +97,10 @@ class Exchange {
 /// Tells the other ranks, which wait for this rank's first frame, that it refuses the call, and why.
 void refuse(Communicator& ranks, const char* why);
 
+/// The same if there are others, for a caller with an error of its own, which says more than that they are out of
+/// reach.
+void tell_refusal(Communicator* ranks, const char* why) noexcept;
+
 /// Returns prepare(), what a call does before its first exchange: it checks arguments, and takes all the memory that it
 /// needs. If that throws and there are other ranks, they throw too.
 template <class Prepare>
@@ -102,10 +109,10 @@ auto prepare_together(const Options& options, const Prepare& prepare) {
   try {
     return prepare();
   } catch (const std::bad_alloc&) {
-    if (ranks != nullptr) refuse(*ranks, "out of memory");
+    tell_refusal(ranks, "out of memory");
     throw;
   } catch (const std::exception& error) {
-    if (ranks != nullptr) refuse(*ranks, error.what());
+    tell_refusal(ranks, error.what());
     throw;
   }
 }

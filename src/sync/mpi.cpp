@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstdio>
 #include <string>
+#include <vector>
 
 #include "unitvar/error.hpp"
 
@@ -105,17 +106,21 @@ int size_of(MPI_Comm comm) {
 
 /// Throws on all ranks where they do not ask for the same.
 void check_agreement(MPI_Comm comm, const SyncOptions& options) {
-  const std::array<int64_t, 3> own{options.block_channels, options.overlap ? 1 : 0,
-                                   static_cast<int64_t>(options.parameter_gradients)};
-  std::array<int64_t, 6> extremes{};
+  const std::array<int64_t, 4> own{options.block_channels, options.overlap ? 1 : 0,
+                                   static_cast<int64_t>(options.parameter_gradients),
+                                   options.timeout_seconds >= 0 ? 1 : 0};
+  std::array<int64_t, 8> extremes{};
   for (std::size_t i = 0; i < own.size(); ++i) {
     extremes[2 * i] = own[i];
     extremes[2 * i + 1] = -own[i];
   }
   check(MPI_Allreduce(MPI_IN_PLACE, extremes.data(), static_cast<int>(extremes.size()), MPI_INT64_T, MPI_MAX, comm),
         "MPI_Allreduce");
+  if (-extremes.back() == 0) {
+    fail(ErrorCode::bad_argument, "options.timeout_seconds is negative or NaN on a rank, want 0 or more");
+  }
   constexpr const char* names[] = {"block_channels", "overlap", "parameter_gradients"};
-  for (std::size_t i = 0; i < own.size(); ++i) {
+  for (std::size_t i = 0; i < std::size(names); ++i) {
     const int64_t most = extremes[2 * i], least = -extremes[2 * i + 1];
     if (most == least) continue;
     fail(ErrorCode::disagreement, "ranks disagree: options." + std::string(names[i]) + " goes from " +
@@ -168,8 +173,9 @@ Communicator::~Communicator() {
   if (handles_->is_waiting()) abandon_frame();
 }
 
+bool Communicator::do_is_under_way() const noexcept { return handles_->is_waiting(); }
+
 void Communicator::do_start() {
-  if (handles_->is_waiting()) fail(ErrorCode::communication, "an exchange has not ended, want MPI_Abort");
   check(MPI_Iallreduce(MPI_IN_PLACE, frame(), 1, handles_->frame, handles_->merge, handles_->comm, &handles_->request),
         "MPI_Iallreduce");
 }

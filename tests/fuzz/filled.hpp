@@ -76,6 +76,7 @@ struct Buffer {
 struct Times {
   std::int64_t inner = 1;     ///< the inner extent, or the rows, is taken so many times
   std::int64_t channels = 1;  ///< the channels, or a row's length; where this is not 1, the rest is small
+  std::int64_t outer = 1;     ///< the samples; 0: none
 };
 
 /// Arguments of an operation, filled with what the operation may well take. Choices come from a FuzzedDataProvider, or
@@ -99,6 +100,7 @@ class Filled {
     e = {in_.template ConsumeIntegralInRange<std::int64_t>(0, 9),
          in_.template ConsumeIntegralInRange<std::int64_t>(1, 40),
          in_.template ConsumeIntegralInRange<std::int64_t>(1, 70)};
+    e.outer *= times_.outer;
     e.inner *= times_.inner;
     e.channels *= times_.channels;
     if (times_.channels != 1)

@@ -77,7 +77,7 @@ int run(const Fault& fault_of_last) {
   if (!survives(ranks, fault)) {
     survives(ranks, {});  // is refused at once
     std::fflush(stdout);
-    sleep(1);  // the other ranks have their say, too
+    while (ranks.rank() != 0) pause();
     MPI_Abort(MPI_COMM_WORLD, 3);
   }
   step(ranks, {});

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import operator
 from collections.abc import Callable
@@ -132,9 +133,10 @@ def collective(call: Function) -> Function:
         before = ranks.starts  # type: ignore[attr-defined]
         try:
             return call(*args, options=options, **kwargs)
-        except (TypeError, ValueError) as problem:
+        except Exception as problem:  # a MemoryError, too
             if ranks.starts == before:  # type: ignore[attr-defined]
-                _core.refuse(options, str(problem))
+                with contextlib.suppress(Exception):  # the others are out of reach; this problem says more
+                    _core.refuse(options, str(problem) or type(problem).__name__)
             raise
 
     return cast(Function, checked)

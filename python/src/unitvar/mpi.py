@@ -37,13 +37,15 @@ class Communicator(_Base):
         self._comm = comm.Dup()
         super().__init__(self._comm.Get_rank(), self._comm.Get_size(), **kwargs)
         self._frames = np.empty((self.size, self.frame_bytes), np.uint8)
+        self._sent = np.empty(self.frame_bytes, np.uint8)
         self._timeout = timeout_seconds
         self._request = MPI.REQUEST_NULL
 
     def start(self, frame: np.ndarray) -> None:
-        if self in _of_no_more_use:
+        if self._request != MPI.REQUEST_NULL:
             raise TimeoutError("unitvar.mpi.Communicator: an exchange has not ended, want MPI_Abort")
-        self._request = self._comm.Iallgather(frame, self._frames)
+        self._sent[:] = frame  # the library writes to its frame again, whatever becomes of this exchange
+        self._request = self._comm.Iallgather(self._sent, self._frames)
 
     def wait(self, frame: np.ndarray) -> None:
         if self._timeout == 0:

@@ -78,6 +78,12 @@ class ResidualGradient {
   cpu::ChannelArrays arrays_;
 };
 
+/// Whether there is more to do than the residual's gradient.
+template <class T>
+bool wants_backward(const BatchNormActBackward<T>& args, const Options& options) {
+  return core::ranks_of(options) != nullptr || !args.dx.empty() || !args.dgamma.empty() || !args.dbeta.empty();
+}
+
 template <class T>
 auto prepare_backward(const BatchNormActBackward<T>& args, const Options& options, const kernels::Epilogue<T>* epilogue,
                       const ops::Recomputed<T>* recomputed) {
@@ -97,7 +103,7 @@ void backward_by_mask(const BatchNormActBackward<T>& args, const Options& option
   if (args.dx.empty() && !args.dresidual.empty()) {
     sync::prepare_together(options, [&] { of_residual.emplace(args, options, epilogue); });
   }
-  prepare_backward<T>(args, options, &epilogue, nullptr).run();
+  if (wants_backward(args, options)) prepare_backward<T>(args, options, &epilogue, nullptr).run();
   if (of_residual) of_residual->run();
 }
 
@@ -106,13 +112,14 @@ void backward_by_mask(const BatchNormActBackward<T>& args, const Options& option
 template <class T>
 void backward_of_identity(const BatchNormActBackward<T>& args, const Options& options) {
   const bool is_copied = args.dresidual.data() != args.dy.data() && !args.dresidual.empty();
-  const bool keeps_dy = is_copied && core::ranks_of(options) != nullptr && args.dx.data() == args.dy.data();
+  const bool has_ranks = core::ranks_of(options) != nullptr;
+  const bool keeps_dy = is_copied && has_ranks && args.dx.data() == args.dy.data();
   const auto kept = sync::prepare_together(
       options, [&] { return std::vector<T>(args.dy.begin(), keeps_dy ? args.dy.end() : args.dy.begin()); });
   auto backward = prepare_backward<T>(args, options, nullptr, nullptr);
-  if (core::ranks_of(options) != nullptr) backward.run();
+  if (has_ranks) backward.run();
   if (is_copied) std::copy_n(keeps_dy ? kept.data() : args.dy.data(), args.dresidual.size(), args.dresidual.data());
-  if (core::ranks_of(options) == nullptr) backward.run();
+  if (!has_ranks) backward.run();
 }
 
 /// g goes to dresidual, or to dx, which is then computed in its place; or, since ranks may refuse the call in the
@@ -120,8 +127,7 @@ void backward_of_identity(const BatchNormActBackward<T>& args, const Options& op
 template <class T>
 void backward_of_recomputed(const BatchNormActBackward<T>& args, const Options& options) {
   const bool has_ranks = core::ranks_of(options) != nullptr;
-  const bool wants_sums = has_ranks || !args.dgamma.empty() || !args.dbeta.empty();
-  if (args.dx.empty() && args.dresidual.empty() && !wants_sums) return;
+  if (args.dresidual.empty() && !wants_backward(args, options)) return;
   const auto affine = sync::prepare_together(options, [&] { return ops::AffineByRstd<T>(args); });
   const bool needs_room = has_ranks || (args.dx.empty() && args.dresidual.empty());
   auto room = sync::prepare_together(options, [&] { return std::vector<T>(needs_room ? args.dy.size() : 0); });
@@ -130,7 +136,7 @@ void backward_of_recomputed(const BatchNormActBackward<T>& args, const Options& 
       {.activation = args.activation, .order = 1, .residual = core::data_or_null(args.residual), .dy = args.dy.data()},
       affine.coefficients(),
       g.data()};
-  if (!args.dx.empty() || wants_sums) {
+  if (wants_backward(args, options)) {
     prepare_backward<T>(args, options, nullptr, &recomputed).run();
     if (has_ranks) std::copy_n(room.begin(), args.dresidual.size(), args.dresidual.begin());
     return;

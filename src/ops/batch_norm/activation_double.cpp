@@ -41,8 +41,8 @@ class BatchBackward {
       : of_(ops::parameter_gradients<T>(args)),
         channels_(args.extent.channels),
         backward_(operation, args, options, ops::gradient_finish<T>(args), of_, nullptr, nullptr) {}
-  void run() {
-    backward_.run();
+  void run(std::int64_t first_block) {
+    backward_.run(first_block);
     of_.sum_dy = backward_.sums_of_all().first;
     of_.sum_dy_xmu = backward_.sums_of_all().second;
     cpu::for_channels(0, channels_, of_);
@@ -61,7 +61,7 @@ class FrozenBackward {
  public:
   FrozenBackward(const char* operation, const BatchNormBackward<T>& args, const Options& options)
       : args_(args), batch_(operation, args, options, nullptr, 3) {}
-  void run() {
+  void run(std::int64_t /*first_block*/) {
     double *sum_dy = batch_.arrays[0], *sum_dy_xmu = batch_.arrays[1];
     batch_.sums(args_.x.data(), args_.dy, batch_.mean, sum_dy, sum_dy_xmu);
     auto of = ops::parameter_gradients<T>(args_);
@@ -140,7 +140,7 @@ class ActDoubleBackward {
     for (std::size_t k = 0; k < g_.size(); ++k) {
       t_[k] = static_cast<T>(static_cast<double>(t_[k]) * static_cast<double>(g_[k]));
     }
-    once_->run();
+    once_->run(twice_.blocks_exchanged());
     add_to<T>(args_.grad_x, g_);
     add_to<param_t<T>>(args_.grad_gamma, dgamma_);
     if (!args_.grad_beta.empty()) std::copy(dbeta_.begin(), dbeta_.end(), args_.grad_beta.begin());

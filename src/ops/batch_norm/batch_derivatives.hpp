@@ -58,8 +58,9 @@ struct Batch {
       std::copy_n(sum_of_products, channels, here->second);
     }
     if (ranks == nullptr) return;
-    sync::Exchange exchange = exchange_of(runner, *ranks, operation, sync::PairKind::sums);
+    sync::Exchange exchange = exchange_of(runner, *ranks, operation, sync::PairKind::sums, 0, blocks_exchanged);
     exchange.merge({sum, sum_of_products});
+    blocks_exchanged += exchange.blocks();
     count = exchange.count();
   }
 
@@ -107,6 +108,7 @@ struct Batch {
   const P* gamma;             ///< null: absent
   cpu::ChannelArrays arrays;  ///< the call's own, then those of write_tangent
   int first_of_tangent;
+  std::int64_t blocks_exchanged = 0;
 
   static constexpr int kTangentArrays = 3;
 };
@@ -117,6 +119,7 @@ class DoubleBackward {
  public:
   DoubleBackward(const char* operation, const BatchNormDoubleBackward<T>& args, const Options& options);
   void run();
+  [[nodiscard]] std::int64_t blocks_exchanged() const noexcept { return batch_.blocks_exchanged; }
 
  private:
   void write_grad_x(const Averages& v, const Averages& dy, const double* form);
@@ -131,6 +134,7 @@ class FrozenDoubleBackward {
  public:
   FrozenDoubleBackward(const char* operation, const BatchNormDoubleBackward<T>& args, const Options& options);
   void run();
+  [[nodiscard]] static std::int64_t blocks_exchanged() noexcept { return 0; }
 
  private:
   const BatchNormDoubleBackward<T> args_;

@@ -14,7 +14,8 @@ void DoubleBackward<T>::run() {
   if (batch_.ranks == nullptr && args_.grad_x.empty() && args_.grad_dy.empty() && args_.grad_gamma.empty()) return;
   const cpu::ChannelArrays& arrays = batch_.arrays;
   const Averages v = batch_.averages(args_.grad_dx, arrays[0], arrays[1]);
-  if (!args_.grad_x.empty() || !args_.grad_gamma.empty()) {
+  // All ranks exchange the same, whatever each asks for: that of a rank without samples is empty.
+  if (batch_.ranks != nullptr || !args_.grad_x.empty() || !args_.grad_gamma.empty()) {
     const Averages dy = batch_.averages(args_.dy, arrays[2], arrays[3]);
     double *form = arrays[4], *sum_v = arrays[5];
     batch_.sums(args_.dy.data(), args_.grad_dx, dy.mean, sum_v, form);

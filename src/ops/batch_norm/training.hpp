@@ -23,7 +23,7 @@ inline Options between_ranks(Options options) noexcept {
 
 template <class T>
 sync::Exchange exchange_of(const cpu::PassRunner<T>& runner, Communicator& ranks, const char* operation,
-                           sync::PairKind kind, double eps = 0) noexcept {
+                           sync::PairKind kind, double eps = 0, std::int64_t first_block = 0) noexcept {
   return {ranks,
           {.operation = operation,
            .kind = kind,
@@ -31,7 +31,8 @@ sync::Exchange exchange_of(const cpu::PassRunner<T>& runner, Communicator& ranks
            .dtype = DtypeTraits<T>::name,
            .count = runner.count(),
            .values = runner.values(),
-           .eps = eps}};
+           .eps = eps,
+           .first_block = first_block}};
 }
 
 /// The two passes of a forward (see cpu/passes/passes.hpp): moments, then normalize. `Work` is math::Affine or a
@@ -228,9 +229,10 @@ class TrainingBackward {
     if (recomputed != nullptr) passes_.before.emplace(recomputed->pass(runner_, passes_.x));
   }
 
-  void run() {
+  /// `first_block`: as many blocks as the call has exchanged before.
+  void run(std::int64_t first_block = 0) {
     if (ranks_ != nullptr) {
-      exchange_of(runner_, *ranks_, operation_, sync::PairKind::sums)
+      exchange_of(runner_, *ranks_, operation_, sync::PairKind::sums, 0, first_block)
           .reduce_and_apply(runner_.traversal(), passes_, false);
     } else if (!args_.dx.empty()) {
       runner_.traversal().reduce_and_apply(passes_);
