@@ -122,7 +122,7 @@ typedef struct unitvar_options {
   unitvar_communicator* communicator; /* ranks that share the batch; null: this process alone */
 } unitvar_options;
 
-/* The library's version, "0.1.0", and the interface that it has: compare it with UNITVAR_ABI_VERSION. */
+/* The library's version, such as "0.2.0", and the interface that it has: compare it with UNITVAR_ABI_VERSION. */
 UNITVAR_C_API const char* unitvar_version(void) UNITVAR_C_NOEXCEPT;
 UNITVAR_C_API int32_t unitvar_abi_version(void) UNITVAR_C_NOEXCEPT;
 
