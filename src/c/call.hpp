@@ -5,6 +5,8 @@
 #include <string_view>
 #include <type_traits>
 
+#include "core/ranks.hpp"
+#include "sync/exchange.hpp"
 #include "unitvar/c/statistics.h"
 #include "unitvar/unitvar.hpp"
 
@@ -97,11 +99,7 @@ unitvar_status call(const char* operation, Ranks ranks, const Given* given, cons
     const Options with = options_of(operation, options);
     bool refused_here = true;
     const auto tell = [&](const char* why) {
-      if (!refused_here || ranks != Ranks::together || with.communicator == nullptr) return;
-      try {
-        refuse_call(*with.communicator, why);
-      } catch (const Error&) {  // they are out of reach; what is thrown here says more
-      }
+      if (refused_here && ranks == Ranks::together) sync::tell_refusal(core::ranks_of(with), why);
     };
     try {
       const Given& own = taken(operation, "the struct of arguments", given);

@@ -76,6 +76,7 @@ void Exchange::wait(int64_t block, math::ChannelPairs all) {
 }
 
 void refuse(Communicator& ranks, const char* why) {
+  const core::StandardArithmetic arithmetic;
   ranks.check_free();
   FrameHeader header{};
   header.state = FrameState::refused;
@@ -98,6 +99,5 @@ void tell_refusal(Communicator* ranks, const char* why) noexcept {
 }  // namespace unitvar::sync
 
 void unitvar::refuse_call(Communicator& ranks, const char* why) {
-  const core::StandardArithmetic arithmetic;
   if (ranks.size() > 1) sync::refuse(ranks, why);
 }

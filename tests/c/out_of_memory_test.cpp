@@ -2,6 +2,7 @@
 
 #include <array>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -12,6 +13,17 @@ namespace unitvar::testing {
 namespace {
 
 constexpr int kNone = 1 << 30;
+
+void reset(std::vector<fuzz::Buffer>& buffers) {
+  for (fuzz::Buffer& b : buffers) b.reset();
+}
+
+void expect_nothing_written(const std::string& call, std::vector<fuzz::Buffer>& buffers) {
+  for (const fuzz::Buffer& b : buffers) {
+    EXPECT_TRUE(std::equal(b.first.begin(), b.first.end(), b.bytes.get())) << call << " wrote";
+  }
+  reset(buffers);
+}
 
 /// Whether the call failed because the allocation of this number did. It comes from a thread of its own: so no memory
 /// is at hand that an earlier call has kept.
@@ -27,11 +39,7 @@ bool fails_without(int allocation, const Operation& operation, FilledFor<Operati
   }).join();
   if (!has_failed) return false;
   EXPECT_EQ(UNITVAR_OUT_OF_MEMORY, status) << operation.name << " without allocation " << allocation;
-  for (fuzz::Buffer& b : filled.buffers) {
-    EXPECT_TRUE(std::equal(b.first.begin(), b.first.end(), b.bytes.get()))
-        << operation.name << " wrote, and failed without allocation " << allocation;
-    b.reset();
-  }
+  expect_nothing_written(operation.name + (" without allocation " + std::to_string(allocation)), filled.buffers);
   return true;
 }
 
@@ -43,7 +51,7 @@ int failures_of(unitvar_dtype dtype, std::uint32_t seeds, const fuzz::Times& tim
       Seeded choices(seed);
       FilledFor<std::remove_cvref_t<decltype(operation)>> filled(choices, dtype, times);
       fails_without(kNone, operation, filled);  // what is made once is made
-      for (fuzz::Buffer& b : filled.buffers) b.reset();
+      reset(filled.buffers);
       const std::int64_t before = test::held_blocks();
       int n = 0;
       while (fails_without(n, operation, filled)) ++n;
@@ -52,13 +60,6 @@ int failures_of(unitvar_dtype dtype, std::uint32_t seeds, const fuzz::Times& tim
     }
   });
   return failures;
-}
-
-void expect_nothing_written(const char* operation, int rank, std::vector<fuzz::Buffer>& buffers) {
-  for (fuzz::Buffer& b : buffers) {
-    EXPECT_TRUE(std::equal(b.first.begin(), b.first.end(), b.bytes.get())) << operation << ", rank " << rank;
-    b.reset();
-  }
 }
 
 /// Two ranks with batches of one shape, or one of them without samples. A rank that does not come is an error, not a
@@ -99,9 +100,9 @@ class TwoRanks {
     second.join();
     if (!has_failed) return false;
     EXPECT_EQ(UNITVAR_OUT_OF_MEMORY, status_[1]) << operation_.name << " without allocation " << allocation;
-    expect_nothing_written(operation_.name, 1, filled_[1]->buffers);
+    expect_nothing_written(std::string(operation_.name) + " on rank 1", filled_[1]->buffers);
     EXPECT_EQ(is_told_ ? UNITVAR_DISAGREEMENT : alone_, status_[0]) << operation_.name;
-    if (is_told_) expect_nothing_written(operation_.name, 0, filled_[0]->buffers);
+    if (is_told_) expect_nothing_written(std::string(operation_.name) + " on rank 0", filled_[0]->buffers);
     return true;
   }
   /// A call with all memory that it wants.
@@ -111,9 +112,7 @@ class TwoRanks {
     unitvar_communicator_counters(unitvar_thread_group_communicator(group_, 1), &counters);
     alone_ = status_[0];
     is_told_ = alone_ == UNITVAR_OK && counters.frames > 0;
-    for (auto& of_rank : filled_) {
-      for (fuzz::Buffer& b : of_rank->buffers) b.reset();
-    }
+    for (auto& of_rank : filled_) reset(of_rank->buffers);
   }
   /// Whether the call is one that ranks make together.
   [[nodiscard]] bool is_told() const { return is_told_; }

@@ -17,13 +17,8 @@ using ::testing::HasSubstr;
 
 std::vector<std::string> on_ranks(int ranks) { return {UNITVAR_MPIEXEC, UNITVAR_MPIEXEC_COUNT, std::to_string(ranks)}; }
 
-/// mpirun as root, where somebody is, and with more ranks than processors, which then must not spin while they wait.
-const std::vector<std::string> for_mpirun = {"OMP_NUM_THREADS=1",
-                                             "OMPI_ALLOW_RUN_AS_ROOT=1",
-                                             "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1",
-                                             "OMPI_MCA_rmaps_base_oversubscribe=1",
-                                             "OMPI_MCA_mpi_yield_when_idle=1",
-                                             "ASAN_OPTIONS=detect_leaks=0"};
+/// As CMake's tests of MPI have it.
+const std::vector<std::string> for_mpirun = {UNITVAR_MPI_ENVIRONMENT};
 
 int count_of(const std::string& part, const std::string& text) {
   int count = 0;

@@ -7,6 +7,7 @@
 #include <limits>
 #include <vector>
 
+#include "parity/functions.hpp"
 #include "support/dtypes.hpp"
 #include "support/expect_error.hpp"
 #include "support/fenced.hpp"
@@ -23,45 +24,19 @@ struct Kind {
 };
 constexpr Kind all_kinds[] = {{false, 0}, {false, 0.25}, {true, 0}, {true, 0.25}};
 
-/// The last is written past the caches, by rows that share lines of memory.
-std::vector<Extent> act_extents() {
-  auto extents = few_extents();
-  extents.push_back({7, 401, 196});
-  return extents;
-}
+using functions::function_extents;
+
+template <class T>
+using ActForward = functions::Forward<T>;
 
 template <class T>
 std::vector<T> residual_of(const Problem<T>& p, bool wanted = true) {
-  if (!wanted) return {};
-  return make_problem<T>(ProblemSpec{.extent = p.extent, .seed = 99}).x;
+  return wanted ? functions::residual_of(p) : std::vector<T>();
 }
 
 template <class T>
-struct ActForward {
-  std::vector<T> y;
-  std::vector<std::uint8_t> mask;
-  std::vector<double> mean, var, rstd;
-};
-
-template <class T>
 ActForward<T> run_act(const Problem<T>& p, const std::vector<T>& residual, double slope, const Options& options = {}) {
-  const std::vector<double> c(to_size(p.extent.channels));
-  ActForward<T> r{std::vector<T>(p.x.size()), std::vector<std::uint8_t>(to_size(batch_norm_act_mask_bytes(p.extent))),
-                  c, c, c};
-  batch_norm_act_forward<T>({.extent = p.extent,
-                             .x = p.x,
-                             .residual = residual,
-                             .gamma = p.gamma,
-                             .beta = p.beta,
-                             .y = r.y,
-                             .mask = r.mask,
-                             .mean = r.mean,
-                             .var = r.var,
-                             .rstd = r.rstd,
-                             .eps = p.eps,
-                             .activation = Activation::leaky_relu(slope)},
-                            options);
-  return r;
+  return functions::run_forward(p, residual, Activation::leaky_relu(slope), options);
 }
 
 template <class T>
@@ -133,7 +108,7 @@ void expect_reference(const Problem<T>& p, const Kind& kind) {
 }
 
 TYPED_TEST(LeakyRelu, B46ToB49MatchTheReferenceInEveryShapeAndWalk) {
-  for (const Extent& extent : act_extents()) {
+  for (const Extent& extent : function_extents()) {
     const bool large = extent.size() > 100000;
     for (const Kind& kind : all_kinds) {
       if (large && !(kind.residual && kind.slope == 0)) continue;
@@ -166,7 +141,7 @@ TEST(LeakyReluOfFloats, KeepsThePromiseOnFewDistinctValues) {
 }
 
 TYPED_TEST(LeakyRelu, HasTheSameBitsForEveryThreadCountInstructionSetAndWalk) {
-  for (const Extent& extent : act_extents()) {
+  for (const Extent& extent : function_extents()) {
     SCOPED_TRACE(describe(extent));
     const auto p = make_problem<TypeParam>(extent, 3);
     const auto residual = residual_of(p);
@@ -257,7 +232,7 @@ TYPED_TEST(LeakyRelu, StaysInsideItsMemory) {
 
 TYPED_TEST(LeakyRelu, GivesEachGradientAloneAndDxInThePlaceOfDy) {
   using T = TypeParam;
-  for (const Extent& extent : act_extents()) {
+  for (const Extent& extent : function_extents()) {
     SCOPED_TRACE(describe(extent));
     const auto p = make_problem<T>(extent);
     const auto f = run_act(p, {}, 0.5);

@@ -9,7 +9,7 @@
 #include "support/problem.hpp"
 #include "unitvar/activation.hpp"
 
-/// Forward and backward with the activations that are no leaky ReLU, and with a residual alone.
+/// Forward and backward with an activation, and those activations that are no leaky ReLU.
 namespace unitvar::test::functions {
 
 struct Named {

@@ -83,31 +83,26 @@ TEST(FunctionsOfFloats, TakeEmptySpansForAbsentOnesWhateverTheirAddress) {
   EXPECT_EQ(std::vector<std::uint8_t>(1000, 7), room);
 }
 
-TEST(FunctionsOfFloats, GiveTheResidualsGradientOfOneValuePerChannel) {
-  const std::vector<float> x = {2}, dy = {3};
+/// The gradient of hard-swish at x, by given statistics 0 and 1.
+std::vector<float> through_hard_swish(const std::vector<float>& x, const std::vector<float>& dy) {
   const std::vector<double> mean = {0}, rstd = {1};
-  std::vector<float> g(1);
-  batch_norm_act_backward<float>({.extent = {1, 1, 1},
+  std::vector<float> g(x.size());
+  batch_norm_act_backward<float>({.extent = {1, 1, std::ssize(x)},
                                   .x = x,
                                   .dy = dy,
                                   .mean = mean,
                                   .rstd = rstd,
                                   .dresidual = g,
                                   .activation = Activation::hard_swish()});
-  EXPECT_NEAR(3 * (2.0 / 3 + 0.5), g[0], 1e-6);
+  return g;
+}
+
+TEST(FunctionsOfFloats, GiveTheResidualsGradientOfOneValuePerChannel) {
+  EXPECT_NEAR(3 * (2.0 / 3 + 0.5), through_hard_swish({2}, {3})[0], 1e-6);
 }
 
 TEST(FunctionsOfFloats, PassNothingOfAnInfiniteGradientWhereTheyAreFlat) {
-  const std::vector<float> x = {-4, -3.5F, 0.5F, 1}, dy = {std::numeric_limits<float>::infinity(), 1, 1, 1};
-  const std::vector<double> mean = {0}, rstd = {1};
-  std::vector<float> g(4);
-  batch_norm_act_backward<float>({.extent = {1, 1, 4},
-                                  .x = x,
-                                  .dy = dy,
-                                  .mean = mean,
-                                  .rstd = rstd,
-                                  .dresidual = g,
-                                  .activation = Activation::hard_swish()});
+  const auto g = through_hard_swish({-4, -3.5F, 0.5F, 1}, {std::numeric_limits<float>::infinity(), 1, 1, 1});
   EXPECT_EQ(0, g[0]);
   EXPECT_EQ(0, g[1]);
   EXPECT_NEAR(0.5 / 3 + 0.5, g[2], 1e-7);
@@ -145,5 +140,6 @@ TEST(FunctionsOfDoubles, WorkWhereGammaTimesRstdOverflows) {
     }
   }
 }
+
 }  // namespace
 }  // namespace unitvar::test

@@ -104,9 +104,10 @@ Outputs activation(const Inputs& in, const Options& o, const Activation& of) {
                                   o);
   return m;
 }
-Outputs relu(const Inputs& in, const Options& o) { return activation(in, o, {}); }
-Outputs identity(const Inputs& in, const Options& o) { return activation(in, o, Activation::identity()); }
-Outputs silu(const Inputs& in, const Options& o) { return activation(in, o, Activation::silu()); }
+
+auto behind(const Activation& of) {
+  return [of](const Inputs& in, const Options& o) { return activation(in, o, of); };
+}
 
 Outputs in_place(const Inputs& in, const Options& o) {
   Memory m(in, 2, 2);
@@ -231,7 +232,9 @@ Outputs double_backward(const Inputs& in, const Options& o) {
   return m;
 }
 
-Outputs silu_double_backward(const Inputs& in, const Options& o, bool wants_gamma) {
+/// Without grad_gamma a rank that has no samples asks for as little as one that wants no grad_x.
+template <bool wants_gamma>
+Outputs silu_double_backward(const Inputs& in, const Options& o) {
   Memory m(in, 3, wants_gamma ? 2 : 1);
   save_statistics(in, m, o);
   BatchNormActDoubleBackward<double> args{.extent = in.extent,
@@ -253,11 +256,6 @@ Outputs silu_double_backward(const Inputs& in, const Options& o, bool wants_gamm
   if (wants_gamma) args.grad_gamma = m.channels[1];
   batch_norm_act_double_backward<double>(args, o);
   return m;
-}
-Outputs silu_double_backward_of_all(const Inputs& in, const Options& o) { return silu_double_backward(in, o, true); }
-/// Where a rank has no samples, its grad_x is empty as if it were not asked for.
-Outputs silu_double_backward_without_gamma(const Inputs& in, const Options& o) {
-  return silu_double_backward(in, o, false);
 }
 
 Outputs forward_mode(const Inputs& in, const Options& o) {
@@ -316,14 +314,16 @@ TEST_P(SyncFamily, OnRanksIsWhatOneProcessDoesWithTheWholeBatch) {
 
 INSTANTIATE_TEST_SUITE_P(
     Operations, SyncFamily,
-    ::testing::Values(Operation{"Relu", relu}, Operation{"Identity", identity}, Operation{"Silu", silu},
-                      Operation{"InPlace", in_place}, Operation{"Renormalization", renormalization},
-                      Operation{"Weights", weights}, Operation{"StatisticsGradient", statistics_gradient},
+    ::testing::Values(Operation{"Relu", behind(Activation::relu())},
+                      Operation{"Identity", behind(Activation::identity())},
+                      Operation{"Silu", behind(Activation::silu())}, Operation{"InPlace", in_place},
+                      Operation{"Renormalization", renormalization}, Operation{"Weights", weights},
+                      Operation{"StatisticsGradient", statistics_gradient},
                       Operation{"DoubleBackward", double_backward},
                       Operation{"LocalDoubleBackward", double_backward, ParameterGradients::local},
-                      Operation{"SiluDoubleBackward", silu_double_backward_of_all},
-                      Operation{"SiluDoubleBackwardWithoutGamma", silu_double_backward_without_gamma},
-                      Operation{"LocalSiluDoubleBackward", silu_double_backward_of_all, ParameterGradients::local},
+                      Operation{"SiluDoubleBackward", silu_double_backward<true>},
+                      Operation{"SiluDoubleBackwardWithoutGamma", silu_double_backward<false>},
+                      Operation{"LocalSiluDoubleBackward", silu_double_backward<true>, ParameterGradients::local},
                       Operation{"ForwardMode", forward_mode}),
     [](const auto& of) { return of.param.name; });
 

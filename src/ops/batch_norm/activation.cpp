@@ -114,11 +114,15 @@ void backward_of_identity(const BatchNormActBackward<T>& args, const Options& op
   const bool is_copied = args.dresidual.data() != args.dy.data() && !args.dresidual.empty();
   const bool has_ranks = core::ranks_of(options) != nullptr;
   const bool keeps_dy = is_copied && has_ranks && args.dx.data() == args.dy.data();
+  const auto copy_from = [&](const T* dy) {
+    if (is_copied) std::copy_n(dy, args.dresidual.size(), args.dresidual.data());
+  };
+  if (!wants_backward(args, options)) return copy_from(args.dy.data());
   const auto kept = sync::prepare_together(
       options, [&] { return std::vector<T>(args.dy.begin(), keeps_dy ? args.dy.end() : args.dy.begin()); });
   auto backward = prepare_backward<T>(args, options, nullptr, nullptr);
   if (has_ranks) backward.run();
-  if (is_copied) std::copy_n(keeps_dy ? kept.data() : args.dy.data(), args.dresidual.size(), args.dresidual.data());
+  copy_from(keeps_dy ? kept.data() : args.dy.data());
   if (!has_ranks) backward.run();
 }
 

@@ -33,26 +33,16 @@ void add_to(std::span<T> sum, std::span<const T> values) noexcept {
   }
 }
 
+template <class T>
+using PlainBackward = ops::TrainingBackward<T, BatchNormBackward<T>, math::GradientFinish<param_t<T>>,
+                                            math::ParameterGradients<param_t<T>>>;
+
 /// Backward of the plain layer by the batch's statistics. Over ranks, dgamma and dbeta are of all.
 template <class T>
-class BatchBackward {
- public:
+struct BatchBackward : PlainBackward<T> {
   BatchBackward(const char* operation, const BatchNormBackward<T>& args, const Options& options)
-      : of_(ops::parameter_gradients<T>(args)),
-        channels_(args.extent.channels),
-        backward_(operation, args, options, ops::gradient_finish<T>(args), of_, nullptr, nullptr) {}
-  void run(std::int64_t first_block) {
-    backward_.run(first_block);
-    of_.sum_dy = backward_.sums_of_all().first;
-    of_.sum_dy_xmu = backward_.sums_of_all().second;
-    cpu::for_channels(0, channels_, of_);
-  }
-
- private:
-  math::ParameterGradients<param_t<T>> of_;
-  std::int64_t channels_;
-  ops::TrainingBackward<T, BatchNormBackward<T>, math::GradientFinish<param_t<T>>, math::ParameterGradients<param_t<T>>>
-      backward_;
+      : PlainBackward<T>(operation, args, options, ops::gradient_finish<T>(args), ops::parameter_gradients<T>(args),
+                         nullptr, nullptr, ParameterGradients::global) {}
 };
 
 /// The same by given statistics: dx is linear in dy, and so is y in x (B42, B57).
@@ -77,7 +67,7 @@ class FrozenBackward {
   ops::Batch<T> batch_;
 };
 
-template <class T, class PlainDoubleBackward, class PlainBackward>
+template <class T, class Twice, class Once>
 class ActDoubleBackward {
  public:
   ActDoubleBackward(const char* operation, const BatchNormActDoubleBackward<T>& args, const Options& options)
@@ -152,8 +142,8 @@ class ActDoubleBackward {
   std::vector<T> g_, t_;
   std::vector<param_t<T>> dgamma_, dbeta_;
   cpu::PassRunner<T> functions_;
-  PlainDoubleBackward twice_;
-  std::optional<PlainBackward> once_;
+  Twice twice_;               ///< the backward of the plain layer's backward
+  std::optional<Once> once_;  ///< that backward; absent where nothing passes through v
 };
 
 }  // namespace

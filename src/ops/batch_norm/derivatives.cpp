@@ -59,7 +59,7 @@ void batch_norm_statistics_backward(const BatchNormStatisticsBackward<T>& args, 
   double *sum_dy = arrays[0], *sum_dy_xmu = arrays[1];
   const math::ChannelPairs here{arrays[2], arrays[3]}, all{sum_dy, sum_dy_xmu};
   batch.sums(batch.x, args.dy, batch.mean, sum_dy, sum_dy_xmu, &here);
-  const math::ChannelPairs wanted = ops::wants_local_gradients(batch.ranks) ? here : all;
+  const math::ChannelPairs wanted = ops::wanted_gradients(batch.ranks) == ParameterGradients::local ? here : all;
   auto parameters = ops::parameter_gradients<T>(args);
   parameters.sum_dy = wanted.first;
   parameters.sum_dy_xmu = wanted.second;

@@ -151,12 +151,11 @@ struct Recomputed {
 template <class T, class Work, class Parameters>
 struct BackwardPasses {
   const cpu::PassRunner<T>& runner;
-  const T* x = nullptr;
-  const T* dy;
+  const T *x, *dy;
   T* dx;  ///< null: not wanted
   const double* mean;
   double *sum_dy, *sum_dy_xmu;                      ///< of this rank
-  math::ChannelPairs sums_of_all = {};              ///< of all ranks
+  math::ChannelPairs sums_of_all;                   ///< of all ranks
   Work channel;                                     ///< what is done for each channel between the passes
   Parameters parameters;                            ///< and that, too
   std::optional<cpu::FunctionPass<T>> before = {};  ///< writes dy
@@ -187,19 +186,19 @@ struct BackwardPasses {
   void set_count(double count) noexcept { channel.count = count; }
 };
 
-/// Whether the parameters' gradients are of this rank alone.
-inline bool wants_local_gradients(const Communicator* ranks) noexcept {
-  return ranks == nullptr || ranks->options().parameter_gradients == ParameterGradients::local;
+/// What the parameters' gradients are of.
+inline ParameterGradients wanted_gradients(const Communicator* ranks) noexcept {
+  return ranks == nullptr ? ParameterGradients::local : ranks->options().parameter_gradients;
 }
 
 /// A backward with all the memory that it takes. `channel` gives what dx takes, `parameters` the parameters' gradients;
-/// their sums, count and arrays are filled in. Args has the tensors and outputs of BatchNormBackward. `recomputed`, if
-/// there is one, gives dy.
+/// their sums, count and arrays are filled in; `wanted` says of which ranks. Args has the tensors and outputs of
+/// BatchNormBackward. `recomputed`, if there is one, gives dy.
 template <class T, class Args, class Work, class Parameters>
 class TrainingBackward {
  public:
   TrainingBackward(const char* operation, const Args& args, const Options& options, Work channel, Parameters parameters,
-                   const kernels::Epilogue<T>* epilogue, const Recomputed<T>* recomputed)
+                   const kernels::Epilogue<T>* epilogue, const Recomputed<T>* recomputed, ParameterGradients wanted)
       : args_(args),
         operation_(operation),
         ranks_(core::ranks_of(options)),
@@ -208,24 +207,23 @@ class TrainingBackward {
         runner_(args.extent, between_ranks(options), (needs_x_ ? 2 : 1) + (recomputed == nullptr ? 0 : 1), epilogue),
         arrays_(ranks_ == nullptr ? 6 : 8, args.extent.channels),
         passes_{.runner = runner_,
+                .x = needs_x_ ? args.x.data() : args.dy.data(),  // what stands in for x is in the cache anyway
                 .dy = recomputed == nullptr ? args.dy.data() : recomputed->out,
                 .dx = core::data_or_null(args.dx),
                 .mean = args.mean.data(),
                 .sum_dy = arrays_[0],
                 .sum_dy_xmu = arrays_[1],
+                .sums_of_all = {arrays_[ranks_ == nullptr ? 0 : 6], arrays_[ranks_ == nullptr ? 1 : 7]},
                 .channel = channel,
                 .parameters = parameters} {
-    passes_.x = needs_x_ ? args.x.data() : passes_.dy;  // sum(dy) alone: what stands in for x is in the cache anyway
-    const math::ChannelPairs here = passes_.here();
-    const math::ChannelPairs all = ranks_ == nullptr ? here : math::ChannelPairs{arrays_[6], arrays_[7]};
-    const math::ChannelPairs wanted = wants_local_gradients(ranks_) ? here : all;
-    passes_.sums_of_all = all;
+    const math::ChannelPairs all = passes_.all();
+    const math::ChannelPairs of_parameters = wanted == ParameterGradients::local ? passes_.here() : all;
     passes_.channel.count = runner_.count();
     passes_.channel.sum_dy = all.first;
     passes_.channel.sum_dy_xmu = all.second;
     passes_.channel.to = {arrays_[2], arrays_[3], math::ScaleArrays::of<param_t<T>>(arrays_[4], arrays_[5])};
-    passes_.parameters.sum_dy = wanted.first;
-    passes_.parameters.sum_dy_xmu = wanted.second;
+    passes_.parameters.sum_dy = of_parameters.first;
+    passes_.parameters.sum_dy_xmu = of_parameters.second;
     if (recomputed != nullptr) passes_.before.emplace(recomputed->pass(runner_, passes_.x));
   }
 
@@ -240,8 +238,6 @@ class TrainingBackward {
       runner_.traversal().reduce_and_finish(passes_);
     }
   }
-  /// sum(dy) and sum(dy * (x - mean)) over all ranks.
-  [[nodiscard]] math::ChannelPairs sums_of_all() const noexcept { return passes_.sums_of_all; }
 
  private:
   const Args args_;
@@ -261,7 +257,7 @@ TrainingBackward<T, Args, Work, Parameters> prepare_backward(const char* operati
                                                              const Recomputed<T>* recomputed = nullptr) {
   return sync::prepare_together(options, [&] {
     return TrainingBackward<T, Args, Work, Parameters>(operation, args, options, channel, parameters, epilogue,
-                                                       recomputed);
+                                                       recomputed, wanted_gradients(core::ranks_of(options)));
   });
 }
 
