@@ -66,12 +66,15 @@ endforeach()
 
 # What a library linked by the map of the shared one must show, too.
 if(BESIDE)
-  execute_process(COMMAND ${NM} -D --defined-only --format=just-symbols --without-symbol-versions ${LIBRARY}
-                  OUTPUT_VARIABLE all COMMAND_ERROR_IS_FATAL ANY)
-  execute_process(COMMAND ${NM} -D --defined-only --format=just-symbols --without-symbol-versions ${BESIDE}
-                  OUTPUT_VARIABLE shown COMMAND_ERROR_IS_FATAL ANY)
-  string(REGEX MATCHALL "[^\n]+" all "${all}")
-  string(REGEX MATCHALL "[^\n]+" shown "${shown}")
+  # LLVM's nm cannot leave out versions of symbols.
+  set(lists all shown)
+  set(libraries ${LIBRARY} ${BESIDE})
+  foreach(list library IN ZIP_LISTS lists libraries)
+    execute_process(COMMAND ${NM} -D --defined-only --format=just-symbols ${library}
+                    OUTPUT_VARIABLE printed COMMAND_ERROR_IS_FATAL ANY)
+    string(REGEX REPLACE "@[^\n]*" "" printed "${printed}")
+    string(REGEX MATCHALL "[^\n]+" ${list} "${printed}")
+  endforeach()
   list(FILTER all INCLUDE REGEX "^(_Z(T[ISV])?N?K?7unitvar|unitvar_)")
   list(LENGTH all count)
   list(REMOVE_ITEM all ${shown})

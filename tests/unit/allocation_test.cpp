@@ -37,7 +37,7 @@ class Allocation : public ::testing::Test {
 TYPED_TEST_SUITE(Allocation, AllDtypes);
 
 TYPED_TEST(Allocation, IsCounted) {
-  EXPECT_GE(bytes_of([] { std::vector<double> values(1000); }), 8000U);
+  EXPECT_GE(bytes_of([this] { this->mean_ = std::vector<double>(1000); }), 8000U);
 }
 
 TYPED_TEST(Allocation, OfLayerNormIsSmallWithoutParameters) {
