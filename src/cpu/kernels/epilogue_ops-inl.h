@@ -9,7 +9,6 @@
 
 #include "cpu/kernels/epilogue.hpp"
 #include "cpu/kernels/mask-inl.h"
-#include "cpu/kernels/phases-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace unitvar::kernels::HWY_NAMESPACE {

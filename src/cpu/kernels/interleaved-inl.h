@@ -11,7 +11,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "cpu/kernels/phases-inl.h"
+#include "cpu/kernels/lines-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace unitvar::kernels::HWY_NAMESPACE {

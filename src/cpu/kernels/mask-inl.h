@@ -9,7 +9,7 @@
 #include <bit>
 #include <cstring>
 
-#include "cpu/kernels/phases-inl.h"
+#include "cpu/kernels/lines-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace unitvar::kernels::HWY_NAMESPACE {

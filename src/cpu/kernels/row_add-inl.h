@@ -8,7 +8,7 @@
 
 #include <algorithm>
 
-#include "cpu/kernels/phases-inl.h"
+#include "cpu/kernels/lines-inl.h"
 #include "cpu/kernels/rows.hpp"
 
 HWY_BEFORE_NAMESPACE();
