@@ -3,66 +3,15 @@
 
 #include <functional>
 
-#include "support/expect_error.hpp"
-#include "sync/split.hpp"
+#include "sync/family.hpp"
 #include "sync/threads.hpp"
 #include "unitvar/activation.hpp"
 #include "unitvar/derivatives.hpp"
-#include "unitvar/ghost.hpp"
 #include "unitvar/in_place.hpp"
 #include "unitvar/renorm.hpp"
-#include "unitvar/weighted.hpp"
 
 namespace unitvar::test {
 namespace {
-
-/// What the operations take, on a rank or in one process.
-struct Inputs {
-  Extent extent;
-  std::vector<double> x, dy, other;       ///< tensors
-  std::vector<double> weight;             ///< a weight for each row and inner index
-  std::vector<double> gamma, beta, u, w;  ///< per channel
-};
-
-Inputs inputs_of(const Extent& extent) {
-  Random random(7);
-  Inputs in;
-  in.extent = extent;
-  in.x = normal_values<double>(extent.size(), random, 3, 2);
-  in.dy = normal_values<double>(extent.size(), random);
-  in.other = normal_values<double>(extent.size(), random);
-  for (std::int64_t k = 0; k < extent.count(); ++k)
-    in.weight.push_back(k % 3 == 0 ? 0 : 0.5 + std::abs(random.normal()));
-  for (auto* const of_channels : {&in.gamma, &in.beta, &in.u, &in.w}) {
-    *of_channels = normal_values<double>(extent.channels, random, 1.5, 0.1);
-  }
-  return in;
-}
-
-Inputs part_of(const Inputs& in, const Split& split, int rank) {
-  Inputs part = in;
-  part.extent.outer = split[to_size(rank)];
-  for (const auto tensor : {&Inputs::x, &Inputs::dy, &Inputs::other}) {
-    part.*tensor = rows_of(in.*tensor, in.extent, split, rank);
-  }
-  part.weight = rows_of(in.weight, {in.extent.outer, 1, in.extent.inner}, split, rank);
-  return part;
-}
-
-struct Outputs {
-  std::vector<std::vector<double>> tensors, channels;
-};
-
-/// Memory for a few tensors and arrays per channel; also mean, var and rstd.
-struct Memory : Outputs {
-  Memory(const Inputs& in, std::size_t of_elements, std::size_t of_channels) {
-    tensors.assign(of_elements, std::vector<double>(in.x.size()));
-    channels.assign(of_channels + 3, std::vector<double>(to_size(in.extent.channels)));
-  }
-  std::vector<double>& mean() { return channels.end()[-3]; }
-  std::vector<double>& var() { return channels.end()[-2]; }
-  std::vector<double>& rstd() { return channels.end()[-1]; }
-};
 
 void save_statistics(const Inputs& in, Memory& m, const Options& o) {
   std::vector<double> y(in.x.size());
@@ -165,33 +114,6 @@ Outputs renormalization(const Inputs& in, const Options& o) {
                                       .dgamma = m.channels[0],
                                       .dbeta = m.channels[1]},
                                      o);
-  return m;
-}
-
-Outputs weights(const Inputs& in, const Options& o) {
-  Memory m(in, 2, 2);
-  const double count = batch_norm_weighted_forward<double>({.extent = in.extent,
-                                                            .x = in.x,
-                                                            .weight = in.weight,
-                                                            .gamma = in.gamma,
-                                                            .beta = in.beta,
-                                                            .y = m.tensors[0],
-                                                            .mean = m.mean(),
-                                                            .var = m.var(),
-                                                            .rstd = m.rstd()},
-                                                           o);
-  batch_norm_weighted_backward<double>({.extent = in.extent,
-                                        .x = in.x,
-                                        .dy = in.dy,
-                                        .weight = in.weight,
-                                        .mean = m.mean(),
-                                        .rstd = m.rstd(),
-                                        .gamma = in.gamma,
-                                        .dx = m.tensors[1],
-                                        .dgamma = m.channels[0],
-                                        .dbeta = m.channels[1]},
-                                       o);
-  m.channels.push_back({count});
   return m;
 }
 
@@ -326,78 +248,6 @@ INSTANTIATE_TEST_SUITE_P(
                       Operation{"LocalSiluDoubleBackward", silu_double_backward<true>, ParameterGradients::local},
                       Operation{"ForwardMode", forward_mode}),
     [](const auto& of) { return of.param.name; });
-
-TEST(SyncWeights, MayBeOnOneRankAlone) {
-  Inputs whole = inputs_of({6, 4, 5});
-  std::fill(whole.weight.begin() + 10, whole.weight.end(), 0.0);  // of 30: those of the first two samples
-  const Outputs wanted = weights(whole, {});
-  ThreadGroup group(3, {.parameter_gradients = ParameterGradients::global});
-  on_all_ranks(group, [&](Communicator& ranks) {
-    const Outputs seen =
-        weights(part_of(whole, {2, 2, 2}, ranks.rank()), {.cpu = {.threads = 1}, .communicator = &ranks});
-    expect_near("mean", seen.channels.end()[-4], wanted.channels.end()[-4], 1e-13);
-    expect_near("dgamma", seen.channels[0], wanted.channels[0], 1e-13);
-  });
-}
-
-TEST(SyncWeights, UpToTheLargestAndFromTheSmallestThatRanksTake) {
-  Inputs whole = inputs_of({6, 4, 5});
-  std::fill(whole.weight.begin(), whole.weight.end(), 1.0);
-  for (double& x : whole.x) x *= 0x1p63;
-  const Outputs wanted = weights(whole, {});
-  for (const double weight : {0x1p-200, 0x1p200}) {
-    SCOPED_TRACE(weight);
-    std::fill(whole.weight.begin(), whole.weight.end(), weight);
-    ThreadGroup group(3, {.parameter_gradients = ParameterGradients::global});
-    on_all_ranks(group, [&](Communicator& ranks) {
-      const Outputs seen =
-          weights(part_of(whole, {2, 2, 2}, ranks.rank()), {.cpu = {.threads = 1}, .communicator = &ranks});
-      expect_near("mean", seen.channels.end()[-4], wanted.channels.end()[-4], 1e-13);
-      expect_near("var", seen.channels.end()[-3], wanted.channels.end()[-3], 1e-13);
-      expect_near("dgamma", seen.channels[0], wanted.channels[0], 1e-13);
-    });
-  }
-}
-
-TEST(SyncWeights, OfWhichDoublesMayNotHoldSumsAreRefusedByAllRanks) {
-  for (const double weight : {1e-300, 1e-61, 1e61, 1e300}) {
-    SCOPED_TRACE(weight);
-    Inputs whole = inputs_of({6, 4, 5});
-    std::fill(whole.weight.begin(), whole.weight.begin() + 10, weight);  // those of the first rank
-    ThreadGroup group(3);
-    on_all_ranks(group, [&](Communicator& ranks) {
-      const Inputs part = part_of(whole, {2, 2, 2}, ranks.rank());
-      std::vector<double> y(part.x.size(), 7.0);
-      const auto call = [&] {
-        batch_norm_weighted_forward<double>({.extent = part.extent, .x = part.x, .weight = part.weight, .y = y},
-                                            {.cpu = {.threads = 1}, .communicator = &ranks});
-      };
-      expect_error(ranks.rank() == 0 ? ErrorCode::bad_argument : ErrorCode::disagreement,
-                   {"batch_norm_weighted_forward: the largest weight is 1e",
-                    "want one from 6.223015277861142e-61 to 1.6069380442589903e+60 where ranks share a batch"},
-                   call);
-      EXPECT_EQ(std::vector<double>(y.size(), 7.0), y) << "nothing is written";
-    });
-  }
-}
-
-TEST(SyncGhostBatches, AreCommunicatorsOfTheirRanks) {
-  const Inputs whole = inputs_of({12, 5, 9});
-  const Split split{3, 3, 3, 3};
-  std::vector<double> wanted(whole.x.size());
-  batch_norm_ghost_forward<double>({.extent = whole.extent, .ghost = 6, .x = whole.x, .y = wanted});
-  for (const int half : {0, 1}) {
-    ThreadGroup group(2);
-    on_all_ranks(group, [&](Communicator& ranks) {
-      const int rank = 2 * half + ranks.rank();
-      const Inputs part = part_of(whole, split, rank);
-      std::vector<double> y(part.x.size());
-      batch_norm_forward<double>({.extent = part.extent, .x = part.x, .y = y},
-                                 {.cpu = {.threads = 1}, .communicator = &ranks});
-      expect_near("y", y, rows_of(wanted, whole.extent, split, rank), 1e-13);
-    });
-  }
-}
 
 }  // namespace
 }  // namespace unitvar::test
