@@ -120,6 +120,15 @@ TEST_F(CliCheck, EndsWith2ForWhatItCannotRead) {
   EXPECT_THAT(refusal({file_}), HasSubstr("no result is given"));
 }
 
+/// Not 1: that is for results that are wrong.
+TEST_F(CliCheck, EndsWith2WhereItsAnswerCannotBeWritten) {
+  write(dx_);
+  EXPECT_EQ(2, run_program({"check", file_}, {}, by_shell("", ">/dev/full")).code);
+  const Ending end = run_program({"check", file_, "--json", "/dev/full"});
+  EXPECT_EQ(2, end.code);
+  EXPECT_THAT(end.errors, HasSubstr("unitvar check: cannot write /dev/full: No space left on device"));
+}
+
 TEST_F(CliCheck, ChecksTheLibraryItself) {
   const Ending end = run_program({"check", "--self"});
   EXPECT_EQ(0, end.code) << end.output << end.errors;

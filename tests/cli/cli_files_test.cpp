@@ -139,5 +139,32 @@ TEST_F(TrainFiles, OnANearlyFullDiskAreWholeOrNamed) {
   EXPECT_EQ(unfinished, 0U);
 }
 
+/// Said before the work, and what stands there stays.
+TEST_F(TrainFiles, OnAReadOnlyDiskAreRefused) {
+  const fs::path disk = folder_ / "disk", old = disk / "out";
+  fs::create_directory(disk);
+  if (::mount("none", disk.c_str(), "tmpfs", 0, "size=4m") != 0) GTEST_SKIP() << "no disk can be mounted";
+  EXPECT_EQ(run_program(tiny_training(data_, old, {"--steps", "20"})).code, 0);
+  EXPECT_EQ(::mount("none", disk.c_str(), "tmpfs", MS_REMOUNT | MS_RDONLY, nullptr), 0);
+  const std::string summary = read_bytes(old / "summary.txt");
+  const std::string error = ": Read-only file system\n";
+  const std::vector<std::vector<std::string>> trainings = {
+      tiny_training(data_, disk / "new", {"--steps", "1000000000"}),
+      tiny_training(data_, old, {"--steps", "1000000000", "--resume"}),
+      tiny_training(data_, old, {"--steps", "1000000000", "--force"})};
+  for (const auto& arguments : trainings) {
+    const Ending ending = run_program(arguments);
+    EXPECT_EQ(ending.code, 1);
+    EXPECT_THAT(ending.errors, AllOf(StartsWith("unitvar train: "), HasSubstr(disk), EndsWith(error)));
+  }
+  for (const char* option : {"--json", "--plot"}) {
+    const Ending ending = run_program(quick_bench({"--repeat", "1000000", option, disk / "bench.png"}));
+    EXPECT_EQ(ending.code, 1);
+    EXPECT_THAT(ending.errors, EndsWith("unitvar bench: cannot write " + (disk / "bench.png").string() + error));
+  }
+  EXPECT_EQ(read_bytes(old / "summary.txt"), summary);
+  EXPECT_EQ(::umount(disk.c_str()), 0);
+}
+
 }  // namespace
 }  // namespace unitvar::testing

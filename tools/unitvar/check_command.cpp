@@ -10,7 +10,8 @@ void add_check_command(CLI::App& app, Action& action) {
   const auto options = std::make_shared<check::Options>();
   CLI::App* command = app.add_subcommand(
       "check",
-      "Say whether your own normalization is right, and if not, which term it lost. Exit code 0: right, 1: wrong");
+      "Say whether your own normalization is right, and if not, which term it lost. Exit code 0: right, 1: wrong, "
+      "2: no answer");
   command->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   command
       ->add_option("file", options->file,

@@ -54,6 +54,9 @@ std::string unknown_word(const CLI::App& app) {
                      unitvar::tool::suggestion(word, commands));
 }
 
+/// Of `check`, 1 says that a result is wrong: whoever asks for the code alone is not to take a full disk for that.
+int code_of_failure(const CLI::App& app) { return app.got_subcommand("check") ? usage_code : failure_code; }
+
 int fail(const CLI::App& app, const std::string& message, int code) {
   unitvar::tool::warn("{}: {}\n", command_name(app), message);
   return code;
@@ -91,9 +94,9 @@ int run(int argc, char** argv) {
   } catch (const unitvar::tool::UsageError& error) {
     return fail(app, error.what(), usage_code);
   } catch (const std::bad_alloc&) {
-    return fail(app, "out of memory", failure_code);
+    return fail(app, "out of memory", code_of_failure(app));
   } catch (const std::exception& error) {
-    return fail(app, error.what(), failure_code);
+    return fail(app, error.what(), code_of_failure(app));
   }
 }
 
