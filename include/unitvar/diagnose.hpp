@@ -57,6 +57,7 @@ struct DiagnosisCase {
   bool relu = false;                  ///< a ReLU follows: y is behind it, and dy arrives there
   bool inference = false;             ///< normalized by running_mean and running_var, which are then constants
   DiagnosisDtype dtype = DiagnosisDtype::float32;
+  DiagnosisDtype stored = DiagnosisDtype::float64;  ///< in which the results were saved, if with fewer digits
   std::span<const double> x{};                            ///< required
   std::span<const double> dy{};                           ///< required where dx, dgamma or dbeta is given
   std::span<const double> gamma{}, beta{};                ///< empty: 1 and 0
@@ -68,6 +69,7 @@ struct DiagnosisCase {
 struct DiagnosisTensor {
   std::string_view name;  ///< "x", "dgamma", "running_mean"; "running_mean_before" is that before the step
   std::span<const double>& (*of)(DiagnosisCase& given);
+  bool is_result;  ///< what a layer gave; the others are what it was given
 };
 
 /// All of them.
@@ -76,7 +78,7 @@ struct DiagnosisTensor {
 /// How one result compares.
 struct DiagnosedTensor {
   std::string name;        ///< "dx"
-  double error = 0;        ///< |given - right| / |right| in the L2 norm; not finite if an element is not
+  double error = 0;        ///< |given - right| / |right| in the L2 norm (|given - right| where right is 0)
   double tolerance = 0;    ///< errors up to this one are rounding of the dtype, on these data
   bool right = false;      ///< error <= tolerance
   double digits = 0;       ///< decimal digits kept: -log10(error), 17 at most
@@ -114,16 +116,17 @@ struct Diagnosis {
 /// Compares, and explains what is wrong.
 ///
 /// - Formulas: docs/derivation.md B1 to B7, B27; for layer and group norm with gamma inside of the sums.
-/// - Tolerance: eight times the error that the same formulas make with every operation rounded to the dtype and sums
-///   one after another, or with a mean that is off by a last digit; at least 16 units of half a last place, and for
-///   sums 4 units of the sum of absolute values. So right results are never called wrong for their rounding.
-/// - A mistake is named if it gives the result within the tolerance, and the right layer does not.
-/// - Memory: some thirty doubles an element of x. Time: about 70 plain layers in double. Pairs of mistakes are tried on
+/// - Tolerance: eight times the error that the same formulas make with every operation rounded to the dtype, with sums
+///   one after another, with Welford's updates, or with a mean that is off by a last digit; at least 16 units of half a
+///   last place, and for sums 4 units of the sum of absolute values; and what storing costs. So right results are never
+///   called wrong for their rounding.
+/// - A mistake is named if it gives the result within its own tolerance, and the right layer does not.
+/// - Memory: some thirty doubles an element of x. Time: about 80 plain layers in double. Pairs of mistakes are tried on
 ///   up to 2^18 elements, and take 20 times as long.
 /// - Errors (Error, before anything is computed): bad_argument for a shape, groups, eps or momentum out of range, or no
 ///   result; wrong_length naming the tensor, the elements seen and those wanted; null_data; overflow; too_few_values
-///   for one value a group in training. Values may be NaN or infinite: such a tensor is wrong, and its worst element
-///   is named.
+///   for one value a group in training. Values may be NaN or infinite: where the right ones are finite, such a
+///   tensor is wrong, and its worst element is named.
 /// - Pure and re-entrant; one thread. No ranks.
 [[nodiscard]] UNITVAR_API Diagnosis diagnose(const DiagnosisCase& given);
 

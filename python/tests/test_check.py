@@ -36,6 +36,15 @@ def test_right_results_are_right(dtype: Any) -> None:
     assert "<table>" in report._repr_html_()
 
 
+def test_a_layer_may_compute_in_more_digits_than_it_stores() -> None:
+    random = np.random.default_rng(4)
+    x = random.normal(1, 1, (64, 6)).astype(np.float16)
+    wide = x.astype(np.float32)
+    y = ((wide - wide.mean(0)) / np.sqrt(wide.var(0) + 1e-5)).astype(np.float16)
+    assert unitvar.check(x, y=y, dtype="float32")
+    assert not unitvar.check(x, y=y * np.float16(1.01), dtype="float32")
+
+
 def test_a_lost_term_is_named_with_its_equation() -> None:
     c = case()
     axes = (0, 2, 3)

@@ -17,12 +17,15 @@ struct Entry {
   const char* telling;
 };
 
-/// Those that a recipe can make.
+/// Those that a recipe can make: of the gradient, and of what is before it.
+std::span<const Entry> gradient_mistakes();
+std::span<const Entry> forward_mistakes();
+/// Both.
 std::span<const Entry> catalogue();
 
-/// Those that are found otherwise: statistics of another batch, and x_hat of another batch.
-enum class Foreign { statistics, x_hat };
-const Entry& entry_of(Foreign foreign);
+/// Those that are found otherwise.
+enum class Found { eps, cancellation, statistics, x_hat };
+const Entry& entry_of(Found found);
 
 Mistake mistake_of(const Entry& entry);
 

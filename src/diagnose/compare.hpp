@@ -9,14 +9,21 @@
 
 namespace unitvar::diagnosis {
 
-/// |a - b| / |b| in the L2 norm: 0 where they are equal; infinite where the lengths differ, or a is not finite where b
-/// is.
+/// |a - b| / |b| in the L2 norm, or |a - b| where |b| is 0. Elements that are finite in neither are equal; it is
+/// infinite where the lengths differ, or an element is finite in one alone.
 double distance(std::span<const double> a, std::span<const double> b);
+
+/// Of each result, the errors that rounding explains, in parts of the result.
+using Tolerances = std::array<double, kNames.size()>;
+
+/// Those of a layer by a recipe, whose exact results these are.
+Tolerances tolerances_of(const DiagnosisCase& given, const Recipe& recipe, const Results& exact);
 
 /// The right results of a case, and what their rounding may cost.
 struct Truth {
   Results right;
-  std::array<double, kNames.size()> tolerance{};
+  double unit = 0;  ///< half the distance between neighbouring numbers of the dtype, in parts of the number
+  Tolerances tolerance{};
 };
 Truth truth_of(const DiagnosisCase& given);
 

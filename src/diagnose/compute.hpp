@@ -84,6 +84,24 @@ class Layer {
   /// The batch's mean and variance (B1, B3), and those that normalize.
   void statistics() {
     mean_ = zeros(g_.groups), var_ = zeros(g_.groups), rstd_ = zeros(g_.groups), std_ = zeros(g_.groups);
+    if (r_.welford && !is_rms()) {
+      updates();
+    } else {
+      two_passes();
+    }
+    const R divisor = n_ - number(r_.ddof);
+    for (R& v : var_) v = v / divisor;
+    replace(mean_, r_.given_mean), replace(var_, r_.given_var);
+    used_mean_ = mean_;
+    Array used_var = var_;
+    if (case_.inference != r_.other_statistics && g_.groups == static_cast<std::int64_t>(case_.running_mean.size())) {
+      replace(used_mean_, case_.running_mean), replace(used_var, case_.running_var);
+    }
+    for (std::size_t k = 0; k < rstd_.size(); ++k) spread(used_var[k], k);
+    are_constants_ = case_.inference != r_.other_mode;
+  }
+
+  void two_passes() {
     if (!is_rms()) {
       for (std::size_t i = 0; i < size(); ++i) mean_[group(i)] = mean_[group(i)] + x(i);
       for (R& m : mean_) m = m / n_ * number(1 + r_.mean_error);
@@ -92,18 +110,20 @@ class Layer {
       const R d = x(i) - mean_[group(i)];
       var_[group(i)] = var_[group(i)] + d * d;
     }
-    const R divisor = n_ - number(r_.ddof);
-    for (R& v : var_) v = v / divisor;
-    const bool running = case_.inference != r_.other_statistics && !case_.running_mean.empty() &&
-                         g_.groups == static_cast<std::int64_t>(case_.running_mean.size());
-    used_mean_ = mean_;
-    Array used_var = var_;
-    for (std::size_t k = 0; running && k < mean_.size(); ++k) {
-      used_mean_[k] = number(case_.running_mean[k]);
-      used_var[k] = number(case_.running_var[k]);
+  }
+
+  void updates() {
+    std::vector<double> count(mean_.size());
+    for (std::size_t i = 0; i < size(); ++i) {
+      const std::size_t k = group(i);
+      const R d = x(i) - mean_[k];
+      mean_[k] = mean_[k] + d / number(++count[k]);
+      var_[k] = var_[k] + d * (x(i) - mean_[k]);
     }
-    for (std::size_t k = 0; k < rstd_.size(); ++k) spread(used_var[k], k);
-    are_constants_ = case_.inference;
+  }
+
+  static void replace(Array& values, std::span<const double> by) {
+    for (std::size_t k = 0; k < by.size(); ++k) values[k] = number(by[k]);
   }
 
   void spread(R var, std::size_t k) {
@@ -124,7 +144,7 @@ class Layer {
       const R d = r_.mean_subtracted ? x(i) - used_mean_[group(i)] : x(i);
       x_hat_[i] = d * factor_[group(i)] * number(r_.sign_x_hat);
       y[i] = scale(i, r_.gamma_power_y) * x_hat_[i];
-      if (r_.beta_added && !case_.beta.empty()) y[i] = y[i] + number(case_.beta[parameter(i)]);
+      if (!case_.beta.empty()) y[i] = y[i] + number(r_.beta_factor * case_.beta[parameter(i)]);
     }
     passes_.assign(size(), true);
     if (case_.relu) {
@@ -180,10 +200,11 @@ class Layer {
     const R direct = scale(i, r_.gamma_power_dx) * g;
     R inner = direct;
     if (!are_constants_) {
-      const R divisor = r_.sums_divided ? n_ : number(1);
-      const R var_divisor = r_.sums_divided && r_.ddof_in_gradient ? n_ - number(r_.ddof) : divisor;
-      R by_mean = sums[k] / divisor, by_var = x_hat_[i] * products[k] / var_divisor;
-      if (r_.var_path_form == Recipe::VarPath::x_i_for_x_j) by_var = x_hat_[i] * x_hat_[i] * sums[k] / divisor;
+      const R n = r_.samples_for_values ? number(static_cast<double>(case_.shape.front())) : n_;
+      const R of_mean = r_.mean_sum_divided ? n : number(1);
+      const R of_var = !r_.var_sum_divided ? number(1) : r_.ddof_in_gradient ? n - number(r_.ddof) : n;
+      R by_mean = sums[k] / of_mean, by_var = x_hat_[i] * products[k] / of_var;
+      if (r_.var_path_form == Recipe::VarPath::x_i_for_x_j) by_var = x_hat_[i] * x_hat_[i] * sums[k] / of_mean;
       if (r_.diagonal) by_mean = direct / n_, by_var = direct * x_hat_[i] * x_hat_[i] / n_;
       if (!is_rms()) inner = inner - number(r_.mean_path) * by_mean;
       inner = inner - number(r_.var_path) * by_var;
@@ -194,7 +215,10 @@ class Layer {
 
   [[nodiscard]] std::vector<double> kept(Recipe::Kept what) const {
     if (what == Recipe::Kept::var) return doubles(var_);
-    return doubles(what == Recipe::Kept::std ? std_ : rstd_);
+    if (what != Recipe::Kept::inverse) return doubles(what == Recipe::Kept::std ? std_ : rstd_);
+    Array inverse;
+    for (const R& r : rstd_) inverse.push_back(r * r);
+    return doubles(inverse);
   }
 
   [[nodiscard]] double weight_of_batch() const {
@@ -202,9 +226,14 @@ class Layer {
     return r_.momentum == Recipe::Momentum::reversed ? 1 - case_.momentum : case_.momentum;
   }
 
-  /// B7.
+  /// B7. They move where the batch's statistics normalize.
   void running(Results& out) const {
     if (case_.running_mean.size() != mean_.size() || case_.running_var.size() != mean_.size()) return;
+    if (are_constants_) {
+      out[kRunningMean].assign(case_.running_mean.begin(), case_.running_mean.end());
+      out[kRunningVar].assign(case_.running_var.begin(), case_.running_var.end());
+      return;
+    }
     const R w = number(weight_of_batch()), one = number(1);
     const R of_moments = n_ - number(r_.ddof), divisor = n_ - number(r_.running_ddof);
     for (std::size_t k = 0; k < mean_.size(); ++k) {

@@ -1,17 +1,39 @@
 #pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
 #include "diagnose/compare.hpp"
 
+/// Statistics that normalize in place of those of x.
 namespace unitvar::diagnosis {
 
-/// Whether y is gamma * (a x + b) + beta in each group, with some a and b: normalized, by other statistics.
-bool has_other_statistics_in_y(const DiagnosisCase& given, const Truth& truth);
+/// Of each group. Without a mean, that of x.
+struct Statistics {
+  std::vector<double> mean, var;
+};
 
-/// Whether dx is what (B27) gives with some other mean and rstd of each group.
-bool has_other_statistics_in_dx(const DiagnosisCase& given, const Truth& truth);
+/// Statistics with which the layer may give y, dx, or var and rstd as they are: fits, which are still to be tried.
+std::vector<Statistics> statistics_behind(const DiagnosisCase& given, const Truth& truth);
+
+/// Whether y or dx, as far as they are given, would show statistics of another batch.
+bool shows_statistics(const DiagnosisCase& given, const Truth& truth);
+/// Whether dx, if it is given, would show the x_hat of another batch.
+bool shows_x_hat(const DiagnosisCase& given, const Truth& truth);
+
+/// The eps with which the statistics of x are these: the same in all groups, about. Nothing where there is none.
+std::optional<double> eps_of(const DiagnosisCase& given, const Truth& truth, const Statistics& s);
+
+/// Whether these statistics are those of x, but for a variance that E[x * x] - mean * mean explains: its error is
+/// rounding of mean * mean.
+bool is_cancellation(const DiagnosisCase& given, const Truth& truth, const Statistics& s);
 
 /// Whether dx is what (B27) gives with another x_hat and the rstd of x: gamma * rstd * (dy - sum(dy) / N - z * sum(dy *
-/// z) / N) for some z of mean 0 and mean square 1. Then q = z * sum(dy * z) / N, which dx gives, has
-/// sum(q * q) = sum(dy * q).
+/// z) / N) for some z with the mean and mean square of x_hat. Then q = z * sum(dy * z) / N, which dx gives, has
+/// sum(q * q) = sum(dy * q) * mean square.
 bool has_stale_x_hat(const DiagnosisCase& given, const Truth& truth);
+
+/// Where y is an affine function of x in each group, which of scale and shift is not right; or nothing.
+std::string affine_text(const DiagnosisCase& given, const Truth& truth);
 
 }  // namespace unitvar::diagnosis

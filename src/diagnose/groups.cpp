@@ -116,9 +116,23 @@ Grouping grouping_of(const DiagnosisCase& given, const Recipe& recipe) {
       return by(
           s, C * pixels, C, [=](int64_t o, int64_t c, int64_t i) { return c * pixels + o % in_sample * S + i; },
           channel);
+    case Recipe::Groups::pixels_only:
+      if (rows) break;
+      return by(
+          s, samples * C, C, [=](int64_t o, int64_t c, int64_t) { return o / in_sample * C + c; }, channel);
+    case Recipe::Groups::other_axis: {
+      if (!has_other_axis(given)) break;
+      const bool first = given.layout == DiagnosisLayout::channels_first;
+      const int64_t n = first ? given.shape.back() : given.shape[1];
+      const auto index = [=](int64_t o, int64_t, int64_t i) { return first ? i % n : o % in_sample / (in_sample / n); };
+      return by(s, n, n, index, index);
+    }
     case Recipe::Groups::misread:
-      if (!batch) break;
-      return by(s, C, C, misread, misread);
+      if (rows) break;
+      if (batch) return by(s, C, C, misread, misread);
+      return by(
+          s, samples * groups, C,
+          [=](int64_t o, int64_t c, int64_t i) { return o / in_sample * groups + misread(o, c, i) / per; }, misread);
     case Recipe::Groups::usual:
       break;
   }
@@ -128,6 +142,21 @@ Grouping grouping_of(const DiagnosisCase& given, const Recipe& recipe) {
   if (batch) return by(s, C, C, channel, channel);
   return by(
       s, samples * groups, C, [=](int64_t o, int64_t c, int64_t) { return o / in_sample * groups + c / per; }, channel);
+}
+
+bool has_other_axis(const DiagnosisCase& given) noexcept {
+  if (given.operation != Operation::batch_norm || given.shape.size() < 3) return false;
+  const bool first = given.layout == DiagnosisLayout::channels_first;
+  const int64_t channels = first ? given.shape[1] : given.shape.back();
+  const bool has_parameters = !given.gamma.empty() || !given.beta.empty();
+  return !has_parameters || channels == (first ? given.shape.back() : given.shape[1]);
+}
+
+bool has_pixels(const DiagnosisCase& given) {
+  if (is_of_rows(given) || given.shape.size() < 3) return false;
+  const std::span<const int64_t> shape = given.shape;
+  const bool first = given.layout == DiagnosisLayout::channels_first;
+  return product(first ? shape.subspan(2) : shape.subspan(1, shape.size() - 2)) > 1;
 }
 
 std::vector<int64_t> shape_of(const DiagnosisCase& given, bool like_x, int64_t elements) {

@@ -22,6 +22,12 @@ inline bool is_of_rows(const DiagnosisCase& given) noexcept {
   return given.operation == DiagnosisOperation::layer_norm || given.operation == DiagnosisOperation::rms_norm;
 }
 
+/// Whether channels may be taken from another axis: there is one, and the parameters fit it.
+bool has_other_axis(const DiagnosisCase& given) noexcept;
+
+/// Whether a channel has several values in a sample.
+bool has_pixels(const DiagnosisCase& given);
+
 /// How x lies, of any rank. Layer and RMS norm have a row for each `outer`, whose columns are the channels. Checks
 /// shape, layout and groups; throws Error.
 Extent extent_of(const DiagnosisCase& given);

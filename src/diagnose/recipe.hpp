@@ -1,4 +1,5 @@
 #pragma once
+#include <vector>
 
 namespace unitvar::diagnosis {
 
@@ -8,6 +9,8 @@ struct Recipe {
     usual,
     wrong_axis,    ///< batch norm by samples; the others over the batch
     samples_only,  ///< each pixel by itself, over the batch
+    pixels_only,   ///< each channel of each sample
+    other_axis,    ///< a channel is an index of the last axis where axis 1 is meant, or the reverse
     misread,       ///< memory read as if it had the other layout
   };
   enum class Eps { inside, outside, forgotten };
@@ -16,7 +19,7 @@ struct Recipe {
   enum class Factor { x_hat, x, deviation };       ///< what dgamma multiplies dy with
   enum class VarPath { usual, x_i_for_x_j };       ///< the second: a slip of Part 2
   enum class Momentum { usual, reversed, whole };  ///< whole: the new statistics alone
-  enum class Kept { var, std, rstd };              ///< what is given as var or rstd
+  enum class Kept { var, std, rstd, inverse };     ///< what is given as var or rstd
   enum class Mask { both, sums_without, none };    ///< of a ReLU: where it is applied to dy
 
   Groups groups = Groups::usual;
@@ -27,13 +30,17 @@ struct Recipe {
   Spread spread = Spread::std;
   bool mean_subtracted = true;
   double mean_error = 0;          ///< of the mean, in parts of it: not a mistake, but what rounding may do
+  bool welford = false;           ///< moments by Welford's updates: no mistake either
   bool other_statistics = false;  ///< running ones in training, the batch's in inference
+  bool other_mode = false;        ///< of the gradient: statistics are constants in training, or are not in inference
+  std::vector<double> given_mean, given_var;  ///< of each group: in place of the batch's
   double sign_x_hat = 1;
   int gamma_power_y = 1, gamma_power_dx = 1;
-  bool beta_added = true;
-  double mean_path = 1, var_path = 1;  ///< factors of the two terms of dx behind dy
-  bool sums_divided = true;            ///< by N
-  bool all_divided = true;             ///< false: the terms are N dy - ..., and 1 / N is missing in front
+  double beta_factor = 1;
+  double mean_path = 1, var_path = 1;                    ///< factors of the two terms of dx behind dy
+  bool mean_sum_divided = true, var_sum_divided = true;  ///< by N
+  bool samples_for_values = false;                       ///< the N that divides them is that of the samples
+  bool all_divided = true;  ///< false: the terms are N dy - ..., and 1 / N is missing in front
   VarPath var_path_form = VarPath::usual;
   bool diagonal = false;  ///< dx is dy times the diagonal of the Jacobian
   bool rstd_in_dx = true;

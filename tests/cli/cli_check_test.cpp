@@ -120,6 +120,28 @@ TEST_F(CliCheck, EndsWith2ForWhatItCannotRead) {
   EXPECT_THAT(refusal({file_}), HasSubstr("no result is given"));
 }
 
+TEST_F(CliCheck, RefusesAFileWithABitThatIsNotAsItWas) {
+  write(dx_);
+  std::string bytes = read_bytes(file_);
+  const std::size_t array = bytes.find("NUMPY");
+  ASSERT_NE(std::string::npos, array);
+  bytes[array + 127] = static_cast<char>(bytes[array + 127] ^ 0x40);
+  write_bytes(file_, bytes);
+  const Ending end = run_program({"check", file_});
+  EXPECT_EQ(2, end.code);
+  EXPECT_THAT(end.errors, HasSubstr("truncated or damaged"));
+}
+
+TEST_F(CliCheck, DoesNotWriteOverItsCase) {
+  write(dx_);
+  for (const char* option : {"--json", "--plot"}) {
+    const Ending end = run_program({"check", file_, option, file_});
+    EXPECT_EQ(2, end.code);
+    EXPECT_THAT(end.errors, HasSubstr(std::string(option) + " is the case itself"));
+  }
+  EXPECT_EQ(0, run_program({"check", file_}).code);
+}
+
 /// Not 1: that is for results that are wrong.
 TEST_F(CliCheck, EndsWith2WhereItsAnswerCannotBeWritten) {
   write(dx_);

@@ -41,12 +41,15 @@ inline std::string floats(const std::string& shape, const std::vector<double>& v
   return npy_bytes(header_of("<f4", shape), raw(std::vector<float>(values.begin(), values.end())));
 }
 
+/// Not compressed, as numpy.savez leaves them.
 inline void write_npz(const fs::path& path, const std::map<std::string, std::string>& files) {
   zip_t* const archive = zip_open(path.c_str(), ZIP_CREATE | ZIP_TRUNCATE, nullptr);
   if (archive == nullptr) throw std::runtime_error("zip_open failed");
   for (const auto& [name, bytes] : files) {
     zip_source_t* const source = zip_source_buffer(archive, bytes.data(), bytes.size(), 0);
-    if (source == nullptr || zip_file_add(archive, name.c_str(), source, 0) < 0) throw std::runtime_error("zip failed");
+    const zip_int64_t at = source == nullptr ? -1 : zip_file_add(archive, name.c_str(), source, 0);
+    if (at < 0 || zip_set_file_compression(archive, static_cast<zip_uint64_t>(at), ZIP_CM_STORE, 0) != 0)
+      throw std::runtime_error("zip failed");
   }
   if (zip_close(archive) != 0) throw std::runtime_error("zip_close failed");
 }

@@ -89,6 +89,16 @@ std::vector<Injection> injections() {
       dx("variance_path_sign",
          [](const Value& v) { return v.gamma * v.rstd * (v.dy - v.sum / v.N + v.x_hat * v.products / v.N); }),
       dx("sums_not_divided", [](const Value& v) { return v.gamma * v.rstd * (v.dy - v.sum - v.x_hat * v.products); }),
+      dx("mean_sum_not_divided",
+         [](const Value& v) { return v.gamma * v.rstd * (v.dy - v.sum - v.x_hat * v.products / v.N); }),
+      dx("variance_sum_not_divided",
+         [](const Value& v) { return v.gamma * v.rstd * (v.dy - v.sum / v.N - v.x_hat * v.products); }),
+      {"sums_divided_by_samples",
+       [](const Images& p, Layer& l) {
+         const double N = static_cast<double>(p.N);
+         l.write(l.dx,
+                 [N](const Value& v) { return v.gamma * v.rstd * (v.dy - v.sum / N - v.x_hat * v.products / N); });
+       }},
       dx("dx_not_divided",
          [](const Value& v) { return v.gamma * v.rstd * (v.N * v.dy - v.sum - v.x_hat * v.products); }),
       dx("rstd_forgotten_in_dx",
@@ -143,6 +153,9 @@ std::vector<Injection> injections() {
       gamma("gamma_twice_in_dx", 2, false),
       {"beta_forgotten",
        [](const Images&, Layer& l) { l.write(l.y, [](const Value& v) { return v.gamma * v.x_hat; }); }},
+      {"beta_sign",
+       [](const Images&, Layer& l) { l.write(l.y, [](const Value& v) { return v.gamma * v.x_hat - v.beta; }); }},
+      rstd("eps_of_another_value", [](const Images&, double var) { return 1 / std::sqrt(var + 0.05); }),
 
       groups(
           "wrong_axis", [](const Images&, std::int64_t n, std::int64_t, std::int64_t) { return n; },
@@ -150,6 +163,9 @@ std::vector<Injection> injections() {
       groups(
           "samples_only", [](const Images& p, std::int64_t, std::int64_t c, std::int64_t s) { return c * p.S + s; },
           [](const Images& p) { return p.C * p.S; }),
+      groups(
+          "pixels_only", [](const Images& p, std::int64_t n, std::int64_t c, std::int64_t) { return n * p.C + c; },
+          [](const Images& p) { return p.N * p.C; }),
       {"layout_misread",
        [](const Images& p, Layer& l) {
          // The memory of NCHW read as NHWC: element k has channel k % C.
@@ -237,16 +253,30 @@ std::vector<Injection> injections() {
          }
        }},
 
+      {"train_forgotten",
+       [](const Images& p, Layer& l) {
+         const std::vector<double> before = p.running_mean, before_var = p.running_var;
+         l.mean = before, l.var = before_var;
+         for (std::size_t k = 0; k < before.size(); ++k) l.rstd[k] = 1 / std::sqrt(before_var[k] + p.eps);
+         l.compute();
+         l.write(l.dx, [](const Value& v) { return v.gamma * v.rstd * v.dy; });
+         l.running_mean = before, l.running_var = before_var;
+         const Layer right(p);
+         l.mean = right.mean, l.var = right.var;
+       }},
+
       tensor("std_for_var", &Layer::var, [](const Images& p, double v) { return std::sqrt(v + p.eps); }),
       tensor("rstd_for_var", &Layer::var, [](const Images& p, double v) { return 1 / std::sqrt(v + p.eps); }),
       tensor("std_for_rstd", &Layer::rstd, [](const Images&, double v) { return 1 / v; }),
+      tensor("inverse_variance_for_rstd", &Layer::rstd, [](const Images&, double v) { return v * v; }),
       tensor("var_for_rstd", &Layer::rstd, [](const Images& p, double v) { return 1 / (v * v) - p.eps; }),
 
       {"statistics_of_another_batch",
-       [](const Images&, Layer& l) {
+       [](const Images& p, Layer& l) {
          for (std::size_t k = 0; k < l.mean.size(); ++k) {
            l.mean[k] += 0.2 + 0.1 * static_cast<double>(k);
-           l.rstd[k] *= 1.3;
+           l.rstd[k] *= 1.3 + 0.1 * static_cast<double>(k);
+           l.var[k] = 1 / (l.rstd[k] * l.rstd[k]) - p.eps;
          }
          l.compute();
        }},

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <random>
 #include <set>
 #include <string>
 #include <vector>
@@ -65,7 +66,8 @@ TEST(Diagnose, NamesEachMistakeMadeByHand) {
 }
 
 TEST(Diagnose, HasATestOfEveryMistakeInTheCatalogue) {
-  std::set<std::string> tested = {"batch_statistics_used", "mask_forgotten", "mask_forgotten_in_sums"};  // below
+  std::set<std::string> tested = {"batch_statistics_used",  "eval_forgotten", "mask_forgotten",
+                                  "mask_forgotten_in_sums", "other_axis",     "variance_by_cancellation"};  // below
   for (const Injection& injection : injections()) tested.insert(injection.id);
   for (const Mistake& m : diagnosed_mistakes()) {
     EXPECT_TRUE(tested.contains(m.id)) << m.id;
@@ -81,6 +83,111 @@ TEST(Diagnose, NamesTheBatchsStatisticsInAnInference) {
   c.results.y = training.y;
   const Diagnosis found = diagnose(c);
   EXPECT_EQ(std::set<std::string>{"batch_statistics_used"}, named(found)) << to_string(found);
+}
+
+TEST(Diagnose, NamesALayerLeftInTrainingInAnInference) {
+  const Images p;
+  const Layer training(p);
+  DiagnosisCase c = p.given();
+  c.inference = true;
+  training.put_in(c);
+  c.results.mean = c.results.var = c.results.rstd = {};
+  const Diagnosis found = diagnose(c);
+  EXPECT_EQ(std::set<std::string>{"eval_forgotten"}, named(found)) << to_string(found);
+  EXPECT_EQ((std::set<std::string>{"y", "dx", "dgamma", "running_mean", "running_var"}), explained(found));
+}
+
+/// Sums over axes 0 and 1 of N, C, S: each pixel is taken for a channel.
+TEST(Diagnose, NamesChannelsOfAnotherAxis) {
+  Images p;
+  Images turned = p;
+  std::swap(turned.C, turned.S);
+  const auto channels = static_cast<std::size_t>(turned.C);
+  turned.gamma.assign(channels, 1), turned.beta.assign(channels, 0);
+  turned.running_mean = turned.beta, turned.running_var = turned.gamma;
+  const auto each = [&](const auto& f) {
+    for (std::int64_t n = 0; n < p.N; ++n) {
+      for (std::int64_t c = 0; c < p.C; ++c) {
+        for (std::int64_t s = 0; s < p.S; ++s) f(p.at(n, c, s), turned.at(n, s, c));
+      }
+    }
+  };
+  each([&](std::size_t i, std::size_t k) { turned.x[k] = p.x[i], turned.dy[k] = p.dy[i]; });
+  const Layer wrong(turned);
+  std::vector<double> y(p.x.size()), dx(p.x.size());
+  each([&](std::size_t i, std::size_t k) { y[i] = wrong.y[k], dx[i] = wrong.dx[k]; });
+  DiagnosisCase c = p.given();
+  c.gamma = c.beta = {};
+  c.results.y = y, c.results.dx = dx;
+  const Diagnosis found = diagnose(c);
+  EXPECT_EQ(std::set<std::string>{"other_axis"}, named(found)) << to_string(found);
+}
+
+/// E[x * x] - mean * mean in float, with a mean of 30 standard deviations.
+TEST(Diagnose, NamesCancellation) {
+  Images p;
+  for (double& x : p.x) x = static_cast<float>(x + 10);
+  Layer layer(p);
+  for (std::int64_t c = 0; c < p.C; ++c) {
+    float sum = 0, squares = 0;
+    for (std::int64_t i = 0; i < p.values(); ++i) {
+      const auto x = static_cast<float>(p.x[p.at(i / p.S, c, i % p.S)]);
+      sum += x, squares += x * x;
+    }
+    const float N = static_cast<float>(p.values()), mean = sum / N;
+    const auto k = static_cast<std::size_t>(c);
+    layer.var[k] = squares / N - mean * mean, layer.rstd[k] = 1 / std::sqrt(layer.var[k] + p.eps);
+  }
+  layer.compute();
+  layer.round_to_float();
+  DiagnosisCase c = p.given();
+  layer.put_in(c);
+  const Diagnosis found = diagnose(c);
+  EXPECT_EQ(std::set<std::string>{"variance_by_cancellation"}, named(found)) << to_string(found);
+  EXPECT_TRUE(explained(found).contains("var"));
+}
+
+/// Not "another batch", which mean and var refute: but what is wrong with y is said.
+TEST(Diagnose, SaysWhatIsWrongWithAnAffineYThatNothingExplains) {
+  const Images p;
+  const auto said_of = [&](const Layer::Formula& y) {
+    Layer layer(p);
+    layer.write(layer.y, y);
+    layer.round_to_float();
+    DiagnosisCase c = p.given();
+    layer.put_in(c);
+    const Diagnosis found = diagnose(c);
+    EXPECT_TRUE(found.explanations.empty()) << to_string(found);
+    return found.tensors[0].place;
+  };
+  const std::string is = "in each channel y is an affine function of x; ";
+  EXPECT_EQ(is + "its scale is wrong, so look at gamma, var and eps",
+            said_of([](const Value& v) { return (1 + v.gamma) * v.x_hat + v.beta; }));
+  EXPECT_EQ(is + "its scale is right and its shift is wrong, so look at beta and mean",
+            said_of([](const Value& v) { return v.gamma * v.x_hat + v.beta + 1; }));
+  EXPECT_EQ(is + "its scale and its shift are wrong",
+            said_of([](const Value& v) { return 2 * (v.gamma * v.x_hat + v.beta); }));
+}
+
+/// On data of variance 1 an eps shows little above the noise of float, and is named all the same.
+TEST(Diagnose, NamesAnEpsNearTheNoise) {
+  std::mt19937 random(5);
+  std::normal_distribution<float> normal;
+  std::vector<double> x(64 * 32), y(x.size());
+  for (double& v : x) v = normal(random);
+  for (std::size_t row = 0; row < 64; ++row) {
+    double sum = 0, squares = 0;
+    for (std::size_t k = 0; k < 32; ++k) sum += x[row * 32 + k];
+    for (std::size_t k = 0; k < 32; ++k) squares += (x[row * 32 + k] - sum / 32) * (x[row * 32 + k] - sum / 32);
+    for (std::size_t k = 0; k < 32; ++k)
+      y[row * 32 + k] = static_cast<float>((x[row * 32 + k] - sum / 32) / std::sqrt(squares / 32 + 1e-6));
+  }
+  DiagnosisCase c{.operation = DiagnosisOperation::layer_norm, .shape = {64, 32}, .x = x};
+  c.results.y = y;
+  const Diagnosis found = diagnose(c);
+  EXPECT_FALSE(found.right);
+  EXPECT_TRUE(named(found).contains("eps_1e-6")) << to_string(found);
+  EXPECT_FALSE(named(found).contains("statistics_of_another_batch"));
 }
 
 TEST(Diagnose, NamesAForgottenMask) {
@@ -178,6 +285,35 @@ TEST(Diagnose, TellsOfValuesThatAreNotFinite) {
   EXPECT_TRUE(found.explanations.empty()) << to_string(found);
   EXPECT_EQ(5, found.tensors[0].worst);
   EXPECT_EQ(6, found.tensors[1].worst);
+}
+
+/// One infinite gradient makes its channel's sums infinite, and hides nothing of the others.
+TEST(Diagnose, ComparesWhatIsFiniteBesideWhatIsNotMeantToBe) {
+  Images p;
+  p.dy[p.at(2, 1, 3)] = INFINITY;
+  Layer layer(p);
+  DiagnosisCase c = p.given();
+  layer.put_in(c);
+  EXPECT_TRUE(diagnose(c).right) << to_string(diagnose(c));
+  layer.dbeta[2] = 123;
+  const Diagnosis found = diagnose(c);
+  const auto& t = *std::ranges::find(found.tensors, "dbeta", &DiagnosedTensor::name);
+  EXPECT_FALSE(t.right);
+  EXPECT_EQ(2, t.worst);
+}
+
+TEST(Diagnose, SeesMistakesInGradientsWhoseSquaresNoDoubleHolds) {
+  for (const double factor : {1e-200, 1e200}) {
+    Images p;
+    for (double& v : p.dy) v *= factor;
+    Layer layer(p);
+    DiagnosisCase c = p.given();
+    c.dtype = DiagnosisDtype::float64;
+    layer.put_in(c);
+    EXPECT_TRUE(diagnose(c).right) << to_string(diagnose(c));
+    layer.write(layer.dx, [](const Value& v) { return v.gamma * v.rstd * (v.dy - v.sum / v.N); });
+    EXPECT_EQ(std::set<std::string>{"variance_path_dropped"}, named(diagnose(c))) << to_string(diagnose(c));
+  }
 }
 
 TEST(Diagnose, ListsWhatTheseDataCannotTell) {

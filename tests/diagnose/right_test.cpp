@@ -154,6 +154,72 @@ TEST(Diagnose, AccusesNoRightAnswerInAnyArithmetic) {
   }
 }
 
+/// Welford's updates have other errors than two passes: more of them where the mean is far from 0.
+TEST(Diagnose, AccusesNoMomentsByUpdates) {
+  std::mt19937 random(8);
+  std::normal_distribution<float> normal;
+  for (const float mean : {5.0F, 100.0F}) {
+    for (int round = 0; round < 20; ++round) {
+      constexpr std::size_t C = 8, N = 32;
+      std::vector<double> x(N * C), var(C);
+      std::vector<float> average(C), squares(C);
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        const float v = mean + 0.1F * normal(random), before = v - average[i % C];
+        x[i] = v;
+        average[i % C] += before / static_cast<float>(i / C + 1);
+        squares[i % C] += before * (v - average[i % C]);
+      }
+      for (std::size_t c = 0; c < C; ++c) var[c] = squares[c] / static_cast<float>(N);
+      DiagnosisCase given{.shape = {N, C}, .x = x};
+      given.results.var = var;
+      EXPECT_TRUE(diagnose(given).right) << to_string(diagnose(given));
+    }
+  }
+}
+
+/// Every result is rounding of 0.
+TEST(Diagnose, AccusesNoLayerOfConstantData) {
+  const std::vector<double> x(72, 0.1), dy = [] {
+    std::vector<double> made(72);
+    for (std::size_t i = 0; i < made.size(); ++i) made[i] = std::sin(static_cast<double>(i));
+    return made;
+  }();
+  double mean = 0, var = 0;
+  for (const double v : x) mean += v / 72;
+  for (const double v : x) var += (v - mean) * (v - mean) / 72;
+  ASSERT_NE(0, var);
+  std::vector<double> y(72), dgamma(1);
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    y[i] = (x[i] - mean) / std::sqrt(var + 1e-5);
+    dgamma[0] += dy[i] * y[i];
+  }
+  DiagnosisCase given{.shape = {72}, .dtype = DiagnosisDtype::float64, .x = x, .dy = dy};
+  const std::vector<double> means{mean}, vars{var};
+  given.results = {.y = y,
+                   .dx = {},
+                   .dgamma = dgamma,
+                   .dbeta = {},
+                   .mean = means,
+                   .var = vars,
+                   .rstd = {},
+                   .running_mean = {},
+                   .running_var = {}};
+  EXPECT_TRUE(diagnose(given).right) << to_string(diagnose(given));
+}
+
+/// Tensors in float16, arithmetic in float.
+TEST(Diagnose, GrantsWhatStoringCosts) {
+  std::mt19937 random(9);
+  const Round r = rounding(DiagnosisDtype::float16);
+  Problem p = make(Operation::batch_norm, random, r);
+  Plain made(p, rounding(DiagnosisDtype::float32), 0);
+  for (double& v : made.y) v = r(v);
+  p.c.x = p.x, p.c.dy = p.dy, p.c.gamma = p.gamma, p.c.beta = p.beta, p.c.results.y = made.y;
+  EXPECT_FALSE(diagnose(p.c).right) << "float16 is not stored in float32";
+  p.c.stored = DiagnosisDtype::float16;
+  EXPECT_TRUE(diagnose(p.c).right) << to_string(diagnose(p.c));
+}
+
 TEST(Diagnose, NamesALostTermInEveryOperation) {
   std::mt19937 random(4);
   for (int round = 0; round < 20; ++round) {

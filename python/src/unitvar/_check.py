@@ -14,6 +14,7 @@ __all__ = ["CheckReport", "CheckedTensor", "Explained", "Mistake", "check", "kno
 
 _OPERATIONS = ("batch_norm", "layer_norm", "rms_norm", "group_norm", "instance_norm")
 _COARSENESS = ("float64", "float32", "float16", "bfloat16")
+_INPUTS = ("x", "dy", "gamma", "beta", "running_mean_before", "running_var_before")
 
 
 class Mistake(NamedTuple):
@@ -152,7 +153,7 @@ def check(
     """Says whether results of your own normalization are right, and names the mistake where they are not.
 
     Everything is computed again in float64 (docs/derivation.md B1 to B7, B27). What is wrong is compared with the layer
-    that has each of some fifty mistakes (`known_mistakes`), then with pairs of them.
+    that has each of some sixty mistakes (`known_mistakes`), then with pairs of them.
 
     Args:
         x, dy: what your layer got: float32, float64, float16 or bfloat16.
@@ -165,7 +166,8 @@ def check(
         momentum: the weight of the new batch.
         relu: a ReLU follows: y is behind it, and dy arrives there.
         inference: normalized by the running statistics before the step.
-        dtype: in which your layer computed; None is the least precise one of the arrays.
+        dtype: in which your layer computed; None is the least precise one of the arrays. What results lose by being
+            stored in a coarser one is granted, too.
 
     Returns:
         A report, true if all given results are right.
@@ -199,6 +201,8 @@ def check(
         dtype = max((a.dtype.name for a in arrays.values()), key=_COARSENESS.index)
     if dtype not in DTYPES:
         raise ValueError(f"check: dtype is {dtype!r}, want {', '.join(DTYPES)}")
+    results = [array.dtype.name for name, array in arrays.items() if name not in _INPUTS]
+    stored = max(results, key=_COARSENESS.index, default="float64")
     rank = arrays["x"].ndim
     if channel_axis not in (1, -1) and not (rank > 0 and channel_axis == rank - 1):
         raise ValueError(f"check: channel_axis is {channel_axis}, want 1 or -1")
@@ -207,7 +211,8 @@ def check(
     return CheckReport(
         _core.diagnose(
             _OPERATIONS.index(op), last, list(arrays["x"].shape), groups, real("check", "eps", eps),
-            real("check", "momentum", momentum), relu, inference, DTYPES.index(dtype), list(arrays), memory,
+            real("check", "momentum", momentum), relu, inference, DTYPES.index(dtype), DTYPES.index(stored),
+            list(arrays), memory,
         )
     )  # fmt: skip
 

@@ -36,13 +36,17 @@ Value chosen(const char* option, const std::string& text, const std::map<std::st
   return found->second;
 }
 
-/// The least precise type of the file: rounding to it may have happened anywhere.
-DiagnosisDtype dtype_of(const std::map<std::string, Array>& arrays) {
+/// The least precise type of these arrays.
+DiagnosisDtype dtype_of(const std::map<std::string, Array>& arrays, bool results_alone) {
   const auto rank = [](const std::string& dtype) {
     return dtype == "f8" ? 0 : dtype == "f4" ? 1 : dtype == "f2" ? 2 : 3;
   };
   int coarsest = 0;
-  for (const auto& entry : arrays) coarsest = std::max(coarsest, rank(entry.second.dtype));
+  for (const auto& [name, array] : arrays) {
+    const auto tensor = std::ranges::find(diagnosis_tensors(), name, &DiagnosisTensor::name);
+    const bool is_result = tensor != diagnosis_tensors().end() && tensor->is_result;
+    if (!results_alone || is_result) coarsest = std::max(coarsest, rank(array.dtype));
+  }
   constexpr DiagnosisDtype of[] = {DiagnosisDtype::float64, DiagnosisDtype::float32, DiagnosisDtype::float16,
                                    DiagnosisDtype::bfloat16};
   return of[coarsest];
@@ -56,7 +60,9 @@ DiagnosisCase case_of(const std::map<std::string, Array>& arrays, const Options&
   c.layout = chosen("--layout", options.layout, kLayouts);
   c.groups = options.groups, c.eps = options.eps, c.momentum = options.momentum;
   c.relu = options.relu, c.inference = options.inference;
-  c.dtype = options.dtype ? chosen("--dtype", *options.dtype, kDtypes) : dtype_of(arrays);
+  // Rounding to the least precise type may have happened anywhere.
+  c.dtype = options.dtype ? chosen("--dtype", *options.dtype, kDtypes) : dtype_of(arrays, false);
+  c.stored = dtype_of(arrays, true);
   std::vector<std::string> names;
   for (const DiagnosisTensor& tensor : diagnosis_tensors()) names.emplace_back(tensor.name);
   for (const auto& [name, array] : arrays) {

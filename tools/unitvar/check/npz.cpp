@@ -44,6 +44,9 @@ std::vector<std::byte> unpack(zip_t* archive, zip_uint64_t index, const std::str
     const zip_int64_t got = zip_fread(file.get(), bytes.data() + have, part);
     if (got != static_cast<zip_int64_t>(part)) throw tool::UsageError("{}: truncated or damaged", where);
   }
+  // At its end libzip compares the checksum.
+  std::byte more{};
+  if (zip_fread(file.get(), &more, 1) != 0) throw tool::UsageError("{}: truncated or damaged", where);
   return bytes;
 }
 

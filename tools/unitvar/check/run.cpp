@@ -27,6 +27,10 @@ Diagnosis diagnosis_of(const std::map<std::string, Array>& arrays, const Options
 }
 
 void check_names(const Options& options) {
+  for (const auto& [option, name] : {std::pair("--json", options.json), std::pair("--plot", options.plot)}) {
+    if (name && tool::same_output(*name, options.file))
+      throw tool::UsageError("{} is the case itself, '{}', want another file", option, *name);
+  }
   if (!options.plot) return;
   check_plot_name(*options.plot);
   if (options.json && tool::same_output(*options.json, *options.plot)) {
