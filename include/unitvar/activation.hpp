@@ -65,7 +65,7 @@ struct Activation {
 };
 
 /// Bytes of the mask of a tensor: a bit for each element, rounded up to a byte for each row, and eight more; 0 for an
-/// activation that has no mask. Throws Error (bad_extent, overflow).
+/// activation that has no mask. Throws Error: bad_extent; overflow, if a tensor of 16-bit elements exceeds 64 bits.
 UNITVAR_API std::int64_t batch_norm_act_mask_bytes(const Extent& extent, const Activation& activation = {});
 
 /// Arguments of batch_norm_act_forward.

@@ -36,7 +36,8 @@ struct BatchNormConfig {
 template <class T>
 class UNITVAR_API BatchNorm {
  public:
-  /// Throws Error (bad_extent, overflow, bad_argument) for channels < 1, channels > 2^48, eps or momentum not finite.
+  /// Throws Error (bad_extent, overflow, bad_argument) for channels < 1, channels > 2^48, eps or momentum not finite,
+  /// and for `options` that calls would refuse (bad_argument, unsupported_isa).
   explicit BatchNorm(std::int64_t channels, const BatchNormConfig& config = {});
 
   void train(bool on = true) noexcept { training_ = on; }
@@ -56,7 +57,8 @@ class UNITVAR_API BatchNorm {
 
   /// Training: batch_norm_forward, then the running update (none for an empty batch). Eval, or training while frozen:
   /// batch_norm_inference. There y may be x, but not in frozen training with affine: backward needs x for dgamma. A
-  /// call that throws has changed nothing. extent.channels must be channels().
+  /// call that throws has changed nothing; one that throws Error (communication), nothing but y. extent.channels must
+  /// be channels(). Throws Error (bad_argument) if it is to count the batch and batches_tracked() is not 0 to 2^63 - 2.
   void forward(const Extent& extent, std::span<const T> x, std::span<T> y);
 
   /// batch_norm_inference by the running statistics, whatever the mode; y may be x. Safe for concurrent calls. Throws
@@ -100,6 +102,10 @@ class UNITVAR_API BatchNorm {
   void check_backward(const Extent& extent) const;
   /// Whether a forward takes the batch's statistics.
   [[nodiscard]] bool exchanges() const noexcept { return training_ ? !frozen_ : !config_.track_running_statistics; }
+  /// Whether such a forward moves the running statistics.
+  [[nodiscard]] bool counts_batches() const noexcept {
+    return training_ && !frozen_ && tracking_ && config_.track_running_statistics;
+  }
   void forward_by_batch(const Extent& extent, std::span<const T> x, std::span<T> y);
   void save_running_statistics();
   [[nodiscard]] bool has_saved() const noexcept { return saved_extent_.channels > 0; }

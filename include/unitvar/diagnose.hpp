@@ -57,7 +57,7 @@ struct DiagnosisCase {
   bool relu = false;                  ///< a ReLU follows: y is behind it, and dy arrives there
   bool inference = false;             ///< normalized by running_mean and running_var, which are then constants
   DiagnosisDtype dtype = DiagnosisDtype::float32;
-  DiagnosisDtype stored = DiagnosisDtype::float64;  ///< in which the results were saved, if with fewer digits
+  DiagnosisDtype stored = DiagnosisDtype::float64;        ///< in which the results were saved, if with fewer digits
   std::span<const double> x{};                            ///< required
   std::span<const double> dy{};                           ///< required where dx, dgamma or dbeta is given
   std::span<const double> gamma{}, beta{};                ///< empty: 1 and 0

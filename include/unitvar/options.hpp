@@ -42,7 +42,7 @@ struct CpuOptions {
   Walk walk = Walk::automatic;
   /// Where the call adds its counts, once a tile, on all of its threads; null: nothing is counted. Calls that follow
   /// one another may share it, and then it holds their sum. Calls that run at the same time may not. It must live as
-  /// long as the call, or as the object that keeps these options.
+  /// long as the call, or as the object that keeps these options. It may overlap no argument of the call (overlap).
   PrecisionCounts* counts = nullptr;
 };
 

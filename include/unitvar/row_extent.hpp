@@ -19,8 +19,8 @@ struct UNITVAR_API RowExtent {
   /// The rows of a tensor that is normalized over its axes from `axis` to the last, as in ONNX LayerNormalization and
   /// RMSNormalization. rows is the product of the axes before, length that of the axes from `axis` on. A negative axis
   /// counts from the end: -1 is the last one. A shape of rank 1 is one row. A tensor whose leading axes hold a zero is
-  /// empty. Throws Error: bad_argument if axis is not within -rank ... rank - 1; bad_extent if an axis is negative, or
-  /// zero among those that are normalized over; overflow.
+  /// empty. Throws Error: bad_argument if the rank is 0, or axis is not within -rank ... rank - 1; bad_extent if an
+  /// axis is negative, or zero among those that are normalized over; overflow.
   static RowExtent from_axis(std::span<const std::int64_t> shape, std::int64_t axis = -1);
 
   /// Elements of the tensor. Needs a checked extent (see check_extent).

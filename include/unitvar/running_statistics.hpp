@@ -34,10 +34,11 @@ struct RunningPolicy {
 
 /// Running statistics in the caller's memory.
 struct RunningStatistics {
-  std::span<double> mean;                   ///< C
-  std::span<double> var;                    ///< C; biased or unbiased as the policy says
-  std::int64_t* batches_tracked = nullptr;  ///< incremented by each update; required by the cumulative average
-  std::int64_t* batches_skipped = nullptr;  ///< incremented by each batch that skip_nonfinite skips
+  std::span<double> mean;  ///< C
+  std::span<double> var;   ///< C; biased or unbiased as the policy says
+  /// Incremented by each update; required by the cumulative average. Before an update it is 0 to 2^63 - 2.
+  std::int64_t* batches_tracked = nullptr;
+  std::int64_t* batches_skipped = nullptr;  ///< incremented by each batch that skip_nonfinite skips; the same range
 };
 
 /// What became of a batch.
@@ -63,7 +64,8 @@ enum class RunningUpdate {
 /// All arithmetic is in double, in the calling thread.
 ///
 /// Throws Error before anything is written: null_data, wrong_length, overlap, bad_argument (momentum not finite, count
-/// negative, no counter for the cumulative average), too_few_values (unbiased variance with count = 1).
+/// negative, no counter for the cumulative average, a counter that is negative or 2^63 - 1), too_few_values (unbiased
+/// variance with a count of 1 or less).
 UNITVAR_API RunningUpdate update_running_statistics(const RunningStatistics& running, double count,
                                                     std::span<const double> mean, std::span<const double> var,
                                                     const RunningPolicy& policy = {});

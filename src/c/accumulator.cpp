@@ -93,7 +93,7 @@ namespace {
 template <class Make>
 unitvar_status create(const char* operation, unitvar_dtype dtype, const unitvar_extent* extent,
                       const unitvar_options* options, unitvar_accumulator** out, const Make& make) noexcept {
-  return guarded([&] {
+  return guarded(operation, [&] {
     need(operation, "the extent", extent);
     need(operation, "the result", out);
     const Options with = c::options_of(operation, options);
@@ -129,7 +129,7 @@ int64_t unitvar_accumulator_tiles(const unitvar_accumulator* accumulator) noexce
 }
 unitvar_status unitvar_accumulator_tile(const unitvar_accumulator* accumulator, int64_t t,
                                         unitvar_tile* tile) noexcept {
-  return guarded([&] {
+  return guarded("accumulator_tile", [&] {
     need("accumulator_tile", "the accumulator", accumulator);
     need("accumulator_tile", "the result", tile);
     const TileRange range = accumulator->any->tile(t);
@@ -137,21 +137,21 @@ unitvar_status unitvar_accumulator_tile(const unitvar_accumulator* accumulator, 
   });
 }
 unitvar_status unitvar_accumulator_clear(unitvar_accumulator* accumulator) noexcept {
-  return guarded([&] {
+  return guarded("accumulator_clear", [&] {
     need("accumulator_clear", "the accumulator", accumulator);
     accumulator->any->clear();
   });
 }
 unitvar_status unitvar_accumulator_add(unitvar_accumulator* accumulator, int64_t t, int64_t begin, int64_t end,
                                        const void* x, const void* dy) noexcept {
-  return guarded([&] {
+  return guarded("accumulator_add", [&] {
     need("accumulator_add", "the accumulator", accumulator);
     accumulator->any->add(t, begin, end, x, dy);
   });
 }
 unitvar_status unitvar_accumulator_add_block(unitvar_accumulator* accumulator, int64_t t, int64_t begin, int64_t end,
                                              const void* x, const void* dy, int64_t length, int64_t stride) noexcept {
-  return guarded([&] {
+  return guarded("accumulator_add_block", [&] {
     need("accumulator_add_block", "the accumulator", accumulator);
     if (length < 0) {
       throw Error(ErrorCode::wrong_length,
@@ -161,7 +161,7 @@ unitvar_status unitvar_accumulator_add_block(unitvar_accumulator* accumulator, i
   });
 }
 unitvar_status unitvar_accumulator_finish(unitvar_accumulator* accumulator, double* first, double* second) noexcept {
-  return guarded([&] {
+  return guarded("accumulator_finish", [&] {
     need("accumulator_finish", "the accumulator", accumulator);
     accumulator->any->finish(first, second);
   });

@@ -60,7 +60,7 @@ BatchNormActBackward<T> to(Typed<T> type, const unitvar_batch_norm_act_backward_
   return {.extent = of.extent,
           .x = of.tensor(a.x),
           .dy = of.tensor(a.dy),
-          .mask = maybe(of.mask(a.mask, activation)),
+          .mask = of.mask(a.mask, activation),
           .residual = maybe(of.tensor(a.residual)),
           .mean = of.statistic(a.mean),
           .rstd = of.statistic(a.rstd),
@@ -135,11 +135,12 @@ unitvar_status unitvar_batch_norm_act_frozen_double_backward(const unitvar_batch
 
 unitvar_status unitvar_batch_norm_act_mask_bytes(const unitvar_extent* extent, const unitvar_activation* activation,
                                                  int64_t* bytes) noexcept {
-  return unitvar::c::guarded([&] {
-    constexpr const char* kName = "batch_norm_act_mask_bytes";
+  constexpr const char* kName = "batch_norm_act_mask_bytes";
+  return unitvar::c::guarded(kName, [&] {
     unitvar::c::need(kName, "the extent", extent);
     unitvar::c::need(kName, "the activation", activation);
     unitvar::c::need(kName, "the result", bytes);
+    unitvar::c::need_apart(kName, "the result", bytes, std::span(extent, 1), std::span(activation, 1));
     *bytes = unitvar::batch_norm_act_mask_bytes(unitvar::c::extent_of(*extent),
                                                 unitvar::c::activation_of(kName, *activation));
   });

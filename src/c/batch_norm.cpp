@@ -17,7 +17,7 @@ BatchNormForward<T> to(Typed<T> type, const unitvar_batch_norm_forward_args& a) 
                                  .var = maybe(of.statistic(a.var)),
                                  .rstd = maybe(of.statistic(a.rstd)),
                                  .eps = a.eps};
-  check_count(type.operation, a.count, args.x, args.gamma, args.beta, args.y, args.mean, args.var, args.rstd);
+  need_apart(type.operation, "count", a.count, args.x, args.gamma, args.beta, args.y, args.mean, args.var, args.rstd);
   return args;
 }
 

@@ -1,6 +1,8 @@
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -15,10 +17,12 @@ namespace unitvar::c {
 
 /// Remembers the message for unitvar_last_error.
 void remember(std::string_view message) noexcept;
+/// The same of what names no operation: "batch_norm_forward: out of memory".
+void remember(const char* operation, const char* what) noexcept;
 
 /// Runs `act` and returns its status: that of the error that it throws, if it does.
 template <class Act>
-unitvar_status guarded(const Act& act) noexcept {
+unitvar_status guarded(const char* operation, const Act& act) noexcept {
   try {
     act();
     return UNITVAR_OK;
@@ -26,19 +30,43 @@ unitvar_status guarded(const Act& act) noexcept {
     remember(error.what());
     return static_cast<unitvar_status>(error.code()) + 1;
   } catch (const std::bad_alloc&) {
-    remember("out of memory");
+    remember(operation, "out of memory");
     return UNITVAR_OUT_OF_MEMORY;
   } catch (const std::exception& error) {
-    remember(error.what());
+    remember(operation, error.what());
     return UNITVAR_INTERNAL;
   } catch (...) {
-    remember("an exception of an unknown type");
+    remember(operation, "an exception of an unknown type");
     return UNITVAR_INTERNAL;
   }
 }
 
-/// Throws Error unless the pointer is there.
-void need(const char* operation, const char* what, const void* pointer);
+/// Throws Error (null_data) if the pointer is null.
+void need_address(const char* operation, const char* what, const void* pointer);
+/// Throws Error (bad_argument) if the address is no multiple of the alignment.
+void need_alignment(const char* operation, const char* what, const void* pointer, std::size_t alignment);
+/// Both.
+template <class T>
+void need(const char* operation, const char* what, const T* pointer) {
+  need_address(operation, what, pointer);
+  need_alignment(operation, what, pointer, alignof(T));
+}
+
+/// Throws Error (bad_argument, overlap) unless one value may be written at `pointer`: null is fine, an address within
+/// another argument is not.
+template <class T, class... Spans>
+void need_apart(const char* operation, const char* what, const T* pointer, const Spans&... others) {
+  need_alignment(operation, what, pointer, alignof(T));
+  const auto at = reinterpret_cast<std::uintptr_t>(pointer);
+  const auto meets = [=](const auto& span) {
+    const auto begin = reinterpret_cast<std::uintptr_t>(span.data());
+    return at < begin + span.size_bytes() && begin < at + sizeof(T);
+  };
+  if (pointer != nullptr && (meets(others) || ...)) {
+    throw Error(ErrorCode::overlap,
+                std::string(operation) + ": " + what + " lies within another argument, want memory of its own");
+  }
+}
 
 /// Throws Error (bad_argument) unless a struct of `given` bytes is one that this library knows: `want` bytes, or more
 /// that are all zero.
@@ -95,7 +123,7 @@ enum class Ranks { alone, together };
 template <class Given, class Convert, class Run>
 unitvar_status call(const char* operation, Ranks ranks, const Given* given, const unitvar_options* options,
                     const Convert& convert, const Run& run) noexcept {
-  return guarded([&] {
+  return guarded(operation, [&] {
     const Options with = options_of(operation, options);
     bool refused_here = true;
     const auto tell = [&](const char* why) {

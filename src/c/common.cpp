@@ -33,9 +33,10 @@ std::span<const int64_t> shape_of(const char* operation, const int64_t* shape, i
 /// *out = make(shape), if nothing is thrown.
 template <class Out, class Make>
 unitvar_status make_extent(const char* operation, const int64_t* shape, int32_t rank, Out* out, const Make& make) {
-  return guarded([&] {
+  return guarded(operation, [&] {
     const std::span<const int64_t> axes = shape_of(operation, shape, rank);
     need(operation, "the result", out);
+    need_apart(operation, "the result", out, axes);
     *out = make(axes);
   });
 }
@@ -51,9 +52,22 @@ void remember(std::string_view message) noexcept {
   last_error[n] = '\0';
 }
 
-void need(const char* operation, const char* what, const void* pointer) {
+void remember(const char* operation, const char* what) noexcept {
+  std::snprintf(last_error, sizeof last_error, "%s: %s", operation, what);
+}
+
+void need_address(const char* operation, const char* what, const void* pointer) {
   if (pointer != nullptr) return;
   throw Error(ErrorCode::null_data, text(operation, std::string(what) + " is at address 0, want an address"));
+}
+
+void need_alignment(const char* operation, const char* what, const void* pointer, std::size_t alignment) {
+  const auto past = reinterpret_cast<std::uintptr_t>(pointer) % alignment;
+  if (past == 0) return;
+  const std::string multiple = "a multiple of " + std::to_string(alignment);
+  throw Error(ErrorCode::bad_argument,
+              text(operation, std::string(what) + " is misaligned: its address is " + multiple + " plus " +
+                                  std::to_string(past) + ", want " + multiple));
 }
 
 void check_struct_size(const char* operation, const char* what, std::size_t given, std::size_t want, const void* of) {
@@ -146,7 +160,7 @@ const char* unitvar_isa_name(unitvar_isa isa) noexcept {
 }
 int32_t unitvar_supported_isas(unitvar_isa* isas, int32_t capacity) noexcept {
   int32_t count = 0;
-  guarded([&] {
+  guarded("supported_isas", [&] {
     for (const Isa isa : supported_isas()) {
       if (isas != nullptr && count < capacity) isas[count] = static_cast<unitvar_isa>(isa);
       ++count;
@@ -155,7 +169,7 @@ int32_t unitvar_supported_isas(unitvar_isa* isas, int32_t capacity) noexcept {
   return count;
 }
 unitvar_status unitvar_selected_isa(unitvar_isa requested, unitvar_isa* selected) noexcept {
-  return guarded([&] {
+  return guarded("selected_isa", [&] {
     need("selected_isa", "selected", selected);
     *selected = static_cast<unitvar_isa>(selected_isa(static_cast<Isa>(requested)));
   });

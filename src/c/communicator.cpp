@@ -42,15 +42,28 @@ SyncOptions sync_options(const char* operation, const unitvar_sync_options* give
           .timeout_seconds = o->timeout_seconds};
 }
 
-/// Ranks whose frames the caller's functions carry.
+/// Ranks whose frames the caller's functions carry. Where `wait` has failed, the caller's engine may still use the
+/// frame.
 class Engine final : public Communicator {
  public:
   Engine(int32_t rank, int32_t size, const unitvar_engine& engine, const SyncOptions& options)
       : Communicator(rank, size, options), engine_(engine) {}
+  ~Engine() override {
+    if (is_under_way_) abandon_frame();
+  }
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
 
  protected:
-  void do_start() override { act("start", engine_.start); }
-  void do_wait() override { act("wait", engine_.wait); }
+  void do_start() override {
+    act("start", engine_.start);
+    is_under_way_ = true;
+  }
+  void do_wait() override {
+    act("wait", engine_.wait);
+    is_under_way_ = false;
+  }
+  [[nodiscard]] bool do_is_under_way() const noexcept override { return is_under_way_; }
 
  private:
   void act(const char* what, int32_t (*callback)(void*, void*, int64_t)) {
@@ -62,6 +75,7 @@ class Engine final : public Communicator {
   }
 
   unitvar_engine engine_;
+  bool is_under_way_ = false;
 };
 
 }  // namespace
@@ -74,12 +88,12 @@ Communicator* ranks_of(unitvar_communicator* communicator) noexcept {
 
 unitvar_status unitvar_communicator_create(int32_t rank, int32_t size, const unitvar_engine* engine,
                                            const unitvar_sync_options* options, unitvar_communicator** out) noexcept {
-  return guarded([&] {
-    constexpr const char* kName = "communicator_create";
+  constexpr const char* kName = "communicator_create";
+  return guarded(kName, [&] {
     need(kName, "the result", out);
     const unitvar_engine& given = c::taken(kName, "the engine", engine);
-    need(kName, "engine.start", reinterpret_cast<const void*>(given.start));
-    need(kName, "engine.wait", reinterpret_cast<const void*>(given.wait));
+    c::need_address(kName, "engine.start", reinterpret_cast<const void*>(given.start));
+    c::need_address(kName, "engine.wait", reinterpret_cast<const void*>(given.wait));
     SyncOptions own = c::sync_options(kName, options);
     if (own.block_channels == 0) own.block_channels = c::kBlockChannels;
     auto made = std::make_unique<c::Engine>(rank, size, given, own);
@@ -92,7 +106,7 @@ void unitvar_communicator_destroy(unitvar_communicator* communicator) noexcept {
 }
 unitvar_status unitvar_communicator_counters(const unitvar_communicator* communicator,
                                              unitvar_sync_counters* counters) noexcept {
-  return guarded([&] {
+  return guarded("communicator_counters", [&] {
     need("communicator_counters", "the communicator", communicator);
     need("communicator_counters", "the result", counters);
     const SyncCounters& own = communicator->ranks->counters();
@@ -100,25 +114,28 @@ unitvar_status unitvar_communicator_counters(const unitvar_communicator* communi
   });
 }
 unitvar_status unitvar_refuse_call(unitvar_communicator* communicator, const char* why) noexcept {
-  return guarded([&] {
+  return guarded("refuse_call", [&] {
     need("refuse_call", "the communicator", communicator);
     need("refuse_call", "the reason", why);
     refuse_call(*communicator->ranks, why);
   });
 }
 unitvar_status unitvar_merge_frames(const void* in, void* inout, int64_t bytes) noexcept {
-  return guarded([&] {
-    need("merge_frames", "in", in);
-    need("merge_frames", "inout", inout);
-    const std::size_t n = bytes < 0 ? 0 : static_cast<std::size_t>(bytes);
+  return guarded("merge_frames", [&] {
+    c::need_address("merge_frames", "in", in);
+    c::need_address("merge_frames", "inout", inout);
+    if (bytes < 0) {
+      throw Error(ErrorCode::wrong_length, "merge_frames: bytes is " + std::to_string(bytes) + ", want >= 0");
+    }
+    const auto n = static_cast<std::size_t>(bytes);
     merge_frames({static_cast<const std::byte*>(in), n}, {static_cast<std::byte*>(inout), n});
   });
 }
 
 unitvar_status unitvar_thread_group_create(int32_t ranks, const unitvar_sync_options* options,
                                            unitvar_thread_group** out) noexcept {
-  return guarded([&] {
-    constexpr const char* kName = "thread_group_create";
+  constexpr const char* kName = "thread_group_create";
+  return guarded(kName, [&] {
     need(kName, "the result", out);
     *out = std::make_unique<unitvar_thread_group>(ranks, c::sync_options(kName, options)).release();
   });

@@ -13,9 +13,10 @@ namespace {
 template <class Of, class Explain>
 unitvar_status explained(const char* operation, const Of* of, unitvar_dtype dtype, unitvar_pass pass,
                          const unitvar_options* options, unitvar_explanation* out, const Explain& explain) noexcept {
-  return c::guarded([&] {
+  return c::guarded(operation, [&] {
     c::need(operation, "the extent", of);
     c::taken(operation, "the result", out);
+    c::need_apart(operation, "the result", out, std::span(of, 1));
     if (pass < UNITVAR_FORWARD || pass > UNITVAR_INFERENCE) {
       throw Error(ErrorCode::bad_argument, std::string(operation) + ": pass is " + std::to_string(pass) +
                                                ", want UNITVAR_FORWARD, UNITVAR_BACKWARD or UNITVAR_INFERENCE");

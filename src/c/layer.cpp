@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "c/memory.hpp"
+#include "core/arguments.hpp"
 
 using namespace unitvar;
 using std::int32_t;
@@ -21,7 +22,7 @@ namespace {
 /// Calls act with the layer of its type.
 template <class Layer, class Act>
 unitvar_status with_layer(const char* operation, Layer* layer, const Act& act) noexcept {
-  return guarded([&] {
+  return guarded(operation, [&] {
     need(operation, "the layer", layer);
     std::visit(act, layer->any);
   });
@@ -62,8 +63,8 @@ auto* first_of(const Span& span) noexcept {
 
 unitvar_status unitvar_layer_create(const unitvar_layer_config* config, const unitvar_options* options,
                                     unitvar_layer** out) noexcept {
-  return guarded([&] {
-    constexpr const char* kName = "layer_create";
+  constexpr const char* kName = "layer_create";
+  return guarded(kName, [&] {
     need(kName, "the result", out);
     const unitvar_layer_config& own = c::taken(kName, "the configuration", config);
     const BatchNormConfig with{.eps = own.eps,
@@ -89,11 +90,9 @@ unitvar_status unitvar_layer_set_frozen(unitvar_layer* layer, int32_t on) noexce
   return with_layer("layer_set_frozen", layer, [=](auto& own) { own.freeze(on != 0); });
 }
 unitvar_status unitvar_layer_set_batches_tracked(unitvar_layer* layer, int64_t batches) noexcept {
-  return with_layer("layer_set_batches_tracked", layer, [=](auto& own) {
-    if (batches < 0 || batches == INT64_MAX) {
-      throw Error(ErrorCode::bad_argument, "layer_set_batches_tracked: batches is " + std::to_string(batches) +
-                                               ", want 0 to 9223372036854775806");
-    }
+  constexpr const char* kName = "layer_set_batches_tracked";
+  return with_layer(kName, layer, [=](auto& own) {
+    core::Arguments(kName).may_be_incremented("batches", batches);
     own.batches_tracked() = batches;
   });
 }

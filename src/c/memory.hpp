@@ -13,25 +13,6 @@ Span maybe(Span span) noexcept {
   return span.data() == nullptr ? Span() : span;
 }
 
-/// Throws Error unless a number may be written at `count`: null is fine, an address within another argument is not.
-template <class... Spans>
-void check_count(const char* operation, const double* count, const Spans&... others) {
-  const auto at = reinterpret_cast<std::uintptr_t>(count);
-  if (at % alignof(double) != 0) {
-    throw Error(ErrorCode::bad_argument, std::string(operation) + ": count is at an address that is " +
-                                             std::to_string(at % alignof(double)) +
-                                             " bytes past one aligned for a double, want 0");
-  }
-  const auto meets = [=](const auto& span) {
-    const auto begin = reinterpret_cast<std::uintptr_t>(span.data());
-    return at < begin + span.size_bytes() && begin < at + sizeof(double);
-  };
-  if (count != nullptr && (meets(others) || ...)) {
-    throw Error(ErrorCode::overlap,
-                std::string(operation) + ": count lies within another argument, want memory of its own");
-  }
-}
-
 /// How many elements the pointers of a call have. A null pointer becomes a span of that length at no address, which
 /// the library refuses.
 template <class T>

@@ -116,8 +116,8 @@ BatchNormWeightedForward<T> to(Typed<T> type, const unitvar_batch_norm_weighted_
                                          .rstd = maybe(of.statistic(a.rstd)),
                                          .eps = a.eps,
                                          .zero_unweighted = a.zero_unweighted != 0};
-  check_count(type.operation, a.count, args.x, args.weight, args.gamma, args.beta, args.y, args.mean, args.var,
-              args.rstd);
+  need_apart(type.operation, "count", a.count, args.x, args.weight, args.gamma, args.beta, args.y, args.mean, args.var,
+             args.rstd);
   return args;
 }
 

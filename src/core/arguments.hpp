@@ -52,6 +52,12 @@ class Arguments {
     if (!span.empty()) output(name, span, length);
   }
 
+  /// One value at `at`, which is written beside the arguments above: aligned, and within none of them. May be null.
+  template <class T>
+  void optional_value(const char* name, T* at) const {
+    if (at != nullptr) add_value({name, at, 1, sizeof(T), alignof(T), true});
+  }
+
   /// `output` may be exactly `input`.
   struct Same {
     const char* output;
@@ -63,9 +69,11 @@ class Arguments {
 
   void finite(const char* name, double value, ErrorCode code = ErrorCode::bad_argument) const;
   void not_negative(const char* name, double value) const;
-  /// Throws bad_epsilon if var + eps <= 0. NaN passes.
-  void positive_variance(double var, double eps, std::int64_t channel) const {
-    if (var + eps <= 0) fail_variance(var, eps, channel);
+  /// A counter: 0 to the largest number but one.
+  void may_be_incremented(const char* name, std::int64_t value) const;
+  /// Throws bad_epsilon if var + eps <= 0. NaN passes. `name` is that of var.
+  void positive_variance(double var, double eps, std::int64_t channel, const char* name = "var") const {
+    if (var + eps <= 0) fail_variance(var, eps, channel, name);
   }
   /// A batch variance needs two values per channel, or none at all. With a communicator, all ranks together need them:
   /// the exchange checks that.
@@ -75,7 +83,7 @@ class Arguments {
   [[nodiscard]] const char* operation() const noexcept { return operation_; }
 
  private:
-  [[noreturn]] void fail_variance(double var, double eps, std::int64_t channel) const;
+  [[noreturn]] void fail_variance(double var, double eps, std::int64_t channel, const char* name) const;
 
   struct Argument {
     const char* name;
@@ -86,6 +94,9 @@ class Arguments {
   };
 
   void add(const Argument& argument, const Length& length);
+  void add_value(const Argument& value) const;
+  void aligned(const Argument& argument) const;
+  static bool meet(const Argument& a, const Argument& b) noexcept;
 
   const char* operation_;
   std::array<Argument, 20> arguments_{};

@@ -37,6 +37,9 @@ int64_t product(const char* operation, std::span<const int64_t> factors) {
 RowExtent RowExtent::from_axis(std::span<const int64_t> shape, int64_t axis) {
   constexpr auto operation = "RowExtent::from_axis";
   const auto rank = static_cast<int64_t>(shape.size());
+  if (rank == 0) {
+    throw Error(ErrorCode::bad_argument, std::string(operation) + ": shape has rank 0, want 1 or more");
+  }
   if (axis < -rank || axis >= rank) {
     throw Error(ErrorCode::bad_argument, std::string(operation) + ": axis is " + std::to_string(axis) + ", want " +
                                              std::to_string(-rank) + " to " + std::to_string(rank - 1) +

@@ -122,8 +122,9 @@ void check_double_backward_spans(core::Arguments& check, const Args& a, const Le
   check.no_overlap();
 }
 
-inline void check_variances(const core::Arguments& check, std::span<const double> var, double eps) {
-  for (std::size_t c = 0; c < var.size(); ++c) check.positive_variance(var[c], eps, static_cast<std::int64_t>(c));
+inline void check_variances(const core::Arguments& check, std::span<const double> var, double eps,
+                            const char* name = "var") {
+  for (std::size_t c = 0; c < var.size(); ++c) check.positive_variance(var[c], eps, static_cast<std::int64_t>(c), name);
 }
 
 }  // namespace unitvar::ops

@@ -31,18 +31,16 @@ void check_training_arguments(const core::Arguments& check, std::int64_t bytes_p
 
 int tensors_read(Pass pass) noexcept { return pass == Pass::backward ? 2 : 1; }
 
-/// Of a schedule that describe() knows.
-template <class Schedule>
-Explanation explanation(const Schedule& s, Pass pass, Walk walk, double share) {
+Explanation explanation(const std::string& schedule, int threads, Pass pass, Walk walk, double share) {
   const int reads = walk == Walk::streamed ? 2 * tensors_read(pass) : tensors_read(pass);
   char text[48];
   std::snprintf(text, sizeof text, "; %dR + 1W; largest share %.2f", reads, share);
-  return {walk, s.threads, reads, 1, share, cpu::describe(s) + text};
+  return {walk, threads, reads, 1, share, schedule + text};
 }
 
 Explanation explanation(const cpu::Schedule& s, Pass pass) {
   const bool has_sums = pass != Pass::inference;
-  return explanation(s, pass, has_sums ? s.walk : Walk::resident,
+  return explanation(cpu::describe(s, has_sums), s.threads, pass, has_sums ? s.walk : Walk::resident,
                      cpu::largest_share(has_sums ? s : cpu::without_sums(s)));
 }
 
@@ -74,7 +72,7 @@ Explanation explain_rows(const RowExtent& extent, std::int64_t bytes_per_element
   cpu::check_options(check, options);
   const cpu::ScheduleInput input = cpu::schedule_input(options, bytes_per_element, tensors_read(pass));
   const cpu::RowSchedule s = cpu::make_row_schedule(extent, input, pass == Pass::backward);
-  return explanation(s, pass, Walk::resident, cpu::largest_share(s));
+  return explanation(cpu::describe(s), s.threads, pass, Walk::resident, cpu::largest_share(s));
 }
 
 }  // namespace unitvar

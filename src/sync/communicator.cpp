@@ -152,7 +152,8 @@ void Communicator::abandon_frame() noexcept {
 void Communicator::check_free() const {
   if (!do_is_under_way()) return;
   core::Arguments("Communicator")
-      .fail(ErrorCode::communication, "an exchange has not ended: the communicator is of no more use");
+      .fail(ErrorCode::communication,
+            "an exchange has not ended and may still use the frame, want another communicator");
 }
 
 void Communicator::start() {

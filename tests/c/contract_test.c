@@ -62,6 +62,7 @@ static void shapes(void) {
 
 /* Every refusal leaves y as it was. */
 static void refusals(void) {
+  const double one[3] = {1, 1, 1};
   for (int k = 0; k < SIZE; ++k) {
     x[k] = (float)k;
     y[k] = -1;
@@ -99,6 +100,10 @@ static void refusals(void) {
   CHECK_FAILS(unitvar_batch_norm_forward(&a, &options), UNITVAR_BAD_ARGUMENT, "isa is 31");
   options.isa = 0, options.walk = -1;
   CHECK_FAILS(unitvar_batch_norm_forward(&a, &options), UNITVAR_BAD_ARGUMENT, "walk is -1");
+  options.walk = 0, options.counts = (unitvar_precision_counts*)(void*)((char*)&numbers + 4);
+  CHECK_FAILS(unitvar_batch_norm_forward(&a, &options), UNITVAR_BAD_ARGUMENT, "counts is misaligned");
+  options.counts = (unitvar_precision_counts*)(void*)((uintptr_t)(y + 8) / 8 * 8);
+  CHECK_FAILS(unitvar_batch_norm_forward(&a, &options), UNITVAR_OVERLAP, "counts overlaps y");
   unitvar_batch_norm_ghost_forward_args ghost = {
       .struct_size = sizeof ghost, .extent = {4, 3, 2}, .x = x, .y = y, .eps = 1e-5};
   CHECK_FAILS(unitvar_batch_norm_ghost_forward(&ghost, NULL), UNITVAR_BAD_ARGUMENT, "ghost is 0");
@@ -108,6 +113,24 @@ static void refusals(void) {
   unitvar_batch_norm_act_forward_args act = {
       .struct_size = sizeof act, .extent = {4, 3, 2}, .x = x, .y = y, .eps = 1e-5, .activation = {.kind = 256}};
   CHECK_FAILS(unitvar_batch_norm_act_forward(&act, NULL), UNITVAR_BAD_ARGUMENT, "kind is 256");
+  const unitvar_batch_norm_act_backward_args by_mask = {.struct_size = sizeof by_mask,
+                                                        .extent = {4, 3, 2},
+                                                        .x = x,
+                                                        .dy = x,
+                                                        .mean = one,
+                                                        .rstd = one,
+                                                        .dx = y,
+                                                        .activation = {.kind = UNITVAR_LEAKY_RELU}};
+  CHECK_FAILS(unitvar_batch_norm_act_backward(&by_mask, NULL), UNITVAR_NULL_DATA, "mask is null");
+  const unitvar_batch_norm_renorm_forward_args renorm = {.struct_size = sizeof renorm,
+                                                         .extent = {4, 3, 2},
+                                                         .x = x,
+                                                         .running_mean = one,
+                                                         .running_var = one,
+                                                         .y = y,
+                                                         .r_max = 1,
+                                                         .eps = -2};
+  CHECK_FAILS(unitvar_batch_norm_renorm_forward(&renorm, NULL), UNITVAR_BAD_EPSILON, "running_var + eps is 1 + -2");
   unitvar_batch_norm_fold_args fold = {.struct_size = sizeof fold,
                                        .extent = {INT64_MAX, {1, 4, 1}},
                                        .weight = x,
@@ -117,7 +140,6 @@ static void refusals(void) {
                                        .folded_bias = y,
                                        .eps = 1e-5};
   CHECK_FAILS(unitvar_batch_norm_fold(&fold), UNITVAR_BAD_EXTENT, "9223372036854775807");
-  const double one[3] = {1, 1, 1};
   unitvar_batch_norm_frozen_backward_args frozen = {.struct_size = sizeof frozen,
                                                     .extent = {4, 3, 2},
                                                     .dy = x,
@@ -177,49 +199,15 @@ static void layer(void) {
   CHECK(view.batches_tracked == 41 && view.frozen && !view.tracking && !view.training);
   unitvar_layer_destroy(layer);
   unitvar_layer_destroy(NULL);
-  config.channels = 0;
   layer = NULL;
+  unitvar_options options = {.struct_size = sizeof options, .isa = 77};
+  CHECK_FAILS(unitvar_layer_create(&config, &options, &layer), UNITVAR_BAD_ARGUMENT, "isa is 77");
+  options.isa = 0, options.threads = -4;
+  CHECK_FAILS(unitvar_layer_create(&config, &options, &layer), UNITVAR_BAD_ARGUMENT, "threads is -4");
+  config.channels = 0;
   CHECK_FAILS(unitvar_layer_create(&config, NULL, &layer), UNITVAR_BAD_EXTENT, "0");
   CHECK(layer == NULL);
   CHECK_FAILS(unitvar_layer_forward(NULL, &extent, x, y), UNITVAR_NULL_DATA, "layer");
-}
-
-/* An engine of one rank, whose frames need no way; it fails when it is told to. */
-static int32_t carry(void* user, void* frame, int64_t bytes) {
-  int32_t* const calls = user;
-  if (frame == NULL || bytes <= 0 || *calls < 0) return 7;
-  ++*calls;
-  return 0;
-}
-
-static void engine(void) {
-  int32_t calls = 0;
-  const unitvar_engine own = {.struct_size = sizeof own, .start = carry, .wait = carry, .user = &calls};
-  unitvar_communicator* ranks = NULL;
-  unitvar_batch_norm_forward_args a = good();
-  float alone[SIZE];
-  a.y = alone;
-  CHECK_OK(unitvar_batch_norm_forward(&a, NULL));
-  a.y = y;
-  CHECK_OK(unitvar_communicator_create(0, 1, &own, NULL, &ranks));
-  const unitvar_options options = {.struct_size = sizeof options, .communicator = ranks};
-  CHECK_OK(unitvar_batch_norm_forward(&a, &options));
-  unitvar_sync_counters counters = {-1, -1, -1};
-  CHECK_OK(unitvar_communicator_counters(ranks, &counters));
-  CHECK(calls == 2 * counters.frames && memcmp(alone, y, sizeof y) == 0);
-  unitvar_communicator_destroy(ranks);
-
-  const unitvar_engine none = {.struct_size = sizeof none};
-  CHECK_FAILS(unitvar_communicator_create(0, 2, &none, NULL, &ranks), UNITVAR_NULL_DATA, "start");
-  CHECK_FAILS(unitvar_communicator_create(2, 2, &own, NULL, &ranks), UNITVAR_BAD_ARGUMENT, "2");
-  CHECK_OK(unitvar_communicator_create(0, 2, &own, NULL, &ranks));
-  const unitvar_options of_two = {.struct_size = sizeof of_two, .communicator = ranks};
-  calls = -1;
-  for (int k = 0; k < SIZE; ++k) y[k] = -1;
-  CHECK_FAILS(unitvar_batch_norm_forward(&a, &of_two), UNITVAR_COMMUNICATION, "returned 7");
-  for (int k = 0; k < SIZE; ++k) CHECK(y[k] == -1);
-  unitvar_communicator_destroy(ranks);
-  unitvar_communicator_destroy(NULL);
 }
 
 /* One rank makes a call that is refused before it reaches the library, the other one a good call. */
@@ -323,6 +311,25 @@ static void explanation(void) {
   CHECK_OK(unitvar_explain(&extent, UNITVAR_F32, UNITVAR_FORWARD, NULL, &e));
   CHECK(e.writes == 1 && e.reads >= 1 && e.threads >= 1 && strlen(e.text) > 20);
   CHECK_FAILS(unitvar_explain(&extent, UNITVAR_F32, 3, NULL, &e), UNITVAR_BAD_ARGUMENT, "pass is 3");
+  CHECK_OK(unitvar_explain(&extent, UNITVAR_F32, UNITVAR_INFERENCE, NULL, &e));
+  CHECK(e.walk == UNITVAR_WALK_RESIDENT && strstr(e.text, "resident, one pass") != NULL);
+  CHECK(strstr(e.text, "streamed,") == NULL);
+}
+
+/* Given statistics do not move. */
+static void frozen_tangents(void) {
+  const double one[3] = {1, 1, 1};
+  double mean_dot[3] = {7, 7, 7}, var_dot[3] = {7, 7, 7};
+  const unitvar_batch_norm_jvp_args a = {.struct_size = sizeof a,
+                                         .extent = {4, 3, 2},
+                                         .x = x,
+                                         .mean = one,
+                                         .rstd = one,
+                                         .x_dot = x,
+                                         .mean_dot = mean_dot,
+                                         .var_dot = var_dot};
+  CHECK_OK(unitvar_batch_norm_frozen_jvp(&a, NULL));
+  for (int c = 0; c < 3; ++c) CHECK(mean_dot[c] == 0 && var_dot[c] == 0);
 }
 
 int main(void) {
@@ -331,10 +338,10 @@ int main(void) {
   refusals();
   later_header();
   layer();
-  engine();
   ranks();
   alone();
   timeout();
   explanation();
+  frozen_tangents();
   return failures == 0 ? 0 : 1;
 }

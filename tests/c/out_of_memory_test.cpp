@@ -32,12 +32,15 @@ bool fails_without(int allocation, const Operation& operation, FilledFor<Operati
   const unitvar_options options = with_threads(2);
   unitvar_status status = UNITVAR_OK;
   bool has_failed = false;
+  std::string message;
   std::thread([&] {
     const test::FailingNew failing(allocation);
     status = operation.call(&filled.args, &options);
     has_failed = failing.has_failed();
+    if (has_failed) message = unitvar_last_error();
   }).join();
   if (!has_failed) return false;
+  EXPECT_EQ(operation.name + std::string(": out of memory"), message);
   EXPECT_EQ(UNITVAR_OUT_OF_MEMORY, status) << operation.name << " without allocation " << allocation;
   expect_nothing_written(operation.name + (" without allocation " + std::to_string(allocation)), filled.buffers);
   return true;

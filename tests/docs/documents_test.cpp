@@ -148,6 +148,21 @@ TEST(Documents, EveryTestNamedByItsEquationsExists) {
   }
 }
 
+/// `src/core/text.hpp`, in code marks.
+TEST(Documents, EveryFileThatIsNamedExists) {
+  constexpr const char* kFile =
+      R"(`((?:bench|cmake|docs|examples|include|packages|python|script|src|tests|tools)/[\w./-]*\.\w+)`)";
+  int named = 0;
+  for (const fs::path& path : documents()) {
+    const std::string text = read(path);
+    for (const auto& match : matches_of(text, kFile)) {
+      EXPECT_TRUE(fs::exists(source / match[1].str())) << name_of(path) << " names " << match[0];
+      ++named;
+    }
+  }
+  EXPECT_GT(named, 50);
+}
+
 /// The anchors that GitHub makes of a document's headings.
 std::set<std::string> anchors_of(const std::string& text) {
   std::set<std::string> anchors;

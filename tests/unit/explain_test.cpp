@@ -28,6 +28,17 @@ TEST(Explain, KnowsThatInferencePassesOnce) {
       explain(Extent::nhwc(50, 112, 112, 64), 4, Pass::inference, {.cpu = {.threads = 1, .walk = Walk::streamed}});
   EXPECT_EQ(inference.walk, Walk::resident);
   EXPECT_EQ(inference.reads, 1);
+  EXPECT_NE(inference.text.find("; resident, one pass over 64 channels x "), std::string::npos) << inference.text;
+  for (const Walk walk : {Walk::automatic, Walk::resident, Walk::streamed}) {
+    for (const int threads : {1, 2}) {
+      const Options options{.cpu = {.threads = threads, .walk = walk}};
+      const Explanation planar = explain(Extent::nchw(50, 64, 112, 112), 4, Pass::inference, options);
+      EXPECT_EQ(planar.walk, Walk::resident);
+      EXPECT_NE(planar.text.find("resident, one pass"), std::string::npos) << planar.text;
+      EXPECT_EQ(planar.text.find("streamed, "), std::string::npos) << planar.text;
+      EXPECT_EQ(planar.text.find("block"), std::string::npos) << planar.text;
+    }
+  }
 }
 
 TEST(Explain, KnowsThatRanksWaitBetweenThePasses) {

@@ -70,7 +70,7 @@ int check(const std::string& name) {
   const Isa wanted = unitvar::isa_from_name(name);
   if (wanted == Isa::automatic) return expect_selected(supported.front());
   if (std::find(supported.begin(), supported.end(), wanted) != supported.end()) return expect_selected(wanted);
-  return expect_refused(ErrorCode::unsupported_isa, {name});
+  return expect_refused(ErrorCode::unsupported_isa, {"UNITVAR_ISA is " + name + ", want"});
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -82,6 +83,19 @@ TEST(RefusedCases, GroupsThatAreNoneForAShape) {
                [&] { (void)Groups::channels_last(shape, 2); });
 }
 
+TEST(RefusedCases, MasksOfTensorsThatNoTypeCanHave) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  for (const Activation& activation : {Activation::leaky_relu(0.1), Activation::clip(), Activation::identity()}) {
+    for (const Extent& extent : {Extent{kMost, 1, 1}, {1, 1, kMost}, {kMost / 2 + 1, 1, 1}, {1, 1 << 30, 1L << 33}}) {
+      expect_error(ErrorCode::overflow, {"batch_norm_act_mask_bytes: Extent{"},
+                   [&] { (void)batch_norm_act_mask_bytes(extent, activation); });
+    }
+  }
+  // One row of bits, and eight bytes.
+  EXPECT_EQ(batch_norm_act_mask_bytes({kMost / 2, 1, 1}), (kMost / 2 + 7) / 8 + 8);
+  EXPECT_EQ(batch_norm_act_mask_bytes({1 << 20, 1 << 10, 1 << 10}), (std::int64_t{1} << 37) + 8);
+}
+
 TEST(RefusedCases, AxesAndShapesThatHaveNoRows) {
   using Shape = std::vector<std::int64_t>;
   const auto refused = [](ErrorCode code, std::initializer_list<std::string> parts, const Shape& shape, int axis) {
@@ -89,7 +103,7 @@ TEST(RefusedCases, AxesAndShapesThatHaveNoRows) {
   };
   refused(ErrorCode::bad_argument, {"axis is 3", "-3 to 2"}, {2, 3, 4}, 3);
   refused(ErrorCode::bad_argument, {"axis is -4"}, {2, 3, 4}, -4);
-  refused(ErrorCode::bad_argument, {"rank 0"}, {}, 0);
+  refused(ErrorCode::bad_argument, {"shape has rank 0, want 1 or more"}, {}, 0);
   refused(ErrorCode::bad_extent, {"shape[2] is 0", ">= 1"}, {2, 3, 0}, -1);
   refused(ErrorCode::bad_extent, {"shape[0] is 0", ">= 1"}, {0}, -1);
   refused(ErrorCode::bad_extent, {"shape[0] is -2"}, {-2, 3, 4}, -1);

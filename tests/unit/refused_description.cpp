@@ -68,7 +68,8 @@ void refuse_eps(Operation& op, double& eps, const Flat& flat) {
     if (!op.reads(given)) continue;
     for (const auto& [var, bad] : {std::pair{0.0, 0.0}, {-1.0, 1e-5}, {0.01, -0.01}}) {
       const Flat one{"channel 2", [](std::int64_t k) { return k == 2; }, var};
-      refuse_flat(op, eps, bad, *op.find(given), one, "var + eps is " + core::number(var) + " + ", Walk::automatic);
+      const std::string name = op.reads("running_var") ? "running_var" : "var";
+      refuse_flat(op, eps, bad, *op.find(given), one, name + " + eps is " + core::number(var) + " + ", Walk::automatic);
     }
   }
   if (op.find("x") == nullptr || op.reads("var")) return;
@@ -86,9 +87,12 @@ void refuse_options(Operation& op) {
     op.refuses(code, "options.cpu." + message, [] {}, {.cpu = cpu});
   };
   refused("threads is -1, want 0 (the default) or more", {.threads = -1});
-  refused("walk is -1, want a value of unitvar::Walk", {.walk = static_cast<Walk>(-1)});
-  refused("walk is 3, want a value of unitvar::Walk", {.walk = static_cast<Walk>(3)});
-  refused("isa is 77, want a value of unitvar::Isa", {.isa = static_cast<Isa>(77)});
+  refused("walk is -1, want a value of unitvar::Walk, 0 to 2", {.walk = static_cast<Walk>(-1)});
+  refused("walk is 3, want a value of unitvar::Walk, 0 to 2", {.walk = static_cast<Walk>(3)});
+  refused("isa is 77, want a value of unitvar::Isa, 0 to 5", {.isa = static_cast<Isa>(77)});
+  alignas(PrecisionCounts) static char memory[sizeof(PrecisionCounts) + 4];
+  refused("counts is misaligned: its address is a multiple of 8 plus 4, want a multiple of 8",
+          {.counts = reinterpret_cast<PrecisionCounts*>(memory + 4)});
   const Isa best = supported_isas().front(), absent = best == Isa::neon ? Isa::avx2 : Isa::neon;
   refused("isa is " + std::string(isa_name(absent)) +
               ", want one this machine and build have: " + std::string(isa_name(best)),

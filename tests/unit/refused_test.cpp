@@ -170,6 +170,24 @@ TEST_P(Refusals, NameOutputsThatOverlapAnotherArgument) {
   });
 }
 
+TEST_P(Refusals, NameCountsThatOverlapAnArgument) {
+  const bool has_counted = GetParam().name.ends_with("::finish");  // the tiles that were added
+  for (const Description& description : GetParam().descriptions) {
+    if (!description.has_options || has_counted) continue;
+    Operation op(GetParam().name);
+    description(op, usual);
+    for (const Argument& a : op.arguments) {
+      for (std::byte* place : {a.place, a.place + a.bytes() - 1}) {
+        auto* const counts = reinterpret_cast<PrecisionCounts*>(at_or_before(place, alignof(PrecisionCounts)));
+        expect_refused(op, {ErrorCode::overlap,
+                            op.name + ": options.cpu.counts overlaps " + a.name + ", want separate memory",
+                            [] {},
+                            {.cpu = {.counts = counts}}});
+      }
+    }
+  }
+}
+
 TEST_P(Refusals, NameAThirdArgumentOnAnOutputAndTheInputThatItMayBe) {
   with_each(usual, [](Operation& op) {
     for (const auto& [output, input] : op.same) {

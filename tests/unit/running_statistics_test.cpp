@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <limits>
+#include <string>
 #include <vector>
 
 #include "support/expect_error.hpp"
@@ -105,7 +106,8 @@ TEST_F(RunningStatisticsUpdate, AnEmptyBatchChangesNothingNotEvenTheCounter) {
 }
 
 TEST_F(RunningStatisticsUpdate, OneValuePerChannelIsLegalForBiasedVarianceOnly) {
-  expect_error(ErrorCode::too_few_values, {"update_running_statistics", "1"}, [&] { update({}, 1); });
+  expect_error(ErrorCode::too_few_values, {"update_running_statistics: count is 1,"}, [&] { update({}, 1); });
+  expect_error(ErrorCode::too_few_values, {"update_running_statistics: count is 0.5,"}, [&] { update({}, 0.5); });
   expect_unchanged();
   update({.variance = VarianceKind::biased}, 1);
   expect_running({1.2, -1.2}, {3.68, 0.61});
@@ -129,6 +131,47 @@ TEST_F(RunningStatisticsUpdate, TheCumulativeAverageNeedsACounter) {
   expect_error(ErrorCode::bad_argument, {"update_running_statistics", "batches_tracked"}, [&] {
     update_running_statistics({.mean = mean, .var = var}, 5, batch_mean, batch_var,
                               {.average = RunningAverage::cumulative});
+  });
+  expect_unchanged();
+}
+
+TEST_F(RunningStatisticsUpdate, ACounterThatIsNegativeOrCannotBeIncrementedIsRefused) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  for (const RunningAverage average : {RunningAverage::exponential, RunningAverage::cumulative}) {
+    for (const std::int64_t bad :
+         {std::int64_t{-1}, std::int64_t{-7}, std::numeric_limits<std::int64_t>::min(), kMost}) {
+      const std::string is = " is " + std::to_string(bad) + ", want 0 to 9223372036854775806";
+      std::int64_t tracked = bad, skipped = bad;
+      expect_error(ErrorCode::bad_argument, {"update_running_statistics: running.batches_tracked" + is}, [&] {
+        update_running_statistics({.mean = mean, .var = var, .batches_tracked = &tracked}, 5, batch_mean, batch_var,
+                                  {.average = average});
+      });
+      expect_error(ErrorCode::bad_argument, {"update_running_statistics: running.batches_skipped" + is}, [&] {
+        update_running_statistics({.mean = mean, .var = var, .batches_tracked = &batches, .batches_skipped = &skipped},
+                                  5, batch_mean, batch_var, {.average = average, .skip_nonfinite = true});
+      });
+      EXPECT_TRUE(tracked == bad && skipped == bad);
+      expect_unchanged();
+    }
+  }
+  std::int64_t last = kMost - 1;
+  update_running_statistics({.mean = mean, .var = var, .batches_tracked = &last}, 5, batch_mean, batch_var,
+                            {.average = RunningAverage::cumulative});
+  EXPECT_EQ(last, kMost);
+}
+
+TEST_F(RunningStatisticsUpdate, CountersMayNotOverlapStatisticsOrEachOther) {
+  auto* const within = reinterpret_cast<std::int64_t*>(mean.data() + 1);
+  expect_error(ErrorCode::overlap, {"running.mean overlaps running.batches_tracked"}, [&] {
+    update_running_statistics({.mean = mean, .var = var, .batches_tracked = within}, 5, batch_mean, batch_var);
+  });
+  expect_error(ErrorCode::overlap, {"running.batches_tracked overlaps running.batches_skipped"}, [&] {
+    update_running_statistics({.mean = mean, .var = var, .batches_tracked = &batches, .batches_skipped = &batches}, 5,
+                              batch_mean, batch_var);
+  });
+  auto* const misaligned = reinterpret_cast<std::int64_t*>(reinterpret_cast<char*>(&batches) + 4);
+  expect_error(ErrorCode::bad_argument, {"running.batches_skipped is misaligned", "8 plus 4"}, [&] {
+    update_running_statistics({.mean = mean, .var = var, .batches_skipped = misaligned}, 5, batch_mean, batch_var);
   });
   expect_unchanged();
 }

@@ -7,8 +7,8 @@
 extern "C" {
 #endif
 
-/* Either moments of x, or sums of dy and dy * (x - mean). Not for use by two threads at a time, but for tiles or
-   channels that differ. */
+/* Either moments of x, or sums of dy and dy * (x - mean). A handle is for one thread at a time, with one exception:
+   several threads may add at the same time, if their tiles or their channels differ. */
 typedef struct unitvar_accumulator unitvar_accumulator;
 
 /* The elements of a tile: outer and inner indices [begin, begin + number) of all channels. */

@@ -16,7 +16,7 @@ typedef struct unitvar_activation {
 enum { UNITVAR_IDENTITY = 0, UNITVAR_LEAKY_RELU = 1, UNITVAR_CLIP = 2, UNITVAR_HARD_SWISH = 3, UNITVAR_SILU = 4 };
 
 /* Bytes of the mask that leaky ReLU and clip keep for the backward; 0 for the others. The forward does not write its
- * last eight bytes. */
+   last eight bytes. UNITVAR_OVERFLOW if a tensor of 16-bit elements exceeds 64 bits. */
 UNITVAR_C_API unitvar_status unitvar_batch_norm_act_mask_bytes(const unitvar_extent* extent,
                                                                const unitvar_activation* activation,
                                                                int64_t* bytes) UNITVAR_C_NOEXCEPT;
@@ -70,7 +70,7 @@ typedef struct unitvar_batch_norm_act_backward_args {
   unitvar_extent extent;
   const void* x;                 /* the forward's input */
   const void* dy;                /* dL/dy */
-  const uint8_t* mask;           /* the forward's; null if the activation has none */
+  const uint8_t* mask;           /* the forward's; may be null if the activation has none */
   const void* residual;          /* optional: the forward's, for hard-swish and SiLU; the others do not read it */
   const double* mean;            /* saved by the forward, C */
   const double* rstd;            /* saved by the forward, C */

@@ -20,7 +20,9 @@ extern "C" {
 /* The interface that this header declares. It grows when a function or the meaning of a field changes. */
 #define UNITVAR_ABI_VERSION 1
 
-/* What a function returns. Anything but UNITVAR_OK: nothing was written, and unitvar_last_error() says why. */
+/* What a function returns. Anything but UNITVAR_OK: nothing was written, and unitvar_last_error() says why. There is
+   one exception: with UNITVAR_COMMUNICATION, outputs may be written in part. They include dgamma and dbeta of a layer,
+   but not its parameters, statistics and counters. */
 typedef int32_t unitvar_status;
 enum {
   UNITVAR_OK = 0,
@@ -35,7 +37,7 @@ enum {
   UNITVAR_BAD_STATE = 9,        /* a call out of order, such as backward without a training forward */
   UNITVAR_UNSUPPORTED_ISA = 10, /* this machine, or this build, lacks the instruction set asked for */
   UNITVAR_DISAGREEMENT = 11,    /* ranks of a communicator made different calls, or one of them refused its arguments */
-  UNITVAR_COMMUNICATION = 12,   /* the engine behind a communicator reports a failure */
+  UNITVAR_COMMUNICATION = 12,   /* the engine behind a communicator reports a failure, maybe within the call */
   UNITVAR_OUT_OF_MEMORY = 13,   /* an allocation failed */
   UNITVAR_INTERNAL = 14         /* a defect of the library */
 };
@@ -67,7 +69,7 @@ typedef struct unitvar_weight_extent {
   unitvar_extent block;
 } unitvar_weight_extent;
 
-/* The extent of a shape (N, C, ...) or (N, ..., C), of `rank` >= 2 numbers. */
+/* The extent of a shape (N, C, ...) or (N, ..., C), of `rank` numbers, 2 to 5. */
 UNITVAR_C_API unitvar_status unitvar_channels_first(const int64_t* shape, int32_t rank,
                                                     unitvar_extent* extent) UNITVAR_C_NOEXCEPT;
 UNITVAR_C_API unitvar_status unitvar_channels_last(const int64_t* shape, int32_t rank,
@@ -77,10 +79,11 @@ UNITVAR_C_API unitvar_status unitvar_groups_channels_first(const int64_t* shape,
                                                            unitvar_groups* out) UNITVAR_C_NOEXCEPT;
 UNITVAR_C_API unitvar_status unitvar_groups_channels_last(const int64_t* shape, int32_t rank, int64_t groups,
                                                           unitvar_groups* out) UNITVAR_C_NOEXCEPT;
-/* Rows of the axes from `axis` on; a negative axis counts from the end. */
+/* Rows of the axes from `axis` on; a negative axis counts from the end. `rank` is 1 or more. */
 UNITVAR_C_API unitvar_status unitvar_rows_from_axis(const int64_t* shape, int32_t rank, int64_t axis,
                                                     unitvar_row_extent* extent) UNITVAR_C_NOEXCEPT;
-/* Weights (outputs, inputs / groups, ...). Transposed convolutions have (inputs, outputs / groups, ...). */
+/* Weights (outputs, inputs / groups, ...), of `rank` numbers, 2 or more. Transposed convolutions have (inputs,
+   outputs / groups, ...). */
 UNITVAR_C_API unitvar_status unitvar_convolution_weights(const int64_t* shape, int32_t rank,
                                                          unitvar_weight_extent* extent) UNITVAR_C_NOEXCEPT;
 /* The same with the outputs last: (..., inputs / groups, outputs). */
@@ -118,7 +121,7 @@ typedef struct unitvar_options {
   int32_t threads;    /* 0: as many as OpenMP gives */
   unitvar_isa isa;
   unitvar_walk walk;
-  unitvar_precision_counts* counts;   /* null: nothing is counted */
+  unitvar_precision_counts* counts;   /* null: nothing is counted; apart from all arguments of the call */
   unitvar_communicator* communicator; /* ranks that share the batch; null: this process alone */
 } unitvar_options;
 

@@ -10,7 +10,11 @@ extern "C" {
 /* What carries frames between ranks. A frame is frame_bytes bytes at `frame`, the same address in every call. `start`
    begins to make it, on all ranks, the merge of all ranks' frames by unitvar_merge_frames; `wait` returns when it is.
    Order and grouping are free, but the same on all ranks. Both return 0, or another number if the engine failed: the
-   call then returns UNITVAR_COMMUNICATION. They run on the thread that made the call, and may not jump out of it. */
+   call then returns UNITVAR_COMMUNICATION. They run on the thread that made the call, and may not jump out of it.
+
+   A `start` that fails has let go of the frame. Behind a `wait` that fails, the engine may go on to use it. The
+   communicator never touches this frame again. All its further calls return UNITVAR_COMMUNICATION, and
+   unitvar_communicator_destroy leaves the frame in memory. */
 typedef struct unitvar_engine {
   size_t struct_size; /* sizeof(unitvar_engine) */
   int32_t (*start)(void* user, void* frame, int64_t frame_bytes);
@@ -25,8 +29,9 @@ typedef struct unitvar_sync_options {
   int32_t without_overlap;            /* not 0: no computation while a frame travels */
   int32_t global_parameter_gradients; /* 0: dgamma and dbeta are of the rank's own samples, for an optimizer that adds
                                          them up. Else: of all ranks' samples */
-  double timeout_seconds;             /* of a thread group, for the other ranks: then all its calls fail with
-                                         UNITVAR_COMMUNICATION from there on. 0: as long as it takes */
+  double timeout_seconds;             /* of a thread group: how long a rank waits for the others. If one does not come
+                                         in time, this call and all later ones of the group return
+                                         UNITVAR_COMMUNICATION. 0: as long as it takes */
 } unitvar_sync_options;
 
 /* What a communicator has done since it was made. */
@@ -40,7 +45,7 @@ typedef struct unitvar_sync_counters {
 UNITVAR_C_API unitvar_status unitvar_communicator_create(int32_t rank, int32_t size, const unitvar_engine* engine,
                                                          const unitvar_sync_options* options,
                                                          unitvar_communicator** out) UNITVAR_C_NOEXCEPT;
-/* Does nothing with a communicator that a thread group owns. */
+/* Does nothing with a communicator that a thread group owns. A frame that the engine may still use stays in memory. */
 UNITVAR_C_API void unitvar_communicator_destroy(unitvar_communicator* communicator) UNITVAR_C_NOEXCEPT;
 UNITVAR_C_API unitvar_status unitvar_communicator_counters(const unitvar_communicator* communicator,
                                                            unitvar_sync_counters* counters) UNITVAR_C_NOEXCEPT;
@@ -49,7 +54,7 @@ UNITVAR_C_API unitvar_status unitvar_communicator_counters(const unitvar_communi
 UNITVAR_C_API unitvar_status unitvar_refuse_call(unitvar_communicator* communicator,
                                                  const char* why) UNITVAR_C_NOEXCEPT;
 
-/* Merges frame `in` into frame `inout`, of `bytes` bytes each. Damaged frames are refused. */
+/* Merges frame `in` into frame `inout`, of `bytes` bytes each. Damaged frames are refused (UNITVAR_COMMUNICATION). */
 UNITVAR_C_API unitvar_status unitvar_merge_frames(const void* in, void* inout, int64_t bytes) UNITVAR_C_NOEXCEPT;
 
 /* Ranks that are threads of this process: each makes its calls on a thread of its own. */

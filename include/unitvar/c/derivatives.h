@@ -75,7 +75,7 @@ typedef struct unitvar_batch_norm_jvp_args {
 UNITVAR_C_API unitvar_status unitvar_batch_norm_jvp(const unitvar_batch_norm_jvp_args* args,
                                                     const unitvar_options* options) UNITVAR_C_NOEXCEPT;
 
-/* Forward mode of inference. mean_dot and var_dot must be null. */
+/* Forward mode of inference, whose statistics do not move: mean_dot and var_dot, where they are asked for, become 0. */
 UNITVAR_C_API unitvar_status unitvar_batch_norm_frozen_jvp(const unitvar_batch_norm_jvp_args* args,
                                                            const unitvar_options* options) UNITVAR_C_NOEXCEPT;
 

@@ -11,8 +11,8 @@ typedef int32_t unitvar_pass;
 enum { UNITVAR_FORWARD = 0, UNITVAR_BACKWARD = 1, UNITVAR_INFERENCE = 2 };
 
 typedef struct unitvar_explanation {
-  size_t struct_size; /* sizeof(unitvar_explanation) */
-  unitvar_walk walk;
+  size_t struct_size;   /* sizeof(unitvar_explanation) */
+  unitvar_walk walk;    /* UNITVAR_WALK_RESIDENT for inference, which has one pass only */
   int32_t threads;      /* that would work */
   int32_t reads;        /* tensors read from memory */
   int32_t writes;       /* tensors written */

@@ -7,7 +7,7 @@
 extern "C" {
 #endif
 
-/* Not for use by two threads at a time; unitvar_layer_infer may run on several. */
+/* A handle is for one thread at a time, with one exception: unitvar_layer_infer may run on several at the same time. */
 typedef struct unitvar_layer unitvar_layer;
 
 typedef struct unitvar_layer_config {
@@ -36,9 +36,9 @@ typedef struct unitvar_layer_view {
   int32_t training, tracking, frozen;
 } unitvar_layer_view;
 
-/* An eps or momentum that is not finite is UNITVAR_BAD_ARGUMENT. A layer in training mode: gamma = 1, beta = 0, running
-   mean 0 and variance 1. Destroy it with unitvar_layer_destroy. What `options` points to must live as long as the
-   layer. */
+/* An eps or momentum that is not finite is UNITVAR_BAD_ARGUMENT. Options that a call would refuse are refused here. A
+   layer in training mode: gamma = 1, beta = 0, running mean 0 and variance 1. Destroy it with unitvar_layer_destroy.
+   What `options` points to must live as long as the layer. */
 UNITVAR_C_API unitvar_status unitvar_layer_create(const unitvar_layer_config* config, const unitvar_options* options,
                                                   unitvar_layer** out) UNITVAR_C_NOEXCEPT;
 UNITVAR_C_API void unitvar_layer_destroy(unitvar_layer* layer) UNITVAR_C_NOEXCEPT;
@@ -48,7 +48,7 @@ UNITVAR_C_API unitvar_status unitvar_layer_set_training(unitvar_layer* layer, in
 UNITVAR_C_API unitvar_status unitvar_layer_set_tracking(unitvar_layer* layer, int32_t on) UNITVAR_C_NOEXCEPT;
 /* Whether training uses the running statistics as constants, as fine-tuning does. */
 UNITVAR_C_API unitvar_status unitvar_layer_set_frozen(unitvar_layer* layer, int32_t on) UNITVAR_C_NOEXCEPT;
-/* For a layer that is restored; 0 or more. */
+/* For a layer that is restored; 0 to INT64_MAX - 1. */
 UNITVAR_C_API unitvar_status unitvar_layer_set_batches_tracked(unitvar_layer* layer,
                                                                int64_t batches) UNITVAR_C_NOEXCEPT;
 UNITVAR_C_API unitvar_status unitvar_layer_look(unitvar_layer* layer, unitvar_layer_view* view) UNITVAR_C_NOEXCEPT;

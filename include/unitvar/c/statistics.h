@@ -8,7 +8,7 @@ extern "C" {
 #endif
 
 /* Merges the moments of part b into those of part a, by Chan's formula (derivation B8). `merged`, which may be null,
-   receives count_a + count_b. */
+   receives count_a + count_b. It may not lie within another argument. */
 UNITVAR_C_API unitvar_status unitvar_merge_moments(int64_t channels, double count_a, double* mean_a, double* m2_a,
                                                    double count_b, const double* mean_b, const double* m2_b,
                                                    double* merged) UNITVAR_C_NOEXCEPT;
@@ -31,7 +31,8 @@ typedef struct unitvar_running_policy {
 enum { UNITVAR_UPDATED = 0, UNITVAR_EMPTY = 1, UNITVAR_SKIPPED = 2 };
 
 /* Updates running statistics by a batch of `count` values per channel with this mean and biased variance.
-   batches_tracked is needed by the cumulative average. It, batches_skipped and outcome may be null. */
+   batches_tracked is needed by the cumulative average. It, batches_skipped and outcome may be null, and may not lie
+   within another argument. The two counters are 0 to INT64_MAX - 1. */
 UNITVAR_C_API unitvar_status unitvar_update_running_statistics(int64_t channels, double* running_mean,
                                                                double* running_var, int64_t* batches_tracked,
                                                                int64_t* batches_skipped, double count,

@@ -4,8 +4,11 @@
 #include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
+#include <string>
+
 #include "cpu/kernels/table.hpp"
 #include "cpu/runtime/isa.hpp"
+#include "unitvar/error.hpp"
 
 namespace unitvar::kernels {
 namespace {
@@ -71,6 +74,12 @@ void finish_stores() noexcept { hwy::FlushStream(); }
 
 namespace unitvar {
 
-Isa selected_isa(Isa requested) { return kernels::kernels_for<float>(requested).isa; }
+Isa selected_isa(Isa requested) {
+  try {
+    return kernels::kernels_for<float>(requested).isa;
+  } catch (const Error& error) {
+    throw Error(error.code(), std::string("selected_isa: ") + error.what());
+  }
+}
 
 }  // namespace unitvar

@@ -54,6 +54,9 @@ class TilePairs {
     if (c < end) check.fail(ErrorCode::bad_state, name(t, c) + " was added before, want each once");
   }
 
+  /// The caller's PrecisionCounts are apart from what `check` has seen.
+  void check_counts(const core::Arguments& check) const { check.optional_value("options.cpu.counts", cpu_.counts); }
+
   [[nodiscard]] Source whole(std::int64_t t) const noexcept {
     return {tiling(), tiling().tile(t), 0, schedule_.access};
   }

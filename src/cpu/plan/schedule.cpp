@@ -271,7 +271,7 @@ std::string describe(kernels::Stores stores, int threads) {
   return text + std::to_string(threads) + (threads == 1 ? " thread" : " threads");
 }
 
-std::string describe(const Schedule& s) {
+std::string describe(const Schedule& s, bool has_sums) {
   const Extent& e = s.tiling.extent;
   const bool planar = s.tiling.shape == Shape::planar;
   const auto n = [](int64_t value) { return std::to_string(value); };
@@ -279,13 +279,15 @@ std::string describe(const Schedule& s) {
   text += planar ? "planar: " + n(e.channels) + " channels of " + n(e.outer) + " rows x " + n(e.inner)
                  : "interleaved: " + n(e.outer) + " rows x " + n(e.channels * e.inner) + " columns (" + n(e.channels) +
                        " channels x " + n(e.inner) + ")";
-  text += s.walk == Walk::resident ? "; resident, " : "; streamed, ";
-  text += s.block_parts > s.channels() ? "blocks of " + n(s.block_parts / s.channels()) + " sub-batches x "
-                                       : "blocks of " + n(s.block_parts) + " channels x ";
+  text += !has_sums                  ? "; resident, one pass over "
+          : s.walk == Walk::resident ? "; resident, blocks of "
+                                     : "; streamed, blocks of ";
+  text += s.block_parts > s.channels() ? n(s.block_parts / s.channels()) + " sub-batches x "
+                                       : n(s.block_parts) + " channels x ";
   text += n(s.tiling.tiles()) + " tiles of " + n(std::min(s.tiling.tile_rows, e.outer)) + " rows x " +
           n(s.tiling.tile_cols);
   text += describe(s.access.stores, s.threads);
-  if (s.threads > 1) text += s.together ? ", which share each block" : ", each with its own blocks";
+  if (s.threads > 1 && has_sums) text += s.together ? ", which share each block" : ", each with its own blocks";
   return text;
 }
 

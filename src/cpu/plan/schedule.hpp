@@ -64,6 +64,8 @@ Schedule make_schedule(const Extent& extent, const ScheduleInput& input) noexcep
 std::string describe(kernels::Stores stores, int threads);
 
 /// One line for people: "planar: 64 channels of 50 rows x 3136; resident, blocks of 1 channels x 50 tiles of ...".
-std::string describe(const Schedule& schedule);
+/// Without sums there is one pass, which finds each element where the call finds it: "resident, one pass over 64
+/// channels x ...".
+std::string describe(const Schedule& schedule, bool has_sums = true);
 
 }  // namespace unitvar::cpu

@@ -13,9 +13,10 @@ void check_options(const core::Arguments& check, const Options& options) {
                "options.cpu.threads is " + std::to_string(threads) + ", want 0 (the default) or more");
   }
   if (walk != Walk::automatic && walk != Walk::resident && walk != Walk::streamed) {
-    check.fail(ErrorCode::bad_argument,
-               "options.cpu.walk is " + std::to_string(static_cast<int>(walk)) + ", want a value of unitvar::Walk");
+    check.fail(ErrorCode::bad_argument, "options.cpu.walk is " + std::to_string(static_cast<int>(walk)) +
+                                            ", want a value of unitvar::Walk, 0 to 2");
   }
+  check.optional_value("options.cpu.counts", counts);
   try {
     static_cast<void>(resolve(isa));
   } catch (const Error& error) {

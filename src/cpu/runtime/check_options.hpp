@@ -4,7 +4,8 @@
 
 namespace unitvar::cpu {
 
-/// Checks the CPU's part of a call's options. Messages begin with the operation of `check`.
+/// Checks the CPU's part of a call's options. Messages begin with the operation of `check`, whose arguments `counts`
+/// may not overlap.
 void check_options(const core::Arguments& check, const Options& options);
 
 }  // namespace unitvar::cpu

@@ -82,17 +82,18 @@ std::int64_t compiled_targets() noexcept { return HWY_TARGETS; }
 std::int64_t highway_target(Isa isa) noexcept { return entry(isa).target & compiled_targets(); }
 
 Isa resolve(Isa requested) {
+  const char* const asked = requested == Isa::automatic ? "UNITVAR_ISA" : "options.cpu.isa";
   if (requested == Isa::automatic) requested = from_environment();
   if (requested == Isa::automatic) {
     static const Isa best = supported_isas().front();
     return best;
   }
   if (!is_known(requested)) {
-    throw Error(ErrorCode::bad_argument,
-                "options.cpu.isa is " + std::to_string(static_cast<int>(requested)) + ", want a value of unitvar::Isa");
+    throw Error(ErrorCode::bad_argument, std::string(asked) + " is " + std::to_string(static_cast<int>(requested)) +
+                                             ", want a value of unitvar::Isa, 0 to 5");
   }
   if (is_supported(requested)) return requested;
-  throw Error(ErrorCode::unsupported_isa, "options.cpu.isa is " + std::string(isa_name(requested)) +
+  throw Error(ErrorCode::unsupported_isa, std::string(asked) + " is " + std::string(isa_name(requested)) +
                                               ", want one this machine and build have: " + names(supported_isas()));
 }
 

@@ -93,6 +93,7 @@ void MomentsAccumulator<T>::add(int64_t t, int64_t begin, int64_t end, std::span
   Arguments check("MomentsAccumulator::add");
   pairs_->check_new(check, t, begin, end);
   check.input("x", x, {this->extent().size(), "N*C*S"});
+  pairs_->check_counts(check);
   pairs_->add(t, begin, end, pairs_->whole(t),
               [&](const TilePhases<T>& phases, const WorkItem& item, ChannelPairs out) {
                 phases.moments(x.data(), item, out);
@@ -105,6 +106,7 @@ void MomentsAccumulator<T>::add_block(int64_t t, int64_t begin, int64_t end, std
   Arguments check("MomentsAccumulator::add_block");
   pairs_->check_new(check, t, begin, end);
   PieceCheck(check, pairs_->tiling().tile(t), end - begin, stride).input("block", block);
+  pairs_->check_counts(check);
   pairs_->add(t, begin, end, pairs_->piece(t, begin, stride),
               [&](const TilePhases<T>& phases, const WorkItem& item, ChannelPairs out) {
                 phases.moments(block.data(), item, out);
@@ -118,6 +120,7 @@ void MomentsAccumulator<T>::finish(std::span<double> mean, std::span<double> m2)
   check.output("mean", mean, {pairs_->channels(), "C"});
   check.output("m2", m2, {pairs_->channels(), "C"});
   check.no_overlap();
+  pairs_->check_counts(check);
   pairs_->check_complete(check);
   pairs_->finish([&](int64_t begin, int64_t end, const cpu::TileLeaves& leaves) {
     const cpu::Tiling& tiling = pairs_->tiling();
@@ -130,7 +133,9 @@ template <class T>
 GradientSumsAccumulator<T>::GradientSumsAccumulator(const Extent& extent, std::span<const double> mean,
                                                     const Options& options)
     : TileAccumulator<T>("GradientSumsAccumulator", extent, options, 2), mean_(mean) {
-  Arguments("GradientSumsAccumulator").input("mean", mean, {extent.channels, "C"});
+  Arguments check("GradientSumsAccumulator");
+  check.input("mean", mean, {extent.channels, "C"});
+  pairs_->check_counts(check);
 }
 
 template <class T>
@@ -141,6 +146,7 @@ void GradientSumsAccumulator<T>::add(int64_t t, int64_t begin, int64_t end, std:
   pairs_->check_new(check, t, begin, end);
   check.input("x", x, {this->extent().size(), "N*C*S"});
   check.input("dy", dy, {this->extent().size(), "N*C*S"});
+  pairs_->check_counts(check);
   pairs_->add(t, begin, end, pairs_->whole(t),
               [&](const TilePhases<T>& phases, const WorkItem& item, ChannelPairs out) {
                 phases.gradient_sums(x.data(), dy.data(), item, mean_.data(), out);
@@ -156,6 +162,7 @@ void GradientSumsAccumulator<T>::add_block(int64_t t, int64_t begin, int64_t end
   const PieceCheck piece(check, pairs_->tiling().tile(t), end - begin, stride);
   piece.input("x", x);
   piece.input("dy", dy);
+  pairs_->check_counts(check);
   const double* const mean = mean_.data() + begin;
   pairs_->add(t, begin, end, pairs_->piece(t, begin, stride),
               [&](const TilePhases<T>& phases, const WorkItem& item, ChannelPairs out) {
@@ -170,6 +177,7 @@ void GradientSumsAccumulator<T>::finish(std::span<double> sum_dy, std::span<doub
   check.output("sum_dy", sum_dy, {pairs_->channels(), "C"});
   check.output("sum_dy_xmu", sum_dy_xmu, {pairs_->channels(), "C"});
   check.no_overlap();
+  pairs_->check_counts(check);
   pairs_->check_complete(check);
   pairs_->finish([&](int64_t begin, int64_t end, const cpu::TileLeaves& leaves) {
     cpu::merge_tile_sums(pairs_->tiling(), begin, end, leaves, sum_dy.data(), sum_dy_xmu.data());

@@ -152,7 +152,7 @@ void backward_of_recomputed(const BatchNormActBackward<T>& args, const Options& 
 }  // namespace
 
 int64_t batch_norm_act_mask_bytes(const Extent& extent, const Activation& activation) {
-  check_extent("batch_norm_act_mask_bytes", extent, 1);
+  check_extent("batch_norm_act_mask_bytes", extent, 2);  // of the smallest type: no tensor has more elements
   if (!activation.has_mask()) return 0;
   return cpu::bytes_of_bits(cpu::make_tiling(extent));
 }

@@ -4,6 +4,7 @@
 #include "core/limits.hpp"
 #include "core/standard_arithmetic.hpp"
 #include "core/text.hpp"
+#include "cpu/runtime/check_options.hpp"
 #include "math/channel_math.hpp"
 #include "sync/exchange.hpp"
 #include "unitvar/batch_norm.hpp"
@@ -20,6 +21,7 @@ void check_config(std::int64_t channels, const BatchNormConfig& config) {
   core::check_sizes(check.operation(), "channels", channels, sizeof(double));
   check.finite("eps", config.eps);
   check.finite("momentum", config.running.momentum);
+  cpu::check_options(check, config.options);
 }
 
 }  // namespace
@@ -108,7 +110,7 @@ void BatchNorm<T>::forward_by_batch(const Extent& extent, std::span<const T> x, 
                                               .rstd = saved_rstd_,
                                               .eps = config_.eps},
                                              config_.options);
-  if (!training_ || !tracking_ || !config_.track_running_statistics) return;
+  if (!counts_batches()) return;
   update_running_statistics({running_mean_, running_var_, &batches_tracked_, &batches_skipped_}, count, saved_mean_,
                             saved_var_, config_.running);
 }
@@ -116,8 +118,10 @@ void BatchNorm<T>::forward_by_batch(const Extent& extent, std::span<const T> x, 
 template <class T>
 void BatchNorm<T>::forward(const Extent& extent, std::span<const T> x, std::span<T> y) {
   const core::StandardArithmetic arithmetic;
-  sync::prepare_together(exchanges() ? config_.options : Options(),
-                         [&] { check_channels("BatchNorm::forward", extent); });
+  sync::prepare_together(exchanges() ? config_.options : Options(), [&] {
+    check_channels("BatchNorm::forward", extent);
+    if (counts_batches()) core::Arguments("BatchNorm::forward").may_be_incremented("batches_tracked", batches_tracked_);
+  });
   if (!training_ && config_.track_running_statistics) {
     infer(extent, x, y);
     return;

@@ -27,7 +27,7 @@ void check_arguments(const BatchNormRenormForward<T>& a, const Options& options)
   at_least(check, "r_max", a.r_max, 1);
   at_least(check, "d_max", a.d_max, 0);
   check.finite("eps", a.eps, ErrorCode::bad_epsilon);
-  ops::check_variances(check, a.running_var, a.eps);
+  ops::check_variances(check, a.running_var, a.eps, "running_var");
   check.more_than_one_value(a.extent.count(), options);
   cpu::check_options(check, options);
 }
