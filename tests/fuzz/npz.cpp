@@ -3,6 +3,7 @@
 #include <zip.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <vector>
@@ -36,8 +37,14 @@ std::vector<std::uint8_t> unpacked(zip_t* archive, zip_uint64_t entry, std::size
 /// The archive with a change in one of its arrays, packed again, so that its checksum is right. 0 if it is none.
 std::size_t change_an_array(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed) {
   constexpr std::size_t kMostOfArray = 4096;
-  const Closed<zip_source_t> source(zip_source_buffer_create(data, size, 0, nullptr));
-  if (source == nullptr) return 0;
+  void* const copy = std::malloc(size);  // libzip frees it, also when it writes
+  if (copy == nullptr) return 0;
+  std::memcpy(copy, data, size);
+  const Closed<zip_source_t> source(zip_source_buffer_create(copy, size, 1, nullptr));
+  if (source == nullptr) {
+    std::free(copy);
+    return 0;
+  }
   zip_source_keep(source.get());
   Closed<zip_t> archive(zip_open_from_source(source.get(), 0, nullptr));
   if (archive == nullptr) {
@@ -58,8 +65,11 @@ std::size_t change_an_array(std::uint8_t* data, std::size_t size, std::size_t mo
     return 0;
   }
   zip_set_file_compression(archive.get(), entry, ZIP_CM_STORE, 0);
-  if (zip_close(archive.get()) != 0) return 0;
-  static_cast<void>(archive.release());
+  zip_t* const closing = archive.release();
+  if (zip_close(closing) != 0) {
+    zip_discard(closing);
+    return 0;
+  }
   if (zip_source_open(source.get()) != 0) return 0;
   std::vector<std::uint8_t> packed(most);
   const zip_int64_t got = zip_source_read(source.get(), packed.data(), packed.size());
