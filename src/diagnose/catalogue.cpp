@@ -17,7 +17,8 @@ constexpr Entry kFound[] = {
      "Each channel is normalized by some mean and variance, but not by those of x: they are of another batch, or were "
      "computed in another way.",
      "B1", "mean = sum(x) / N;", "y or dx, of 8 values a channel or more, in a dtype that keeps enough digits"},
-    {"stale_x_hat", nullptr, "dx was computed with the x_hat of another batch.", "B27",
+    {"stale_x_hat", nullptr,
+     "dx was computed with another x_hat than that of x: of another batch, or of parts of this one.", "B27",
      "x_hat = (x - mean) * rstd;  // of this x", "dx, of 8 values a channel or more, and a dy that goes with x_hat"},
 };
 

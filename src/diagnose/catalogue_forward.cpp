@@ -9,7 +9,6 @@ namespace {
 using R = Recipe;
 using Case = DiagnosisCase;
 
-bool has_mean(const Case& c) noexcept { return c.operation != DiagnosisOperation::rms_norm; }
 bool has_running(const Case& c) noexcept { return !c.running_mean.empty(); }
 
 constexpr Entry kEntries[] = {

@@ -9,8 +9,6 @@ namespace {
 using R = Recipe;
 using Case = DiagnosisCase;
 
-bool has_mean(const Case& c) noexcept { return c.operation != DiagnosisOperation::rms_norm; }
-
 constexpr Entry kEntries[] = {
     {"mean_path_dropped",
      [](R& r, const Case& c) {

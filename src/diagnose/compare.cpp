@@ -2,120 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numeric>
-
-#include "unitvar/dtype.hpp"
 
 namespace unitvar::diagnosis {
 namespace {
 
 using std::int64_t;
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-/// Half the distance between neighbouring numbers, in parts of the number.
-double unit_of(DiagnosisDtype dtype) noexcept {
-  switch (dtype) {
-    case DiagnosisDtype::float32:
-      return 0x1p-24;
-    case DiagnosisDtype::float64:
-      return 0x1p-53;
-    case DiagnosisDtype::bfloat16:
-      return 0x1p-8;
-    case DiagnosisDtype::float16:
-      return 0x1p-11;
-  }
-  return 0;
-}
-
-Results in_dtype(const DiagnosisCase& given, const Recipe& recipe) {
-  switch (given.dtype) {
-    case DiagnosisDtype::float64:
-      return compute<double>(given, recipe);
-    case DiagnosisDtype::bfloat16:
-      return compute<Rounded<bf16>>(given, recipe);
-    case DiagnosisDtype::float16:
-      return compute<Rounded<f16>>(given, recipe);
-    case DiagnosisDtype::float32:
-      break;
-  }
-  return compute<float>(given, recipe);
-}
-
-/// v as the dtype holds it.
-double stored(double v, DiagnosisDtype dtype) noexcept {
-  switch (dtype) {
-    case DiagnosisDtype::float32:
-      return static_cast<float>(v);
-    case DiagnosisDtype::bfloat16:
-      return static_cast<double>(bf16(v));
-    case DiagnosisDtype::float16:
-      return static_cast<double>(f16(v));
-    case DiagnosisDtype::float64:
-      break;
-  }
-  return v;
-}
-
-Results stored(Results results, DiagnosisDtype dtype) {
-  for (std::vector<double>& tensor : results) {
-    for (double& v : tensor) v = stored(v, dtype);
-  }
-  return results;
-}
-
-/// a - b for the L2 norm: 0 where neither is finite, since inf and NaN depend on the order of the arithmetic.
-double difference(double a, double b) noexcept {
-  if (std::isfinite(a) && std::isfinite(b)) return a - b;
-  return std::isfinite(a) || std::isfinite(b) ? kInfinity : 0;
-}
-
-/// The L2 norm of f(0) .. f(n - 1), whose squares may be beyond what a double holds.
-template <class F>
-double norm_of(std::size_t n, const F& f) {
-  double most = 0;
-  for (std::size_t i = 0; i < n; ++i) most = std::max(most, std::abs(f(i)));
-  if (most == 0 || std::isinf(most)) return most;
-  double sum = 0;
-  for (std::size_t i = 0; i < n; ++i) sum += (f(i) / most) * (f(i) / most);
-  return most * std::sqrt(sum);
-}
-
-/// Of the finite elements.
-double norm(std::span<const double> a) {
-  return norm_of(a.size(), [&](std::size_t i) { return std::isfinite(a[i]) ? a[i] : 0; });
-}
-
-/// |a - b| in the L2 norm.
-double error_of(std::span<const double> a, std::span<const double> b) {
-  if (a.size() != b.size()) return kInfinity;
-  return norm_of(a.size(), [&](std::size_t i) { return difference(a[i], b[i]); });
-}
-
-/// What errors are parts of.
-double size_of(std::span<const double> right) {
-  const double all = norm(right);
-  return all > 0 ? all : 1;
-}
-
-/// Sums of the absolute values whose sums are mean, dgamma and dbeta: their rounding is in proportion to these, however
-/// much cancels.
-Results absolute_sums(const DiagnosisCase& given, const Recipe& recipe, const Results& right) {
-  const Grouping g = grouping_of(given, recipe);
-  Results sums;
-  sums[kMean].resize(static_cast<std::size_t>(g.groups));
-  sums[kDgamma].resize(static_cast<std::size_t>(given.dy.empty() ? 0 : g.parameters));
-  sums[kDbeta] = sums[kDgamma];
-  for (std::size_t i = 0; i < given.x.size(); ++i) {
-    const auto k = static_cast<std::size_t>(g.group[i]), p = static_cast<std::size_t>(g.parameter[i]);
-    sums[kMean][k] += std::abs(given.x[i]) / static_cast<double>(g.values());
-    if (given.dy.empty()) continue;
-    sums[kDgamma][p] += std::abs(given.dy[i] * (given.x[i] - right[kMean][k]) * right[kRstd][k]);
-    sums[kDbeta][p] += std::abs(given.dy[i]);
-  }
-  return sums;
-}
+/// A larger error is not right, even if rounding explains it.
+constexpr double kMostRight = 0.25;
 
 std::vector<int64_t> index_in(std::span<const int64_t> shape, int64_t element) {
   std::vector<int64_t> index(shape.size());
@@ -145,52 +40,51 @@ std::string place_on_axis(std::size_t axis, std::vector<double> errors) {
   return text + (count > kNamed ? ", ..." : "");
 }
 
+/// The part that is furthest beyond what rounding explains.
+struct WorstPart {
+  std::size_t part = 0;
+  double error = 0, excess = 0;  ///< the excess in parts of the limit
+};
+
+WorstPart worst_part(std::span<const double> a, std::span<const double> b, const Parts& parts,
+                     std::span<const double> limit) {
+  WorstPart worst;
+  std::vector<std::vector<std::size_t>> members(parts.count);
+  for (std::size_t i = 0; i < parts.of.size(); ++i) members[static_cast<std::size_t>(parts.of[i])].push_back(i);
+  std::vector<double> of_a, of_b;
+  for (std::size_t p = 0; p < parts.count; ++p) {
+    if (std::isinf(limit[p])) continue;  // rounding hides it
+    of_a.clear(), of_b.clear();
+    for (const std::size_t i : members[p]) of_a.push_back(a[i]), of_b.push_back(b[i]);
+    const double error = error_of(of_a, of_b), excess = error / limit[p];
+    if (error > limit[p] && excess > worst.excess) worst.part = p, worst.error = error, worst.excess = excess;
+  }
+  return worst;
+}
+
 }  // namespace
-
-double distance(std::span<const double> a, std::span<const double> b) { return error_of(a, b) / size_of(b); }
-
-Tolerances tolerances_of(const DiagnosisCase& given, const Recipe& recipe, const Results& exact) {
-  const double unit = unit_of(given.dtype);
-  Recipe off = recipe, welford = recipe;
-  off.mean_error = 2 * unit;
-  welford.welford = true;
-  // Plain sums may be right by chance. A mean that is off by a last digit is what they cannot be sure of.
-  Tolerances granted{};
-  for (const Results& rounded : {in_dtype(given, recipe), in_dtype(given, welford), compute<double>(given, off)}) {
-    for (std::size_t k = 0; k < kNames.size(); ++k) {
-      const double error = error_of(rounded[k], exact[k]);
-      if (std::isfinite(error)) granted[k] = std::max(granted[k], 8 * error);
-    }
-  }
-  const Results sums = absolute_sums(given, recipe, exact), kept = stored(exact, given.stored);
-  for (std::size_t k = 0; k < kNames.size(); ++k) {
-    const double by_storing = error_of(kept[k], exact[k]);
-    granted[k] = std::max({granted[k], 4 * unit * norm(sums[k]), 16 * unit * norm(exact[k])});
-    granted[k] = (granted[k] + (std::isfinite(by_storing) ? 2 * by_storing : 0)) / size_of(exact[k]);
-  }
-  return granted;
-}
-
-Truth truth_of(const DiagnosisCase& given) {
-  Truth truth;
-  truth.unit = unit_of(given.dtype);
-  truth.right = given.dtype == DiagnosisDtype::float64 ? compute<long double>(given, {}) : compute<double>(given, {});
-  truth.tolerance = tolerances_of(given, {}, truth.right);
-  return truth;
-}
 
 DiagnosedTensor compare(const DiagnosisCase& given, std::size_t result, const Truth& truth) {
   const std::span<const double> a = given_results(given)[result], b = truth.right[result];
+  const Parts parts = parts_of(grouping_of(given, {}), result, b.size());
+  const WorstPart worst = worst_part(a, b, parts, truth.part_limit[result]);
   DiagnosedTensor t;
   t.name = kNames[result];
-  t.error = distance(a, b);
+  t.error = error_of(a, b) / size_of(b, truth.scale[result]);
   t.tolerance = truth.tolerance[result];
-  t.right = t.error <= t.tolerance;
+  const bool one_part = t.error <= t.tolerance && worst.excess > 1;
+  t.right = t.error <= t.tolerance && !one_part;
+  t.hidden = t.right && t.error > kMostRight;
+  t.right = t.right && !t.hidden;
+  if (one_part) {
+    t.error = worst.error / truth.part_scale[result][worst.part];
+    t.tolerance = truth.part_limit[result][worst.part] / truth.part_scale[result][worst.part];
+  }
   t.digits = t.error > 0 ? std::clamp(-std::log10(t.error), 0.0, 17.0) + 0.0 : 17;  // no -0
   double most = -1;
   for (std::size_t i = 0; i < a.size(); ++i) {
     const double error = std::abs(difference(a[i], b[i]));
-    if (error <= most) continue;
+    if (error <= most || (one_part && parts.of[i] != static_cast<int64_t>(worst.part))) continue;
     most = error;
     t.worst = static_cast<int64_t>(i);
   }

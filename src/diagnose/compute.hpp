@@ -52,7 +52,7 @@ class Layer {
     Results out;
     forward(out);
     if (!case_.dy.empty()) backward(out);
-    out[kMean] = doubles(mean_);
+    out[kMean] = doubles(case_.inference ? used_mean_ : mean_);
     out[kVar] = kept(r_.var_kept);
     out[kRstd] = kept(r_.rstd_kept);
     running(out);
@@ -84,20 +84,21 @@ class Layer {
   /// The batch's mean and variance (B1, B3), and those that normalize.
   void statistics() {
     mean_ = zeros(g_.groups), var_ = zeros(g_.groups), rstd_ = zeros(g_.groups), std_ = zeros(g_.groups);
-    if (r_.welford && !is_rms()) {
+    if (is_rms() || r_.moments == Recipe::Moments::two_passes) {
+      two_passes();
+    } else if (r_.moments == Recipe::Moments::updates) {
       updates();
     } else {
-      two_passes();
+      sums_of_squares();
     }
     const R divisor = n_ - number(r_.ddof);
     for (R& v : var_) v = v / divisor;
     replace(mean_, r_.given_mean), replace(var_, r_.given_var);
-    used_mean_ = mean_;
-    Array used_var = var_;
+    used_mean_ = mean_, used_var_ = var_;
     if (case_.inference != r_.other_statistics && g_.groups == static_cast<std::int64_t>(case_.running_mean.size())) {
-      replace(used_mean_, case_.running_mean), replace(used_var, case_.running_var);
+      replace(used_mean_, case_.running_mean), replace(used_var_, case_.running_var);
     }
-    for (std::size_t k = 0; k < rstd_.size(); ++k) spread(used_var[k], k);
+    for (std::size_t k = 0; k < rstd_.size(); ++k) spread(used_var_[k], k);
     are_constants_ = case_.inference != r_.other_mode;
   }
 
@@ -119,6 +120,22 @@ class Layer {
       const R d = x(i) - mean_[k];
       mean_[k] = mean_[k] + d / number(++count[k]);
       var_[k] = var_[k] + d * (x(i) - mean_[k]);
+    }
+  }
+
+  void sums_of_squares() {
+    Array shift = zeros(g_.groups);
+    std::vector<bool> has_shift(mean_.size(), r_.moments == Recipe::Moments::squares);
+    for (std::size_t i = 0; i < size(); ++i) {
+      const std::size_t k = group(i);
+      if (!has_shift[k]) shift[k] = x(i), has_shift[k] = true;
+      const R d = x(i) - shift[k];
+      mean_[k] = mean_[k] + d, var_[k] = var_[k] + d * d;
+    }
+    for (std::size_t k = 0; k < mean_.size(); ++k) {
+      mean_[k] = mean_[k] / n_;
+      var_[k] = var_[k] - n_ * mean_[k] * mean_[k];
+      mean_[k] = shift[k] + mean_[k];
     }
   }
 
@@ -214,7 +231,7 @@ class Layer {
   }
 
   [[nodiscard]] std::vector<double> kept(Recipe::Kept what) const {
-    if (what == Recipe::Kept::var) return doubles(var_);
+    if (what == Recipe::Kept::var) return doubles(case_.inference ? used_var_ : var_);
     if (what != Recipe::Kept::inverse) return doubles(what == Recipe::Kept::std ? std_ : rstd_);
     Array inverse;
     for (const R& r : rstd_) inverse.push_back(r * r);
@@ -248,7 +265,7 @@ class Layer {
   const Recipe& r_;
   Grouping g_;
   R n_;
-  Array mean_, var_, std_, rstd_, used_mean_, factor_, x_hat_;
+  Array mean_, var_, std_, rstd_, used_mean_, used_var_, factor_, x_hat_;
   std::vector<bool> passes_;
   bool are_constants_ = false;
 };

@@ -9,9 +9,9 @@
 #include <string>
 
 #include "diagnose/catalogue.hpp"
+#include "diagnose/checks.hpp"
 #include "diagnose/compare.hpp"
 #include "diagnose/foreign.hpp"
-#include "unitvar/error.hpp"
 
 namespace unitvar {
 namespace diagnosis {
@@ -23,51 +23,14 @@ using std::int64_t;
 /// Pairs of mistakes are tried on up to this many elements of x: half a minute.
 constexpr int64_t kMostForPairs = 1 << 18;
 
-/// With a larger tolerance no mistake is named.
-constexpr double kMostTolerance = 0.5;
+/// Beyond so many tolerances of the right layer, a layer with a mistake is not asked for its own.
+constexpr double kNear = 32;
 
-void check_length(std::string_view name, std::span<const double> t, int64_t wanted, bool required = false) {
-  if (t.empty() && !required) return;
-  const std::string is = "diagnose: " + std::string(name);
-  if (static_cast<int64_t>(t.size()) != wanted) {
-    throw Error(ErrorCode::wrong_length,
-                is + " has " + std::to_string(t.size()) + " elements, want " + std::to_string(wanted));
-  }
-  if (t.data() == nullptr) throw Error(ErrorCode::null_data, is + " points nowhere");
-}
+/// Fewer may be anything by chance.
+constexpr std::size_t kFewElements = 8;
 
-void check(const DiagnosisCase& c) {
-  const int64_t all = extent_of(c).size();
-  const Grouping g = grouping_of(c, {});
-  const DiagnosisResults& r = c.results;
-  const bool batch = c.operation == Operation::batch_norm;
-  const auto bad = [](const std::string& text) { return Error(ErrorCode::bad_argument, "diagnose: " + text); };
-  check_length("x", c.x, all, true);
-  check_length("dy", c.dy, all, !r.dx.empty() || !r.dgamma.empty() || !r.dbeta.empty());
-  for (const auto& [name, t] : {std::pair("gamma", c.gamma), std::pair("beta", c.beta), std::pair("dgamma", r.dgamma),
-                                std::pair("dbeta", r.dbeta)}) {
-    check_length(name, t, g.parameters);
-  }
-  for (const auto& [name, t] : {std::pair("mean", r.mean), std::pair("var", r.var), std::pair("rstd", r.rstd)}) {
-    check_length(name, t, g.groups);
-  }
-  const bool running = !r.running_mean.empty() || !r.running_var.empty() || c.inference || !c.running_mean.empty() ||
-                       !c.running_var.empty();
-  if (running && !batch) throw bad("running statistics are given, want none but of batch_norm");
-  check_length("running_mean before the step", c.running_mean, g.groups, running);
-  check_length("running_var before the step", c.running_var, g.groups, running);
-  check_length("running_mean", r.running_mean, g.groups);
-  check_length("running_var", r.running_var, g.groups);
-  check_length("y", r.y, all);
-  check_length("dx", r.dx, all);
-  if (!std::isfinite(c.eps) || c.eps < 0) throw bad("eps is " + std::to_string(c.eps) + ", want 0 or more");
-  if (!std::isfinite(c.momentum)) throw bad("momentum is " + std::to_string(c.momentum) + ", want a finite number");
-  if (g.values() < 2 && c.operation != Operation::rms_norm && !c.inference) {
-    throw Error(ErrorCode::too_few_values, "diagnose: a group has one value, want 2 or more");
-  }
-  if (std::ranges::all_of(given_results(c), [](std::span<const double> t) { return t.empty(); }))
-    throw bad("no result is given, want y, dx, dgamma, dbeta, mean, var, rstd or running statistics");
-}
+/// What a mistake gives is nearer to a result than this, in parts of it, whatever rounding may do.
+constexpr double kMostTolerance = 0.25;
 
 /// What a mistake, or two, would give, against what is given.
 struct Match {
@@ -85,10 +48,10 @@ class Search {
     for (std::size_t k = 0; k < results_.size(); ++k) {
       if (results_[k].empty()) continue;
       out_.tensors.push_back(compare(given_, k, truth_));
-      error_[k] = out_.tensors.back().error;
-      (out_.tensors.back().right ? right_ : wrong_).push_back(k);
+      const DiagnosedTensor& t = out_.tensors.back();
+      error_[k] = error_of(results_[k], truth_.right[k]);
+      (t.right ? right_ : t.hidden ? hidden_ : wrong_).push_back(k);
     }
-    out_.right = wrong_.empty();
   }
 
   void run() {
@@ -96,16 +59,18 @@ class Search {
     found_by_fits({Found::eps, Found::cancellation});
     if (!wrong_.empty() && static_cast<int64_t>(given_.x.size()) <= kMostForPairs) pairs();
     found_by_fits({Found::statistics});
-    if (waits(kDx) && std::isfinite(error_[kDx]) && has_stale_x_hat(given_, truth_))
-      explain(Found::x_hat, {kDx, kDgamma});
+    if (waits(kDx) && std::isfinite(error_[kDx])) explain(Found::x_hat, with_stale_x_hat(given_, truth_));
     found_untold();
     for (const std::size_t k : wrong_) {
-      const auto t = std::ranges::find(out_.tensors, kNames[k], &DiagnosedTensor::name);
-      t->place = place_of_error(results_[k], truth_.right[k],
-                                shape_of(given_, is_like_x(k), static_cast<int64_t>(truth_.right[k].size())));
+      DiagnosedTensor& t = tensor(k);
+      t.place = place_of_error(results_[k], truth_.right[k],
+                               shape_of(given_, is_like_x(k), static_cast<int64_t>(truth_.right[k].size())));
       const std::string text = k == kY ? affine_text(given_, truth_) : "";
-      t->place += (t->place.empty() || text.empty() ? "" : "; ") + text;
+      t.place += (t.place.empty() || text.empty() ? "" : "; ") + text;
     }
+    const auto is_right = [](const DiagnosedTensor& t) { return t.right; };
+    out_.right = std::ranges::all_of(out_.tensors, is_right);
+    out_.hidden = !out_.right && std::ranges::all_of(out_.tensors, [](const auto& t) { return t.right || t.hidden; });
   }
 
  private:
@@ -115,12 +80,23 @@ class Search {
   [[nodiscard]] Changed changed(const Results& results) const {
     Changed is{};
     for (std::size_t k = 0; k < is.size(); ++k)
-      is[k] = !(distance(results[k], truth_.right[k]) <= 2 * truth_.tolerance[k]);
+      is[k] = !(distance(results[k], truth_.right[k], k) <= 2 * truth_.tolerance[k]);
     return is;
   }
 
+  [[nodiscard]] double distance(std::span<const double> a, std::span<const double> b, std::size_t result) const {
+    return error_of(a, b) / size_of(b, truth_.scale[result]);
+  }
+
+  DiagnosedTensor& tensor(std::size_t result) {
+    return *std::ranges::find(out_.tensors, kNames[result], &DiagnosedTensor::name);
+  }
+
+  static bool holds(const std::vector<std::size_t>& results, std::size_t k) {
+    return std::ranges::find(results, k) != results.end();
+  }
   /// Whether a wrong result waits for an explanation.
-  [[nodiscard]] bool waits(std::size_t k) const { return std::ranges::find(wrong_, k) != wrong_.end(); }
+  [[nodiscard]] bool waits(std::size_t k) const { return holds(wrong_, k); }
 
   /// Where it would show: in results that are not given, or on other data.
   [[nodiscard]] Mistake untold(const Entry& entry, const Changed& is_changed) const {
@@ -137,20 +113,23 @@ class Search {
   [[nodiscard]] Match match_of(const Recipe& recipe, const Results& results, const Changed& is_changed,
                                std::vector<std::size_t> made) const {
     Match match{std::move(made), {}, 0, 0, 0};
-    std::optional<Tolerances> of_recipe;  // which may lose more digits than the right layer
-    for (const std::size_t k : wrong_) {
-      if (truth_.tolerance[k] > kMostTolerance) continue;  // rounding hides what is wrong
-      const double error = distance(results_[k], results[k]);
+    std::optional<OfEach> of_recipe;  // which may lose more digits than the right layer
+    for (const std::size_t k : candidates_) {
+      const double error = error_of(results_[k], results[k]);
+      const double size = size_of(results[k], truth_.scale[k]);
       double tolerance = truth_.tolerance[k];
-      if (!(4 * error <= error_[k])) continue;
-      if (error > tolerance && 16 * error <= error_[k]) {
-        if (!of_recipe) of_recipe = tolerances_of(given_, recipe, results);
+      if (!std::isfinite(error) || !(4 * error <= error_[k])) continue;
+      const bool is_near = 16 * error <= error_[k] && error <= kNear * tolerance * size;
+      if (error > tolerance * size && is_near) {
+        if (!of_recipe) of_recipe = tolerances_of(given_, recipe, results, truth_.scale);
         tolerance = std::max(tolerance, (*of_recipe)[k]);
       }
-      if (!(error <= tolerance)) continue;
+      tolerance = std::min(tolerance, kMostTolerance);
+      if (holds(hidden_, k)) tolerance = results_[k].size() < kFewElements ? 0 : 8 * truth_.unit;
+      if (!(error <= tolerance * size)) continue;
       match.covers.push_back(k);
-      match.error = std::max(match.error, error);
-      match.in_tolerances = std::max(match.in_tolerances, error / tolerance);
+      match.error = std::max(match.error, error / size);
+      match.in_tolerances = std::max(match.in_tolerances, error / (tolerance * size));
     }
     match.spoils =
         static_cast<std::size_t>(std::ranges::count_if(right_, [&](std::size_t k) { return is_changed[k]; }));
@@ -159,6 +138,9 @@ class Search {
 
   void singles() {
     std::vector<Match> matches;
+    // What rounding hides is wrong all the same if a mistake gives just that, but for a last digit.
+    candidates_ = wrong_;
+    candidates_.insert(candidates_.end(), hidden_.begin(), hidden_.end());
     for (std::size_t m = 0; m < entries_.size(); ++m) {
       Recipe recipe;
       if (!entries_[m].make(recipe, given_)) continue;
@@ -169,7 +151,16 @@ class Search {
         out_.untold.push_back(untold(entries_[m], is_changed));
       matches.push_back(std::move(match));
     }
+    for (const Match& m : matches) {
+      for (const std::size_t k : m.covers) {
+        if (!holds(hidden_, k)) continue;
+        std::erase(hidden_, k);
+        wrong_.push_back(k);
+        tensor(k).hidden = false;
+      }
+    }
     explain_by(matches);
+    candidates_ = wrong_;
   }
 
   void pairs() {
@@ -258,22 +249,25 @@ class Search {
       what = text;
     } else {
       if (found == Found::cancellation && !is_cancellation(given_, truth_, s)) return std::nullopt;
-      if (given_.operation != Operation::rms_norm) recipe.given_mean = s.mean;
+      if (has_mean(given_)) recipe.given_mean = s.mean;
       recipe.given_var = s.var;
     }
     const Results results = compute<double>(given_, recipe);
     const Changed is_changed = changed(results);
     Match match = match_of(recipe, results, is_changed, {});
-    if (found == Found::statistics && !is_told(match, is_changed)) return std::nullopt;
+    if (!is_told(found, match, is_changed)) return std::nullopt;
     return Fitted{found, std::move(what), std::move(match)};
   }
 
-  /// Whether results say that other statistics normalize: those that are given would explain themselves. None may
-  /// contradict it but running ones, which may have moved by the statistics of x.
-  [[nodiscard]] bool is_told(const Match& match, const Changed& is_changed) const {
-    const auto tells = [](std::size_t k) { return k == kY || k == kDx || k == kDgamma; };
-    const auto contradicts = [&](std::size_t k) { return k < kRunningMean && is_changed[k]; };
-    return std::ranges::any_of(match.covers, tells) && std::ranges::none_of(right_, contradicts);
+  /// Whether results say that other statistics normalize. No right result may contradict it, but running ones, which
+  /// may have moved by the statistics of x. Those that are given would explain themselves, and y alone may be scaled by
+  /// anything.
+  [[nodiscard]] bool is_told(Found found, const Match& match, const Changed& is_changed) const {
+    if (std::ranges::any_of(right_, [&](std::size_t k) { return k < kRunningMean && is_changed[k]; })) return false;
+    if (found == Found::cancellation) return !holds(match.covers, kMean) && !holds(match.covers, kRunningMean);
+    if (found == Found::eps) return true;
+    const bool by_gradient = holds(match.covers, kDx) || holds(match.covers, kDgamma);
+    return by_gradient || (holds(match.covers, kY) && match.covers.size() > 1);
   }
 
   const std::vector<Statistics>& fits() {
@@ -305,8 +299,10 @@ class Search {
       return true;
     };
     const bool statistics = shows_statistics(given_, truth_);
-    const std::array<bool, 4> untold = {is_untold("eps_forgotten"),
-                                        given_.operation != Operation::rms_norm && is_near_zero(), !statistics,
+    const DiagnosisResults& r = given_.results;
+    const bool variance = statistics || !r.var.empty() || !r.rstd.empty();
+    const std::array<bool, 4> untold = {is_untold("eps_forgotten") || given_.eps == 0 || truth_.right[kVar].size() < 2,
+                                        has_mean(given_) && (!variance || is_near_zero()), !statistics,
                                         !shows_x_hat(given_, truth_)};
     for (std::size_t found = 0; found < untold.size(); ++found) {
       if (untold[found] && !named_[found]) out_.untold.push_back(mistake_of(entry_of(static_cast<Found>(found))));
@@ -321,7 +317,9 @@ class Search {
 
   /// They are explained.
   void drop(const std::vector<std::size_t>& tensors) {
-    std::erase_if(wrong_, [&](std::size_t k) { return std::ranges::find(tensors, k) != tensors.end(); });
+    for (auto* const waiting : {&wrong_, &candidates_}) {
+      std::erase_if(*waiting, [&](std::size_t k) { return holds(tensors, k); });
+    }
   }
 
   const DiagnosisCase& given_;
@@ -329,10 +327,12 @@ class Search {
   Diagnosis& out_;
   std::span<const Entry> entries_;
   std::array<std::span<const double>, kNames.size()> results_;
-  std::array<double, kNames.size()> error_{};  ///< of each given result
+  std::array<double, kNames.size()> error_{};  ///< of each given result, in the L2 norm
   std::optional<std::vector<Statistics>> fits_;
-  std::array<bool, 4> named_{};             ///< of each Found
-  std::vector<std::size_t> right_, wrong_;  ///< results by number; the wrong ones that nothing explains yet
+  std::array<bool, 4> named_{};              ///< of each Found
+  std::vector<std::size_t> right_, hidden_;  ///< results by number
+  std::vector<std::size_t> wrong_;           ///< those that nothing explains yet
+  std::vector<std::size_t> candidates_;      ///< those that mistakes are compared with
 };
 
 }  // namespace

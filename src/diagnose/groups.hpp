@@ -22,6 +22,9 @@ inline bool is_of_rows(const DiagnosisCase& given) noexcept {
   return given.operation == DiagnosisOperation::layer_norm || given.operation == DiagnosisOperation::rms_norm;
 }
 
+/// Whether a mean is subtracted.
+inline bool has_mean(const DiagnosisCase& given) noexcept { return given.operation != DiagnosisOperation::rms_norm; }
+
 /// Whether channels may be taken from another axis: there is one, and the parameters fit it.
 bool has_other_axis(const DiagnosisCase& given) noexcept;
 

@@ -13,6 +13,12 @@ struct Recipe {
     other_axis,    ///< a channel is an index of the last axis where axis 1 is meant, or the reverse
     misread,       ///< memory read as if it had the other layout
   };
+  enum class Moments {
+    two_passes,
+    updates,  ///< Welford's: no mistake
+    shifted,  ///< by sums of x - x[0] and of its squares: no mistake either
+    squares,  ///< by sums of x and of its squares
+  };
   enum class Eps { inside, outside, forgotten };
   enum class Spread { std, var, inverted };        ///< what x - mean is divided by; inverted: multiplied by std
   enum class Sum { all, first, last };             ///< of dgamma and dbeta; first and last: one element alone
@@ -29,8 +35,8 @@ struct Recipe {
   double eps = -1;  ///< the case's, unless it is 0 or more
   Spread spread = Spread::std;
   bool mean_subtracted = true;
-  double mean_error = 0;          ///< of the mean, in parts of it: not a mistake, but what rounding may do
-  bool welford = false;           ///< moments by Welford's updates: no mistake either
+  double mean_error = 0;  ///< of the mean, in parts of it: not a mistake, but what rounding may do
+  Moments moments = Moments::two_passes;
   bool other_statistics = false;  ///< running ones in training, the batch's in inference
   bool other_mode = false;        ///< of the gradient: statistics are constants in training, or are not in inference
   std::vector<double> given_mean, given_var;  ///< of each group: in place of the batch's

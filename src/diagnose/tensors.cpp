@@ -7,21 +7,21 @@ using Case = DiagnosisCase;
 using Span = std::span<const double>;
 
 constexpr DiagnosisTensor kTensors[] = {
-    {"x", [](Case& c) -> Span& { return c.x; }, false},
-    {"dy", [](Case& c) -> Span& { return c.dy; }, false},
-    {"gamma", [](Case& c) -> Span& { return c.gamma; }, false},
-    {"beta", [](Case& c) -> Span& { return c.beta; }, false},
-    {"running_mean_before", [](Case& c) -> Span& { return c.running_mean; }, false},
-    {"running_var_before", [](Case& c) -> Span& { return c.running_var; }, false},
-    {"y", [](Case& c) -> Span& { return c.results.y; }, true},
-    {"dx", [](Case& c) -> Span& { return c.results.dx; }, true},
-    {"dgamma", [](Case& c) -> Span& { return c.results.dgamma; }, true},
-    {"dbeta", [](Case& c) -> Span& { return c.results.dbeta; }, true},
-    {"mean", [](Case& c) -> Span& { return c.results.mean; }, true},
-    {"var", [](Case& c) -> Span& { return c.results.var; }, true},
-    {"rstd", [](Case& c) -> Span& { return c.results.rstd; }, true},
-    {"running_mean", [](Case& c) -> Span& { return c.results.running_mean; }, true},
-    {"running_var", [](Case& c) -> Span& { return c.results.running_var; }, true},
+    {"x", [](Case& c) -> Span& { return c.x; }},
+    {"dy", [](Case& c) -> Span& { return c.dy; }},
+    {"gamma", [](Case& c) -> Span& { return c.gamma; }},
+    {"beta", [](Case& c) -> Span& { return c.beta; }},
+    {"running_mean_before", [](Case& c) -> Span& { return c.running_mean; }},
+    {"running_var_before", [](Case& c) -> Span& { return c.running_var; }},
+    {"y", [](Case& c) -> Span& { return c.results.y; }},
+    {"dx", [](Case& c) -> Span& { return c.results.dx; }},
+    {"dgamma", [](Case& c) -> Span& { return c.results.dgamma; }},
+    {"dbeta", [](Case& c) -> Span& { return c.results.dbeta; }},
+    {"mean", [](Case& c) -> Span& { return c.results.mean; }},
+    {"var", [](Case& c) -> Span& { return c.results.var; }},
+    {"rstd", [](Case& c) -> Span& { return c.results.rstd; }},
+    {"running_mean", [](Case& c) -> Span& { return c.results.running_mean; }},
+    {"running_var", [](Case& c) -> Span& { return c.results.running_var; }},
 };
 
 }  // namespace

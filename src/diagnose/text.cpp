@@ -34,9 +34,14 @@ std::string joined(const std::vector<std::string>& names) {
 }
 
 std::string row(const DiagnosedTensor& t) {
-  return padded(t.name, 14) + padded(t.right ? "right" : "WRONG", 7) + padded(number("%.2e", t.error), 12) +
-         padded(number("%.0e", t.tolerance), 11) + padded(number("%.1f", t.digits), 8) + index_text(t.worst_index) +
-         ": " + number("%.9g", t.given) + ", want " + number("%.9g", t.wanted) + "\n";
+  return padded(t.name, 14) +
+         padded(t.right    ? "right"
+                : t.hidden ? "?"
+                           : "WRONG",
+                7) +
+         padded(number("%.2e", t.error), 12) + padded(number("%.0e", t.tolerance), 11) +
+         padded(number("%.1f", t.digits), 8) + index_text(t.worst_index) + ": " + number("%.9g", t.given) + ", want " +
+         number("%.9g", t.wanted) + "\n";
 }
 
 std::string explained(const DiagnosisExplanation& e) {
@@ -61,6 +66,12 @@ std::string to_string(const Diagnosis& d) {
   }
   for (const DiagnosedTensor& t : d.tensors) {
     if (t.right || names.contains(t.name)) continue;
+    if (t.hidden) {
+      text += t.name +
+              ": neither right nor wrong, since rounding of the dtype hides it. If your layer computes in a wider "
+              "one, say so.\n";
+      continue;
+    }
     text += t.name + ": wrong, and no mistake of the catalogue explains it" +
             (t.place.empty() ? "; the error is all over the tensor.\n" : ". " + t.place + ".\n");
   }

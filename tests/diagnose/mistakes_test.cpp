@@ -147,6 +147,19 @@ TEST(Diagnose, NamesCancellation) {
   EXPECT_TRUE(explained(found).contains("var"));
 }
 
+/// Fits explain one part of the results, and another part has another cause.
+TEST(Diagnose, EndsWhereAFitExplainsSomeOfTheResults) {
+  Images p;
+  for (double& x : p.x) x = static_cast<float>(x + 1e4);
+  Layer layer(p);
+  for (double& v : layer.var) v = 24, v *= p.eps;
+  layer.rstd.assign(layer.rstd.size(), 0.2);
+  layer.compute();
+  DiagnosisCase c = p.given();
+  layer.put_in(c);
+  EXPECT_FALSE(diagnose(c).right);
+}
+
 /// Not "another batch", which mean and var refute: but what is wrong with y is said.
 TEST(Diagnose, SaysWhatIsWrongWithAnAffineYThatNothingExplains) {
   const Images p;
@@ -314,6 +327,57 @@ TEST(Diagnose, SeesMistakesInGradientsWhoseSquaresNoDoubleHolds) {
     layer.write(layer.dx, [](const Value& v) { return v.gamma * v.rstd * (v.dy - v.sum / v.N); });
     EXPECT_EQ(std::set<std::string>{"variance_path_dropped"}, named(diagnose(c))) << to_string(diagnose(c));
   }
+}
+
+/// None of these is the x_hat, or are the statistics, of another batch.
+TEST(Diagnose, ClaimsNoOtherBatchForOrdinaryMistakes) {
+  const Images p;
+  const Layer right(p);
+  std::mt19937 random(6);
+  std::normal_distribution<double> normal;
+  const auto named_of = [&](const auto& change) {
+    Layer layer(p);
+    change(layer);
+    layer.round_to_float();
+    DiagnosisCase c = p.given();
+    layer.put_in(c);
+    const Diagnosis found = diagnose(c);
+    EXPECT_FALSE(found.right);
+    return named(found);
+  };
+  const std::set<std::string> none;
+  EXPECT_EQ(none, named_of([](Layer& l) { std::fill(l.dx.begin(), l.dx.end(), 0.0); }));
+  EXPECT_EQ(none, named_of([](Layer& l) { l.dx[17] += 0.05; }));
+  EXPECT_EQ(none, named_of([&](Layer& l) { std::fill_n(l.dx.begin(), p.C * p.S, 0.0); })) << "one sample";
+  for (const double noise : {1e-4, 1e-3, 1e-2}) {
+    EXPECT_EQ(none, named_of([&](Layer& l) {
+                for (double& v : l.dx) v += noise * normal(random);
+              }));
+  }
+  for (const double factor : {1.001, 1.01, 0.97}) {
+    EXPECT_EQ(none, named_of([&](Layer& l) {
+                for (double& v : l.dx) v *= factor;
+              }));
+    EXPECT_EQ(none, named_of([&](Layer& l) {
+                for (double& v : l.y) v *= factor;
+              }));
+    EXPECT_EQ(none, named_of([&](Layer& l) {
+                for (double& v : l.var) v *= factor;
+              }));
+  }
+}
+
+/// A gamma of 0, with which some networks begin, says nothing of its channel, and hides nothing of the others.
+TEST(Diagnose, FitsChannelsBesideThoseThatSayNothing) {
+  Images p;
+  p.gamma[0] = 0;
+  Layer layer(p);
+  const Layer wrong(p, [](double var) { return 1 / std::sqrt(var + 0.05); });
+  layer.y = wrong.y, layer.dx = wrong.dx, layer.dgamma = wrong.dgamma, layer.rstd = wrong.rstd;
+  layer.round_to_float();
+  DiagnosisCase c = p.given();
+  layer.put_in(c);
+  EXPECT_EQ(std::set<std::string>{"eps_of_another_value"}, named(diagnose(c))) << to_string(diagnose(c));
 }
 
 TEST(Diagnose, ListsWhatTheseDataCannotTell) {

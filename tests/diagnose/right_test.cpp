@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 #include <random>
+#include <tuple>
 #include <vector>
 
 #include "support/expect_error.hpp"
@@ -136,6 +137,7 @@ TEST(Diagnose, AccusesNoRightAnswerInAnyArithmetic) {
   constexpr int kRounds = 500;
 #endif
   std::mt19937 random(3);
+  int hidden = 0;
   for (int round = 0; round < kRounds; ++round) {
     for (const Operation operation : kOperations) {
       for (const DiagnosisDtype dtype : kDtypes) {
@@ -146,12 +148,14 @@ TEST(Diagnose, AccusesNoRightAnswerInAnyArithmetic) {
         p.c.x = p.x, p.c.dy = p.dy, p.c.gamma = p.gamma, p.c.beta = p.beta;
         p.c.results = {made.y, made.dx, made.dgamma, made.dbeta, made.mean, made.var, made.rstd, {}, {}};
         const Diagnosis found = diagnose(p.c);
-        ASSERT_TRUE(found.right) << "operation " << static_cast<int>(operation) << ", dtype " << static_cast<int>(dtype)
-                                 << "\n"
-                                 << to_string(found);
+        ASSERT_TRUE(found.right || found.hidden)
+            << "operation " << static_cast<int>(operation) << ", dtype " << static_cast<int>(dtype) << "\n"
+            << to_string(found);
+        hidden += found.hidden ? 1 : 0;
       }
     }
   }
+  EXPECT_LE(hidden, kRounds * 20 / 20) << "means of 100 standard deviations in 8 bits hide the layer, and little else";
 }
 
 /// Welford's updates have other errors than two passes: more of them where the mean is far from 0.
@@ -216,12 +220,92 @@ TEST(Diagnose, GrantsWhatStoringCosts) {
   for (double& v : made.y) v = r(v);
   p.c.x = p.x, p.c.dy = p.dy, p.c.gamma = p.gamma, p.c.beta = p.beta, p.c.results.y = made.y;
   EXPECT_FALSE(diagnose(p.c).right) << "float16 is not stored in float32";
-  p.c.stored = DiagnosisDtype::float16;
+  p.c.stored = {{"y", DiagnosisDtype::float16}};
   EXPECT_TRUE(diagnose(p.c).right) << to_string(diagnose(p.c));
+}
+
+/// What is granted to rounding has a bound: ordinary data in float, and in float16 with many values a channel.
+TEST(Diagnose, GrantsNoMoreThanRounding) {
+  for (const auto& [dtype, values, most] : {std::tuple(DiagnosisDtype::float32, std::int64_t{64}, 2e-6),
+                                            std::tuple(DiagnosisDtype::float32, std::int64_t{4096}, 1e-5),
+                                            std::tuple(DiagnosisDtype::float16, std::int64_t{64}, 0.02),
+                                            std::tuple(DiagnosisDtype::float16, std::int64_t{4096}, 0.5)}) {
+    const Round r = rounding(dtype);
+    std::mt19937 random(11);
+    std::normal_distribution<double> normal;
+    std::vector<double> x(static_cast<std::size_t>(4 * values)), y(x.size());
+    for (double& v : x) v = r(normal(random));
+    DiagnosisCase given{.shape = {values, 4}, .dtype = dtype, .x = x};
+    given.results.y = x;  // nearly normalized
+    const DiagnosedTensor t = diagnose(given).tensors[0];
+    EXPECT_LE(t.tolerance, most) << values;
+    given.results.y = y;  // 0
+    EXPECT_FALSE(diagnose(given).right) << values;
+  }
+}
+
+/// y with the other sign, where sums in float16 lose every digit: wrong all the same. What nothing gives is hidden.
+TEST(Diagnose, DoesNotCallRightWhatRoundingHides) {
+  const Round r = rounding(DiagnosisDtype::float16);
+  std::mt19937 random(12);
+  std::normal_distribution<double> normal;
+  std::vector<double> x(1 << 17), y(x.size());
+  double mean = 0, square = 0;
+  for (double& v : x) v = r(1 + normal(random)), mean += v / static_cast<double>(x.size());
+  for (const double v : x) square += (v - mean) * (v - mean) / static_cast<double>(x.size());
+  for (std::size_t i = 0; i < x.size(); ++i) y[i] = r((mean - x[i]) / std::sqrt(square + 1e-5));
+  DiagnosisCase given{.shape = {1 << 17}, .dtype = DiagnosisDtype::float16, .x = x};
+  given.results.y = y;
+  const Diagnosis found = diagnose(given);
+  EXPECT_FALSE(found.right || found.hidden) << to_string(found);
+  ASSERT_EQ(1U, found.explanations.size()) << to_string(found);
+  EXPECT_EQ("x_hat_sign", found.explanations[0].mistakes[0].id);
+  for (double& v : y) v *= -0.5;
+  EXPECT_TRUE(diagnose(given).hidden) << to_string(diagnose(given));
+}
+
+/// A channel of small values beside one of large ones.
+TEST(Diagnose, SeesAChannelThatIsWrongBesideALargeOne) {
+  std::mt19937 random(13);
+  std::normal_distribution<float> normal;
+  constexpr std::size_t N = 256, C = 2;
+  std::vector<double> x(N * C), var(C), mean(C);
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % C == 0 ? 1e6F : 1.0F) * normal(random);
+  for (std::size_t i = 0; i < x.size(); ++i) mean[i % C] += x[i] / N;
+  for (std::size_t i = 0; i < x.size(); ++i) var[i % C] += (x[i] - mean[i % C]) * (x[i] - mean[i % C]) / N;
+  DiagnosisCase given{.shape = {N, C}, .x = x};
+  given.results.var = var;
+  EXPECT_TRUE(diagnose(given).right) << to_string(diagnose(given));
+  var[1] = 0;
+  const Diagnosis found = diagnose(given);
+  EXPECT_FALSE(found.right);
+  EXPECT_EQ(1, found.tensors[0].worst);
+}
+
+/// The gradient of y.sum(): dx is 0, but for rounding.
+TEST(Diagnose, JudgesAGradientThatIsRoundingOfZero) {
+  std::mt19937 random(14);
+  std::normal_distribution<float> normal;
+  std::vector<double> x(64 * 3), dx(x.size()), dy(x.size(), 1.0);
+  for (double& v : x) v = normal(random);
+  for (double& v : dx) v = 1e-8 * normal(random);
+  DiagnosisCase given{.shape = {64, 3}, .x = x, .dy = dy};
+  given.results.dx = dx;
+  EXPECT_TRUE(diagnose(given).right) << to_string(diagnose(given));
+  for (std::size_t c = 0; c < 3; ++c) {
+    double mean = 0, var = 0;
+    for (std::size_t n = 0; n < 64; ++n) mean += x[n * 3 + c] / 64;
+    for (std::size_t n = 0; n < 64; ++n) var += (x[n * 3 + c] - mean) * (x[n * 3 + c] - mean) / 64;
+    for (std::size_t n = 0; n < 64; ++n) dx[n * 3 + c] = 1 / std::sqrt(var + 1e-5);
+  }
+  const Diagnosis found = diagnose(given);
+  ASSERT_FALSE(found.explanations.empty()) << to_string(found);
+  EXPECT_EQ("mean_path_dropped", found.explanations[0].mistakes[0].id);
 }
 
 TEST(Diagnose, NamesALostTermInEveryOperation) {
   std::mt19937 random(4);
+  int told = 0;
   for (int round = 0; round < 20; ++round) {
     for (const Operation operation : kOperations) {
       const Round r = rounding(DiagnosisDtype::float32);
@@ -240,8 +324,10 @@ TEST(Diagnose, NamesALostTermInEveryOperation) {
       if (found.tensors[0].tolerance > 1e-3) continue;  // two values a group have no gradient to speak of
       ASSERT_EQ(1U, found.explanations.size()) << to_string(found);
       EXPECT_EQ("variance_path_dropped", found.explanations[0].mistakes[0].id);
+      ++told;
     }
   }
+  EXPECT_GT(told, 80);
 }
 
 TEST(Diagnose, RefusesWhatDoesNotFit) {

@@ -31,6 +31,7 @@ nb::dict to_dict(const DiagnosedTensor& t) {
   nb::dict d;
   d["name"] = t.name;
   d["right"] = t.right;
+  d["hidden"] = t.hidden;
   d["error"] = t.error;
   d["tolerance"] = t.tolerance;
   d["digits"] = t.digits;
@@ -53,6 +54,7 @@ nb::dict to_dict(const Diagnosis& found) {
   }
   nb::dict d;
   d["right"] = found.right;
+  d["hidden"] = found.hidden;
   d["tensors"] = tensors;
   d["explanations"] = explanations;
   d["untold"] = to_list(found.untold);
@@ -80,18 +82,19 @@ DiagnosisDtype dtype_of(int code) {
 }  // namespace
 
 void define_diagnose(nb::module_& m) {
-  m.def("diagnose", [](int operation, bool channels_last, std::vector<int64_t> shape, int64_t groups, double eps,
-                       double momentum, bool relu, bool inference, int dtype, int stored,
-                       const std::vector<std::string>& names, const std::vector<In>& arrays) {
-    DiagnosisCase c;
-    c.operation = static_cast<DiagnosisOperation>(operation);
-    c.layout = channels_last ? DiagnosisLayout::channels_last : DiagnosisLayout::channels_first;
-    c.shape = std::move(shape);
-    c.groups = groups, c.eps = eps, c.momentum = momentum, c.relu = relu, c.inference = inference;
-    c.dtype = dtype_of(dtype), c.stored = dtype_of(stored);
-    for (std::size_t k = 0; k < names.size(); ++k) place(c, names[k]) = arrays.at(k).of<double>(0);
-    return to_dict(without_lock([&] { return diagnose(c); }));
-  });
+  m.def("diagnose",
+        [](int operation, bool channels_last, std::vector<int64_t> shape, int64_t groups, double eps, double momentum,
+           bool relu, bool inference, int dtype, int stored, const std::vector<std::string>& names,
+           const std::vector<int>& stored, const std::vector<In>& arrays) {
+          DiagnosisCase c;
+          c.operation = static_cast<DiagnosisOperation>(operation);
+          c.layout = channels_last ? DiagnosisLayout::channels_last : DiagnosisLayout::channels_first;
+          c.shape = std::move(shape);
+          c.groups = groups, c.eps = eps, c.momentum = momentum, c.relu = relu, c.inference = inference;
+          c.dtype = dtype_of(dtype);
+          for (std::size_t k = 0; k < names.size(); ++k) place(c, names[k]) = arrays.at(k).of<double>(0);
+          return to_dict(without_lock([&] { return diagnose(c); }));
+        });
   m.def("diagnosed_mistakes", [] { return to_list(diagnosed_mistakes()); });
 }
 

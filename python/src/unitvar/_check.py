@@ -14,7 +14,6 @@ __all__ = ["CheckReport", "CheckedTensor", "Explained", "Mistake", "check", "kno
 
 _OPERATIONS = ("batch_norm", "layer_norm", "rms_norm", "group_norm", "instance_norm")
 _COARSENESS = ("float64", "float32", "float16", "bfloat16")
-_INPUTS = ("x", "dy", "gamma", "beta", "running_mean_before", "running_var_before")
 
 
 class Mistake(NamedTuple):
@@ -37,6 +36,8 @@ class CheckedTensor(NamedTuple):
 
     name: str
     right: bool
+    #: neither right nor wrong: an error of more than 0.25 that rounding may explain
+    hidden: bool
     #: ``|given - right| / |right|`` in the L2 norm
     error: float
     #: up to which an error is rounding, on these data
@@ -63,13 +64,15 @@ class CheckReport:
     """What `check` found. print() shows it; a notebook shows a table."""
 
     right: bool
+    #: none is wrong, and some are hidden by rounding
+    hidden: bool
     tensors: tuple[CheckedTensor, ...]
     explanations: tuple[Explained, ...]
     #: mistakes that these data cannot tell
     untold: tuple[Mistake, ...]
 
     def __init__(self, found: dict[str, Any]) -> None:
-        self.right = found["right"]
+        self.right, self.hidden = found["right"], found["hidden"]
         self.tensors = tuple(CheckedTensor(**t) for t in found["tensors"])
         self.explanations = tuple(
             Explained(e["tensors"], tuple(Mistake(**m) for m in e["mistakes"]), e["error"])
@@ -86,7 +89,7 @@ class CheckReport:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{t.name}</td><td>{'right' if t.right else '<b>WRONG</b>'}</td><td>{_bar(t)}</td>"
+            f"<tr><td>{t.name}</td><td>{'right' if t.right else '?' if t.hidden else '<b>WRONG</b>'}</td><td>{_bar(t)}</td>"
             f"<td>{t.error:.2e}</td><td>{t.tolerance:.0e}</td><td>{t.digits:.1f}</td><td>{list(t.worst)}</td>"
             f"<td>{t.given:.9g}</td><td>{t.wanted:.9g}</td></tr>"
             for t in self.tensors
@@ -108,7 +111,7 @@ class CheckReport:
         places = "".join(
             f"<p>{t.name}: no known mistake explains it. {html.escape(t.place)}</p>"
             for t in self.tensors
-            if not t.right and t.name not in named
+            if not t.right and not t.hidden and t.name not in named
         )
         return f"<table><tr>{head}</tr>{rows}</table>{reasons}{places}"
 
@@ -116,7 +119,7 @@ class CheckReport:
 def _bar(t: CheckedTensor) -> str:
     """The digits kept, of 17, as a picture; a line where the tolerance is."""
     width = 100
-    limit = width * min(17.0, max(0.0, -float(np.log10(t.tolerance)))) / 17
+    limit = width * min(17.0, max(0.0, -float(np.log10(max(t.tolerance, 1e-17))))) / 17
     colour = "#2a7f3f" if t.right else "#b3261e"
     return (
         f'<svg width="{width}" height="12"><rect width="{width * t.digits / 17:.1f}" height="12" fill="{colour}"/>'
@@ -201,8 +204,7 @@ def check(
         dtype = max((a.dtype.name for a in arrays.values()), key=_COARSENESS.index)
     if dtype not in DTYPES:
         raise ValueError(f"check: dtype is {dtype!r}, want {', '.join(DTYPES)}")
-    results = [array.dtype.name for name, array in arrays.items() if name not in _INPUTS]
-    stored = max(results, key=_COARSENESS.index, default="float64")
+    stored = [DTYPES.index(array.dtype.name) for array in arrays.values()]
     rank = arrays["x"].ndim
     if channel_axis not in (1, -1) and not (rank > 0 and channel_axis == rank - 1):
         raise ValueError(f"check: channel_axis is {channel_axis}, want 1 or -1")
@@ -211,8 +213,8 @@ def check(
     return CheckReport(
         _core.diagnose(
             _OPERATIONS.index(op), last, list(arrays["x"].shape), groups, real("check", "eps", eps),
-            real("check", "momentum", momentum), relu, inference, DTYPES.index(dtype), DTYPES.index(stored),
-            list(arrays), memory,
+            real("check", "momentum", momentum), relu, inference, DTYPES.index(dtype), list(arrays), stored,
+            memory,
         )
     )  # fmt: skip
 

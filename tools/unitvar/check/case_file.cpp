@@ -36,20 +36,21 @@ Value chosen(const char* option, const std::string& text, const std::map<std::st
   return found->second;
 }
 
-/// The least precise type of these arrays.
-DiagnosisDtype dtype_of(const std::map<std::string, Array>& arrays, bool results_alone) {
-  const auto rank = [](const std::string& dtype) {
-    return dtype == "f8" ? 0 : dtype == "f4" ? 1 : dtype == "f2" ? 2 : 3;
-  };
-  int coarsest = 0;
-  for (const auto& [name, array] : arrays) {
-    const auto tensor = std::ranges::find(diagnosis_tensors(), name, &DiagnosisTensor::name);
-    const bool is_result = tensor != diagnosis_tensors().end() && tensor->is_result;
-    if (!results_alone || is_result) coarsest = std::max(coarsest, rank(array.dtype));
+DiagnosisDtype dtype_of(const Array& array) {
+  const std::string& name = array.dtype;
+  return name == "f8"   ? DiagnosisDtype::float64
+         : name == "f4" ? DiagnosisDtype::float32
+         : name == "f2" ? DiagnosisDtype::float16
+                        : DiagnosisDtype::bfloat16;
+}
+
+/// The least precise type of the file: rounding to it may have happened anywhere.
+DiagnosisDtype dtype_of(const std::map<std::string, Array>& arrays) {
+  constexpr DiagnosisDtype by_digits[] = {DiagnosisDtype::bfloat16, DiagnosisDtype::float16, DiagnosisDtype::float32};
+  for (const DiagnosisDtype dtype : by_digits) {
+    if (std::ranges::any_of(arrays, [&](const auto& entry) { return dtype_of(entry.second) == dtype; })) return dtype;
   }
-  constexpr DiagnosisDtype of[] = {DiagnosisDtype::float64, DiagnosisDtype::float32, DiagnosisDtype::float16,
-                                   DiagnosisDtype::bfloat16};
-  return of[coarsest];
+  return DiagnosisDtype::float64;
 }
 
 }  // namespace
@@ -60,9 +61,7 @@ DiagnosisCase case_of(const std::map<std::string, Array>& arrays, const Options&
   c.layout = chosen("--layout", options.layout, kLayouts);
   c.groups = options.groups, c.eps = options.eps, c.momentum = options.momentum;
   c.relu = options.relu, c.inference = options.inference;
-  // Rounding to the least precise type may have happened anywhere.
-  c.dtype = options.dtype ? chosen("--dtype", *options.dtype, kDtypes) : dtype_of(arrays, false);
-  c.stored = dtype_of(arrays, true);
+  c.dtype = options.dtype ? chosen("--dtype", *options.dtype, kDtypes) : dtype_of(arrays);
   std::vector<std::string> names;
   for (const DiagnosisTensor& tensor : diagnosis_tensors()) names.emplace_back(tensor.name);
   for (const auto& [name, array] : arrays) {
@@ -72,6 +71,7 @@ DiagnosisCase case_of(const std::map<std::string, Array>& arrays, const Options&
                              tool::suggestion(name, names));
     }
     tensor->of(c) = array.values;
+    c.stored.emplace_back(name, dtype_of(array));
     const bool like_x = name == "y" || name == "dx" || name == "dy";
     if (like_x && arrays.contains("x") && array.shape != arrays.at("x").shape) {
       throw tool::UsageError("{}: {} has shape ({}), want that of x, ({})", options.file, name,

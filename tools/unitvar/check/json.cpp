@@ -17,6 +17,7 @@ ordered_json of(const Mistake& m) {
 ordered_json of(const DiagnosedTensor& t) {
   return {{"name", t.name},
           {"right", t.right},
+          {"hidden", t.hidden},
           {"error", number(t.error)},
           {"tolerance", number(t.tolerance)},
           {"digits", number(t.digits)},
@@ -35,7 +36,7 @@ ordered_json of(const DiagnosisExplanation& e) {
 }  // namespace
 
 std::string json_text(const Diagnosis& diagnosis) {
-  ordered_json object = {{"right", diagnosis.right}};
+  ordered_json object = {{"right", diagnosis.right}, {"hidden", diagnosis.hidden}};
   object["tensors"] = ordered_json::array();
   object["explanations"] = ordered_json::array();
   object["untold"] = ordered_json::array();

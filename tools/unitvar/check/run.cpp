@@ -53,7 +53,7 @@ int run(const Options& options) {
   tool::print(to_string(found), to_output ? stderr : stdout);
   if (options.json) tool::write_file(*options.json, json_text(found));
   if (options.plot) draw(*options.plot, found);
-  return found.right ? 0 : 1;
+  return found.right ? 0 : found.hidden ? 2 : 1;
 }
 
 }  // namespace unitvar::check
