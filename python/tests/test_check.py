@@ -45,6 +45,15 @@ def test_a_layer_may_compute_in_more_digits_than_it_stores() -> None:
     assert not unitvar.check(x, y=y * np.float16(1.01), dtype="float32")
 
 
+def test_what_rounding_hides_is_neither_right_nor_wrong() -> None:
+    x = (1 + np.random.default_rng(5).normal(0, 1, 1 << 17)).astype(np.float16)
+    y = (0.5 * (x - np.mean(x, dtype=np.float64)) / np.std(x, dtype=np.float64)).astype(np.float16)
+    report = unitvar.check(x, y=y)
+    assert not report and report.hidden and report.tensors[0].hidden
+    assert "<td>?</td>" in report._repr_html_()
+    assert not unitvar.check(x, y=y, dtype="float32").hidden
+
+
 def test_a_lost_term_is_named_with_its_equation() -> None:
     c = case()
     axes = (0, 2, 3)

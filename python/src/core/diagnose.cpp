@@ -82,19 +82,21 @@ DiagnosisDtype dtype_of(int code) {
 }  // namespace
 
 void define_diagnose(nb::module_& m) {
-  m.def("diagnose",
-        [](int operation, bool channels_last, std::vector<int64_t> shape, int64_t groups, double eps, double momentum,
-           bool relu, bool inference, int dtype, int stored, const std::vector<std::string>& names,
-           const std::vector<int>& stored, const std::vector<In>& arrays) {
-          DiagnosisCase c;
-          c.operation = static_cast<DiagnosisOperation>(operation);
-          c.layout = channels_last ? DiagnosisLayout::channels_last : DiagnosisLayout::channels_first;
-          c.shape = std::move(shape);
-          c.groups = groups, c.eps = eps, c.momentum = momentum, c.relu = relu, c.inference = inference;
-          c.dtype = dtype_of(dtype);
-          for (std::size_t k = 0; k < names.size(); ++k) place(c, names[k]) = arrays.at(k).of<double>(0);
-          return to_dict(without_lock([&] { return diagnose(c); }));
-        });
+  m.def("diagnose", [](int operation, bool channels_last, std::vector<int64_t> shape, int64_t groups, double eps,
+                       double momentum, bool relu, bool inference, int dtype, const std::vector<std::string>& names,
+                       const std::vector<int>& stored, const std::vector<In>& arrays) {
+    DiagnosisCase c;
+    c.operation = static_cast<DiagnosisOperation>(operation);
+    c.layout = channels_last ? DiagnosisLayout::channels_last : DiagnosisLayout::channels_first;
+    c.shape = std::move(shape);
+    c.groups = groups, c.eps = eps, c.momentum = momentum, c.relu = relu, c.inference = inference;
+    c.dtype = dtype_of(dtype);
+    for (std::size_t k = 0; k < names.size(); ++k) {
+      place(c, names[k]) = arrays.at(k).of<double>(0);
+      c.stored.emplace_back(names[k], dtype_of(stored.at(k)));
+    }
+    return to_dict(without_lock([&] { return diagnose(c); }));
+  });
   m.def("diagnosed_mistakes", [] { return to_list(diagnosed_mistakes()); });
 }
 

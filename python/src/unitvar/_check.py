@@ -89,7 +89,7 @@ class CheckReport:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{t.name}</td><td>{'right' if t.right else '?' if t.hidden else '<b>WRONG</b>'}</td><td>{_bar(t)}</td>"
+            f"<tr><td>{t.name}</td><td>{_verdict(t)}</td><td>{_bar(t)}</td>"
             f"<td>{t.error:.2e}</td><td>{t.tolerance:.0e}</td><td>{t.digits:.1f}</td><td>{list(t.worst)}</td>"
             f"<td>{t.given:.9g}</td><td>{t.wanted:.9g}</td></tr>"
             for t in self.tensors
@@ -114,6 +114,10 @@ class CheckReport:
             if not t.right and not t.hidden and t.name not in named
         )
         return f"<table><tr>{head}</tr>{rows}</table>{reasons}{places}"
+
+
+def _verdict(t: CheckedTensor) -> str:
+    return "right" if t.right else "?" if t.hidden else "<b>WRONG</b>"
 
 
 def _bar(t: CheckedTensor) -> str:
