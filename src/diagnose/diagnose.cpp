@@ -119,13 +119,14 @@ class Search {
       const double size = size_of(results[k], truth_.scale[k]);
       double tolerance = truth_.tolerance[k];
       if (!std::isfinite(error) || !(4 * error <= error_[k])) continue;
+      if (holds(hidden_, k) && results_[k].size() < kFewElements) continue;
       const bool is_near = 16 * error <= error_[k] && error <= kNear * tolerance * size;
       if (error > tolerance * size && is_near) {
         if (!of_recipe) of_recipe = tolerances_of(given_, recipe, results, truth_.scale);
         tolerance = std::max(tolerance, (*of_recipe)[k]);
       }
       tolerance = std::min(tolerance, kMostTolerance);
-      if (holds(hidden_, k)) tolerance = results_[k].size() < kFewElements ? 0 : 8 * truth_.unit;
+      if (holds(hidden_, k)) tolerance = 8 * truth_.unit;
       if (!(error <= tolerance * size)) continue;
       match.covers.push_back(k);
       match.error = std::max(match.error, error / size);
