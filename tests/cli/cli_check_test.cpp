@@ -142,6 +142,18 @@ TEST_F(CliCheck, DoesNotWriteOverItsCase) {
   EXPECT_EQ(0, run_program({"check", file_}).code);
 }
 
+/// y is half of what it should be, and sums in float16 are off by more.
+TEST_F(CliCheck, EndsWith2WhereRoundingHidesTheAnswer) {
+  Doubles x, y;
+  for (int n = 0; n < 64; ++n) x.push_back(1000 + n % 2), y.push_back(n % 2 - 0.5);
+  write_npz(file_, {{"x.npy", floats("(64, 1)", x)}, {"y.npy", floats("(64, 1)", y)}});
+  const Ending end = run_program({"check", file_, "--dtype", "f16", "--plot", folder_ / "found.svg"});
+  EXPECT_EQ(2, end.code);
+  EXPECT_THAT(end.output, HasSubstr("y: neither right nor wrong, since rounding of the dtype hides it."));
+  EXPECT_THAT(read_bytes(folder_ / "found.svg"), HasSubstr("hidden by rounding"));
+  EXPECT_EQ(1, run_program({"check", file_, "--dtype", "f32"}).code);
+}
+
 /// Not 1: that is for results that are wrong.
 TEST_F(CliCheck, EndsWith2WhereItsAnswerCannotBeWritten) {
   write(dx_);

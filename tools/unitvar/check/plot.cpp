@@ -14,13 +14,14 @@ namespace {
 
 constexpr double kMostDigits = 17;  // of a double
 
-/// A line each: the number of the bar from above, digits kept, digits wanted, whether it is right.
+/// A line each: the number of the bar from above, digits kept, digits wanted, and 0 for wrong, 1 for right, 2 for
+/// hidden.
 std::string data_of(const Diagnosis& found) {
   std::string text = "$tensors << EOD\n";
   for (std::size_t k = 0; k < found.tensors.size(); ++k) {
     const DiagnosedTensor& t = found.tensors[k];
     const double wanted = std::clamp(-std::log10(t.tolerance), 0.0, kMostDigits);
-    text += fmt::format("{} {:.4g} {:.4g} {}\n", k, t.digits, wanted, t.right ? 1 : 0);
+    text += fmt::format("{} {:.4g} {:.4g} {}\n", k, t.digits, wanted, t.right ? 1 : t.hidden ? 2 : 0);
   }
   return text + "EOD\n";
 }
@@ -34,11 +35,20 @@ std::string names_of(const Diagnosis& found) {
 }
 
 // Right and wrong differ for colour-blind readers, too.
-constexpr const char* kBars = R"gnuplot(
-plot $tensors using (0):0:(0):($4 == 1 ? $2 : NaN):($0 - 0.35):($0 + 0.35) with boxxyerror lc rgb '#009E73' title 'right', \
-     $tensors using (0):0:(0):($4 == 0 ? $2 : NaN):($0 - 0.35):($0 + 0.35) with boxxyerror lc rgb '#D55E00' title 'wrong', \
-     $tensors using 3:($0 - 0.42):(0):(0.84) with vectors nohead lw 3 lc rgb '#222222' title 'wanted, on these data'
-)gnuplot";
+std::string bars_of(int verdict, const char* colour, const char* title) {
+  return fmt::format(
+      "$tensors using (0):0:(0):($4 == {} ? $2 : NaN):($0 - 0.35):($0 + 0.35) with boxxyerror lc rgb '{}' title '{}', "
+      "\\\n",
+      verdict, colour, title);
+}
+
+std::string bars_of(const Diagnosis& found) {
+  const bool hidden = std::ranges::any_of(found.tensors, [](const DiagnosedTensor& t) { return t.hidden; });
+  return "plot " + bars_of(1, "#009E73", "right") + bars_of(0, "#D55E00", "wrong") +
+         (hidden ? bars_of(2, "#999999", "hidden by rounding") : "") +
+         "$tensors using 3:($0 - 0.42):(0):(0.84) with vectors nohead lw 3 lc rgb '#222222' title 'wanted, on these "
+         "data'\n";
+}
 
 }  // namespace
 
@@ -59,7 +69,7 @@ void draw(const std::filesystem::path& path, const Diagnosis& found) {
           "set yrange [{}.5:-0.5]\nset ytics ({})\n",
           found.right ? "All given results are right: decimal digits kept" : "Decimal digits that each result keeps",
           kMostDigits, count - 1, names_of(found)) +
-      kBars;
+      bars_of(found);
   constexpr int kWidth = 640, kFrame = 150, kBar = 34;
   tool::draw_with_gnuplot(path.parent_path(), {path.stem().string(), script, kWidth, kFrame + kBar * count},
                           {path.extension().string().substr(1)});
