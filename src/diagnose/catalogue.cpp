@@ -1,6 +1,6 @@
 #include "diagnose/catalogue.hpp"
 
-#include <iterator>
+#include <vector>
 
 #include "diagnose/catalogue_text.hpp"
 

@@ -46,18 +46,12 @@ struct WorstPart {
   double error = 0, excess = 0;  ///< the excess in parts of the limit
 };
 
-WorstPart worst_part(std::span<const double> a, std::span<const double> b, const Parts& parts,
-                     std::span<const double> limit) {
+/// Parts that rounding hides have no finite limit, which no error exceeds.
+WorstPart worst_part(std::span<const double> errors, std::span<const double> limit) {
   WorstPart worst;
-  std::vector<std::vector<std::size_t>> members(parts.count);
-  for (std::size_t i = 0; i < parts.of.size(); ++i) members[static_cast<std::size_t>(parts.of[i])].push_back(i);
-  std::vector<double> of_a, of_b;
-  for (std::size_t p = 0; p < parts.count; ++p) {
-    if (std::isinf(limit[p])) continue;  // rounding hides it
-    of_a.clear(), of_b.clear();
-    for (const std::size_t i : members[p]) of_a.push_back(a[i]), of_b.push_back(b[i]);
-    const double error = error_of(of_a, of_b), excess = error / limit[p];
-    if (error > limit[p] && excess > worst.excess) worst.part = p, worst.error = error, worst.excess = excess;
+  for (std::size_t p = 0; p < errors.size(); ++p) {
+    const double excess = errors[p] / limit[p];
+    if (errors[p] > limit[p] && excess > worst.excess) worst = {p, errors[p], excess};
   }
   return worst;
 }
@@ -66,16 +60,16 @@ WorstPart worst_part(std::span<const double> a, std::span<const double> b, const
 
 DiagnosedTensor compare(const DiagnosisCase& given, std::size_t result, const Truth& truth) {
   const std::span<const double> a = given_results(given)[result], b = truth.right[result];
-  const Parts parts = parts_of(grouping_of(given, {}), result, b.size());
-  const WorstPart worst = worst_part(a, b, parts, truth.part_limit[result]);
+  const Parts parts = parts_of(truth.grouping, result, b.size());
+  const WorstPart worst = worst_part(errors_of(a, b, parts), truth.part_limit[result]);
   DiagnosedTensor t;
   t.name = kNames[result];
   t.error = error_of(a, b) / size_of(b, truth.scale[result]);
   t.tolerance = truth.tolerance[result];
   const bool one_part = t.error <= t.tolerance && worst.excess > 1;
-  t.right = t.error <= t.tolerance && !one_part;
-  t.hidden = t.right && t.error > kMostRight;
-  t.right = t.right && !t.hidden;
+  const bool is_rounding = t.error <= t.tolerance && !one_part;
+  t.hidden = is_rounding && t.error > kMostRight;
+  t.right = is_rounding && !t.hidden;
   if (one_part) {
     t.error = worst.error / truth.part_scale[result][worst.part];
     t.tolerance = truth.part_limit[result][worst.part] / truth.part_scale[result][worst.part];

@@ -241,8 +241,7 @@ class Search {
     Recipe recipe;
     std::string what;
     if (found == Found::eps) {
-      // Of one group, anything may be eps.
-      const std::optional<double> eps = s.var.size() > 1 ? eps_of(given_, truth_, s) : std::nullopt;
+      const std::optional<double> eps = eps_of(given_, truth_, s);
       if (!eps || std::abs(*eps - given_.eps) < 0.05 * given_.eps) return std::nullopt;
       recipe.eps = *eps;
       char text[64];

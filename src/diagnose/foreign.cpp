@@ -79,8 +79,9 @@ struct Fit {
 
 /// y - beta = a * gamma * x + b * gamma, behind a ReLU where it is above 0: a and b of each group, or NaN where a group
 /// says nothing. Nothing where a group is no line.
-std::optional<std::vector<std::array<double, 2>>> lines_of_y(const DiagnosisCase& given, double most_left = kMostLeft) {
-  const Grouping g = grouping_of(given, {});
+std::optional<std::vector<std::array<double, 2>>> lines_of_y(const DiagnosisCase& given, const Truth& truth,
+                                                             double most_left = kMostLeft) {
+  const Grouping& g = truth.grouping;
   std::vector<std::array<double, 2>> lines;
   bool is_any = false;
   for (const auto& elements : members(g)) {
@@ -102,12 +103,12 @@ std::optional<std::vector<std::array<double, 2>>> lines_of_y(const DiagnosisCase
 }
 
 bool sees_in_y(const DiagnosisCase& given, const Truth& truth) {
-  return !given.results.y.empty() && truth.tolerance[kY] < kMostTolerance && grouping_of(given, {}).values() >= 4;
+  return !given.results.y.empty() && truth.tolerance[kY] < kMostTolerance && truth.grouping.values() >= 4;
 }
 
 bool sees_in_dx(const DiagnosisCase& given, const Truth& truth) {
   return !given.results.dx.empty() && !given.relu && !given.inference && truth.tolerance[kDx] < kMostTolerance &&
-         grouping_of(given, {}).values() >= 8;
+         truth.grouping.values() >= 8;
 }
 
 /// The statistics of x, until a fit says otherwise.
@@ -116,7 +117,7 @@ Statistics of_x(const Truth& truth) {
 }
 
 std::optional<Statistics> behind_y(const DiagnosisCase& given, const Truth& truth) {
-  const auto lines = lines_of_y(given);
+  const auto lines = lines_of_y(given, truth);
   if (!lines) return std::nullopt;
   Statistics s = of_x(truth);
   for (std::size_t k = 0; k < lines->size(); ++k) {
@@ -131,7 +132,7 @@ std::optional<Statistics> behind_y(const DiagnosisCase& given, const Truth& trut
 /// dx = r (g - sum / n) - r (x - m) r s / n with g = gamma * dy and s = r (sum_x - m sum): coefficients of g, 1 and x.
 /// Two of them give m in two ways, of which one may divide by almost 0.
 std::vector<Statistics> behind_dx(const DiagnosisCase& given, const Truth& truth) {
-  const Grouping g = grouping_of(given, {});
+  const Grouping& g = truth.grouping;
   const double n = static_cast<double>(g.values());
   std::array<Statistics, 2> s = {of_x(truth), of_x(truth)};
   bool is_any = false;
@@ -232,6 +233,7 @@ std::optional<double> eps_of(const DiagnosisCase& given, const Truth& truth, con
     least = std::min(least, ratio), most = std::max(most, ratio), ++count;
   }
   const double eps = sum / weights;
+  // Of one group, anything may be eps.
   if (count < 2 || !std::isfinite(eps) || !(eps > 0)) return std::nullopt;
   // One factor for all groups is no eps, or cannot be told from one.
   if (!(most - least > 16 * std::max(truth.tolerance[kRstd], truth.unit))) return std::nullopt;
@@ -257,7 +259,7 @@ bool is_cancellation(const DiagnosisCase& given, const Truth& truth, const Stati
 
 std::vector<std::size_t> with_stale_x_hat(const DiagnosisCase& given, const Truth& truth) {
   if (!sees_in_dx(given, truth)) return {};
-  const Grouping g = grouping_of(given, {});
+  const Grouping& g = truth.grouping;
   const double n = static_cast<double>(g.values());
   const bool with_mean = has_mean(given);
   const bool by_channel = g.groups == g.parameters && given.operation == DiagnosisOperation::batch_norm;
@@ -293,7 +295,7 @@ std::vector<std::size_t> with_stale_x_hat(const DiagnosisCase& given, const Trut
 
 std::string affine_text(const DiagnosisCase& given, const Truth& truth) {
   if (given.results.y.empty() || given.inference || truth.tolerance[kY] > kMostTolerance) return "";
-  const auto lines = lines_of_y(given, 8 * truth.tolerance[kY]);
+  const auto lines = lines_of_y(given, truth, 8 * truth.tolerance[kY]);
   if (!lines) return "";
   bool scale = true, shift = true;
   const double most = std::max(1e-5, 4 * truth.tolerance[kY]);

@@ -67,6 +67,15 @@ Pixels pixels_of(const DiagnosisCase& given, const Extent& s) noexcept {
   return {samples, samples == 0 ? 0 : s.outer * s.inner / samples};
 }
 
+bool is_first(const DiagnosisCase& given) noexcept { return given.layout == DiagnosisLayout::channels_first; }
+/// Of two axes or more: the channels, and where they are taken from if axis 1 and the last one are exchanged.
+int64_t channels_of(const DiagnosisCase& given) noexcept {
+  return is_first(given) ? given.shape[1] : given.shape.back();
+}
+int64_t exchanged_of(const DiagnosisCase& given) noexcept {
+  return is_first(given) ? given.shape.back() : given.shape[1];
+}
+
 }  // namespace
 
 Extent extent_of(const DiagnosisCase& given) {
@@ -84,11 +93,11 @@ Extent extent_of(const DiagnosisCase& given) {
       throw bad("shape is " + text_of(shape) + ", want an axis of samples and one of channels");
     return {all, 1, 1};
   }
-  const bool first = given.layout == DiagnosisLayout::channels_first;
-  const int64_t channels = first ? shape[1] : shape.back();
+  const int64_t channels = channels_of(given);
   if (given.operation == Operation::group_norm && (given.groups < 1 || channels % given.groups != 0))
     throw bad("groups is " + std::to_string(given.groups) + ", want a divisor of C = " + std::to_string(channels));
-  return first ? Extent{shape[0], channels, all / (shape[0] * channels)} : Extent{all / channels, channels, 1};
+  return is_first(given) ? Extent{shape[0], channels, all / (shape[0] * channels)}
+                         : Extent{all / channels, channels, 1};
 }
 
 Grouping grouping_of(const DiagnosisCase& given, const Recipe& recipe) {
@@ -122,8 +131,8 @@ Grouping grouping_of(const DiagnosisCase& given, const Recipe& recipe) {
           s, samples * C, C, [=](int64_t o, int64_t c, int64_t) { return o / in_sample * C + c; }, channel);
     case Recipe::Groups::other_axis: {
       if (!has_other_axis(given)) break;
-      const bool first = given.layout == DiagnosisLayout::channels_first;
-      const int64_t n = first ? given.shape.back() : given.shape[1];
+      const bool first = is_first(given);
+      const int64_t n = exchanged_of(given);
       const auto index = [=](int64_t o, int64_t, int64_t i) { return first ? i % n : o % in_sample / (in_sample / n); };
       return by(s, n, n, index, index);
     }
@@ -146,17 +155,12 @@ Grouping grouping_of(const DiagnosisCase& given, const Recipe& recipe) {
 
 bool has_other_axis(const DiagnosisCase& given) noexcept {
   if (given.operation != Operation::batch_norm || given.shape.size() < 3) return false;
-  const bool first = given.layout == DiagnosisLayout::channels_first;
-  const int64_t channels = first ? given.shape[1] : given.shape.back();
   const bool has_parameters = !given.gamma.empty() || !given.beta.empty();
-  return !has_parameters || channels == (first ? given.shape.back() : given.shape[1]);
+  return !has_parameters || channels_of(given) == exchanged_of(given);
 }
 
 bool has_pixels(const DiagnosisCase& given) {
-  if (is_of_rows(given) || given.shape.size() < 3) return false;
-  const std::span<const int64_t> shape = given.shape;
-  const bool first = given.layout == DiagnosisLayout::channels_first;
-  return product(first ? shape.subspan(2) : shape.subspan(1, shape.size() - 2)) > 1;
+  return !is_of_rows(given) && given.shape.size() >= 3 && pixels_of(given, extent_of(given)).pixels > 1;
 }
 
 std::vector<int64_t> shape_of(const DiagnosisCase& given, bool like_x, int64_t elements) {

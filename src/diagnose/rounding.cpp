@@ -14,34 +14,31 @@ using std::int64_t;
 /// Of a part in which rounding explains a larger share of the scale, nothing can be said.
 constexpr double kMostOfScale = 0.5;
 
-/// Half the distance between neighbouring numbers, in parts of the number.
-double unit_of(DiagnosisDtype dtype) noexcept {
-  switch (dtype) {
-    case DiagnosisDtype::float32:
-      return 0x1p-24;
-    case DiagnosisDtype::float64:
-      return 0x1p-53;
-    case DiagnosisDtype::bfloat16:
-      return 0x1p-8;
-    case DiagnosisDtype::float16:
-      return 0x1p-11;
-  }
-  return 0;
+/// What is known of a dtype.
+struct Format {
+  double unit;      ///< half the distance between neighbouring numbers, in parts of the number
+  double smallest;  ///< the smallest number with all digits; what is smaller may be flushed to 0
+  double (*stored)(double v);
+  Results (*run)(const DiagnosisCase& given, const Recipe& recipe);  ///< with every operation rounded
+};
+
+template <class T, class Arithmetic>
+constexpr Format format(double unit, double smallest) noexcept {
+  return {unit, smallest, [](double v) { return static_cast<double>(T(v)); }, compute<Arithmetic>};
 }
 
-/// v as the dtype holds it.
-double stored(double v, DiagnosisDtype dtype) noexcept {
+Format format_of(DiagnosisDtype dtype) noexcept {
   switch (dtype) {
-    case DiagnosisDtype::float32:
-      return static_cast<float>(v);
-    case DiagnosisDtype::bfloat16:
-      return static_cast<double>(bf16(v));
-    case DiagnosisDtype::float16:
-      return static_cast<double>(f16(v));
     case DiagnosisDtype::float64:
+      return format<double, double>(0x1p-53, 0x1p-1022);
+    case DiagnosisDtype::bfloat16:
+      return format<bf16, Rounded<bf16>>(0x1p-8, 0x1p-126);
+    case DiagnosisDtype::float16:
+      return format<f16, Rounded<f16>>(0x1p-11, 0x1p-14);
+    case DiagnosisDtype::float32:
       break;
   }
-  return v;
+  return format<float, float>(0x1p-24, 0x1p-126);
 }
 
 /// The L2 norm of f(0) .. f(n - 1), whose squares may be beyond what a double holds.
@@ -58,20 +55,6 @@ double norm_of(std::size_t n, const F& f) {
 /// Of the finite elements.
 double norm(std::span<const double> a) {
   return norm_of(a.size(), [&](std::size_t i) { return std::isfinite(a[i]) ? a[i] : 0; });
-}
-
-/// The smallest number that the dtype holds with all digits. What is smaller may be flushed to 0.
-double smallest_of(DiagnosisDtype dtype) noexcept {
-  switch (dtype) {
-    case DiagnosisDtype::float64:
-      return 0x1p-1022;
-    case DiagnosisDtype::float16:
-      return 0x1p-14;
-    case DiagnosisDtype::float32:
-    case DiagnosisDtype::bfloat16:
-      break;
-  }
-  return 0x1p-126;
 }
 
 /// Of each element of a result, the absolute values that are added up to it: its rounding is in proportion to these,
@@ -108,20 +91,24 @@ Results scales_of(const DiagnosisCase& given, const Recipe& recipe, const Result
 
 /// How many units an element of a group may be off, in parts of its scale, if all goes badly: sums one after another,
 /// and a mean whose last digits are lost in x - mean.
-std::vector<double> factors_of(const Grouping& g, std::size_t result, const Results& right) {
+std::vector<double> factors_of_groups(const Truth& truth) {
   constexpr double kUnits = 16;
-  std::vector<double> of_group;
-  for (std::size_t k = 0; k < right[kRstd].size(); ++k) {
-    const double means = std::abs(right[kMean][k] * right[kRstd][k]);
-    of_group.push_back(kUnits * std::sqrt(static_cast<double>(g.values())) * (1 + means));
+  std::vector<double> factors;
+  for (std::size_t k = 0; k < truth.right[kRstd].size(); ++k) {
+    const double means = std::abs(truth.right[kMean][k] * truth.right[kRstd][k]);
+    factors.push_back(kUnits * std::sqrt(static_cast<double>(truth.grouping.values())) * (1 + means));
   }
-  if (result != kDgamma && result != kDbeta) return of_group;
-  std::vector<double> of_parameter(static_cast<std::size_t>(g.parameters));
+  return factors;
+}
+
+/// The same of each parameter: that of its worst group.
+std::vector<double> factors_of_parameters(const Grouping& g, std::span<const double> of_groups) {
+  std::vector<double> factors(static_cast<std::size_t>(g.parameters));
   for (std::size_t i = 0; i < g.group.size(); ++i) {
-    double& factor = of_parameter[static_cast<std::size_t>(g.parameter[i])];
-    factor = std::max(factor, of_group[static_cast<std::size_t>(g.group[i])]);
+    double& factor = factors[static_cast<std::size_t>(g.parameter[i])];
+    factor = std::max(factor, of_groups[static_cast<std::size_t>(g.group[i])]);
   }
-  return of_parameter;
+  return factors;
 }
 
 /// The L2 norm of f(i) over each part.
@@ -151,7 +138,7 @@ std::vector<Results> rounded_runs(const DiagnosisCase& given, const Recipe& reci
   }
   for (const double units : {2.0, -2.0}) {
     Recipe off = recipe;
-    off.mean_error = units * unit_of(given.dtype);
+    off.mean_error = units * format_of(given.dtype).unit;
     runs.push_back(compute<double>(given, off));
   }
   return runs;
@@ -161,7 +148,7 @@ Results as_stored(const DiagnosisCase& given, Results results) {
   for (const auto& [name, dtype] : given.stored) {
     for (std::size_t k = 0; k < kNames.size(); ++k) {
       if (kNames[k] != name) continue;
-      for (double& v : results[k]) v = stored(v, dtype);
+      for (double& v : results[k]) v = format_of(dtype).stored(v);
     }
   }
   return results;
@@ -171,22 +158,22 @@ double finite(double error) noexcept { return std::isfinite(error) ? error : 0; 
 
 void limit_parts(const DiagnosisCase& given, const std::vector<Results>& runs, const Results& kept,
                  const Results& scale, Truth& truth) {
-  const Grouping g = grouping_of(given, {});
+  const std::vector<double> of_groups = factors_of_groups(truth);
+  const std::vector<double> of_parameters = factors_of_parameters(truth.grouping, of_groups);
   for (std::size_t k = 0; k < kNames.size(); ++k) {
     const std::vector<double>& right = truth.right[k];
-    const Parts parts = parts_of(g, k, right.size());
-    const std::vector<double> factor = factors_of(g, k, truth.right);
+    const Parts parts = parts_of(truth.grouping, k, right.size());
+    const std::vector<double>& factor = k == kDgamma || k == kDbeta ? of_parameters : of_groups;
     truth.part_scale[k] = norms(parts, [&](std::size_t i) { return finite(scale[k][i]); });
     std::vector<double> limit(parts.count);
     for (const Results& run : runs) {
-      const std::vector<double> errors = norms(parts, [&](std::size_t i) { return difference(run[k][i], right[i]); });
+      const std::vector<double> errors = errors_of(run[k], right, parts);
       for (std::size_t p = 0; p < parts.count; ++p) limit[p] = std::max(limit[p], 8 * finite(errors[p]));
     }
-    const std::vector<double> by_storing =
-        norms(parts, [&](std::size_t i) { return difference(kept[k][i], right[i]); });
+    const std::vector<double> by_storing = errors_of(kept[k], right, parts);
     for (std::size_t p = 0; p < parts.count; ++p) {
       limit[p] = std::max(limit[p], truth.unit * factor[p] * truth.part_scale[k][p]) + 2 * finite(by_storing[p]) +
-                 smallest_of(given.dtype) * std::sqrt(static_cast<double>(parts.of.size()));
+                 format_of(given.dtype).smallest * std::sqrt(static_cast<double>(parts.of.size()));
       if (!(limit[p] <= kMostOfScale * truth.part_scale[k][p])) limit[p] = kInfinity;
     }
     truth.part_limit[k] = std::move(limit);
@@ -195,14 +182,14 @@ void limit_parts(const DiagnosisCase& given, const std::vector<Results>& runs, c
 
 OfEach tolerances(const DiagnosisCase& given, const std::vector<Results>& runs, const Results& kept,
                   const Results& scales, const Results& exact, const OfEach& scale) {
-  const double unit = unit_of(given.dtype);
+  const double unit = format_of(given.dtype).unit;
   OfEach granted{};
   for (std::size_t k = 0; k < kNames.size(); ++k) {
     for (const Results& run : runs) granted[k] = std::max(granted[k], 8 * finite(error_of(run[k], exact[k])));
     const bool is_sum = k == kMean || k == kDgamma || k == kDbeta;
     granted[k] = std::max({granted[k], is_sum ? 4 * unit * norm(scales[k]) : 0, 16 * unit * norm(exact[k])});
     granted[k] += 2 * finite(error_of(kept[k], exact[k]));
-    granted[k] += smallest_of(given.dtype) * std::sqrt(static_cast<double>(exact[k].size()));
+    granted[k] += format_of(given.dtype).smallest * std::sqrt(static_cast<double>(exact[k].size()));
     granted[k] /= size_of(exact[k], scale[k]);
   }
   return granted;
@@ -220,25 +207,17 @@ double error_of(std::span<const double> a, std::span<const double> b) {
   return norm_of(a.size(), [&](std::size_t i) { return difference(a[i], b[i]); });
 }
 
+std::vector<double> errors_of(std::span<const double> a, std::span<const double> b, const Parts& parts) {
+  return norms(parts, [&](std::size_t i) { return difference(a[i], b[i]); });
+}
+
 double size_of(std::span<const double> b, double scale) {
   const double all = norm(b);
   if (all > 0 && !(all < 0.01 * scale)) return all;
   return scale > 0 && std::isfinite(scale) ? scale : 1;
 }
 
-Results in_dtype(const DiagnosisCase& given, const Recipe& recipe) {
-  switch (given.dtype) {
-    case DiagnosisDtype::float64:
-      return compute<double>(given, recipe);
-    case DiagnosisDtype::bfloat16:
-      return compute<Rounded<bf16>>(given, recipe);
-    case DiagnosisDtype::float16:
-      return compute<Rounded<f16>>(given, recipe);
-    case DiagnosisDtype::float32:
-      break;
-  }
-  return compute<float>(given, recipe);
-}
+Results in_dtype(const DiagnosisCase& given, const Recipe& recipe) { return format_of(given.dtype).run(given, recipe); }
 
 Parts parts_of(const Grouping& g, std::size_t result, std::size_t elements) {
   if (is_like_x(result) && elements == g.group.size()) return {g.group, static_cast<std::size_t>(g.groups)};
@@ -249,12 +228,13 @@ Parts parts_of(const Grouping& g, std::size_t result, std::size_t elements) {
 
 OfEach tolerances_of(const DiagnosisCase& given, const Recipe& recipe, const Results& exact, const OfEach& scale) {
   return tolerances(given, rounded_runs(given, recipe), as_stored(given, exact),
-                    scales_of(given, recipe, exact, unit_of(given.dtype)), exact, scale);
+                    scales_of(given, recipe, exact, format_of(given.dtype).unit), exact, scale);
 }
 
 Truth truth_of(const DiagnosisCase& given) {
   Truth truth;
-  truth.unit = unit_of(given.dtype);
+  truth.grouping = grouping_of(given, {});
+  truth.unit = format_of(given.dtype).unit;
   truth.right = given.dtype == DiagnosisDtype::float64 ? compute<long double>(given, {}) : compute<double>(given, {});
   const std::vector<Results> runs = rounded_runs(given, {});
   const Results kept = as_stored(given, truth.right), scales = scales_of(given, {}, truth.right, truth.unit);
