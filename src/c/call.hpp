@@ -7,6 +7,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include "core/arguments.hpp"
 #include "core/ranks.hpp"
 #include "sync/exchange.hpp"
 #include "unitvar/c/statistics.h"
@@ -43,20 +44,18 @@ unitvar_status guarded(const char* operation, const Act& act) noexcept {
 
 /// Throws Error (null_data) if the pointer is null.
 void need_address(const char* operation, const char* what, const void* pointer);
-/// Throws Error (bad_argument) if the address is no multiple of the alignment.
-void need_alignment(const char* operation, const char* what, const void* pointer, std::size_t alignment);
-/// Both.
+/// The same, and bad_argument if it is misaligned.
 template <class T>
 void need(const char* operation, const char* what, const T* pointer) {
   need_address(operation, what, pointer);
-  need_alignment(operation, what, pointer, alignof(T));
+  core::Arguments(operation).optional_value(what, pointer);
 }
 
 /// Throws Error (bad_argument, overlap) unless one value may be written at `pointer`: null is fine, an address within
 /// another argument is not.
 template <class T, class... Spans>
 void need_apart(const char* operation, const char* what, const T* pointer, const Spans&... others) {
-  need_alignment(operation, what, pointer, alignof(T));
+  core::Arguments(operation).optional_value(what, pointer);
   const auto at = reinterpret_cast<std::uintptr_t>(pointer);
   const auto meets = [=](const auto& span) {
     const auto begin = reinterpret_cast<std::uintptr_t>(span.data());

@@ -61,15 +61,6 @@ void need_address(const char* operation, const char* what, const void* pointer) 
   throw Error(ErrorCode::null_data, text(operation, std::string(what) + " is at address 0, want an address"));
 }
 
-void need_alignment(const char* operation, const char* what, const void* pointer, std::size_t alignment) {
-  const auto past = reinterpret_cast<std::uintptr_t>(pointer) % alignment;
-  if (past == 0) return;
-  const std::string multiple = "a multiple of " + std::to_string(alignment);
-  throw Error(ErrorCode::bad_argument,
-              text(operation, std::string(what) + " is misaligned: its address is " + multiple + " plus " +
-                                  std::to_string(past) + ", want " + multiple));
-}
-
 void check_struct_size(const char* operation, const char* what, std::size_t given, std::size_t want, const void* of) {
   bool known = given >= want;
   const auto* const bytes = static_cast<const unsigned char*>(of);
