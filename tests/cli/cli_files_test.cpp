@@ -1,11 +1,11 @@
 // Files, devices and pipes that the program is told to write, and disks that are full.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include <thread>
 
+#include "cli/disk.hpp"
 #include "cli/process.hpp"
 
 namespace unitvar::testing {
@@ -123,14 +123,14 @@ TEST_F(TrainFiles, BeyondTheLimitOfTheShellAreNamed) {
 /// Room for the numbers and for some of the pictures.
 TEST_F(TrainFiles, OnANearlyFullDiskAreWholeOrNamed) {
   const fs::path disk = folder_ / "disk";
-  fs::create_directory(disk);
-  if (::mount("none", disk.c_str(), "tmpfs", 0, "size=160k") != 0) GTEST_SKIP() << "a small disk cannot be mounted";
+  Disk mounted(disk, "160k");
+  if (!mounted.is_mounted()) GTEST_SKIP() << "a small disk cannot be mounted";
   const Ending ending = run_program(tiny_training(data_, disk / "out", {"--steps", "20"}));
   const std::string svg = read_bytes(disk / "out" / "accuracy.svg");
   const bool last = fs::exists(disk / "out" / "percentiles.png"), numbers = fs::exists(disk / "out" / "summary.txt");
   std::size_t unfinished = 0;
   for (const auto& entry : fs::directory_iterator(disk / "out")) unfinished += entry.path().extension() == ".tmp";
-  EXPECT_EQ(::umount(disk.c_str()), 0);
+  EXPECT_TRUE(mounted.unmount());
   EXPECT_EQ(ending.code, 1);
   EXPECT_THAT(ending.errors, AllOf(HasSubstr("unitvar train: cannot write "), HasSubstr("No space left on device")));
   EXPECT_THAT(svg, EndsWith("</svg>\n\n"));
@@ -142,10 +142,10 @@ TEST_F(TrainFiles, OnANearlyFullDiskAreWholeOrNamed) {
 /// Said before the work, and what stands there stays.
 TEST_F(TrainFiles, OnAReadOnlyDiskAreRefused) {
   const fs::path disk = folder_ / "disk", old = disk / "out";
-  fs::create_directory(disk);
-  if (::mount("none", disk.c_str(), "tmpfs", 0, "size=4m") != 0) GTEST_SKIP() << "no disk can be mounted";
+  Disk mounted(disk, "4m");
+  if (!mounted.is_mounted()) GTEST_SKIP() << "no disk can be mounted";
   EXPECT_EQ(run_program(tiny_training(data_, old, {"--steps", "20"})).code, 0);
-  EXPECT_EQ(::mount("none", disk.c_str(), "tmpfs", MS_REMOUNT | MS_RDONLY, nullptr), 0);
+  EXPECT_TRUE(mounted.make_read_only());
   const std::string summary = read_bytes(old / "summary.txt");
   const std::string error = ": Read-only file system\n";
   const std::vector<std::vector<std::string>> trainings = {
@@ -163,7 +163,7 @@ TEST_F(TrainFiles, OnAReadOnlyDiskAreRefused) {
     EXPECT_THAT(ending.errors, EndsWith("unitvar bench: cannot write " + (disk / "bench.png").string() + error));
   }
   EXPECT_EQ(read_bytes(old / "summary.txt"), summary);
-  EXPECT_EQ(::umount(disk.c_str()), 0);
+  EXPECT_TRUE(mounted.unmount());
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 #include <set>
 #include <thread>
 
+#include "cli/disk.hpp"
 #include "cli/files.hpp"
 #include "common/descriptor.hpp"
 #include "common/failure.hpp"
@@ -113,13 +113,13 @@ TEST_F(OutputFile, ThatIsOpenIsAddedTo) {
 
 TEST_F(OutputFile, InAFullFolderLeavesWhatWasThere) {
   const fs::path disk = folder_ / "disk";
-  fs::create_directory(disk);
-  if (::mount("none", disk.c_str(), "tmpfs", 0, "size=16k") != 0) GTEST_SKIP() << "a small disk cannot be mounted";
+  Disk mounted(disk, "16k");
+  if (!mounted.is_mounted()) GTEST_SKIP() << "a small disk cannot be mounted";
   write_bytes(disk / "file", "old");
   const std::string message = refusal(disk / "file", std::string(20'000, 'x'));
   const std::string left = read_bytes(disk / "file");
   const auto files = std::distance(fs::directory_iterator(disk), fs::directory_iterator());
-  EXPECT_EQ(::umount(disk.c_str()), 0);
+  EXPECT_TRUE(mounted.unmount());
   EXPECT_THAT(message, HasSubstr("disk/file: No space left on device"));
   EXPECT_EQ(left, "old");
   EXPECT_EQ(files, 1);
